@@ -1,0 +1,51 @@
+# fineline: `make` lists what there is to do. Every target sets up what it needs, once.
+
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# no telemetry, no animated progress in logs; the stages' `python` is the one of the environment
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DAGSTER_HOME := $(CURDIR)/.dagster
+export DVC_NO_ANALYTICS := 1
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup demo dagster ui test lint lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## virtual environment with the locked dependencies
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fineline needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: setup ## train, judge, merge and export the shipped adapter, then show the result
+	dvc repro
+	fineline report home-en
+
+dagster: setup ## the same through Dagster, without a browser
+	dagster job execute --workspace workspace.yaml --job everything
+
+ui: setup ## the graph in Dagster, on http://127.0.0.1:3000
+	dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+test: setup ## unit and integration tests on a tiny model built on the spot
+	pytest
+
+lint: setup ## ruff, mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+lock: setup ## pin the newest versions that pyproject.toml allows
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --quiet \
+	  --custom-compile-command 'make lock' --constraint constraints.txt --output-file requirements.lock --upgrade
+
+clean: ## remove the environment and scratch files; data and models stay
+	rm -rf .venv .fineline/building .fineline/scores .pytest_cache .mypy_cache .ruff_cache

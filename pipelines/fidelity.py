@@ -1,0 +1,43 @@
+"""Whether two forms of a model are the same model: their next-token distributions on the same text."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Agreement of a changed model with its reference over `positions` next-token distributions."""
+
+    positions: int
+    mean_kl: float
+    """Mean Kullback-Leibler divergence KL(reference || changed) in nats."""
+    top1_agreement: float
+    """Share of positions where both would choose the same token."""
+    max_abs_difference: float
+    """Largest difference of two logits."""
+    max_abs_logit: float
+    """Largest logit of the reference: the scale of the difference."""
+
+
+def fidelity(reference: np.ndarray, changed: np.ndarray) -> Fidelity:
+    """Compare logits (positions, vocabulary)."""
+    kl = [_kl(one, two) for one, two in zip(reference, changed, strict=True)]
+    return Fidelity(
+        positions=len(reference),
+        mean_kl=float(np.mean(kl)),
+        top1_agreement=float(np.mean(reference.argmax(-1) == changed.argmax(-1))),
+        max_abs_difference=float(np.abs(reference - changed).max()),
+        max_abs_logit=float(np.abs(reference).max()),
+    )
+
+
+def _kl(reference: np.ndarray, changed: np.ndarray) -> float:
+    log_p, log_q = _log_softmax(reference), _log_softmax(changed)
+    return float((np.exp(log_p) * (log_p - log_q)).sum())
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    wide = logits.astype(np.float64)
+    wide -= wide.max()
+    return wide - np.log(np.exp(wide).sum())

@@ -1,0 +1,41 @@
+"""Where things lie, relative to the project's root, which is the working directory of every stage."""
+
+from pathlib import Path
+
+SUITES = Path("suites")
+SCRATCH = Path(".fineline")  # not tracked: half-built artifacts, checkpoints, shared base scores
+
+
+def base(name: str) -> Path:
+    """A base model in safetensors."""
+    return Path("models/bases") / name
+
+
+def raw(adapter: str) -> Path:
+    """Rows as they came in."""
+    return Path("data/raw") / adapter
+
+
+def curated(adapter: str) -> Path:
+    """train.jsonl, validation.jsonl, test.jsonl and rejected.jsonl."""
+    return Path("data/curated") / adapter
+
+
+def adapter(name: str) -> Path:
+    """Adapter weights in PEFT's layout."""
+    return Path("models/adapters") / name
+
+
+def merged(adapter: str) -> Path:
+    """The adapter folded into full-precision weights."""
+    return Path("models/merged") / adapter
+
+
+def export(adapter: str, form: str) -> Path:
+    """The merged model in one deployable form, `fp32` or `quantized`."""
+    return Path("models/export") / adapter / form
+
+
+def reports(adapter: str) -> Path:
+    """Metrics, plots and verdicts: small files, kept in git."""
+    return Path("reports") / adapter

@@ -1,0 +1,56 @@
+"""Stage `merge@A`: adapter and base -> one model in bf16, checked after reloading in a fresh process."""
+
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipelines import artifacts, layout, params, reports, stage
+from pipelines.errors import FinelineError
+
+# bf16 keeps 8 bits of a weight, so merged weights differ from their fp32 sum by up to 2**-9 of their size.
+LARGEST_KL = 1e-3
+LEAST_AGREEMENT = 0.99
+
+
+def run(name: str) -> None:
+    """Merge adapter `name` into models/merged/<name>."""
+    block = params.load().adapter(name)
+    base, adapter = layout.base(block.base), layout.adapter(name)
+    with (
+        TemporaryDirectory() as scratch,
+        artifacts.create(
+            layout.merged(name),
+            kind="merged-model",
+            name=name,
+            owner=block.owner,
+            license=block.license,
+            stage="pipelines.merge",
+            inputs={"base": base, "adapter": adapter},
+        ) as directory,
+    ):
+        from pipelines import loading, probe
+        from pipelines.fidelity import fidelity
+        from pipelines.merge import reference, weights
+        from pipelines.tokens import tokenizer_of
+
+        quantized = loading.QUANTIZED[artifacts.read(adapter).parameters["method"]]
+        model = loading.with_adapter(loading.base_model(base, quantized=quantized), adapter)
+        weights.write(base, model, directory)
+        tokens = probe.rows(name, tokenizer_of(base))
+        # The reference is computed in fp32 with the very weights that were trained on: rounding of activations to bf16,
+        # which both models share in use, would only blur the comparison of weights.
+        trained = probe.torch_logits(reference.unpack(model), tokens)
+        measured = fidelity(trained, probe.fresh_logits(directory, tokens, Path(scratch), "float32"))
+        passed = measured.mean_kl <= LARGEST_KL and measured.top1_agreement >= LEAST_AGREEMENT
+        report = {"passed": passed, "merged_into": "dequantized" if quantized else "original", **asdict(measured)}
+        reports.write(layout.reports(name) / "merge.json", report)
+        if not passed:
+            raise FinelineError(
+                f"the merged model is not the one that was trained: mean KL {measured.mean_kl:.2e} (at most {LARGEST_KL}),"
+                f" same choice at {measured.top1_agreement:.1%} of positions (at least {LEAST_AGREEMENT:.0%})"
+            )
+    print(f"merged: mean KL {measured.mean_kl:.1e}, same choice at {measured.top1_agreement:.1%} of positions")
+
+
+if __name__ == "__main__":
+    stage.main(run)

@@ -1,0 +1,92 @@
+"""Merged weights: what the adapter was trained on, plus what it adds.
+
+A QLoRA adapter was trained on NF4 weights, so it is added to those same weights unpacked (dequantised), not to the original
+ones: measured on a toy model, KL 4e-6 instead of 5e-4. The sum is taken in fp32 and rounded once, to bf16.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from pipelines import loading
+from pipelines.bases.directory import ACCEPTED
+from pipelines.errors import FinelineError
+
+
+def deltas(model: Any) -> dict[str, torch.Tensor]:
+    """Weight name in the base checkpoint -> what the adapter adds to it, in fp32.
+
+    LoRA adds `scaling * B @ A` (arXiv 2106.09685, section 4.1).
+    """
+    from peft.tuners.lora import LoraLayer
+
+    added = {}
+    for name, layer in model.get_base_model().named_modules():
+        if isinstance(layer, LoraLayer):
+            (adapter,) = layer.active_adapters
+            a: Any = layer.lora_A[adapter].weight
+            b: Any = layer.lora_B[adapter].weight
+            added[f"{name}.weight"] = (layer.scaling[adapter] * (b.float() @ a.float())).cpu()
+    return added
+
+
+def trained_on(model: Any) -> dict[str, torch.Tensor]:
+    """Weight name -> unpacked fp32 weight of every layer that is held in four bits."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    return {
+        f"{name.removesuffix('.base_layer')}.weight": dequantize_4bit(layer.weight.data, layer.weight.quant_state).float().cpu()
+        for name, layer in loading.quantized_layers(model.get_base_model()).items()
+    }
+
+
+def write(base: Path, model: Any, into: Path) -> None:
+    """Write the merged model beside the base's own configuration and tokenizer, tensor by tensor.
+
+    Raises:
+        FinelineError: The adapter changes a weight that the checkpoint does not have.
+    """
+    for pattern in ACCEPTED:
+        for file in base.glob(pattern):
+            if file.suffix != ".safetensors":
+                shutil.copyfile(file, into / file.name)
+    _mend_configuration(into)
+    added, unpacked = deltas(model), trained_on(model)
+    for file in sorted(base.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as tensors:
+            merged = {}
+            for name in tensors.keys():  # noqa: SIM118 (safe_open is no mapping)
+                original = tensors.get_tensor(name)
+                weight = unpacked.pop(name, None)
+                delta = added.pop(name, None)
+                if weight is None and delta is None:
+                    merged[name] = original
+                    continue
+                total = original.float() if weight is None else weight
+                merged[name] = (total if delta is None else total + delta).to(torch.bfloat16)
+            save_file(merged, into / file.name, metadata={"format": "pt"})
+    if added or unpacked:
+        missing = ", ".join(sorted({*added, *unpacked})[:3])
+        raise FinelineError(f"{base}: the checkpoint has no tensor named {missing}; its layer names differ from the model's")
+
+
+def _mend_configuration(model: Path) -> None:
+    """What older readers of a checkpoint look for: a top-level rope_theta, and the chat template with the tokenizer."""
+    file = model / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config.pop("quantization_config", None)
+    rope = config.get("rope_parameters") or {}
+    if "rope_theta" in rope:
+        config.setdefault("rope_theta", rope["rope_theta"])
+    file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    template = model / "chat_template.jinja"
+    if template.is_file():
+        file = model / "tokenizer_config.json"
+        tokenizer = json.loads(file.read_text(encoding="utf-8"))
+        tokenizer["chat_template"] = template.read_text(encoding="utf-8")
+        file.write_text(json.dumps(tokenizer, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

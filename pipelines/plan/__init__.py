@@ -1,0 +1,1 @@
+"""Planning: what a training run will need, before it is paid for."""
