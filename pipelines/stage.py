@@ -15,7 +15,7 @@ def main(run: Callable[[str], None]) -> NoReturn:
     0 done, 1 the work failed, 2 the input or configuration is wrong, 3 refused. A `FinelineError` is told in its own
     words; any other exception is a defect of ours and shows its traceback.
     """
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # libraries' bars flood logs; stages print lines of their own
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # bitsandbytes reports at import that an optional kernel package is absent; its built-in kernels are what we use
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

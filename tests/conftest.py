@@ -1,0 +1,147 @@
+"""A real model small enough to train in seconds, built here, and projects that use it."""
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+ROOMS = ("kitchen", "garage", "attic", "office", "porch", "study", "cellar", "hall")
+DEVICES = ("lamp", "fan", "heater", "radio")
+PHRASES = ("turn {state} the {room} {device}", "{room} {device} {state}", "please switch the {device} in the {room} {state}")
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A two-layer Llama with random weights and a byte-level tokenizer, as a safetensors directory."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    directory = tmp_path_factory.mktemp("tiny-base")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=384,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([row["prompt"] + row["completion"] for row in commands()], trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        unk_token="<|endoftext|>",
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    fast.save_pretrained(directory)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(fast),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+    )
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(directory)
+    return directory
+
+
+def commands() -> list[dict[str, str]]:
+    """All commands of a small made-up household, with their meaning as JSON, grouped by phrase and room."""
+    rows = []
+    for phrase in PHRASES:
+        for room in ROOMS:
+            for device in DEVICES:
+                for state in ("on", "off"):
+                    meaning = {"intent": f"turn_{state}", "room": room, "device": device}
+                    rows.append(
+                        {
+                            "prompt": phrase.format(room=room, device=device, state=state),
+                            "completion": json.dumps(meaning, separators=(",", ":")),
+                            "group": f"{phrase} {room}",
+                        }
+                    )
+    random.Random(0).shuffle(rows)
+    return rows
+
+
+def small_params(tiny_base: Path) -> dict:
+    """params.yaml of a project with one adapter on the tiny base."""
+    return {
+        "bases": {"tiny": {"owner": "models@example.com", "license": "apache-2.0", "path": str(tiny_base)}},
+        "adapters": {
+            "home": {
+                "owner": "home@example.com",
+                "license": "cc-by-4.0",
+                "base": "tiny",
+                "source": {"files": ["commands.jsonl"]},
+                "curate": {"system": "JSON.", "split": {"validation": 0.1, "test": 0.2, "salt": "tests"}},
+                "train": {"rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6, "batch_size": 16, "max_tokens": 128},
+                "evaluate": {
+                    "target": {"choice_field": "intent", "choices": 2, "max_new_tokens": 24},
+                    "guards": ["greetings"],
+                    "gate": {"must_not_regress": {"greetings": 0.5}},
+                },
+            }
+        },
+    }
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project directory with params.yaml, rows and a guard suite; it is the working directory."""
+    write_project(tmp_path, small_params(tiny_base))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_project(directory: Path, params: dict) -> None:
+    """What a user writes: parameters, data, a suite."""
+    (directory / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    write_lines(directory / "commands.jsonl", commands())
+    suite = directory / "suites" / "greetings"
+    suite.mkdir(parents=True)
+    definition = (ROOT / "suites" / "mmlu_dev" / "mmlu_dev.yaml").read_text(encoding="utf-8")
+    (suite / "greetings.yaml").write_text(definition.replace("mmlu_dev", "greetings"), encoding="utf-8")
+    (suite / "suite.yaml").write_text("owner: e@example.com\nlicense: cc0-1.0\npurpose: a guard\n", encoding="utf-8")
+    items = [
+        {"question": f"Say {word}.", "choices": [word, "nothing", "no, I will not"], "answer": 0, "cluster": word[0]}
+        for word in ("hello", "hi", "good morning", "good evening", "welcome", "see you", "goodbye", "thanks")
+    ]
+    write_lines(suite / "items.jsonl", items)
+
+
+def write_lines(file: Path, rows: list[dict]) -> None:
+    """Write JSONL."""
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def copy_graph(directory: Path) -> None:
+    """Put the shipped graph and its code into a project, so that DVC can hash them there."""
+    shutil.copytree(ROOT / "pipelines", directory / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, directory / name)
