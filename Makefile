@@ -30,7 +30,7 @@ demo: setup ## train, judge, merge and export the shipped adapter, then show the
 	fineline report home-en
 
 dagster: setup ## the same through Dagster, without a browser
-	dagster job execute --workspace workspace.yaml --job everything
+	dagster job execute --module-name assets.definitions --job everything
 
 ui: setup ## the graph in Dagster, on http://127.0.0.1:3000
 	dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000

@@ -17,8 +17,8 @@ def run(name: str) -> None:
     of_base = reports.read_lines(report / "evaluation" / "base.jsonl")
 
     from pipelines.evaluate import verdict
-    from pipelines.evaluate.onnx_engine import OnnxEngine
     from pipelines.evaluate.run import score
+    from pipelines.onnx_engine import OnnxEngine
     from pipelines.tokens import tokenizer_of
 
     tokenizer = tokenizer_of(directory)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
-from pipelines import artifacts, doctor
+from pipelines import artifacts, doctor, layout, params, reports
 from pipelines.errors import FinelineError, InputError, Refused
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -63,6 +63,28 @@ def show_plan(name: AdapterName) -> None:
     console.print(table)
     console.print(f"recommended: {report['recommended']}. {report['reason']}")
     console.print(f"configured: {report['configured']} (adapters.{name}.train.method)")
+
+
+@app.command("report")
+def show_report(name: AdapterName) -> None:
+    """The result of an adapter: scores of base, adapter and exported model, and the verdict."""
+    params.load().adapter(name)  # an unknown name is told as such
+    directory = layout.reports(name)
+    gate, candidate, export = (reports.read(directory / f"{part}.json") for part in ("gate", "candidate", "export"))
+    exported = {entry["task"]: entry for entry in candidate["tasks"]}
+    form = export["forms"]["quantized"]
+    table = Table("task", "rule", "items", "base", "adapter", f"exported ({form['precision']})", "verdict")
+    for column in table.columns[2:6]:
+        column.justify = "right"
+    for entry in gate["tasks"]:
+        shipped = exported[entry["task"]]
+        scores = [f"{score:.3f}" for score in (entry["base"], entry["candidate"], shipped["candidate"])]
+        table.add_row(entry["task"], entry["rule"], str(entry["items"]), *scores, shipped["verdict"])
+    console.print(table)
+    for reason in candidate["reasons"]:
+        console.print(f"  {reason}", highlight=False)
+    console.print(f"exported: {form['bytes'] / 1e6:.0f} MB, {form['tokens_per_second']} tokens/s on this machine's CPU")
+    console.print(f"verdict: [bold]{candidate['verdict']}[/], candidate {candidate['candidate']['digest']}")
 
 
 @app.command()

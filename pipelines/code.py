@@ -18,7 +18,7 @@ def closure(module: str) -> list[Path]:
     Imports inside functions count. Data files beside a reached module (`*.yaml`) count as its code.
     """
     reached: set[Path] = set()
-    waiting = [module]
+    waiting = [module, f"{module}.__main__"]  # `python -m package` runs its __main__
     while waiting:
         file = _file(waiting.pop())
         if file is None or file in reached:
@@ -54,8 +54,5 @@ def _imports(file: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found.append(node.module)
             found.extend(f"{node.module}.{alias.name}" for alias in node.names)  # `from package import module`
-    main = file.with_name("__main__.py")
-    if file.name == "__init__.py" and main.is_file() and file.parent != ROOT / PACKAGE:
-        found.append(".".join(main.relative_to(ROOT).with_suffix("").parts))
     # importing a.b.c runs a/__init__ and a.b/__init__ too
     return [".".join(name.split(".")[: end + 1]) for name in found for end in range(name.count(".") + 1)]

@@ -75,16 +75,12 @@ class HomeAssistant(Block):
 
 
 class Source(Block):
-    """Where raw examples come from: one of files, home_assistant."""
+    """Where raw examples come from: JSONL below `path`, unless a corpus is named."""
 
+    path: str
+    """A JSONL file, or a directory of them; rows with `messages`, or with `prompt` and `completion`. A change in it makes the
+    raw rows stale. For a corpus out of a package this is the lock file that pins the package."""
     home_assistant: HomeAssistant | None = None
-    files: list[str] | None = None
-    """JSONL files; rows with `messages`, or with `prompt` and `completion`. Globs are allowed."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        _one_of(self, "home_assistant", "files")
-        return self
 
 
 class Split(Block):
@@ -177,16 +173,16 @@ class Export(Block):
 
 
 class Adapter(Block):
-    """One adapter, from its data to its release candidate."""
+    """One adapter, from its data to its release candidate. Each block must be there (DVC watches it); `{}` is all defaults."""
 
     owner: str
     license: str
     base: str
     source: Source
-    curate: Curate = Curate()
-    train: Train = Train()
-    evaluate: Evaluate = Evaluate()
-    export: Export = Export()
+    curate: Curate
+    train: Train
+    evaluate: Evaluate
+    export: Export
 
 
 def _checked_names(blocks: Any) -> Any:

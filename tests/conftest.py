@@ -98,7 +98,7 @@ def small_params(tiny_base: Path) -> dict:
                 "owner": "home@example.com",
                 "license": "cc-by-4.0",
                 "base": "tiny",
-                "source": {"files": ["commands.jsonl"]},
+                "source": {"path": "commands.jsonl"},
                 "curate": {"system": "JSON.", "split": {"validation": 0.1, "test": 0.2, "salt": "tests"}},
                 "train": {"rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6, "batch_size": 16, "max_tokens": 128},
                 "evaluate": {
@@ -106,6 +106,7 @@ def small_params(tiny_base: Path) -> dict:
                     "guards": ["greetings"],
                     "gate": {"must_not_regress": {"greetings": 0.5}},
                 },
+                "export": {},
             }
         },
     }

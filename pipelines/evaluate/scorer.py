@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-TOKENS_PER_BATCH = 8192  # rows x (context + continuation): bounds the key-value cache
+TOKENS_PER_BATCH = 4096  # rows x (context + continuation): bounds the key-value cache
 
 Request = tuple[tuple[str, str], list[int], list[int]]
 
@@ -60,6 +61,11 @@ class Scorer(TemplateLM):
         return self.tokenizer.eos_token_id
 
     @property
+    def prefix_token_id(self) -> int:
+        """What stands before a text that has no context."""
+        return self.eot_token_id if self.tokenizer.bos_token_id is None else self.tokenizer.bos_token_id
+
+    @property
     def tokenizer_name(self) -> str:
         """Part of lm-eval's cache keys, which fineline does not use."""
         return "fineline"
@@ -76,6 +82,10 @@ class Scorer(TemplateLM):
             add_generation_prompt=add_generation_prompt,
             continue_final_message=not add_generation_prompt,
         )
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        """As lm-eval has it, without its progress bar."""
+        return super().loglikelihood(requests, disable_tqdm=True)
 
     def _loglikelihood_tokens(
         self, requests: Sequence[Request], disable_tqdm: bool = False, **_: Any
@@ -105,15 +115,18 @@ class Scorer(TemplateLM):
         """Score continuations, the i-th after `contexts[owner[i]]`."""
         input_ids, lengths = _padded(contexts)
         first, cache = self.engine.start(input_ids, lengths)
-        token_scores = [[_log_probability(first[own], tokens[0])] for own, tokens in zip(owner, continuations, strict=True)]
+        heads = np.array([tokens[0] for tokens in continuations])
+        scores, greedy = _log_probabilities(first[owner], heads)
         longer = np.array([row for row, tokens in enumerate(continuations) if len(tokens) > 1], dtype=np.int64)
         if longer.size:
-            tails, _ = _padded([continuations[row][:-1] for row in longer])
+            tails, steps = _padded([continuations[row][:-1] for row in longer])
+            wanted, _ = _padded([continuations[row][1:] for row in longer])
             logits, _ = self.engine.extend(tails, lengths[owner[longer]], self.engine.select(cache, owner[longer]))
-            for place, row in enumerate(longer):
-                for step, token in enumerate(continuations[row][1:]):
-                    token_scores[row].append(_log_probability(logits[place, step], token))
-        return [(sum(score for score, _ in scores), all(greedy for _, greedy in scores)) for scores in token_scores]
+            real = np.arange(tails.shape[1]) < steps[:, None]
+            tail_scores, tail_greedy = _log_probabilities(logits, wanted)
+            scores[longer] += np.where(real, tail_scores, 0.0).sum(axis=1)
+            greedy[longer] &= (tail_greedy | ~real).all(axis=1)
+        return [(float(score), bool(same)) for score, same in zip(scores, greedy, strict=True)]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Log-probability of whole texts, in disjoint windows of the context length."""
@@ -201,8 +214,9 @@ def _padded(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     return padded, lengths
 
 
-def _log_probability(logits: np.ndarray, token: int) -> tuple[float, bool]:
-    """log softmax(logits)[token], computed in float64, and whether `token` is the greedy choice."""
-    wide = logits.astype(np.float64)
-    highest = wide.max()
-    return float(wide[token] - highest - np.log(np.exp(wide - highest).sum())), bool(logits.argmax() == token)
+def _log_probabilities(logits: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log softmax(logits)[token] for logits (..., vocabulary) and tokens (...), and whether the token is the greedy choice."""
+    wide = torch.from_numpy(logits)
+    chosen = torch.from_numpy(tokens)
+    scores = wide.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - wide.logsumexp(dim=-1)
+    return scores.double().numpy(), (wide.argmax(dim=-1) == chosen).numpy()

@@ -39,9 +39,9 @@ def run(name: str) -> None:
             for form, precision in precisions.items()
         }
         from pipelines import probe
-        from pipelines.evaluate.onnx_engine import OnnxEngine
         from pipelines.export import builder, speed
         from pipelines.fidelity import fidelity
+        from pipelines.onnx_engine import OnnxEngine
         from pipelines.tokens import tokenizer_of
 
         for form, precision in precisions.items():

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pipelines import loading
-from pipelines.bases.directory import ACCEPTED
+from pipelines.artifacts import RECORD
 from pipelines.errors import FinelineError
 
 
@@ -51,10 +51,9 @@ def write(base: Path, model: Any, into: Path) -> None:
     Raises:
         FinelineError: The adapter changes a weight that the checkpoint does not have.
     """
-    for pattern in ACCEPTED:
-        for file in base.glob(pattern):
-            if file.suffix != ".safetensors":
-                shutil.copyfile(file, into / file.name)
+    for file in base.iterdir():
+        if file.suffix != ".safetensors" and file.name != RECORD:
+            shutil.copyfile(file, into / file.name)
     _mend_configuration(into)
     added, unpacked = deltas(model), trained_on(model)
     for file in sorted(base.glob("*.safetensors")):

@@ -16,9 +16,8 @@ def fetch(source: Source, into: Path) -> int:
         InputError: The source is missing, unreadable or empty.
     """
     with (into / ROWS).open("wb") as sink:
-        if source.files is not None:
-            return files.copy(source.files, sink)
-        assert source.home_assistant is not None  # params.Source holds exactly one
+        if source.home_assistant is None:
+            return files.copy(Path(source.path), sink)
         from pipelines.sources import home_assistant
 
         written = 0

@@ -1,0 +1,90 @@
+"""The two verdicts: of the gate on the adapter, and of the assessment on what ships."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.display import GPU, Check, Display, Displays, Judgement, Metadata
+from assets.records import report, table
+from assets.stages import Stage
+
+TASK_COLUMNS = {
+    "task": "string",
+    "rule": "string",
+    "items": "int",
+    "base": "float",
+    "candidate": "float",
+    "difference": "float",
+    "lower": "float",
+    "upper": "float",
+    "verdict": "string",
+    "reason": "string",
+}
+
+
+def gate(stage: Stage) -> Metadata:
+    """The adapter against its base."""
+    return _comparison(report(stage, "gate.json"))
+
+
+def candidate(stage: Stage) -> Metadata:
+    """The exported model against the base."""
+    return _comparison(report(stage, "candidate.json"))
+
+
+def judge_gate(stage: Stage) -> Judgement:
+    """Whether the adapter may go on to approval."""
+    return _judge(stage, "gate.json")
+
+
+def judge_candidate(stage: Stage) -> Judgement:
+    """Whether the exported model may be approved."""
+    return _judge(stage, "candidate.json")
+
+
+def verdict(content: dict[str, Any]) -> tuple[bool, dg.AssetCheckSeverity]:
+    """Whether the verdict is a pass, and how loudly anything else is shown.
+
+    `inconclusive` is no pass: too few items to tell is a warning, a proven regression an error.
+    """
+    failed = content.get("verdict") == "fail"
+    return content.get("verdict") == "pass", dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN
+
+
+def _judge(stage: Stage, name: str) -> Judgement:
+    content = report(stage, name)
+    if not content:
+        return Judgement(False, f"{name} is not made yet; materialize {stage.name}", dg.AssetCheckSeverity.WARN)
+    passed, severity = verdict(content)
+    reason = "\n".join([f"{content.get('verdict', 'no verdict')}", *content.get("reasons", [])])
+    return Judgement(passed, reason, severity, _comparison(content))
+
+
+def _comparison(content: dict[str, Any]) -> Metadata:
+    if not content:
+        return {}
+    tasks: list[dict[str, Any]] = content.get("tasks", [])
+    shown: Metadata = {"verdict": content.get("verdict", "no verdict"), "tasks": table(tasks, TASK_COLUMNS)}
+    if content.get("reasons"):
+        shown["reasons"] = dg.MetadataValue.md("\n".join(f"- {reason}" for reason in content["reasons"]))
+    for task in tasks:
+        for value in ("base", "candidate", "difference"):
+            if isinstance(task.get(value), int | float):
+                shown[f"{task['task']}/{value}"] = float(task[value])
+    return shown
+
+
+DISPLAYS: Displays = {
+    "evaluate": Display(
+        gate,
+        kind="lm_eval",
+        check=Check("gate", "No guarded task regressed and every target improved, beyond chance", judge_gate),
+        pool=GPU,
+    ),
+    "assess": Display(
+        candidate,
+        kind="onnx",
+        check=Check("verdict", "What ships passes the gate, as merged and as exported", judge_candidate),
+        pool=GPU,
+    ),
+}

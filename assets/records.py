@@ -1,0 +1,70 @@
+"""What stages leave on disk, as Dagster metadata: artifact records and reports.
+
+A stage that DVC skips prints nothing, so all that is shown is read from files; a file that is not there shows nothing.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.display import Metadata
+from assets.stages import Stage
+from pipelines import artifacts, layout, reports
+from pipelines.errors import InputError
+
+
+def made(stage: Stage) -> Metadata:
+    """The artifact records among the stage's outs; with more than one, each under the name of its directory."""
+    directories = [stage.root / out for out in stage.outs if (stage.root / out / artifacts.RECORD).exists()]
+    if len(directories) == 1:
+        return _artifact(directories[0])
+    return {f"{path.name}/{name}": value for path in directories for name, value in _artifact(path).items()}
+
+
+def report(stage: Stage, name: str) -> dict[str, Any]:
+    """A report of the stage's adapter; empty if there is none yet."""
+    file = report_file(stage, name)
+    content = reports.read(file) if file.exists() else {}
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: holds no JSON object; run `dvc repro -f -s {stage.name}` to make it anew")
+    return content
+
+
+def report_file(stage: Stage, name: str) -> Path:
+    """Where a report of the stage's adapter lies."""
+    return stage.root / layout.reports(stage.subject) / name
+
+
+def numbers(content: dict[str, Any], prefix: str = "") -> Metadata:
+    """The numbers among the values: Dagster plots each over the materializations."""
+    return {
+        f"{prefix}{name}": value
+        for name, value in content.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> dg.TableMetadataValue:
+    """Rows as a table; `columns` maps names to types (string, int, float, bool) in the order shown."""
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in columns.items()])
+    return dg.MetadataValue.table([dg.TableRecord({name: row.get(name) for name in columns}) for row in rows], schema)
+
+
+def _artifact(directory: Path) -> Metadata:
+    try:
+        artifact = artifacts.read(directory)
+    except InputError as error:
+        return {"problem": str(error)}
+    return {
+        "digest": artifact.digest,
+        "owner": artifact.owner,
+        "license": artifact.license,
+        "approval": artifact.approval.get("state", "unapproved"),
+        "bytes": sum(int(entry["size"]) for entry in artifact.files),
+        "files": len(artifact.files),
+        "inputs": table(
+            [{"role": role, "path": source.path, "digest": source.digest} for role, source in artifact.inputs.items()],
+            {"role": "string", "path": "string", "digest": "string"},
+        ),
+    }

@@ -1,0 +1,115 @@
+"""A stage of dvc.yaml as an asset of Dagster: the one seam between the two graphs."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+from pydantic import Field
+
+from assets import data, delivery, evaluation, training
+from assets.display import Display, Displays, Judgement
+from assets.records import made
+from assets.repro import Outcome, ReproFailed, reproduce
+from assets.stages import Stage, asset_key, data_version
+
+DISPLAYS: Displays = {**data.DISPLAYS, **training.DISPLAYS, **evaluation.DISPLAYS, **delivery.DISPLAYS}
+UNKNOWN = Display(made)  # a kind of stage that this project has no display for still shows its artifacts
+
+
+class Knobs(dg.Config):
+    """What one run may choose. Whatever decides a result stands in params.yaml."""
+
+    force: bool = Field(default=False, description="Run the stage even if nothing changed")
+    pull: bool = Field(default=False, description="Fetch missing inputs and recorded results from the DVC remote")
+
+
+def stage_asset(stage: Stage) -> dg.AssetsDefinition:
+    """One asset and its check in one step.
+
+    The step can be split, so that a check alone reads its report and runs nothing, and costs no process of its own
+    when asset and check go together.
+    """
+    display = DISPLAYS.get(stage.kind, UNKNOWN)
+    spec = asset_spec(stage)
+    checks = [display.check] if display.check else []
+
+    @dg.multi_asset(
+        name="__".join(stage.key),
+        specs=[spec],
+        check_specs=[dg.AssetCheckSpec(check.name, asset=spec.key, description=check.description) for check in checks],
+        can_subset=True,
+        pool=display.pool,
+    )
+    def step(context: dg.AssetExecutionContext, config: Knobs) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        if context.selected_asset_keys:
+            yield _materialize(stage, display, config)
+        for check in checks:
+            if dg.AssetCheckKey(spec.key, check.name) in context.selected_asset_check_keys:
+                yield _check_result(spec.key, check.name, check.judge(stage))
+
+    return step
+
+
+def asset_spec(stage: Stage) -> dg.AssetSpec:
+    """How the stage stands in the asset graph."""
+    display = DISPLAYS.get(stage.kind, UNKNOWN)
+    return dg.AssetSpec(
+        key=dg.AssetKey(stage.key),
+        deps=[dg.AssetKey(asset_key(name)) for name in stage.upstream],
+        description=stage.description,
+        group_name=stage.key[0],
+        owners=_owners(stage.owner),
+        kinds={"dvc", display.kind} if display.kind else {"dvc"},
+        tags={"fineline/stage": stage.kind, **({"fineline/subject": stage.subject} if stage.subject else {})},
+        code_version=stage.code_version,
+        metadata={
+            "dvc/stage": stage.name,
+            "dvc/command": stage.command,
+            "dvc/params": dg.MetadataValue.json(dict(stage.params)),
+            "dvc/outs": dg.MetadataValue.json(list(stage.outs)),
+        },
+    )
+
+
+def _materialize(stage: Stage, display: Display, config: Knobs) -> dg.MaterializeResult:
+    try:
+        outcome = reproduce(stage.root, stage.name, force=config.force, pull=config.pull)
+    except ReproFailed as error:
+        raise _failure(error) from error
+    return dg.MaterializeResult(
+        asset_key=dg.AssetKey(stage.key),
+        data_version=_version(stage),
+        metadata={**_action(outcome), **display.metadata(stage)},
+    )
+
+
+def _action(outcome: Outcome) -> dict[str, dg.MetadataValue]:
+    return {"dvc/action": dg.MetadataValue.text(outcome.action), "dvc/seconds": dg.MetadataValue.float(outcome.seconds)}
+
+
+def _version(stage: Stage) -> dg.DataVersion | None:
+    version = data_version(stage)
+    return dg.DataVersion(version) if version else None
+
+
+def _failure(error: ReproFailed) -> dg.Failure:
+    """The last lines where they are seen at once. Not retried: the same input would fail in the same way."""
+    log = "\n".join(error.tail)
+    return dg.Failure(str(error), metadata={"log": dg.MetadataValue.md(f"```\n{log}\n```")}, allow_retries=False)
+
+
+def _check_result(key: dg.AssetKey, name: str, judgement: Judgement) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=judgement.passed,
+        severity=judgement.severity,
+        description=judgement.reason,
+        metadata=judgement.metadata,
+    )
+
+
+def _owners(owner: str) -> list[str]:
+    """Dagster takes an address, or a team with its prefix."""
+    if not owner:
+        return []
+    return [owner if "@" in owner or owner.startswith("team:") else f"team:{owner}"]

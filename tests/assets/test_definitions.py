@@ -1,0 +1,69 @@
+"""assets.definitions: loads, stays light, and keeps the rules of the package."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from assets.definitions import build_definitions
+from assets.translation import DISPLAYS
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "assets").glob("**/*.py"))
+
+
+def test_the_definitions_of_this_project_load(own_project):
+    definitions = build_definitions(own_project.root)
+    dg.Definitions.validate_loadable(definitions)
+    params = yaml.safe_load((own_project.root / "params.yaml").read_text())
+    expected = {f"retrain_{name.replace('-', '_')}" for name in params["adapters"]} | {"everything"}
+    assert {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")} == expected
+
+
+def test_every_kind_of_stage_of_this_project_has_its_display():
+    assert set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]) == set(DISPLAYS)
+
+
+def test_step_processes_import_neither_torch_nor_transformers_nor_dvc():
+    code = "import sys, assets.definitions; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert not {"torch", "transformers", "dvc", "matplotlib"} & set(modules.split())
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_annotations_are_not_postponed(source):
+    """Dagster reads the annotations of `context` and `config`; as strings they mean nothing to it."""
+    imports = [node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.ImportFrom)]
+    assert not any(node.module == "__future__" for node in imports)
+
+
+def test_only_stages_imports_dvc():
+    importers = {source.name for source in SOURCES if _imports(source, "dvc")}
+    assert importers == {"stages.py"}
+
+
+def test_stages_of_pipelines_know_neither_front():
+    sources = (ROOT / "pipelines").glob("**/*.py")
+    assert not [source for source in sources if _imports(source, "dagster") or _imports(source, "dvc")]
+
+
+def test_the_workspace_and_the_instance_are_those_of_this_package():
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())
+    assert workspace["load_from"][0]["python_module"]["module_name"] == "assets.definitions"
+    instance = yaml.safe_load((ROOT / ".dagster" / "dagster.yaml").read_text())
+    assert instance["telemetry"]["enabled"] is False
+    assert instance["run_monitoring"]["free_slots_after_run_end_seconds"] > 0
+
+
+def _imports(source: Path, package: str) -> bool:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(node.module or "")
+    return any(name.split(".")[0] == package for name in names)

@@ -1,0 +1,53 @@
+"""assets.evaluation: verdicts as tables, numbers and checks."""
+
+import dagster as dg
+import pytest
+
+from assets.evaluation import gate, judge_candidate, judge_gate
+
+TASK = {
+    "task": "mmlu_dev",
+    "rule": "must_not_regress",
+    "items": 285,
+    "base": 0.3,
+    "candidate": 0.25,
+    "difference": -0.05,
+    "lower": -0.1,
+    "upper": 0.0,
+    "verdict": "fail",
+    "reason": "worse than the margin",
+}
+REPORT = {"verdict": "fail", "reasons": ["mmlu_dev: worse than the margin"], "tasks": [TASK]}
+
+
+def test_a_verdict_is_shown_with_a_table_of_tasks_and_plotted_scores(stage):
+    shown = gate(stage("evaluate", gate=REPORT))
+    assert shown["verdict"] == "fail"
+    assert [record.data for record in shown["tasks"].records] == [TASK]
+    assert (shown["mmlu_dev/candidate"], shown["mmlu_dev/difference"]) == (0.25, -0.05)
+    assert shown["reasons"].value == "- mmlu_dev: worse than the margin"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "passed", "severity"),
+    [
+        ("pass", True, dg.AssetCheckSeverity.WARN),
+        ("fail", False, dg.AssetCheckSeverity.ERROR),
+        ("inconclusive", False, dg.AssetCheckSeverity.WARN),
+    ],
+)
+def test_only_a_pass_passes_and_only_a_fail_is_an_error(stage, verdict, passed, severity):
+    report = REPORT | {"verdict": verdict}
+    made = stage("evaluate", gate=report, candidate=report)
+    for judge in (judge_gate, judge_candidate):
+        judgement = judge(made)
+        assert (judgement.passed, judgement.severity) == (passed, severity)
+        assert "mmlu_dev: worse than the margin" in judgement.reason
+
+
+def test_without_a_report_the_check_says_what_to_do(stage):
+    judgement = judge_gate(stage("evaluate"))
+    assert not judgement.passed
+    assert judgement.severity == dg.AssetCheckSeverity.WARN
+    assert "materialize evaluate@home-en" in judgement.reason
+    assert gate(stage("evaluate")) == {}

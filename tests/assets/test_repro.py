@@ -1,0 +1,131 @@
+"""assets.repro: one stage through DVC, and nothing left behind when it is stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from assets.repro import ReproFailed, reproduce
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Stop(BaseException):
+    """Stands for what Dagster raises when a run is cancelled."""
+
+
+def living(group: int) -> list[psutil.Process]:
+    """Processes of a group, ended ones that nobody waited for left out."""
+    return [process for process in psutil.process_iter() if _lives_in(process, group)]
+
+
+def _lives_in(process: psutil.Process, group: int) -> bool:
+    try:
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return False
+
+
+def silent(line: str) -> None:
+    pass
+
+
+def test_a_stage_runs_once_and_is_then_found_unchanged(fresh_project):
+    lines: list[str] = []
+    assert reproduce(fresh_project.root, "base@tiny-1m", on_line=lines.append).action == "ran"
+    assert "Running stage 'base@tiny-1m':" in lines
+    assert reproduce(fresh_project.root, "base@tiny-1m", on_line=silent).action == "unchanged"
+    assert fresh_project.runs() == ["base@tiny-1m"]
+
+
+def test_a_result_known_to_the_run_cache_is_restored(made_project):
+    made_project.set(rank=16)
+    assert reproduce(made_project.root, "train@home-en", on_line=silent).action == "ran"
+    made_project.set(rank=8)
+    assert reproduce(made_project.root, "train@home-en", on_line=silent).action == "restored"
+    assert made_project.runs().count("train@home-en") == 2, "once for each rank"
+
+
+def test_force_runs_an_unchanged_stage(made_project):
+    before = made_project.runs()
+    assert reproduce(made_project.root, "base@tiny-1m", force=True, on_line=silent).action == "ran"
+    assert made_project.runs() == [*before, "base@tiny-1m"]
+
+
+def test_a_failed_stage_is_told_with_its_last_lines(made_project):
+    made_project.set(fails=True)
+    with pytest.raises(ReproFailed, match="`dvc repro -s train@home-en` ended with status") as failed:
+        reproduce(made_project.root, "train@home-en", on_line=silent)
+    assert "loss is not finite" in failed.value.tail
+
+
+@pytest.mark.parametrize("stubborn", [False, True], ids=["ends on SIGINT", "ignores SIGINT"])
+def test_an_interruption_ends_every_process_and_records_nothing(made_project, stubborn):
+    made_project.set(seconds=120, stubborn=stubborn)
+    lock, groups = made_project.lock(), []
+
+    def stop(line: str) -> None:
+        if line.startswith("group"):
+            groups.append(int(line.split()[1]))
+            raise Stop
+
+    started = time.monotonic()
+    with pytest.raises(Stop):
+        reproduce(made_project.root, "train@home-en", on_line=stop, grace=0.5 if stubborn else 20)
+    assert time.monotonic() - started < 15
+    assert living(groups[0]) == []
+    assert made_project.lock() == lock
+
+
+def test_sigint_to_the_caller_ends_every_process(made_project):
+    made_project.set(seconds=120)
+    lock = made_project.lock()
+    code = "import pathlib, sys; from assets import repro; repro.reproduce(pathlib.Path(sys.argv[1]), 'train@home-en')"
+    command = [sys.executable, "-c", code, str(made_project.root)]
+    caller = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert caller.stdout is not None
+    with caller:
+        group = next(int(line.split()[1]) for line in caller.stdout if line.startswith("group"))
+        caller.send_signal(signal.SIGINT)
+    assert caller.returncode != 0
+    assert living(group) == []
+    assert made_project.lock() == lock
+
+
+def test_a_stage_that_another_dvc_works_on_is_tried_again(made_project):
+    made_project.set(seconds=3)
+    lines: list[str] = []
+    running = threading.Event()
+
+    def note(line: str) -> None:
+        if line.startswith("group"):
+            running.set()
+
+    other = threading.Thread(target=reproduce, args=(made_project.root, "train@home-en"), kwargs={"on_line": note})
+    other.start()
+    assert running.wait(20)
+    outcome = reproduce(made_project.root, "train@home-en", on_line=lines.append, busy_waits=[1] * 10)
+    other.join()
+    assert any("another DVC process" in line for line in lines)
+    assert outcome.action == "unchanged"
+    assert made_project.runs().count("train@home-en") == 2, "once when the project was made, once here"
+
+
+def test_the_wait_for_another_dvc_is_bounded(made_project):
+    made_project.set(seconds=120)
+
+    def meet(line: str) -> None:
+        if line.startswith("group"):
+            with pytest.raises(ReproFailed) as failed:
+                reproduce(made_project.root, "train@home-en", on_line=silent, busy_waits=[])
+            assert any("is busy" in line for line in failed.value.tail)
+            raise Stop
+
+    with pytest.raises(Stop):
+        reproduce(made_project.root, "train@home-en", on_line=meet)

@@ -1,0 +1,155 @@
+"""The README on a fresh project: its configuration and its commands, through DVC and through Dagster."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from assets.definitions import build_definitions
+from tests.conftest import ROOT, copy_graph, small_params, write_project
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "1",
+    "COLUMNS": "200",
+}
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced code blocks of the README."""
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
+
+
+def commands(first_word: str) -> list[str]:
+    """The commands of the README that begin with a word, without their comments."""
+    lines = (line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines())
+    return [line for line in lines if line.split() and line.split()[0] == first_word]
+
+
+def shell(command: str, cwd: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(command.split(), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_base) -> Path:
+    """A DVC project whose only adapter is the README's, on the tiny base and the tests' rows."""
+    directory = tmp_path_factory.mktemp("readme")
+    params = small_params(tiny_base)
+    (example,) = (yaml.safe_load(block) for block in blocks("yaml"))
+    support = example["adapters"]["support"] | {"base": "tiny"}
+    support["evaluate"] = {"guards": ["greetings"], "gate": {"must_not_regress": {"greetings": 0.5}}}
+    params["adapters"] = {"support": support}
+    write_project(directory, params)
+    (directory / "tickets").mkdir()
+    (directory / "commands.jsonl").rename(directory / "tickets" / "commands.jsonl")
+    copy_graph(directory)
+    for command in ("git init --quiet", "dvc init --quiet"):
+        assert shell(command, directory).returncode == 0
+    return directory
+
+
+@pytest.fixture(scope="module")
+def made(project) -> Path:
+    """The project after the README's own commands for one's own data."""
+    for command in [*commands("dvc"), *commands("fineline")]:
+        if "support" in command and "report" not in command:
+            answer = shell(command, project)
+            assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
+    return project
+
+
+def test_every_make_target_that_is_named_exists():
+    targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+    assert {command.split()[1] for command in commands("make")} <= targets
+
+
+def test_every_path_that_is_named_exists():
+    named = set(re.findall(r"\]\(([\w./-]+)\)", README)) | set(
+        re.findall(r"`((?:pipelines|tests|assets|suites)/[\w./]*)`", README)
+    )
+    assert named
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_the_commands_for_one_s_own_data_reach_a_release_candidate(made):
+    answer = shell("fineline report support", made)
+    assert answer.returncode == 0, answer.stderr
+    assert "verdict:" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [command for command in commands("fineline") if "home-en" in command or "doctor" in command]
+)
+def test_the_commands_that_look_back_work(made, command):
+    answer = shell(command.replace("home-en", "support"), made)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip()
+
+
+def test_after_dvc_nothing_is_left_to_do_for_either_front(made):
+    answer = shell("dvc repro", made)
+    assert answer.returncode == 0
+    assert "Data and pipelines are up to date." in answer.stdout
+    lock = (made / "dvc.lock").read_bytes()
+    definitions = build_definitions(made)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions.get_job_def("everything").execute_in_process(instance=instance)
+    assert result.success
+    actions = {
+        event.asset_key: event.materialization.metadata["dvc/action"].value
+        for event in result.get_asset_materialization_events()
+    }
+    assert set(actions.values()) == {"unchanged"}
+    assert len(actions) == 9
+    assert (made / "dvc.lock").read_bytes() == lock
+
+
+def test_a_removed_result_comes_back_from_the_run_cache(made):
+    shutil.rmtree(made / "models" / "adapters" / "support")
+    answer = shell("dvc repro train@support", made)
+    assert answer.returncode == 0, answer.stderr
+    assert "loss" not in answer.stdout
+    assert (made / "models" / "adapters" / "support" / "adapter_model.safetensors").is_file()
+
+
+def test_the_browser_front_answers(tmp_path):
+    """What `make ui` starts, on a free port and with a history of its own."""
+    (start,) = re.findall(r"^\t(dagster dev .*)$", MAKEFILE, re.MULTILINE)
+    assert "--host 127.0.0.1" in start
+    command = start.replace("--port 3000", "--port 3917").split()
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=ENVIRONMENT | {"DAGSTER_HOME": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        query = b'{"query": "{assetNodes {assetKey {path}}}"}'
+        request = urllib.request.Request(
+            "http://127.0.0.1:3917/graphql", data=query, headers={"Content-Type": "application/json"}
+        )
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    content = answer.read().decode()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, "the web server did not answer"
+                time.sleep(0.5)
+        assert '["home_en", "assess"]' in content
+    finally:
+        os.killpg(process.pid, 2)
+        process.wait(timeout=30)
