@@ -97,11 +97,10 @@ class Scorer(TemplateLM):
                 raise ValueError("an empty continuation has no likelihood")
             places[tuple(context[-(self.engine.context_length - len(continuation)) :])].append(place)
         answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        sizes = {
-            context: (len(context) + max(len(requests[place][2]) for place in same)) * len(same)
-            for context, same in places.items()
-        }
-        for contexts in _batches(sorted(places, key=lambda context: (sizes[context], context)), sizes):
+        longest = {context: max(len(requests[place][2]) for place in same) for context, same in places.items()}
+        sizes = {context: (len(context) + longest[context]) * len(same) for context, same in places.items()}
+        # alike in continuations first: their padding is paid once per choice, that of contexts only once
+        for contexts in _batches(sorted(places, key=lambda context: (longest[context], len(context), context)), sizes):
             order = [place for context in contexts for place in places[context]]
             owner = np.repeat(np.arange(len(contexts)), [len(places[context]) for context in contexts])
             scored = self._score(contexts, owner, [requests[place][2] for place in order])
@@ -194,12 +193,14 @@ class Scorer(TemplateLM):
 
 
 def _batches(ordered: Sequence[Any], sizes: dict[Any, int]) -> Iterator[list[Any]]:
-    """Cut a sequence sorted by size into batches whose padded size stays within the budget."""
+    """Cut a sequence into batches whose padded size (rows times the largest) stays within the budget."""
     batch: list[Any] = []
+    largest = 0
     for item in ordered:
-        if batch and sizes[item] * (len(batch) + 1) > TOKENS_PER_BATCH:
+        largest = max(largest, sizes[item])
+        if batch and largest * (len(batch) + 1) > TOKENS_PER_BATCH:
             yield batch
-            batch = []
+            batch, largest = [], sizes[item]
         batch.append(item)
     if batch:
         yield batch

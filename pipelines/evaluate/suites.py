@@ -110,21 +110,23 @@ def _items(source: Path, origin: Any) -> list[dict[str, Any]]:
 
 
 def mmlu_prompts(content: str) -> list[dict[str, Any]]:
-    """Questions out of worked few-shot prompts: `Q: ... (A) ... (D) ... A: ... The answer is (B)`."""
+    """Questions out of worked few-shot prompts: `Q: ... (A) ... (D) ... A: ... The answer is (B)`.
+
+    Questions with a fifth choice, or without a final answer, are left out.
+    """
     question = re.compile(
-        r"^Q: (?P<question>.*?)\n\(A\) (.*?) \(B\) (.*?) \(C\) (.*?) \(D\) (.*?)\nA: .*?The answer is \((?P<answer>[ABCD])\)",
-        re.DOTALL | re.MULTILINE,
+        r"Q: (?P<question>.*?)\n\(A\) (.*?)\s\(B\) (.*?)\s\(C\) (.*?)\s\(D\) (.*?)\nA: .*The answer is \((?P<answer>[ABCD])\)",
+        re.DOTALL,
     )
-    return [
-        {
-            "question": found["question"].strip(),
-            "choices": [found.group(place).strip() for place in (2, 3, 4, 5)],
-            "answer": "ABCD".index(found["answer"]),
-            "cluster": subject,
-        }
-        for subject, prompt in json.loads(content).items()
-        for found in question.finditer(prompt)
-    ]
+    items = []
+    for subject, prompt in json.loads(content).items():
+        for block in re.split(r"\n\n(?=Q: )", prompt)[1:]:
+            found = question.match(block)
+            if found and "(E)" not in block:
+                choices = [found.group(place).strip() for place in (2, 3, 4, 5)]
+                answer = "ABCD".index(found["answer"])
+                items.append({"question": found["question"].strip(), "choices": choices, "answer": answer, "cluster": subject})
+    return items
 
 
 READERS = {"mmlu_prompts": mmlu_prompts}

@@ -25,7 +25,10 @@ def plan(name: str) -> dict[str, Any]:
     longest = sorted(rows, key=lambda row: len(row.input_ids))[-adapter.train.batch_size :]
     batch = memory.Batch(len(longest), len(longest[-1].input_ids), sum(row.learned for row in longest))
     shape, machine = memory.shape_of(base), device.detect()
-    forecasts = {method: memory.forecast(method, shape, adapter.train, batch) for method in memory.METHODS}
+    from pipelines.loading import attention_for
+
+    scores = attention_for(batch.tokens) == "eager"
+    forecasts = {method: memory.forecast(method, shape, adapter.train, batch, scores=scores) for method in memory.METHODS}
     totals = {method: forecast["total"] for method, forecast in forecasts.items()}
     recommended, reason = choice.recommend(totals, machine.memory_bytes)
     return {

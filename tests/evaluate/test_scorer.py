@@ -96,6 +96,6 @@ def test_sampling_is_refused(torch_scorer):
 
 
 def test_batches_stay_within_the_budget():
-    sizes = {0: 5000, 1: 5000, 2: 100, 3: 90, 4: 9000}
+    sizes = {0: 2500, 1: 2500, 2: 100, 3: 90, 4: 9000}
     ordered = sorted(sizes, key=lambda item: sizes[item])
     assert list(_batches(ordered, sizes)) == [[3, 2], [0], [1], [4]]

@@ -1,5 +1,7 @@
 """Suites: where items come from, and what is refused."""
 
+import json
+
 import pytest
 import yaml
 
@@ -11,15 +13,20 @@ from tests.conftest import ROOT
 def test_the_shipped_guard_has_its_questions_and_a_steady_digest(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     task = suites.lay_out("mmlu_dev", tmp_path / "one")
-    assert len(task.clusters) == 273
-    assert len(set(task.clusters)) == 56
+    assert len(task.clusters) == 281
+    assert len(set(task.clusters)) == 57
     assert task.digest == suites.lay_out("mmlu_dev", tmp_path / "two").digest
 
 
 def test_questions_are_read_out_of_worked_prompts():
-    prompt = "Header.\n\nQ: What is 1 + 1?\n(A) 1 (B) 2 (C) 3 (D) 4\nA: Let's think. The answer is (B).\n"
-    assert suites.mmlu_prompts(f'{{"sums": {yaml.safe_dump(prompt, default_style=chr(34)).strip()}}}') == [
-        {"question": "What is 1 + 1?", "choices": ["1", "2", "3", "4"], "answer": 1, "cluster": "sums"}
+    worked = (
+        "Header.\n\nQ: What is 1 + 1?\n(A) 1 (B) 2 (C) 3 (D) 4\nA: Let's think. The answer is (B).\n"
+        "\nQ: On lines?\n(A) yes\n(B) no\n(C) maybe\n(D) never\nA: The answer is (A).\n"
+        "\nQ: Five?\n(A) 1 (B) 2 (C) 3 (D) 4 (E) 5\nA: The answer is (E).\n"
+    )
+    assert suites.mmlu_prompts(json.dumps({"sums": worked})) == [
+        {"question": "What is 1 + 1?", "choices": ["1", "2", "3", "4"], "answer": 1, "cluster": "sums"},
+        {"question": "On lines?", "choices": ["yes", "no", "maybe", "never"], "answer": 0, "cluster": "sums"},
     ]
 
 

@@ -9,6 +9,7 @@ from pipelines.plan import choice, memory
 LLAMA_2_7B = memory.Shape(
     layers=32,
     hidden=4096,
+    intermediate=11008,
     heads=32,
     vocabulary=32000,
     linear=((4096, 4096),) * 128 + ((11008, 4096),) * 64 + ((4096, 11008),) * 32,
@@ -54,3 +55,33 @@ def test_the_choice(lora, qlora, recommended):
     method, reason = choice.recommend({"lora": lora, "qlora": qlora, "full": 1000}, memory=100)
     assert method == recommended
     assert reason.endswith(".")
+
+
+def test_activations_are_those_that_autograd_saves(tiny_base):
+    """Counted anew on the tiny model, as the constants were on a larger one."""
+    import torch
+
+    from pipelines import loading
+    from pipelines.train import adapter, loss
+
+    rows, length, learned = 4, 96, 8
+    train = Train(rank=4, alpha=8)
+    model = adapter.attach(loading.base_model(tiny_base, quantized=True, attention="eager"), train).train()
+    input_ids = torch.randint(3, 300, (rows, length))
+    labels = input_ids.clone()
+    labels[:, :-learned] = -100
+    held = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    saved: dict[int, int] = {}
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in held:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        kept = loss.completion_loss(model, input_ids, labels)
+    batch = memory.Batch(rows, length, rows * learned)
+    expected = memory.forecast("qlora", memory.shape_of(tiny_base), train, batch, scores=True)
+    assert sum(saved.values()) == pytest.approx(expected["activations"] + expected["logits"], rel=0.25)
+    assert kept.requires_grad
