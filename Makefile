@@ -10,7 +10,7 @@ export DAGSTER_HOME := $(CURDIR)/.dagster
 export DVC_NO_ANALYTICS := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo dagster ui test lint lock clean
+.PHONY: help setup demo dagster ui test lint bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: setup ## ruff, mypy
 	ruff check .
 	ruff format --check .
 	mypy
+
+bench: setup ## scoring speed against lm-eval's own model, on the shipped adapter (after `make demo`)
+	python benchmarks/scoring.py
 
 lock: setup ## pin the newest versions that pyproject.toml allows
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --quiet \

@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -22,6 +25,7 @@ ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "DVC_NO_ANALYTICS": "1",
     "COLUMNS": "200",
+    "DVC_SITE_CACHE_DIR": tempfile.mkdtemp(prefix="dvc-state-"),
 }
 
 
@@ -126,7 +130,10 @@ def test_the_browser_front_answers(tmp_path):
     """What `make ui` starts, on a free port and with a history of its own."""
     (start,) = re.findall(r"^\t(dagster dev .*)$", MAKEFILE, re.MULTILINE)
     assert "--host 127.0.0.1" in start
-    command = start.replace("--port 3000", "--port 3917").split()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = start.replace("--port 3000", f"--port {port}").split()
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -138,7 +145,7 @@ def test_the_browser_front_answers(tmp_path):
     try:
         query = b'{"query": "{assetNodes {assetKey {path}}}"}'
         request = urllib.request.Request(
-            "http://127.0.0.1:3917/graphql", data=query, headers={"Content-Type": "application/json"}
+            f"http://127.0.0.1:{port}/graphql", data=query, headers={"Content-Type": "application/json"}
         )
         deadline = time.monotonic() + 90
         while True:
@@ -151,5 +158,5 @@ def test_the_browser_front_answers(tmp_path):
                 time.sleep(0.5)
         assert '["home_en", "assess"]' in content
     finally:
-        os.killpg(process.pid, 2)
+        os.killpg(process.pid, signal.SIGINT)
         process.wait(timeout=30)

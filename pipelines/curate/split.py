@@ -4,9 +4,9 @@ A group goes where the hash of its name says, so it never divides, and a row nev
 """
 
 import hashlib
-import json
 from collections import defaultdict
 
+from pipelines import completions
 from pipelines.curate.rows import Row
 from pipelines.params import Split
 
@@ -45,16 +45,7 @@ def _side(place: float, split: Split) -> str:
 def _groups_by_value(rows: list[Row], field: str) -> dict[str, set[str]]:
     groups: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        value = completion_field(row.completion, field)
+        value = completions.field(row.completion, field)
         if value is not None:
-            groups[value].add(row.group)
+            groups[str(value)].add(row.group)
     return groups
-
-
-def completion_field(completion: str, field: str) -> str | None:
-    """The value of a field of a completion that is a JSON object; None if it is not one or lacks the field."""
-    try:
-        content = json.loads(completion)
-    except ValueError:
-        return None
-    return str(content[field]) if isinstance(content, dict) and field in content else None

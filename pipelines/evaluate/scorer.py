@@ -15,7 +15,9 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-TOKENS_PER_BATCH = 4096  # rows x (context + continuation): bounds the key-value cache
+# rows x (context + continuation), which bound the memory of a batch
+SCORED_TOKENS = 4096  # logits of every continuation token are held at once
+WRITTEN_TOKENS = 12288  # generation holds the logits of one token a row; what grows is the key-value cache
 
 Request = tuple[tuple[str, str], list[int], list[int]]
 
@@ -100,7 +102,8 @@ class Scorer(TemplateLM):
         longest = {context: max(len(requests[place][2]) for place in same) for context, same in places.items()}
         sizes = {context: (len(context) + longest[context]) * len(same) for context, same in places.items()}
         # alike in continuations first: their padding is paid once per choice, that of contexts only once
-        for contexts in _batches(sorted(places, key=lambda context: (longest[context], len(context), context)), sizes):
+        ordered = sorted(places, key=lambda context: (longest[context], len(context), context))
+        for contexts in _batches(ordered, sizes, SCORED_TOKENS):
             order = [place for context in contexts for place in places[context]]
             owner = np.repeat(np.arange(len(contexts)), [len(places[context]) for context in contexts])
             scored = self._score(contexts, owner, [requests[place][2] for place in order])
@@ -152,7 +155,8 @@ class Scorer(TemplateLM):
         stops = [[stop for stop in option.get("until", []) if stop] for option in options]
         sizes = {place: len(prompts[place]) + limits[place] for place in range(len(requests))}
         texts = [""] * len(requests)
-        for batch in _batches(sorted(sizes, key=lambda place: (sizes[place], prompts[place], place)), sizes):
+        ordered = sorted(sizes, key=lambda place: (sizes[place], prompts[place], place))
+        for batch in _batches(ordered, sizes, WRITTEN_TOKENS):
             written = self._generate(
                 [prompts[place] for place in batch],
                 [limits[place] for place in batch],
@@ -192,13 +196,13 @@ class Scorer(TemplateLM):
         return texts
 
 
-def _batches(ordered: Sequence[Any], sizes: dict[Any, int]) -> Iterator[list[Any]]:
+def _batches(ordered: Sequence[Any], sizes: dict[Any, int], budget: int) -> Iterator[list[Any]]:
     """Cut a sequence into batches whose padded size (rows times the largest) stays within the budget."""
     batch: list[Any] = []
     largest = 0
     for item in ordered:
         largest = max(largest, sizes[item])
-        if batch and largest * (len(batch) + 1) > TOKENS_PER_BATCH:
+        if batch and largest * (len(batch) + 1) > budget:
             yield batch
             batch, largest = [], sizes[item]
         batch.append(item)

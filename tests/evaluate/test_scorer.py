@@ -98,4 +98,4 @@ def test_sampling_is_refused(torch_scorer):
 def test_batches_stay_within_the_budget():
     sizes = {0: 2500, 1: 2500, 2: 100, 3: 90, 4: 9000}
     ordered = sorted(sizes, key=lambda item: sizes[item])
-    assert list(_batches(ordered, sizes)) == [[3, 2], [0], [1], [4]]
+    assert list(_batches(ordered, sizes, budget=4096)) == [[3, 2], [0], [1], [4]]
