@@ -3,7 +3,11 @@
 import json
 import os
 import random
+import re
 import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "1",
+    "COLUMNS": "200",
+    "DVC_SITE_CACHE_DIR": tempfile.mkdtemp(prefix="dvc-state-"),
+}
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
@@ -146,3 +158,50 @@ def copy_graph(directory: Path) -> None:
     shutil.copytree(ROOT / "pipelines", directory / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, directory / name)
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced code blocks of the README."""
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
+
+
+def readme_commands(first_word: str) -> list[str]:
+    """The commands of the README that begin with a word, without their comments."""
+    lines = (line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines())
+    return [line for line in lines if line.split() and line.split()[0] == first_word]
+
+
+def shell(command: str, cwd: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(command.split(), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
+def readme_project(directory: Path, tiny_base: Path) -> None:
+    """A DVC project whose only adapter is the README's, on the tiny base and the tests' rows."""
+    params = small_params(tiny_base)
+    (example,) = (yaml.safe_load(block) for block in blocks("yaml"))
+    support = example["adapters"]["support"] | {"base": "tiny"}
+    support["train"] = {"rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6, "max_tokens": 128}  # for a tiny model
+    support["evaluate"] = {
+        "target": {"choice_field": "intent", "choices": 2, "max_new_tokens": 24},
+        "guards": ["greetings"],
+        "gate": {"must_not_regress": {"greetings": 0.5}},
+    }
+    params["adapters"] = {"support": support}
+    write_project(directory, params)
+    (directory / "tickets").mkdir()
+    (directory / "commands.jsonl").rename(directory / "tickets" / "commands.jsonl")
+    copy_graph(directory)
+    for command in ("git init --quiet", "dvc init --quiet"):
+        assert shell(command, directory).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
+    """A project after the README's own commands for one's own data: all nine stages, run by DVC."""
+    project = tmp_path_factory.mktemp("made")
+    readme_project(project, tiny_base)
+    for command in [*readme_commands("dvc"), *readme_commands("fineline")]:
+        if "support" in command and "report" not in command:
+            answer = shell(command, project)
+            assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
+    return project

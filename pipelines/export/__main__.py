@@ -1,5 +1,6 @@
 """Stage `export@A`: merged model -> ONNX in fp32, whose parity with PyTorch is measured, and quantized, which ships."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -44,9 +45,13 @@ def run(name: str) -> None:
         from pipelines.onnx_engine import OnnxEngine
         from pipelines.tokens import tokenizer_of
 
-        for form, precision in precisions.items():
-            print(f"building {form} ({precision})", flush=True)
-            builder.build(merged, precision, directories[form], scratch / form)
+        print(f"building {', '.join(f'{form} ({precision})' for form, precision in precisions.items())}", flush=True)
+        with ThreadPoolExecutor() as side_by_side:  # each is a process of one core
+            for built in [
+                side_by_side.submit(builder.build, merged, precision, directories[form], scratch / form)
+                for form, precision in precisions.items()
+            ]:
+                built.result()
         tokens = probe.rows(name, tokenizer_of(merged))
         reference = probe.fresh_logits(merged, tokens, scratch, "float32")
         agreement = {form: fidelity(reference, _logits(OnnxEngine(directories[form]), tokens)) for form in precisions}

@@ -16,7 +16,7 @@ from pipelines.errors import FinelineError, InputError
 EXECUTION_PROVIDER = "cpu"
 # Four bits everywhere cost a small model too much. Head, first and last layers and every third layer's value and down
 # projections keep eight, as in llama.cpp's Q4_K_M; measured on the shipped model against fp32: KL 0.12 instead of 0.21, 114 MB
-# instead of 87. The builder ignores names it does not know, so tests/export looks for the eight bits in the graph.
+# instead of 87. The builder ignores names it does not know, so tests/test_chain looks for them.
 OPTIONS = {"int4": ["algo_config=k_quant_mixed"], "int8": [], "fp32": []}
 
 
