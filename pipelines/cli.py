@@ -13,8 +13,10 @@ from rich.tree import Tree
 from pipelines import artifacts, doctor, layout, params, reports
 from pipelines.errors import FinelineError, InputError, Refused
 
+_WIDTH = 132  # of tables that go to a file or a log
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-console = Console(soft_wrap=True)
+console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 
 AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")]
 ArtifactPath = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A directory with an artifact.json.")]
