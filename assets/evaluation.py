@@ -18,7 +18,6 @@ TASK_COLUMNS = {
     "lower": "float",
     "upper": "float",
     "verdict": "string",
-    "reason": "string",
 }
 
 
