@@ -107,4 +107,8 @@ def test_the_browser_front_answers(tmp_path):
         assert ["home_en", "assess"] in keys
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
