@@ -1,29 +1,89 @@
-"""Raw and curated rows: how many came in, how many stayed, and why the rest did not."""
+"""Raw and curated rows: how many came in, how many stayed, why the rest did not, and what those that stayed are like."""
 
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets import data_checks, data_tables
+from assets.data_pictures import counts, funnel, makeup
 from assets.display import Display, Displays, Metadata
-from assets.records import made, numbers, report, table
+from assets.records import json_object, made, nested_numbers, report, report_file, table
 from assets.stages import Stage
+from pipelines import layout
+
+PLOTS = "curation"
+SAMPLE_COLUMNS = {"prompt": "string", "completion": "string", "source": "string"}
 
 
 def raw(stage: Stage) -> Metadata:
-    """The record of the raw rows."""
-    return made(stage)
+    """The record of the raw rows, and what each part brought."""
+    shown = made(stage)
+    parts = json_object(stage, stage.root / layout.raw(stage.subject) / "parts.json")
+    if not parts:
+        return shown
+    shown |= _shown(data_tables.parts(parts))
+    shown["source_files"] = sum(len(facts["files"]) for facts in parts.values())
+    for name in ("rows", "unreadable"):
+        shown[name] = sum(facts[name] for facts in parts.values())
+        shown |= {f"{part}/{name}": facts[name] for part, facts in parts.items()}
+    return shown
 
 
 def curated(stage: Stage) -> Metadata:
-    """The record of the curated rows, what curation counted, and the size of each split."""
-    curation = report(stage, "curation.json")
-    shown = made(stage) | numbers(curation)
-    splits = curation.get("splits")
-    if splits:
-        rows = [{"split": split, **counts} for split, counts in splits.items()]
-        shown["splits"] = table(rows, {"split": "string", "rows": "int", "groups": "int"})
-        for split, counts in splits.items():
-            shown |= numbers(counts, f"{split}/")
+    """The record of the curated rows, what curation did as pictures and tables, ten of the rows, and every number."""
+    curation = report(stage, data_checks.REPORT)
+    if not curation:
+        return made(stage)
+    splits = curation.get("splits", {})
+    train = stage.root / layout.curated(stage.subject) / "train.jsonl"
+    samples = data_tables.samples(train, splits.get("train", {}).get("rows", 0))
+    numbers = {name: value for name, value in curation.items() if name not in ("splits", "reasons")}
+    return {
+        **made(stage),
+        **_pictures(stage, curation),
+        **_shown(data_tables.curation(curation)),
+        **_shown({"changes": (data_tables.changes(_plot(stage, "change")), data_tables.CHANGE_COLUMNS)}),
+        **_shown({"samples": (samples, SAMPLE_COLUMNS)}),
+        **_paths(stage),
+        **nested_numbers(numbers),
+        **nested_numbers(splits),
+        "rare_phrases/count": len(curation.get("signals", {}).get("rare_phrases", [])),
+    }
+
+
+def _shown(tables: data_tables.Tables) -> Metadata:
+    """The tables that have a row."""
+    return {name: table(rows, columns) for name, (rows, columns) in tables.items() if rows}
+
+
+def _pictures(stage: Stage, curation: dict[str, Any]) -> Metadata:
+    shown: Metadata = {}
+    if steps := counts(_plot(stage, "funnel")):
+        shown["funnel"] = funnel(steps)
+    lengths, languages, domains = (counts(_plot(stage, name)) for name in ("lengths", "languages", "domains"))
+    if lengths or languages or domains:
+        shown["makeup"] = makeup(lengths, curation.get("lengths", {}), languages, domains)
     return shown
+
+
+def _paths(stage: Stage) -> Metadata:
+    """Where to read on: the report, the dataset card, and the rows that were left out, changed or contradict each other."""
+    curated = stage.root / layout.curated(stage.subject)
+    files = [report_file(stage, data_checks.REPORT)]
+    files += [
+        curated / name for name in ("README.md", "croissant.json", "left_out.jsonl", "changed.jsonl", "label_noise.jsonl")
+    ]
+    return {
+        f"path/{file.name}": dg.MetadataValue.path(file.relative_to(stage.root).as_posix()) for file in files if file.exists()
+    }
+
+
+def _plot(stage: Stage, name: str) -> Path:
+    return report_file(stage, PLOTS) / f"{name}.csv"
 
 
 DISPLAYS: Displays = {
     "ingest": Display(raw, kind="json"),
-    "curate": Display(curated, kind="json"),
+    "curate": Display(curated, kind="json", checks=data_checks.CHECKS),
 }

@@ -47,11 +47,11 @@ DISPLAYS: Displays = {
     "merge": Display(
         merged,
         kind="huggingface",
-        check=Check("fidelity", "The merged weights, reloaded, answer as base plus adapter", judge_fidelity),
+        checks=(Check("fidelity", "The merged weights, reloaded, answer as base plus adapter", judge_fidelity),),
     ),
     "export": Display(
         exported,
         kind="onnx",
-        check=Check("parity", "The exported fp32 model answers as the merged model", judge_parity),
+        checks=(Check("parity", "The exported fp32 model answers as the merged model", judge_parity),),
     ),
 }

@@ -37,7 +37,7 @@ class Display:
     metadata: Callable[[Stage], Metadata]
     kind: str | None = None
     """The tool to show beside DVC; Dagster has an icon for most."""
-    check: Check | None = None
+    checks: tuple[Check, ...] = ()
     pool: str | None = None
 
 

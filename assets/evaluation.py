@@ -77,13 +77,13 @@ DISPLAYS: Displays = {
     "evaluate": Display(
         gate,
         kind="lm_eval",
-        check=Check("gate", "No guarded task regressed and every target improved, beyond chance", judge_gate),
+        checks=(Check("gate", "No guarded task regressed and every target improved, beyond chance", judge_gate),),
         pool=GPU,
     ),
     "assess": Display(
         candidate,
         kind="onnx",
-        check=Check("verdict", "What ships passes the gate, as merged and as exported", judge_candidate),
+        checks=(Check("verdict", "What ships passes the gate, as merged and as exported", judge_candidate),),
         pool=GPU,
     ),
 }

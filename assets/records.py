@@ -24,16 +24,20 @@ def made(stage: Stage) -> Metadata:
 
 def report(stage: Stage, name: str) -> dict[str, Any]:
     """A report of the stage's adapter; empty if there is none yet."""
-    file = report_file(stage, name)
-    content = reports.read(file) if file.exists() else {}
-    if not isinstance(content, dict):
-        raise InputError(f"{file}: holds no JSON object; run `dvc repro -f -s {stage.name}` to make it anew")
-    return content
+    return json_object(stage, report_file(stage, name))
 
 
 def report_file(stage: Stage, name: str) -> Path:
     """Where a report of the stage's adapter lies."""
     return stage.root / layout.reports(stage.subject) / name
+
+
+def json_object(stage: Stage, file: Path) -> dict[str, Any]:
+    """The JSON object in a file that the stage made; empty if there is none yet."""
+    content = reports.read(file) if file.exists() else {}
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: holds no JSON object; run `dvc repro -f -s {stage.name}` to make it anew")
+    return content
 
 
 def numbers(content: dict[str, Any], prefix: str = "") -> Metadata:
@@ -43,6 +47,15 @@ def numbers(content: dict[str, Any], prefix: str = "") -> Metadata:
         for name, value in content.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
+
+
+def nested_numbers(content: dict[str, Any], prefix: str = "") -> Metadata:
+    """The numbers at any depth, each named by its path: `lengths/median`."""
+    shown = numbers(content, prefix)
+    for name, value in content.items():
+        if isinstance(value, dict):
+            shown |= nested_numbers(value, f"{prefix}{name}/")
+    return shown
 
 
 def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> dg.TableMetadataValue:

@@ -1,13 +1,12 @@
 """Base models, the memory forecast, and the training of adapters with its loss curves."""
 
-import base64
 import csv
-import io
 from pathlib import Path
 
 import dagster as dg
 
 from assets.display import GPU, Display, Displays, Metadata
+from assets.drawing import canvas, picture
 from assets.records import made, numbers, report, report_file, table
 from assets.stages import Stage
 
@@ -40,7 +39,7 @@ def adapter(stage: Stage) -> Metadata:
         "validation": _curve(report_file(stage, "validation_loss.csv")),
     }
     if any(curves.values()):
-        shown["loss"] = dg.MetadataValue.md(f"![loss over steps](data:image/png;base64,{_draw(curves)})")
+        shown["loss"] = _draw(curves)
     return shown
 
 
@@ -55,20 +54,15 @@ def _curve(file: Path) -> Curve:
         return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(stream)]
 
 
-def _draw(curves: dict[str, Curve]) -> str:
-    """The curves as PNG in base64."""
-    from matplotlib.figure import Figure  # only a training step draws; no pyplot, so no display and no global state
-
-    figure = Figure(figsize=(7, 3.5), dpi=80, layout="constrained")
+def _draw(curves: dict[str, Curve]) -> dg.MarkdownMetadataValue:
+    figure = canvas(7, 3.5)
     axes = figure.add_subplot(xlabel="step", ylabel="loss (completion tokens)")
     for (label, curve), style in zip(curves.items(), ("-", "o-"), strict=True):
         if curve:
             axes.plot(*zip(*curve, strict=True), style, label=label, linewidth=1.2, markersize=4)
     axes.grid(alpha=0.3)
     axes.legend()
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    return base64.b64encode(png.getvalue()).decode()
+    return picture(figure, "loss over steps")
 
 
 DISPLAYS: Displays = {

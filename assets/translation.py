@@ -23,26 +23,25 @@ class Knobs(dg.Config):
 
 
 def stage_asset(stage: Stage) -> dg.AssetsDefinition:
-    """One asset and its check in one step.
+    """One asset and its checks in one step.
 
-    The step can be split, so that a check alone reads its report and runs nothing, and costs no process of its own
-    when asset and check go together.
+    The step can be split, so that checks alone read their report and run nothing, and cost no process of their own
+    when asset and checks go together.
     """
     display = DISPLAYS.get(stage.kind, UNKNOWN)
     spec = asset_spec(stage)
-    checks = [display.check] if display.check else []
 
     @dg.multi_asset(
         name="__".join(stage.key),
         specs=[spec],
-        check_specs=[dg.AssetCheckSpec(check.name, asset=spec.key, description=check.description) for check in checks],
+        check_specs=[dg.AssetCheckSpec(check.name, asset=spec.key, description=check.description) for check in display.checks],
         can_subset=True,
         pool=display.pool,
     )
     def step(context: dg.AssetExecutionContext, config: Knobs) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         if context.selected_asset_keys:
             yield _materialize(stage, display, config)
-        for check in checks:
+        for check in display.checks:
             if dg.AssetCheckKey(spec.key, check.name) in context.selected_asset_check_keys:
                 yield _check_result(spec.key, check.name, check.judge(stage))
 

@@ -1,6 +1,10 @@
 """Stage `ingest@A`: raw rows as the source has them."""
 
+from typing import Any
+
 from pipelines import artifacts, layout, params, sources, stage
+from pipelines.params.sources import Source
+from pipelines.sources import urls
 
 
 def run(name: str) -> None:
@@ -13,10 +17,21 @@ def run(name: str) -> None:
         owner=adapter.owner,
         license=adapter.license,
         stage="pipelines.ingest",
-        parameters=adapter.source.model_dump(exclude_none=True),
+        parameters=_public(adapter.source),
     ) as directory:
-        rows = sources.fetch(adapter.source, directory)
-    print(f"{rows} raw rows in {layout.raw(name)}")
+        parts = sources.fetch(adapter.source, directory)
+    for part, record in parts.items():
+        print(f"{part}: {record.rows} rows from {len(record.files)} files, {record.unreadable} unreadable")
+    print(f"{sum(record.rows for record in parts.values())} raw rows in {layout.raw(name)}")
+
+
+def _public(source: Source) -> dict[str, Any]:
+    """The block as it may stand in an artifact: without credentials."""
+    block = source.model_dump(exclude_none=True)
+    for part in block["parts"].values():
+        if "files" in part:
+            part["files"] = urls.public(part["files"])
+    return block
 
 
 if __name__ == "__main__":

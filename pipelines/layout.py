@@ -17,7 +17,7 @@ def raw(adapter: str) -> Path:
 
 
 def curated(adapter: str) -> Path:
-    """train.jsonl, validation.jsonl, test.jsonl and rejected.jsonl."""
+    """train.jsonl, validation.jsonl, test.jsonl, and left_out.jsonl with every other row."""
     return Path("data/curated") / adapter
 
 

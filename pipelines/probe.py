@@ -24,7 +24,7 @@ def rows(adapter: str, tokenizer: Any) -> list[list[int]]:
     held_out = [
         row for split in ("validation", "test") for row in reports.read_lines(layout.curated(adapter) / f"{split}.jsonl")
     ]
-    return [encode(tokenizer, row["messages"], sys.maxsize).input_ids[:LONGEST] for row in held_out[:ROWS]]
+    return [encode(tokenizer, row).input_ids[:LONGEST] for row in held_out[:ROWS]]
 
 
 def torch_logits(model: Any, tokens: list[list[int]]) -> np.ndarray:

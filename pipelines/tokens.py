@@ -5,7 +5,7 @@ tokenised on its own behind it, and labels cover the completion up to and includ
 `{% generation %}` in the template.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,45 +35,47 @@ def tokenizer_of(model: Path) -> Any:
     return AutoTokenizer.from_pretrained(model, local_files_only=True)
 
 
-def prompt_text(tokenizer: Any, messages: Sequence[dict[str, str]]) -> str:
-    """The text the model sees before it answers `messages`."""
-    return tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+def halves(tokenizer: Any, row: Mapping[str, Any]) -> tuple[str, str]:
+    """The text the model sees before it gives the last message of a row, and the text it is then to give.
 
-
-def encode(tokenizer: Any, messages: Sequence[dict[str, str]], max_tokens: int) -> Tokens:
-    """Tokenise one row whose last message is the completion.
+    Args:
+        row: `messages`, and perhaps `tools`.
 
     Raises:
-        InputError: The template changes the prompt when the completion is added, no end-of-turn token would be learned, or
-            the row is longer than `max_tokens`.
+        InputError: The template changes the prompt when the completion is added.
     """
-    prompt = prompt_text(tokenizer, messages[:-1])
-    whole = tokenizer.apply_chat_template(list(messages), tokenize=False)
+    messages, tools = list(row["messages"]), row.get("tools")
+    prompt = tokenizer.apply_chat_template(messages[:-1], tools=tools, tokenize=False, add_generation_prompt=True)
+    whole = tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
     if not whole.startswith(prompt):
         raise InputError("the chat template renders the prompt differently with and without the completion; mend the template")
+    return prompt, whole[len(prompt) :]
+
+
+def encode(tokenizer: Any, row: Mapping[str, Any]) -> Tokens:
+    """Tokenise one curated row.
+
+    Raises:
+        InputError: The template changes the prompt when the completion is added, or no end-of-turn token would be learned.
+    """
+    prompt, completion = halves(tokenizer, row)
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    completion_ids = tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"]
+    completion_ids = tokenizer(completion, add_special_tokens=False)["input_ids"]
     if tokenizer.eos_token_id not in completion_ids:
         raise InputError(
             f"the chat template does not end a turn with the tokenizer's {tokenizer.eos_token!r}:"
             " the model would never learn to stop; set eos_token to the token that ends a turn"
         )
     completion_ids = completion_ids[: completion_ids.index(tokenizer.eos_token_id) + 1]
-    length = len(prompt_ids) + len(completion_ids)
-    if length > max_tokens:
-        raise InputError(
-            f"{length} tokens, more than `train.max_tokens` ({max_tokens}) allows; raise it, or shorten the row"
-            f" that begins {messages[-2]['content'][:40]!r}"
-        )
     return Tokens(prompt_ids + completion_ids, [IGNORED] * len(prompt_ids) + completion_ids)
 
 
-def encode_all(tokenizer: Any, rows: Sequence[dict[str, Any]], max_tokens: int, file: Path) -> list[Tokens]:
+def encode_all(tokenizer: Any, rows: Sequence[Mapping[str, Any]], file: Path) -> list[Tokens]:
     """Tokenise curated rows. Raises `InputError` with file and line of the first that cannot be."""
     encoded = []
     for number, row in enumerate(rows, 1):
         try:
-            encoded.append(encode(tokenizer, row["messages"], max_tokens))
+            encoded.append(encode(tokenizer, row))
         except InputError as error:
             raise InputError(f"{file}:{number}: {error}") from error
     return encoded

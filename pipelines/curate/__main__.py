@@ -1,10 +1,26 @@
-"""Stage `curate@A`: raw rows -> train.jsonl, validation.jsonl, test.jsonl, and rejected.jsonl with every reason."""
+"""Stage `curate@A`: raw rows -> three splits, and an account of every row that is in none of them."""
 
+import csv
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipelines import artifacts, layout, params, reports, stage
-from pipelines.curate import duplicates, rows, split
-from pipelines.errors import InputError
+from pipelines.curate import change, contamination, summary, writing
+from pipelines.curate.audit import audit
+from pipelines.curate.card import render
+from pipelines.curate.chunk import Tally
+from pipelines.curate.croissant import describe
+from pipelines.curate.decide import decide
+from pipelines.curate.examine import Settings
+from pipelines.curate.privacy import Cleaner
+from pipelines.curate.progress import Rows
+from pipelines.curate.split import NAMES
+from pipelines.curate.table import Table
+from pipelines.curate.workers import examine_all
+from pipelines.errors import FinelineError, InputError
+from pipelines.params.curation import Curate
 
 _EXAMPLES = 3
 
@@ -12,7 +28,10 @@ _EXAMPLES = 3
 def run(name: str) -> None:
     """Curate the raw rows of adapter `name` into data/curated/<name>."""
     adapter = params.load().adapter(name)
-    raw = layout.raw(name)
+    raw, base = layout.raw(name), layout.base(adapter.base)
+    decided_by = adapter.curate.model_dump(exclude_none=True) | {"suites": adapter.evaluate.guards}
+    if (key := Cleaner(adapter.curate.privacy).fingerprint) is not None:
+        decided_by["pseudonym_key"] = key
     with artifacts.create(
         layout.curated(name),
         kind="training-data",
@@ -20,47 +39,112 @@ def run(name: str) -> None:
         owner=adapter.owner,
         license=adapter.license,
         stage="pipelines.curate",
-        inputs={"raw": raw},
-        parameters=adapter.curate.model_dump(exclude_none=True),
+        inputs={"raw": raw, "tokenizer": base},
+        parameters=decided_by,
     ) as directory:
-        accepted, rejected = rows.read(raw / "rows.jsonl", adapter.curate.system)
-        _check_rejected(rejected, len(accepted), adapter.curate.max_rejected, f"{raw}/rows.jsonl")
-        kept, repeated, contradictions = duplicates.distinct(accepted)
-        dealt = split.deal(kept, adapter.curate.split)
-        _check_splits(dealt, adapter.curate.split, name)
-        for split_name, split_rows in dealt.items():
-            lines = [{"id": row.id, "group": row.group, "messages": list(row.messages)} for row in split_rows]
-            reports.write_lines(directory / f"{split_name}.jsonl", lines)
-        reports.write_lines(directory / "rejected.jsonl", rejected)
-    report = {
-        "rows_in": len(accepted) + len(rejected),
-        "kept": len(kept),
-        "rejected": len(rejected),
-        "duplicates": len(repeated),
-        "conflicting": len(contradictions),
-    }
-    splits = {key: {"rows": len(side), "groups": len({row.group for row in side})} for key, side in dealt.items()}
-    reports.write(layout.reports(name) / "curation.json", report | {"splits": splits})
-    print(", ".join(f"{key} {count}" for key, count in report.items()))
-    print(", ".join(f"{key} {sizes['rows']} rows in {sizes['groups']} groups" for key, sizes in splits.items()))
+        parts = reports.read(raw / "parts.json")
+        before = _state(raw)
+        report, tokens, seconds = _curate(adapter.curate, base, parts, raw, adapter.evaluate.guards, directory, name)
+        if _state(raw) != before:
+            raise FinelineError(f"{raw}: changed while it was being read; run again when nothing writes to it")
+        files = artifacts.manifest(directory)
+        (directory / "README.md").write_text(render(name, adapter, report, parts), encoding="utf-8")
+        reports.write(directory / "croissant.json", describe(name, adapter, report, parts, files))
+    _report(name, report, tokens, seconds)
 
 
-def _check_rejected(rejected: list[dict[str, Any]], accepted: int, limit: float, file: str) -> None:
-    total = accepted + len(rejected)
-    if not total:
-        raise InputError(f"{file}: not one row")
-    if len(rejected) / total > limit:
-        first = "\n".join(f"  {file}:{entry['line']}: {entry['reason']}" for entry in rejected[:_EXAMPLES])
+def _curate(
+    rule: Curate, base: Path, parts: dict[str, Any], raw: Path, suites: list[str], directory: Path, name: str
+) -> tuple[dict[str, Any], Any, dict[str, float]]:
+    """Fill the directory; returns the report, the lengths of the rows that stay, and the seconds of each step."""
+    total = sum(part["rows"] for part in parts.values())
+    layout.SCRATCH.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=layout.SCRATCH, prefix="curate.") as scratch, Rows(total) as progress:
+        settings = Settings(rule, base, contamination.items_of(suites), parts, Path(scratch))
+        files = {part: raw / f"{part}.jsonl" for part in parts}
+        chunks = examine_all(settings, files, lambda chunk: progress.advance(chunk.tally.rows_in))
+        tally = Tally()
+        for chunk in chunks:
+            tally.add(chunk.tally)
+        _check_rejected(tally, rule.max_rejected, raw, Path(scratch), len(chunks))
+        progress.step("gather")
+        with Table(chunks, list(parts), Path(scratch)) as table:
+            decision = decide(table, rule, [part["weight"] for part in parts.values()], progress.step)
+            progress.step("write")
+            writing.write(table, decision, len(chunks), Path(scratch), directory)
+            progress.step("summarise")
+            report = summary.summarise(table, decision, tally, rule, parts, suites)
+            progress.step("audit")
+            report["checks"] |= audit(directory, rule, settings.items, report["splits"])
+            tokens = table.tokens[decision.kept]
+    _check_splits(report, rule, name)
+    return report, tokens, progress.seconds
+
+
+def _state(directory: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of every file."""
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(directory.iterdir())]
+
+
+def _report(name: str, report: dict[str, Any], tokens: Any, seconds: dict[str, float]) -> None:
+    where = layout.reports(name)
+    tables = summary.tables(report, tokens)
+    report = {"dataset": artifacts.read(layout.curated(name)).digest} | report
+    report["change"] = change.since_last_commit(report, tables["lengths.csv"], where)
+    drift = max(report["change"]["drift"].values()) if report["change"] else None
+    report["checks"] |= {"drift": drift, "drift_limit": change.DRIFT_LIMIT}
+    report["signals"]["source_shares"] = report["change"]["source_shares"] if report["change"] else []
+    tables["change.csv"] = change.table(report["change"], report)
+    columns = {"funnel.csv": ["step", "rows"], "lengths.csv": ["tokens", "rows"], "languages.csv": ["language", "rows"]}
+    columns |= {"domains.csv": ["domain", "rows"], "change.csv": ["what", "before", "now"]}
+    for file, rows in tables.items():
+        _write_csv(where / "curation" / file, columns[file], rows)
+    reports.write(where / "curation.json", report)
+    took = sum(seconds.values())
+    speed = {"seconds": round(took, 2), "rows_per_second": round(report["rows_in"] / took), "steps": seconds}
+    reports.write(where / "curation" / "speed.json", speed)
+    gone = ", ".join(f"{step.replace('_', ' ')} {rows:,}" for step, rows in report["removed"].items() if rows)
+    print(f"{report['rows_in']:,} rows in, {report['kept']:,} kept; left out: {gone or 'none'}")
+    sizes = report["splits"].items()
+    print(", ".join(f"{split} {size['rows']:,} rows in {size['groups']:,} groups" for split, size in sizes))
+
+
+def _write_csv(file: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _check_rejected(tally: Tally, limit: float, raw: Path, scratch: Path, chunks: int) -> None:
+    if not tally.rows_in:
+        raise InputError(f"{raw}: not one row")
+    rejected = sum(rows for (step, _), rows in tally.left_out.items() if step == "rejected")
+    if rejected / tally.rows_in > limit:
         raise InputError(
-            f"{len(rejected)} of {total} rows are unusable, more than `curate.max_rejected` ({limit:.1%}) allows:\n{first}\n"
+            f"{rejected:,} of {tally.rows_in:,} rows are unusable, more than `curate.max_rejected` ({limit:.1%}) allows:\n"
+            f"{_examples(scratch, chunks)}\n"
             "mend the source, or raise the limit in params.yaml if they may be left out"
         )
 
 
-def _check_splits(dealt: dict[str, list[rows.Row]], shares: params.Split, name: str) -> None:
-    wanted = {"train": 1.0, "validation": shares.validation, "test": shares.test}
-    for split_name, side in dealt.items():
-        if wanted[split_name] and not side:
+def _examples(scratch: Path, chunks: int) -> str:
+    found: list[str] = []
+    for chunk in range(chunks):
+        for line in (scratch / f"{chunk}.left_out").read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            if entry["step"] == "rejected":
+                found.append(f"  {entry['source']}: {entry['at']}: {entry['reason']}")
+            if len(found) == _EXAMPLES:
+                return "\n".join(found)
+    return "\n".join(found)
+
+
+def _check_splits(report: dict[str, Any], rule: Curate, name: str) -> None:
+    wanted = {"train": 1.0, "validation": rule.split.validation, "test": rule.split.test}
+    for split_name in NAMES:
+        if wanted[split_name] and not report["splits"][split_name]["rows"]:
             raise InputError(
                 f"adapters.{name}: the {split_name} split is empty: too few groups of rows; add data, raise"
                 f" `curate.split.{split_name}`, or set it to 0"

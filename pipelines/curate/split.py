@@ -1,51 +1,54 @@
-"""Dealing groups of rows to train, validation and test.
+"""Dealing rows to train, validation and test.
 
-A group goes where the hash of its name says, so it never divides, and a row never changes sides when the data grows.
+A row goes where the salted hash of its group says: of the group it declares, else of its prompt as it came in. Nothing else
+has a say, so a row never changes sides when the data grow, shrink or change order. What links rows of different groups (the
+same prompt, near-equal texts) must not cross sides either: there the earlier row stays and the later is left out, so that a
+test set only ever grows by appended data.
 """
 
 import hashlib
-from collections import defaultdict
 
-from pipelines import completions
-from pipelines.curate.rows import Row
-from pipelines.params import Split
+import numpy as np
+
+from pipelines.params.curation import Split
 
 NAMES = ("train", "validation", "test")
+TRAIN, VALIDATION, TEST = range(3)
 
 
-def deal(rows: list[Row], split: Split) -> dict[str, list[Row]]:
-    """Rows of each split, in their given order.
-
-    With `split.stratify`, each value of that field of the JSON completion is in train: where the hash left a value without
-    a training group, the group that came nearest to train goes there. A test on a value never trained on would measure
-    guessing.
-    """
-    side = {group: _side(_place(group, split.salt), split) for group in {row.group for row in rows}}
-    if split.stratify:
-        for groups in _groups_by_value(rows, split.stratify).values():
-            if all(side[group] != "train" for group in groups):
-                side[max(groups, key=lambda group: (_place(group, split.salt), group))] = "train"
-    dealt: dict[str, list[Row]] = {name: [] for name in NAMES}
-    for row in rows:
-        dealt[side[row.group]].append(row)
-    return dealt
-
-
-def _place(group: str, salt: str) -> float:
-    """A number in [0, 1) that only the group and the salt decide."""
-    return int.from_bytes(hashlib.sha256(f"{salt}\n{group}".encode()).digest()[:8]) / 2**64
-
-
-def _side(place: float, split: Split) -> str:
+def side(group: str, split: Split) -> int:
+    """Index into NAMES: decided by the group and the salt alone."""
+    place = int.from_bytes(hashlib.sha256(f"{split.salt}\n{group}".encode()).digest()[:8]) / 2**64
     if place < split.test:
-        return "test"
-    return "validation" if place < split.test + split.validation else "train"
+        return TEST
+    return VALIDATION if place < split.test + split.validation else TRAIN
 
 
-def _groups_by_value(rows: list[Row], field: str) -> dict[str, set[str]]:
-    groups: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        value = completions.field(row.completion, field)
-        if value is not None:
-            groups[str(value)].add(row.group)
-    return groups
+def stratified(sides: np.ndarray, group: np.ndarray, stratum: np.ndarray) -> np.ndarray:
+    """Sides where the first group of each stratum is in train: a test on a value never trained on measures guessing.
+
+    Args:
+        sides: (rows,) as the hash deals them.
+        group: (rows,) hash of each row's group.
+        stratum: (rows,) hash of each row's value; 0 where it has none.
+    """
+    values, first = np.unique(stratum, return_index=True)
+    forced = group[first[values != 0]]
+    return np.where(np.isin(group, forced), TRAIN, sides).astype(sides.dtype)
+
+
+def crossing(links: np.ndarray, sides: np.ndarray, rows: np.ndarray) -> list[tuple[int, int]]:
+    """Rows that must go because an earlier row with the same link is on another side.
+
+    Args:
+        links: (all rows,) what links rows, such as the hash of the prompt.
+        sides: (all rows,).
+        rows: (rows to look at,) in the order in which they have precedence.
+
+    Returns:
+        (row, the row it is linked to).
+    """
+    _, first, place = np.unique(links[rows], return_index=True, return_inverse=True)
+    leader = rows[first][place]
+    (wrong,) = np.nonzero(sides[rows] != sides[leader])
+    return [(int(rows[at]), int(leader[at])) for at in wrong]

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipelines.evaluate.compare import Comparison
-from pipelines.params import Gate
+from pipelines.params.evaluation import Gate
 
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 

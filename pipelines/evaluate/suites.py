@@ -42,14 +42,23 @@ def lay_out(name: str, scratch: Path) -> Task:
     Raises:
         InputError: The suite is missing or broken, asks for code (`!function`), or its items are not what was pinned.
     """
+    definition, items = read(name)
+    clusters = [str(item.get("cluster", place)) for place, item in enumerate(items)]
+    return write_task(name, definition, items, clusters, rendered=False, scratch=scratch)
+
+
+def read(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The task definition of suite `name` and its items.
+
+    Raises:
+        InputError: The suite is missing or broken, asks for code (`!function`), or its items are not what was pinned.
+    """
     source = SUITES / name
     definition = _yaml(source / f"{name}.yaml")
     about = _yaml(source / "suite.yaml")
     if definition.get("task") != name:
         raise InputError(f"{source}/{name}.yaml: `task` is {definition.get('task')!r}, but must be {name!r}")
-    items = _items(source, about.get("items"))
-    clusters = [str(item.get("cluster", place)) for place, item in enumerate(items)]
-    return write_task(name, definition, items, clusters, rendered=False, scratch=scratch)
+    return definition, _items(source, about.get("items"))
 
 
 def write_task(

@@ -9,7 +9,8 @@ from typing import Any
 from pipelines.completions import field as json_field
 from pipelines.errors import InputError
 from pipelines.evaluate.suites import Task, write_task
-from pipelines.params import Target
+from pipelines.params.evaluation import Target
+from pipelines.tokens import halves
 
 EXACT_MATCH = "target_exact_match"
 CHOICE = "target_choice"
@@ -27,8 +28,11 @@ def lay_out(rows: list[dict[str, Any]], target: Target, tokenizer: Any, scratch:
     if not rows:
         raise InputError("the test split has no rows; raise `curate.split.test`")
     clusters = [str(row["group"]) for row in rows]
-    prompts = [tokenizer.apply_chat_template(row["messages"][:-1], tokenize=False, add_generation_prompt=True) for row in rows]
-    completions = [row["messages"][-1]["content"] for row in rows]
+    texts = [halves(tokenizer, row) for row in rows]
+    prompts = [prompt for prompt, _ in texts]
+    # a turn that only calls tools is what the template makes of it
+    calls = [text.strip().removesuffix(tokenizer.eos_token or "").strip() for _, text in texts]
+    completions = [row["messages"][-1]["content"] or call for row, call in zip(rows, calls, strict=True)]
     items = [{"prompt": prompt, "completion": completion} for prompt, completion in zip(prompts, completions, strict=True)]
     until = [] if any("\n" in completion for completion in completions) else ["\n"]
     tasks = [write_task(EXACT_MATCH, _exact_match(target, until), items, clusters, rendered=True, scratch=scratch)]

@@ -8,7 +8,8 @@ from pipelines.evaluate import gate, suites, target
 from pipelines.evaluate.compare import compare, pair
 from pipelines.evaluate.gate import FAIL, PASS, worst
 from pipelines.evaluate.suites import Task
-from pipelines.params import Adapter, Gate
+from pipelines.params import Adapter
+from pipelines.params.evaluation import Gate
 
 
 def lay_out(name: str, adapter: Adapter, tokenizer: Any, scratch: Path) -> list[Task]:

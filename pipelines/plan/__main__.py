@@ -21,7 +21,7 @@ def plan(name: str) -> dict[str, Any]:
     artifacts.verified(base)
     artifacts.verified(data)
     file = data / "train.jsonl"
-    rows = tokens.encode_all(tokens.tokenizer_of(base), reports.read_lines(file), adapter.train.max_tokens, file)
+    rows = tokens.encode_all(tokens.tokenizer_of(base), reports.read_lines(file), file)
     longest = sorted(rows, key=lambda row: len(row.input_ids))[-adapter.train.batch_size :]
     batch = memory.Batch(len(longest), len(longest[-1].input_ids), sum(row.learned for row in longest))
     shape, machine = memory.shape_of(base), device.detect()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from pipelines.params import Train
+from pipelines.params.training import Train
 
 METHODS = ("lora", "qlora", "full")
 

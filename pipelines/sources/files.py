@@ -1,29 +1,29 @@
-"""Local JSONL files, taken line by line as they are."""
+"""The rows of one stored file, whatever its format, compression and place."""
 
-from pathlib import Path
-from typing import IO
+import io
 
-from pipelines.errors import InputError
+from pipelines.params.sources import Part
+from pipelines.sources import formats
+from pipelines.sources.envelope import Writer
+from pipelines.sources.record import FileRecord
+from pipelines.sources.storage import CHUNK, Stored, Tally, unreadable
 
 
-def copy(path: Path, sink: IO[bytes]) -> int:
-    """Append every line of a JSONL file, or of all below a directory in sorted order, to `sink`; return the number of lines.
+def read(stored: Stored, part: Part, writer: Writer) -> FileRecord:
+    """Hand every row of a file to the writer; what the file was.
 
     Raises:
-        InputError: There is no such file, the directory holds none, one cannot be read, or there is not one line.
+        InputError: The file cannot be read as a whole.
+        FinelineError: It has vanished since it was listed.
     """
-    files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"{path}: no *.jsonl file in this directory; check `source.path` in params.yaml")
-    written = 0
-    for file in files:
-        try:
-            with file.open("rb") as source:
-                for line in source:
-                    sink.write(line if line.endswith(b"\n") else line + b"\n")
-                    written += 1
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read ({error.strerror}); check `source.path` in params.yaml") from error
-    if not written:
-        raise InputError(f"{path}: not one row; a training set needs at least a few hundred")
-    return written
+    try:
+        opened = stored.open()
+    except Exception as error:  # each storage has exceptions of its own
+        raise unreadable(stored.name, error) from error
+    before = writer.rows
+    with opened as stream:
+        tally = Tally(stored.name, stream)
+        for row in formats.of(stored.name).rows(io.BufferedReader(tally, CHUNK), stored.name, part):
+            writer.add(stored.name, row)
+        sha256 = tally.finish()
+    return FileRecord(stored.name, tally.size, sha256, writer.rows - before)

@@ -9,6 +9,7 @@ command together with the slots it fills, so the pair is right by construction:
 Commands of one template are near-duplicates of each other, so the template is their group: a split never divides it.
 """
 
+import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -16,12 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+import home_assistant_intents
 from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, TextChunk
 from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
-from home_assistant_intents import get_intents
+from home_assistant_intents import get_intents, get_languages
 
 from pipelines.errors import InputError
+from pipelines.params.project import did_you_mean
+from pipelines.params.sources import HomeAssistant
+from pipelines.sources import household, local
+from pipelines.sources.envelope import Writer
+from pipelines.sources.readers import Row
+from pipelines.sources.record import FileRecord
 
 _TRIES_PER_SAMPLE = 20  # a template with few variants runs dry: stop asking instead of looping
 
@@ -38,26 +45,47 @@ class Example:
     @property
     def completion(self) -> str:
         """The intent first, then the slots by name, as compact JSON: one meaning has one spelling."""
-        return json.dumps({"intent": self.intent} | dict(sorted(self.slots.items())), separators=(",", ":"))
+        return json.dumps({"intent": self.intent} | dict(sorted(self.slots.items())), ensure_ascii=False, separators=(",", ":"))
 
 
-def examples(language: str, samples_per_template: int, seed: int) -> Iterator[Example]:
+def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
+    """Hand every command to the writer; the files that they were made from.
+
+    Raises:
+        InputError: As `examples`.
+    """
+    name = f"home_assistant_intents/data/{block.language}.json"
+    commands = examples(block.language, block.samples_per_template, block.seed, block.household, root)
+    for number, example in enumerate(commands, 1):
+        content = {"prompt": example.text, "completion": example.completion, "group": example.template}
+        writer.add(name, Row(number, content))
+    corpus = Path(home_assistant_intents.__file__).with_name("data") / f"{block.language}.json"
+    used = [_record(name, corpus, writer.rows)]
+    if block.household:
+        used.append(_record(block.household, local.below(block.household, root), rows=0))
+    return used
+
+
+def examples(
+    language: str, samples_per_template: int, seed: int, own: str | None = None, root: Path = Path()
+) -> Iterator[Example]:
     """Yield distinct commands, template by template; each template has a random stream of its own.
 
     Args:
-        language: Code of a language that has a household beside this module (`home_<language>.yaml`).
+        language: Any code that the package has.
         samples_per_template: At most so many commands from one template.
         seed: Same seed, same commands. A template added upstream leaves the commands of the others alone.
+        own: A household below `root` whose values come before the shipped ones.
 
     Raises:
-        InputError: The package has no such language, or no household is written for it.
+        InputError: The package has no such language, or the household cannot be used.
     """
     corpus = get_intents(language)
-    household_file = Path(__file__).with_name(f"home_{language}.yaml")
-    if corpus is None or not household_file.is_file():
-        known = ", ".join(sorted(path.stem.removeprefix("home_") for path in household_file.parent.glob("home_*.yaml")))
-        raise InputError(f"no home commands in language {language!r}; available: {known}")
-    sampler = _Sampler(Intents.from_dict(corpus), yaml.safe_load(household_file.read_text(encoding="utf-8")))
+    if corpus is None:
+        raise InputError(
+            f"home_assistant.language: no commands in {language!r}{did_you_mean(language, sorted(get_languages()))}"
+        )
+    sampler = _Sampler(Intents.from_dict(corpus), household.load(language, own, root))
     said: set[str] = set()
     for template, draw in sampler.templates():
         choose = random.Random(f"{seed}/{template}")
@@ -71,6 +99,11 @@ def examples(language: str, samples_per_template: int, seed: int) -> Iterator[Ex
             found += 1
             if found == samples_per_template:
                 break
+
+
+def _record(name: str, file: Path, rows: int) -> FileRecord:
+    data = file.read_bytes()
+    return FileRecord(name, len(data), hashlib.sha256(data).hexdigest(), rows)
 
 
 class _Sampler:
@@ -136,7 +169,7 @@ class _Sampler:
         """Values the household has for a list; names are narrowed to the domains that the block asks for."""
         if list_name not in self.household:
             raise InputError(
-                f"the template list {{{list_name}}} has no values in the household; add it to pipelines/sources/home_*.yaml"
+                f"the template list {{{list_name}}} has no values in the household; give them in a `household:` file"
             )
         if list_name != "name":
             return self.household[list_name]

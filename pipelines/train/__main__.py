@@ -27,7 +27,7 @@ def run(name: str) -> None:
         rows = {}
         for split in ("train", "validation"):
             file = data / f"{split}.jsonl"
-            rows[split] = tokens.encode_all(tokenizer, reports.read_lines(file), adapter_params.train.max_tokens, file)
+            rows[split] = tokens.encode_all(tokenizer, reports.read_lines(file), file)
         if not rows["train"]:
             raise InputError(f"{data}/train.jsonl: no rows to train on")
         trained = loop.train(base, rows["train"], rows["validation"], adapter_params.train)

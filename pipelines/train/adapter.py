@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.params import Train
+from pipelines.params.training import Train
 
 FILES = ("adapter_config.json", "adapter_model.safetensors")
 

@@ -14,7 +14,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArg
 
 from pipelines import loading
 from pipelines.errors import FinelineError
-from pipelines.params import Train
+from pipelines.params.training import Train
 from pipelines.tokens import Tokens
 from pipelines.train import adapter, batches, loss
 from pipelines.train.progress import Progress

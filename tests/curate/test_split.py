@@ -1,54 +1,43 @@
-"""Dealing groups to splits."""
+"""Dealing rows to splits."""
 
-import json
-import random
+import numpy as np
 
-from pipelines.curate.rows import Row
-from pipelines.curate.split import deal
-from pipelines.params import Split
-
-
-def rows(groups: int, per_group: int = 3, intents: int = 5) -> list[Row]:
-    made = []
-    for group in range(groups):
-        for place in range(per_group):
-            completion = json.dumps({"intent": group % intents})
-            messages = ({"role": "user", "content": f"{group} {place}"}, {"role": "assistant", "content": completion})
-            made.append(Row(f"{group}-{place}", f"group {group}", messages))
-    return made
-
-
-def test_no_group_is_in_two_splits():
-    dealt = deal(rows(200), Split(validation=0.2, test=0.2))
-    groups = [{row.group for row in side} for side in dealt.values()]
-    assert sum(map(len, groups)) == len(set.union(*groups)) == 200
+from pipelines.curate.split import TEST, TRAIN, crossing, side, stratified
+from pipelines.params.curation import Split
 
 
 def test_the_shares_are_about_those_asked_for():
-    dealt = deal(rows(2000, per_group=1), Split(validation=0.1, test=0.2))
-    assert 0.08 < len(dealt["validation"]) / 2000 < 0.12
-    assert 0.17 < len(dealt["test"]) / 2000 < 0.23
+    sides = [side(str(group), Split(validation=0.1, test=0.2)) for group in range(4000)]
+    assert abs(sides.count(TEST) / 4000 - 0.2) < 0.02
+    assert abs(sides.count(TRAIN) / 4000 - 0.7) < 0.02
 
 
-def test_a_row_never_changes_sides_when_the_data_grows_or_its_order_changes():
-    before = deal(rows(100), Split(test=0.3))
-    more = rows(150)
-    random.Random(1).shuffle(more)
-    after = deal(more, Split(test=0.3))
-    for side, kept in before.items():
-        assert {row.id for row in kept} <= {row.id for row in after[side]}
+def test_group_and_salt_alone_decide():
+    split = Split(test=0.5)
+    assert side("lamp", split) == side("lamp", split)
+    other = split.model_copy(update={"salt": "other"})
+    assert [side(str(group), split) for group in range(50)] != [side(str(group), other) for group in range(50)]
 
 
-def test_another_salt_deals_anew():
-    one, two = (deal(rows(100), Split(test=0.3, salt=salt))["test"] for salt in ("a", "b"))
-    assert {row.id for row in one} != {row.id for row in two}
+def test_the_first_group_of_each_value_is_in_train_and_the_rest_where_it_was():
+    sides = np.array([TEST, TEST, TEST, TRAIN], dtype=np.uint8)
+    group = np.array([1, 1, 2, 3])
+    assert stratified(sides, group, np.array([7, 7, 7, 7])).tolist() == [TRAIN, TRAIN, TEST, TRAIN]
+    assert stratified(sides, group, np.array([7, 7, 8, 8])).tolist() == [TRAIN, TRAIN, TRAIN, TRAIN]
+    assert stratified(sides, group, np.zeros(4)).tolist() == sides.tolist()
 
 
-def test_stratified_every_value_is_trained_on():
-    few = rows(12, intents=6)
-    split = Split(validation=0.3, test=0.5, stratify="intent")
-    trained = {json.loads(row.completion)["intent"] for row in deal(few, split)["train"]}
-    assert trained == set(range(6))
-    assert {
-        json.loads(row.completion)["intent"] for row in deal(few, split.model_copy(update={"stratify": None}))["train"]
-    } != trained
+def test_more_data_force_no_group_to_change_sides():
+    generator = np.random.default_rng(1)
+    group = generator.integers(0, 300, 1000)
+    sides = np.array([side(str(one), Split(test=0.5)) for one in group], dtype=np.uint8)
+    stratum = group % 40 + 1
+    before, after = stratified(sides[:400], group[:400], stratum[:400]), stratified(sides, group, stratum)
+    assert np.array_equal(before, after[:400])
+
+
+def test_of_linked_rows_on_different_sides_the_later_goes():
+    links = np.array([5, 6, 5, 5, 6])
+    sides = np.array([TRAIN, TEST, TEST, TRAIN, TEST])
+    assert crossing(links, sides, np.arange(5)) == [(2, 0)]
+    assert crossing(links, sides, np.array([2, 3, 0])) == [(3, 2), (0, 2)]

@@ -1,49 +1,206 @@
 """The curate stage on data a user may bring."""
 
+import json
+import os
+import shutil
+
 import pytest
 
-from pipelines import ingest, layout, reports
+from pipelines import artifacts, ingest, layout
 from pipelines.curate import __main__ as curate
-from pipelines.errors import InputError
-from tests.conftest import commands, small_params, write_lines, write_project
+from pipelines.curate import examine
+from pipelines.errors import FinelineError, InputError
+from tests.conftest import commands
+from tests.curate.conftest import collect
+
+LONG = "please explain in your own words how one would change the filter of the old {} pump in the cellar without {}"
+ANSWER = "first close the valve then open the lid with a key and take the used filter out before you put the new one in"
 
 
-@pytest.fixture
-def run(tmp_path, tiny_base, monkeypatch):
-    """Curate given raw bytes or rows, with changes to the curate block."""
-
-    def curated(data, **changes):
-        content = small_params(tiny_base)
-        content["adapters"]["home"]["curate"].update(changes)
-        write_project(tmp_path, content)
-        monkeypatch.chdir(tmp_path)
-        if isinstance(data, bytes):
-            (tmp_path / "commands.jsonl").write_bytes(data)
-        else:
-            write_lines(tmp_path / "commands.jsonl", data)
-        ingest.run("home")
-        curate.run("home")
-        return reports.read(layout.reports("home") / "curation.json")
-
-    return curated
+def pair(prompt, completion, **more):
+    return {"prompt": prompt, "completion": completion, **more}
 
 
 def test_every_row_is_accounted_for(run):
     good = commands()
-    bad = [{"prompt": "x"}, {"text": "y"}]
-    contradiction = [{"prompt": good[0]["prompt"], "completion": "other"}]
-    report = run(good + good[1:4] + bad + contradiction, max_rejected=0.1)
-    assert report["rows_in"] == len(good) + 3 + 2 + 1
-    assert report["rejected"] == 2
-    assert report["duplicates"] == 3
-    assert report["conflicting"] == 2
-    assert report["kept"] + report["rejected"] + report["duplicates"] + report["conflicting"] == report["rows_in"]
-    assert sum(split["rows"] for split in report["splits"].values()) == report["kept"]
-    assert [row["line"] for row in reports.read_lines(layout.curated("home") / "rejected.jsonl")] == [196, 197]
+    bad = [{"prompt": "x"}, {"a": "y"}]
+    contradiction = [pair(good[0]["prompt"], "other")]
+    curated = run(good + good[1:4] + bad + contradiction)
+    assert curated.report["rows_in"] == len(good) + 3 + 2 + 1
+    removed = {step: rows for step, rows in curated.report["removed"].items() if rows}
+    assert removed == {"rejected": 2, "exact_duplicates": 3, "label_noise": 2}
+    assert {row["id"] for row in curated.raw} == {row["id"] for row in [*curated.rows, *curated.left_out]}
+    assert curated.report["splits"]["train"]["rows"] == len(curated.splits["train"])
 
 
-def test_too_many_rejected_rows_stop_the_stage_with_file_line_and_reason(run):
-    with pytest.raises(InputError, match=r"(?s)1 of 193 rows.*max_rejected.*data/raw/home/rows.jsonl:193: no completion"):
+def test_a_kept_row_has_its_source_and_id_and_the_system_message(run):
+    curated = run([pair("hello lamp", "hi")] * 2, system="JSON.", split={"validation": 0, "test": 0})
+    (row,) = curated.rows
+    assert row["source"] == "rows"
+    assert row["id"] == curated.raw[0]["id"]
+    assert [message["role"] for message in row["messages"]] == ["system", "user", "assistant"]
+    (gone,) = curated.left_out
+    assert gone == {
+        "id": f"{row['id']}-2",
+        "source": "rows",
+        "at": "commands.jsonl:2",
+        "step": "exact_duplicates",
+        "reason": "exact duplicate",
+        "because": row["id"],
+    }
+
+
+def test_personal_data_go_and_leave_no_trace(run):
+    address = "jane.doe@example.com"
+    rows = [*commands(), pair(f"write to {address} about the lamp", "done"), {"prompt": f"{address}"}, {address: "x"}]
+    curated = run(rows, privacy={"default": "redact"})
+    assert "write to <EMAIL> about the lamp" in {row["messages"][-2]["content"] for row in curated.rows}
+    assert curated.report["changed"] == {"rows": 1, "email": 1}
+    assert curated.report["checks"]["private_values_left"] == 0
+    written = [*curated.files.values(), *(file.read_bytes() for file in layout.reports("home").rglob("*") if file.is_file())]
+    assert not [content for content in written if address.encode() in content]
+
+
+def test_an_error_quotes_no_personal_data(run):
+    with pytest.raises(InputError) as refusal:
+        run([{"jane.doe@example.com": 1}], max_rejected=0)
+    assert "no layout fits" in str(refusal.value)
+    assert "jane" not in str(refusal.value)
+
+
+def test_a_kind_may_drop_its_row_or_only_be_counted(run):
+    rows = [*commands(), pair("mail jane@example.com now", "ok"), pair("ping 81.2.69.142 now", "pong")]
+    curated = run(rows, privacy={"kinds": {"email": "drop", "ip_address": "report"}})
+    assert curated.report["removed"]["privacy"] == 1
+    assert curated.report["reported"]["ip_address"] == 1
+    assert "pong" in curated.said()
+    assert "ok" not in curated.said()
+
+
+def test_the_auditor_finds_what_was_not_cleaned(run, monkeypatch):
+    monkeypatch.setattr(examine._Examination, "_clean", lambda self, row: None)
+    curated = run([*commands(), pair("mail jane@example.com now", "ok")])
+    assert curated.report["checks"]["private_values_left"] == 1
+
+
+def test_invisible_characters_go_before_anything_hides_behind_them(run):
+    curated = run([*commands(), pair("mail ja\u200bne@exam\u200bple.com \u202enow", "ok")])
+    assert "mail <EMAIL> now" in {row["messages"][-2]["content"] for row in curated.rows}
+    assert curated.changed[0]["changes"] == {"invisible": 3, "email": 1}
+
+
+def test_texts_nobody_should_train_on_are_left_out(run):
+    rows = [
+        pair("a question of some kind", "cafÃ© noir"),
+        pair("say it again", "Say it  again"),
+        pair("tell a story", "the dog ran " * 30),
+        pair("x", "\u200b\u200b"),
+        pair("a long one", "word " * 2000),
+    ]
+    curated = run([*commands(), *rows], max_tokens=4096)
+    assert {entry["reason"] for entry in curated.left_out} == {
+        "mojibake",
+        "echo",
+        "repetition",
+        "nothing visible is left of the completion",
+        "8025 tokens, more than `curate.max_tokens` (4096)",
+    }
+    assert {entry["step"] for entry in curated.left_out} == {"quality"}
+    kept = run(
+        [*commands(), *rows[:3]], max_tokens=4096, quality={"mojibake": "report", "echo": "report", "repetition": "report"}
+    )
+    assert not kept.left_out
+    assert kept.report["reported"].items() >= {"echo": 1, "mojibake": 1, "repetition": 1}.items()
+
+
+def test_a_row_in_another_language_goes_when_languages_are_named(run):
+    german = pair("Wie schalte ich die Heizung im Wohnzimmer wieder ein, wenn sie aus ist?", "Mit dem Schalter an der Wand.")
+    assert run([*commands(), german]).report["languages"]["de"] == 1
+    curated = run([*commands(), german], quality={"languages": ["en"]})
+    assert curated.left_out[0]["reason"] == "language: de"
+
+
+@pytest.mark.parametrize(
+    ("policy", "stay"), [("drop_all", set()), ("keep_majority", {"a"}), ("keep_newest", {"b"}), ("keep_all", {"a", "b"})]
+)
+def test_one_prompt_with_two_answers_is_listed_and_resolved(run, policy, stay):
+    rows = [pair("same", "a", t=1), pair("same", "b", t=3), pair("same", "a", t=2)]
+    source = {"path": "commands.jsonl", "parts": {"rows": {"files": "**", "columns": {"time": "t"}}}}
+    part = [row | {"t": 0} for row in commands()]
+    curated = run(part + rows, source=source, label_noise={"same_prompt": policy})
+    assert curated.said() & {"a", "b"} == stay
+    (listed,) = curated.label_noise
+    assert [side["completion"]["content"] for side in listed["sides"]] == ["a", "b"]
+    assert [side["stays"] for side in listed["sides"]] == ["a" in stay, "b" in stay]
+    assert curated.report["label_noise"]["same_prompt"] == {"prompts": 1, "rows": 3}
+
+
+FOX = (
+    "the quick brown fox jumps over lazy dogs while seven wizards box with jugs of liquor near old mill ponds"
+    " and a grey heron waits between the reeds for frogs that come up to breathe after a long warm rain"
+)
+
+
+def test_near_equal_prompts_with_different_answers_are_listed_and_stay(run):
+    rows = [*commands(), pair(FOX, "yes"), pair(f"{FOX} today", "no")]
+    curated = run(rows, split={"validation": 0, "test": 0})
+    assert {"yes", "no"} <= curated.said()
+    assert curated.report["label_noise"]["near_prompt"] == {"prompts": 1, "rows": 2}
+    assert (
+        run(rows, label_noise={"near_prompt": "drop_all"}, split={"validation": 0, "test": 0}).said().isdisjoint({"yes", "no"})
+    )
+
+
+def test_a_row_like_one_on_another_side_of_the_split_is_left_out(run):
+    curated = run([*commands(), *(pair(f"{FOX} {number}", f"answer {number}") for number in range(20))])
+    alike = [row for row in curated.rows if row["messages"][0]["content"].startswith(FOX)]
+    assert alike
+    assert len({name for name, rows in curated.splits.items() for row in rows if row in alike}) == 1
+    assert {entry["step"] for entry in curated.left_out} == {"linked"}
+    assert len(alike) + curated.report["removed"]["linked"] == 20
+
+
+@pytest.mark.parametrize(("keep", "stays"), [("first", "quickly"), ("longest", "quickly and well"), ("newest", "fast")])
+def test_of_near_duplicates_one_stays(run, keep, stays):
+    rows = [pair(LONG.format("blue", end), ANSWER) for end in ("quickly", "quickly and well", "fast")]
+    curated = run([*commands(), *rows], duplicates={"keep": keep}, split={"validation": 0, "test": 0})
+    (kept,) = [row for row in curated.rows if "pump" in row["messages"][-2]["content"]]
+    assert kept["messages"][-2]["content"].endswith(f"without {stays}")
+    assert curated.report["removed"]["near_duplicates"] == 2
+    assert all(entry["because"] == kept["id"] and entry["similarity"] >= 0.85 for entry in curated.left_out)
+
+
+def test_near_duplicates_may_all_stay_and_then_share_a_cluster(run):
+    rows = [pair(LONG.format("blue", end), ANSWER) for end in ("quickly", "slowly")]
+    curated = run([*commands(), *rows], duplicates={"keep": "all"}, split={"validation": 0, "test": 0})
+    groups = {row["group"] for row in curated.rows if "pump" in row["messages"][-2]["content"]}
+    assert len(groups) == 1
+    assert not curated.left_out
+
+
+def test_a_row_that_holds_an_item_of_a_suite_is_left_out_and_names_it(run):
+    curated = run([*commands(), pair("Say hello.", "hello")], guards=("greetings",))
+    (gone,) = curated.left_out
+    assert (gone["step"], gone["because"]) == ("contamination", "greetings#0")
+    assert curated.report["contamination"] == {"greetings": {"rows": 1, "items": 1}}
+    assert curated.report["checks"]["contaminated_left"] == 0
+
+
+def test_weights_repeat_or_thin_out_the_train_rows_of_a_part(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, rows in (("few", commands()[:90]), ("many", commands()[90:])):
+        (tmp_path / "in" / f"{name}.json").write_text(json.dumps(rows))
+    parts = {"few": {"files": "few.json", "weight": 2}, "many": {"files": "many.json", "weight": 0.3}}
+    curated = run([], source={"path": "in", "parts": parts})
+    train = [row["source"] for row in curated.splits["train"]]
+    assert train.count("few") == 2 * len({row["id"] for row in curated.splits["train"] if row["source"] == "few"})
+    in_train = train.count("many") + curated.report["removed"]["mixing"]
+    assert 0.1 < train.count("many") / in_train < 0.5
+    assert len({row["id"] for row in curated.splits["test"]}) == len(curated.splits["test"])
+
+
+def test_too_many_rejected_rows_stop_the_stage_with_place_and_reason(run):
+    with pytest.raises(InputError, match=r"(?s)1 of 193 rows.*max_rejected.*rows: commands.jsonl:193: no completion"):
         run([*commands(), {"prompt": "x"}], max_rejected=0.001)
 
 
@@ -53,7 +210,7 @@ def test_an_empty_split_stops_the_stage(run):
 
 
 def test_a_split_that_is_not_wanted_may_be_empty(run):
-    assert run(commands(), split={"validation": 0, "test": 0.2})["splits"]["validation"]["rows"] == 0
+    assert run(commands(), split={"validation": 0, "test": 0.2}).report["splits"]["validation"]["rows"] == 0
 
 
 def test_an_empty_file_is_an_input_error(run):
@@ -61,7 +218,45 @@ def test_an_empty_file_is_an_input_error(run):
         run(b"")
 
 
+def test_raw_rows_that_change_meanwhile_are_an_error(run, monkeypatch):
+    run(commands())
+    whole = curate.examine_all
+
+    def meddle(*arguments):
+        chunks = whole(*arguments)
+        os.utime(layout.raw("home") / "rows.jsonl")
+        return chunks
+
+    monkeypatch.setattr(curate, "examine_all", meddle)
+    with pytest.raises(FinelineError, match="changed while it was being read"):
+        curate.run("home")
+
+
+def test_the_same_rows_give_the_same_bytes_whatever_the_number_of_processes(run, monkeypatch):
+    monkeypatch.setattr("pipelines.curate.chunk._BYTES", 4_000)
+    alone = run([*commands(), {"prompt": "x"}, pair("mail jane@example.com", "ok")])
+    digest = artifacts.read(layout.curated("home")).digest
+    shutil.rmtree(layout.curated("home"))
+    monkeypatch.setenv("FINELINE_PROCESSES", "2")
+    curate.run("home")
+    assert artifacts.read(layout.curated("home")).digest == digest
+    assert collect().files == alone.files
+
+
+def test_the_card_and_the_croissant_lie_beside_the_data(run):
+    curated = run(commands())
+    assert b"license: cc-by-4.0" in curated.files["README.md"]
+    described = json.loads(curated.files["croissant.json"])
+    assert {file.get("contentUrl") for file in described["distribution"]} >= {"train.jsonl", "test.jsonl"}
+
+
+def test_pseudonyms_need_a_key(run, monkeypatch):
+    monkeypatch.delenv("FINELINE_PSEUDONYM_KEY", raising=False)
+    with pytest.raises(InputError, match="FINELINE_PSEUDONYM_KEY"):
+        run(commands(), privacy={"default": "pseudonymise"})
+
+
 def test_a_missing_file_is_an_input_error(project):
     (project / "commands.jsonl").unlink()
-    with pytest.raises(InputError, match=r"commands\.jsonl: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"commands\.jsonl"):
         ingest.run("home")

@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.evaluate.compare import Comparison
 from pipelines.evaluate.gate import FAIL, INCONCLUSIVE, PASS, decide, worst
-from pipelines.params import Gate
+from pipelines.params.evaluation import Gate
 
 
 def result(base=0.5, candidate=0.5, lower=0.0, upper=0.0, items=100, detectable=0.1) -> Comparison:

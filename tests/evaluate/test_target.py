@@ -7,7 +7,7 @@ import pytest
 from pipelines import reports
 from pipelines.errors import InputError
 from pipelines.evaluate import target
-from pipelines.params import Target
+from pipelines.params.evaluation import Target
 from pipelines.tokens import tokenizer_of
 from tests.conftest import commands
 

@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 
 from pipelines import loading
 from pipelines.merge import reference, weights
-from pipelines.params import Train
+from pipelines.params.training import Train
 from pipelines.train import adapter
 
 

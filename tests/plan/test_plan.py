@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.params import Train
+from pipelines.params.training import Train
 from pipelines.plan import choice, memory
 
 # Llama-2-7B: 32 blocks of q, k, v, o (4096 x 4096) and gate, up, down (11008 x 4096); embedding and head of 32000.

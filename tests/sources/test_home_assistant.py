@@ -1,14 +1,20 @@
 """The shipped corpus: what the issue of commands must be, checked with the templates' own recogniser."""
 
+import hashlib
 import json
+from itertools import islice
 
 import pytest
+import yaml
 from hassil.intents import Intents, TextSlotList
 from hassil.recognize import recognize_all
-from home_assistant_intents import get_intents
+from home_assistant_intents import get_intents, get_languages
 
 from pipelines.errors import InputError
+from pipelines.sources import household
 from pipelines.sources.home_assistant import examples
+
+SHIPPED = sorted(file.stem for file in household.SHIPPED.glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +63,79 @@ def test_the_recogniser_reads_what_was_meant(corpus):
         ), (example.text, example.completion, found)
 
 
-def test_an_unknown_language_is_answered_with_those_at_hand():
-    with pytest.raises(InputError, match="no home commands in language 'tlh'; available: en"):
-        list(examples("tlh", 1, 1))
+def test_the_shipped_rows_are_these_bytes(corpus):
+    """The shipped figures were measured on them: another digest means another data set."""
+    rows = [{"prompt": e.text, "completion": e.completion, "group": e.template} for e in corpus]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    assert hashlib.sha256(lines.encode()).hexdigest() == "c9a3f3c0ef5dd4fca7c04cb179adea9cf13a166de18bd7e5e8728a1d287e34d4"
+
+
+@pytest.mark.parametrize("language", sorted(get_languages()))
+def test_every_language_of_the_package_gives_commands(language):
+    found = list(islice(examples(language, samples_per_template=1, seed=1), 50))
+    assert len(found) >= 10
+    assert not [example.text for example in found if set("[]{}<>|;()") & set(example.text) or not example.text]
+    assert all(json.loads(example.completion)["intent"] in get_intents(language)["intents"] for example in found)
+
+
+@pytest.mark.parametrize("language", [language for language in SHIPPED if language != "en"])
+def test_a_language_with_a_household_speaks_it_throughout(language):
+    english, own = (yaml.safe_load((household.SHIPPED / f"{code}.yaml").read_text()) for code in ("en", language))
+    assert list(own) == list(english)
+    assert list(own["name"]) == list(english["name"])
+    found = list(examples(language, samples_per_template=1, seed=1))
+    assert {example.intent for example in found} == set(get_intents(language)["intents"])
+    areas = {example.slots["area"] for example in found if "area" in example.slots}
+    assert areas <= set(own["area"])
+    assert any(not example.completion.isascii() and "\\u" not in example.completion for example in found)
+
+
+def test_a_language_without_household_uses_english_names():
+    english = yaml.safe_load((household.SHIPPED / "en.yaml").read_text())
+    areas = {example.slots["area"] for example in examples("sv", 1, 1) if "area" in example.slots}
+    assert areas
+    assert areas <= set(english["area"])
+
+
+def test_an_own_household_stands_before_the_shipped_one(fetch, root):
+    (root / "home.yaml").write_text("area: [Stube]\nname: {light: [Funzel]}\n", encoding="utf-8")
+    block = {"language": "de", "samples_per_template": 1, "household": "home.yaml"}
+    fetched = fetch(root, home={"home_assistant": block})["home"]
+    slots = [json.loads(content["completion"]) for content in fetched.contents]
+    assert {each["area"] for each in slots if "area" in each} == {"Stube"}
+    assert "Funzel" in {each.get("name") for each in slots}
+    assert "Haustür" in {each.get("name") for each in slots}
+    assert fetched.record["origin"] == "home_assistant"
+    assert [file["path"] for file in fetched.record["files"]] == ["home_assistant_intents/data/de.json", "home.yaml"]
+    assert fetched.rows[0]["at"] == "home_assistant_intents/data/de.json:1"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("area: [on]", "area must be a list of words; quote those"),
+        ("area: []", "area must be a list of words"),
+        ("name: [lamp]", "`name` needs lists by domain"),
+        ("name: {light: 5}", r"name\.light must be a list of words"),
+        ("- lamp", "list names with their values"),
+        ("{", "not YAML"),
+    ],
+)
+def test_a_household_of_another_form_is_refused(fetch, root, content, complaint):
+    (root / "home.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"home\.yaml: {complaint}"):
+        fetch(root, home={"home_assistant": {"household": "home.yaml"}})
+
+
+def test_a_household_lies_below_the_source(fetch, root):
+    (root.parent / "home.yaml").write_text("area: [den]", encoding="utf-8")
+    with pytest.raises(InputError, match="which is what DVC watches; move it there"):
+        fetch(root, home={"home_assistant": {"household": "../home.yaml"}})
+    with pytest.raises(InputError, match="no such file"):
+        fetch(root, home={"home_assistant": {"household": "home.yaml"}})
+
+
+@pytest.mark.parametrize(("language", "hint"), [("de-DE", "did you mean 'de-CH'"), ("klingon", "accepted: af, ar")])
+def test_an_unknown_language_is_answered_with_the_nearest(language, hint):
+    with pytest.raises(InputError, match=rf"no commands in '{language}'; {hint}"):
+        list(examples(language, 1, 1))

@@ -6,7 +6,7 @@ from transformers import AutoModelForCausalLM
 
 from pipelines import loading
 from pipelines.errors import InputError
-from pipelines.params import Train
+from pipelines.params.training import Train
 from pipelines.tokens import IGNORED
 from pipelines.train import adapter
 from pipelines.train.loss import check_head, completion_loss

@@ -1,0 +1,241 @@
+"""What a raw row says: any of the usual layouts -> chat messages, or the reason why not.
+
+| layout              | keys of the row                                        |
+|---------------------|--------------------------------------------------------|
+| `messages`          | `messages`: role and content (OpenAI), with `tools`    |
+| `sharegpt`          | `conversations`: from and value, or role and content   |
+| `prompt_completion` | `prompt`, `completion` or `response`                   |
+| `instruction`       | `instruction`, `input` (optional), `output`            |
+| `question_answer`   | `question`, `context` (optional), `answer`             |
+| `text`              | `text`, answering the part's `prompt`                  |
+
+Each row's keys tell its layout, upper or lower case; a part's `layout` and `columns` overrule them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+ROLES = ("system", "user", "assistant", "tool")
+_SPEAKERS = {  # ShareGPT's names for roles
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "assistant": "assistant",
+    "bot": "assistant",
+    "tool": "tool",
+    "observation": "tool",
+}
+_PAIRS = {  # layout -> keys of prompt, context, completion, the usual one first
+    "prompt_completion": (("prompt",), ("context",), ("completion", "response")),
+    "instruction": (("instruction",), ("input", "context"), ("output", "response")),
+    "question_answer": (("question",), ("context",), ("answer",)),
+}
+_MOST_KEYS = 200  # characters of a list of keys in a message
+
+
+class Rejected(Exception):
+    """A row that cannot be used; the message is the reason, and quotes no value of the row."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a row says, whatever its layout."""
+
+    messages: list[dict[str, Any]]
+    tools: list[Any] | None = None
+    group: str | None = None
+    time: float | None = None
+    """Seconds since 1970."""
+    domain: str | None = None
+
+
+def read(content: Mapping[str, Any], part: Mapping[str, Any]) -> Example:
+    """Read one raw row.
+
+    Args:
+        part: `layout`, `columns` and `prompt` of the row's part.
+
+    Raises:
+        Rejected: No layout fits, a value has the wrong type, roles do not alternate, or there is no completion.
+    """
+    fields = _Fields(content, part.get("columns") or {})
+    layout = part.get("layout") or _recognise(fields)
+    if layout in ("messages", "sharegpt"):
+        messages = _turns(fields.get("messages", "messages", "conversations"), layout)
+    elif layout == "text":
+        if not part.get("prompt"):
+            raise Rejected("plain text has no prompt; say which one it answers with `prompt` of its part")
+        messages = _pair(part["prompt"], None, fields.get("text", "text"))
+    else:
+        prompt, context, completion = _PAIRS[layout]
+        messages = _pair(fields.get("prompt", *prompt), fields.get("context", *context), fields.get("completion", *completion))
+    system = fields.get("system", "system")
+    if system is not None and str(system).strip() and messages[0]["role"] != "system":
+        messages.insert(0, {"role": "system", "content": str(system)})
+    _check(messages)
+    tools = fields.get("tools", "tools")
+    if isinstance(tools, str):
+        tools = _tools_text(tools)
+    if tools is not None and not isinstance(tools, list):
+        raise Rejected("`tools` is no list")
+    return Example(
+        messages,
+        tools or None,
+        _label(fields.get("group", "group")),
+        _seconds(fields.get("time")),
+        _label(fields.get("domain", "domain", "category")),
+    )
+
+
+class _Fields:
+    """The values of a row by our names."""
+
+    def __init__(self, content: Mapping[str, Any], renamed: Mapping[str, str]) -> None:
+        self.content = content
+        self.renamed = renamed
+        self.usual = content if all(map(str.islower, content)) else _folded(content)
+
+    def get(self, ours: str, *usual: str) -> Any:
+        """The value of the renamed key, or else of the first usual one that is there."""
+        if ours in self.renamed:
+            if self.renamed[ours] not in self.content:
+                raise Rejected(f"no key {self.renamed[ours]!r}, which `columns` names for {ours}")
+            return self.content[self.renamed[ours]]
+        for name in usual:
+            if name in self.usual:
+                return self.usual[name]
+        return None
+
+    def has(self, ours: str, *usual: str) -> bool:
+        try:
+            return self.get(ours, *usual) is not None
+        except Rejected:
+            return False
+
+
+def _folded(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row by its keys in lower case; of two that then are one, the first."""
+    return dict(reversed([(name.strip().casefold(), value) for name, value in content.items()]))
+
+
+def _recognise(fields: _Fields) -> str:
+    if fields.has("messages", "messages"):
+        return "messages"
+    if fields.has("messages", "conversations"):
+        return "sharegpt"
+    for layout, (prompt, _, completion) in _PAIRS.items():
+        if fields.has("prompt", *prompt):
+            if not fields.has("completion", *completion):
+                raise Rejected("no completion")
+            return layout
+    if fields.has("text", "text"):
+        return "text"
+    keys = ", ".join(map(str, fields.content))[:_MOST_KEYS]
+    raise Rejected(f"no layout fits; name `layout` and `columns` of its part (keys: {keys or 'none'})")
+
+
+def _pair(prompt: Any, context: Any, completion: Any) -> list[dict[str, Any]]:
+    question = _text(prompt, "the prompt")
+    addition = "" if context is None else _text(context, "the context")
+    if addition.strip():
+        question = f"{question}\n\n{addition}"
+    if completion is None:
+        raise Rejected("no completion")
+    answer = completion if isinstance(completion, str) else _json(completion)
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def _turns(turns: Any, layout: str) -> list[dict[str, Any]]:
+    if isinstance(turns, str):  # a CSV cell that holds JSON
+        try:
+            turns = orjson.loads(turns)
+        except ValueError:
+            turns = None
+    if not isinstance(turns, list) or not turns:
+        raise Rejected("`messages` is no list, or empty")
+    return [_turn(turn, place, layout) for place, turn in enumerate(turns)]
+
+
+def _turn(turn: Any, place: int, layout: str) -> dict[str, Any]:
+    if not isinstance(turn, dict):
+        raise Rejected(f"message {place}: not an object")
+    role, content = turn.get("role"), turn.get("content")
+    if layout == "sharegpt" and "from" in turn:
+        role, content = turn["from"], turn.get("value")
+    role = _SPEAKERS.get(role) if isinstance(role, str) and layout == "sharegpt" else role
+    if role not in ROLES:
+        raise Rejected(f"message {place}: the role must be one of {', '.join(ROLES)}")
+    if isinstance(content, list) and all(isinstance(piece, dict) and piece.get("type") == "text" for piece in content):
+        content = "".join(str(piece.get("text", "")) for piece in content)
+    calls = turn.get("tool_calls")
+    if calls is not None and (not isinstance(calls, list) or role != "assistant"):
+        raise Rejected(f"message {place}: `tool_calls` is a list in a turn of the assistant")
+    if content is None and calls:
+        content = ""
+    if not isinstance(content, str):
+        raise Rejected(f"message {place}: the content must be text")
+    kept = {name: turn[name] for name in ("tool_calls", "tool_call_id", "name") if turn.get(name)}
+    return {"role": role, "content": content, **kept}
+
+
+def _check(messages: list[dict[str, Any]]) -> None:
+    """After an optional system message, user and assistant alternate (tools may answer in between); the assistant ends."""
+    turns = messages[1:] if messages[0]["role"] == "system" else messages
+    for place, message in enumerate(messages):
+        if not message["content"].strip() and not message.get("tool_calls"):
+            raise Rejected("no completion" if place == len(messages) - 1 else f"message {place}: blank")
+    if not turns or turns[-1]["role"] != "assistant" or len(turns) < 2:
+        raise Rejected("no completion" if not turns or turns[-1]["role"] != "assistant" else "no prompt")
+    before = "assistant"
+    for message in turns:
+        role = message["role"]
+        allowed = {"assistant": ("user", "tool"), "user": ("assistant",), "tool": ("assistant", "tool")}[before]
+        if role not in allowed:
+            raise Rejected(f"roles must alternate user, assistant; found {role} after {before}")
+        before = role
+    if turns[0]["role"] != "user":
+        raise Rejected("roles must alternate user, assistant; the first is not the user")
+
+
+def _text(value: Any, what: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Rejected(f"{what} must be text")
+    return str(value)
+
+
+def _json(value: Any) -> str:
+    """A completion that is an object, as the text the model is to write."""
+    return orjson.dumps(value).decode()
+
+
+def _tools_text(text: str) -> Any:
+    try:
+        return orjson.loads(text) if text.strip() else None
+    except ValueError as error:
+        raise Rejected("`tools` is no JSON") from error
+
+
+def _label(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, int | float):
+        return float(value)
+    if not isinstance(value, str) or not value.strip():
+        return None
+    try:
+        return datetime.fromisoformat(value.strip()).timestamp()
+    except ValueError:
+        try:
+            return float(value)
+        except ValueError as error:
+            raise Rejected("the time is neither ISO 8601 nor seconds since 1970") from error

@@ -1,0 +1,89 @@
+"""What is wrong with a text that a person would not want to train on.
+
+Each sign is cheap and has few false alarms; thresholds follow Rae et al. 2021 (arXiv 2112.11446, appendix A) where given,
+eased because instruction data are shorter and stranger than web pages.
+"""
+
+import re
+from functools import cache
+
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from pipelines.params.curation import Quality
+
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
+    "\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+    "|(?<=[ -~])[\u200c\u200d]|[\u200c\u200d](?=[ -~])"
+)  # joiners only beside ASCII, and not U+200E/F: Persian, Indic scripts, emoji and mixed-direction text need them
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_MOJIBAKE = re.compile(
+    "\ufffd|[\u00c2\u00c3][\u0080-\u00bf\u0192\u201a-\u201e\u2020-\u2022\u2026\u2030\u20ac\u2122\u0152\u0153\u0160\u0161"
+    "\u0178\u017d\u017e\u02c6\u02dc\u2013\u2014\u2018-\u201d\u2039\u203a]|\u00e2\u20ac[\u2122\u0153\u009d\u0093\u0094\u00a6\u02dc\u201c\u201d]"
+)  # UTF-8 read as Latin-1 or Windows-1252
+_BOILERPLATE = (
+    "as an ai language model",
+    "as a large language model",
+    "i'm sorry, but i cannot",
+    "my knowledge cutoff",
+    "regenerate response",
+    "lorem ipsum",
+    "all rights reserved",
+    "click here to unsubscribe",
+    "subscribe to our newsletter",
+    "accept all cookies",
+    "enable javascript",
+    "terms of service and privacy policy",
+)
+_REPEATED = 0.5  # share of three-word sequences that stood in the text before
+_REPEATED_WORDS = 20  # a shorter text repeats itself by nature
+_CLEARLY = 0.95  # probability from which a language counts as told
+_LANGUAGE_LETTERS = 40  # shorter texts are guessed, not told
+_LANGUAGE_SAMPLE = 120  # characters; more of them do not change the answer
+
+
+def strip_invisible(text: str) -> str:
+    """Text without the characters that a reader does not see. White space and joiners stay."""
+    return (_CONTROL if text.isascii() else _INVISIBLE).sub("", text)
+
+
+def is_mojibake(text: str) -> bool:
+    """Whether the text was decoded with the wrong encoding somewhere on its way."""
+    return not text.isascii() and _MOJIBAKE.search(text) is not None
+
+
+def is_repetitive(shingles: list[int]) -> bool:
+    """Whether most of the text was said before in it."""
+    total = len(shingles)
+    return total >= _REPEATED_WORDS and total - len(set(shingles)) > _REPEATED * total
+
+
+def is_boilerplate(normalised: str) -> bool:
+    """Whether a stock phrase of assistants or web pages stands in the text."""
+    return any(phrase in normalised for phrase in _BOILERPLATE)
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    """The model, of which one is enough for a process."""
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+class Languages:
+    """Tells the language of a text, or `und` where it cannot be told."""
+
+    def __init__(self, rule: Quality) -> None:
+        self.kept = frozenset(rule.languages)
+        self._identifier = _identifier()
+
+    def of(self, text: str) -> str:
+        """ISO 639-1 code; `und` for short texts, JSON, and texts of which two languages are likely."""
+        sample = text[:_LANGUAGE_SAMPLE]
+        if len(sample) < _LANGUAGE_LETTERS or sample[0] in "{[":
+            return "und"
+        language, probability = self._identifier.classify(sample)
+        return language if probability >= _CLEARLY and language != "zxx" else "und"  # zxx: no language at all
+
+    def unwanted(self, language: str) -> bool:
+        """Whether a row in this language is to be left out; one that cannot be told stays."""
+        return bool(self.kept) and language != "und" and language not in self.kept

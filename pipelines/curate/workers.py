@@ -1,0 +1,67 @@
+"""Examining all chunks, in as many processes as there are cores; the result does not depend on how many."""
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from pipelines.curate.chunk import Chunk, Slice, slices
+from pipelines.curate.examine import Examiner, Settings
+
+_ALONE = 2  # chunks up to which starting processes takes longer than the work
+_WAITING = 4  # chunks in flight per process: enough that none idles, few enough that results do not pile up
+
+_examiner: Examiner | None = None
+
+
+def cores() -> int:
+    """Processor cores this process may use; the environment variable FINELINE_PROCESSES overrules it."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(os.environ.get("FINELINE_PROCESSES") or available))
+
+
+def examine_all(
+    settings: Settings, files: dict[str, Path], done: Callable[[Chunk], None], processes: int | None = None
+) -> list[Chunk]:
+    """Examine every raw file; chunks come back in the order of their lines.
+
+    Args:
+        files: Part -> its raw file.
+        done: Told of each chunk as it arrives.
+
+    Raises:
+        InputError: As `Examiner`.
+    """
+    pieces = list(slices(files))
+    processes = min(processes or cores(), len(pieces))
+    if processes <= 1 or len(pieces) <= _ALONE:
+        examiner = Examiner(settings)
+        chunks = []
+        for piece in pieces:
+            chunks.append(examiner.examine(piece))
+            done(chunks[-1])
+        return chunks
+    Examiner(settings)  # what is wrong with the settings is told here; a failing start of a process would hide it
+    context = multiprocessing.get_context("spawn")  # forking a process with threads can deadlock
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(settings,)) as pool:
+        waiting = iter(pieces)
+        flying = [pool.submit(_examine, piece) for piece in islice(waiting, processes * _WAITING)]
+        chunks = []
+        while flying:
+            chunks.append(flying.pop(0).result())
+            done(chunks[-1])
+            flying.extend(pool.submit(_examine, following) for following in islice(waiting, 1))
+    return chunks
+
+
+def _start(settings: Settings) -> None:
+    global _examiner
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the cores are taken by our own processes
+    _examiner = Examiner(settings)
+
+
+def _examine(piece: Slice) -> Chunk:
+    assert _examiner is not None
+    return _examiner.examine(piece)

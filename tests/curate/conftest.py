@@ -1,0 +1,80 @@
+"""Projects that are only ingested and curated."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines import base, ingest, layout, reports
+from pipelines.curate import __main__ as curate
+from tests.conftest import ROOT, small_params, write_lines, write_project
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What `curate@home` left behind, as it was at that time."""
+
+    report: dict[str, Any]
+    splits: dict[str, list[dict[str, Any]]]
+    left_out: list[dict[str, Any]]
+    changed: list[dict[str, Any]]
+    label_noise: list[dict[str, Any]]
+    raw: list[dict[str, Any]]
+    files: dict[str, bytes]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of all splits."""
+        return [row for rows in self.splits.values() for row in rows]
+
+    def said(self) -> set[str]:
+        """The completions that stayed."""
+        return {row["messages"][-1]["content"] for row in self.rows}
+
+
+Run = Callable[..., Curated]
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Curate given rows, or the bytes of a JSONL file, with changes to the curate block; can be called again."""
+
+    def curated(data: bytes | list[dict[str, Any]], guards: tuple[str, ...] = (), source: Any = None, **rule: Any) -> Curated:
+        params = small_params(tiny_base)
+        home = params["adapters"]["home"]
+        home["curate"] = {"max_rejected": 1, "split": {"validation": 0, "test": 0.3}} | rule
+        home["evaluate"] = {"guards": list(guards)}
+        if source:
+            home["source"] = source
+        if not (tmp_path / "suites").exists():
+            write_project(tmp_path, params)
+            shutil.copytree(ROOT / "suites" / "mmlu_dev", tmp_path / "suites" / "mmlu_dev")
+            monkeypatch.chdir(tmp_path)
+            base.run("tiny")
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        if isinstance(data, bytes):
+            (tmp_path / "commands.jsonl").write_bytes(data)
+        else:
+            write_lines(tmp_path / "commands.jsonl", data)
+        ingest.run("home")
+        curate.run("home")
+        return collect()
+
+    return curated
+
+
+def collect() -> Curated:
+    """What lies there now."""
+    where, raw = layout.curated("home"), layout.raw("home")
+    lines = {name: reports.read_lines(where / f"{name}.jsonl") for name in ("left_out", "changed", "label_noise")}
+    return Curated(
+        report=reports.read(layout.reports("home") / "curation.json"),
+        splits={name: reports.read_lines(where / f"{name}.jsonl") for name in ("train", "validation", "test")},
+        raw=[row for file in sorted(raw.glob("*.jsonl")) for row in reports.read_lines(file)],
+        files={path.name: path.read_bytes() for path in sorted(where.iterdir())},
+        **lines,
+    )

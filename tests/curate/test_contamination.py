@@ -1,0 +1,64 @@
+"""Rows that hold an item of a suite."""
+
+import pytest
+
+from pipelines.curate import sketches
+from pipelines.curate.contamination import Index, Item, items_of
+from pipelines.curate.text import SHINGLE, Words, normalise, words
+from pipelines.errors import InputError
+from pipelines.params.curation import Contamination
+
+LONG = "Which of the following planets has the largest number of known moons in the solar system today"
+MIDDLE = "What is the boiling point of water at sea level"
+SHORT = "Who wrote Hamlet?"
+ITEMS = [Item("quiz", 0, LONG, "Saturn"), Item("quiz", 1, MIDDLE, "100 degrees"), Item("quiz", 2, SHORT, "Shakespeare")]
+FILLER = "this is some other text about kettles lamps doors and windows that nobody would ever ask in a quiz at all"
+
+
+def leaks(*rows: tuple[str, str]) -> dict[int, str]:
+    prompts = [words(normalise(prompt)) for prompt, _ in rows]
+    both = [prompt + words(normalise(answer)) for prompt, (_, answer) in zip(prompts, rows, strict=True)]
+    hashed = Words.of(prompts)
+    shingles, starts = hashed.sequences(SHINGLE)
+    bands = sketches.bands(sketches.sketches(shingles, starts))
+    found = Index(ITEMS, Contamination()).leaks(hashed, Words.of(both), shingles, starts, bands)
+    return {row: ITEMS[item].name for row, item in found.items()}
+
+
+def test_thirteen_words_in_a_row_are_a_leak_in_prompt_or_completion():
+    run = " ".join(LONG.split()[:13])
+    assert leaks((f"{FILLER} {run} {FILLER}", "yes"), (FILLER, f"{FILLER} {run.upper()}!")) == {0: "quiz#0", 1: "quiz#0"}
+    assert leaks((f"{FILLER} {' '.join(LONG.split()[:12])} {FILLER}", "yes")) == {}
+
+
+def test_a_question_of_eight_to_twelve_words_is_found_inside_other_text():
+    assert leaks((f"{FILLER}. {MIDDLE}? {FILLER}", "x")) == {0: "quiz#1"}
+
+
+def test_a_shorter_question_must_be_the_whole_prompt():
+    assert leaks(("who wrote  HAMLET", "x")) == {0: "quiz#2"}
+    assert leaks((f"{FILLER} who wrote hamlet", "x"), ("who wrote it", "hamlet")) == {}
+
+
+def test_a_prompt_that_is_nearly_the_item_is_a_leak():
+    nearly = f"Tell me please now: {LONG.replace('solar', 'whole solar')}".split()
+    near = " ".join(nearly[4:])
+    assert leaks((near.replace("moons", "moons"), "x")) == {0: "quiz#0"}
+
+
+def test_other_rows_are_left_alone():
+    assert leaks((FILLER, FILLER), ("What is the capital of France?", "Paris"), ("x", "y")) == {}
+
+
+def test_no_suite_finds_nothing():
+    hashed = Words.of([["a"]])
+    shingles, starts = hashed.sequences(SHINGLE)
+    bands = sketches.bands(sketches.sketches(shingles, starts))
+    assert Index([], Contamination()).leaks(hashed, hashed, shingles, starts, bands) == {}
+
+
+def test_items_are_read_as_the_model_is_asked(project):
+    items = items_of(["greetings"])
+    assert items[0] == Item("greetings", 0, "Say hello.", "hello")
+    with pytest.raises(InputError, match="suites at hand: greetings"):
+        items_of(["greeting"])

@@ -1,0 +1,55 @@
+"""Signs of bad text, and texts that only look like it."""
+
+import pytest
+
+from pipelines.curate.quality import Languages, is_boilerplate, is_mojibake, is_repetitive, strip_invisible
+from pipelines.params.curation import Quality
+
+
+@pytest.mark.parametrize("text", ["cafÃ© au lait", "donâ€™t", "a � b", "Ã¼ber", "5â€“6"])
+def test_text_decoded_wrongly_is_seen(text):
+    assert is_mojibake(text)
+
+
+@pytest.mark.parametrize("text", ["café au lait", "don’t", "São Paulo, Ãbc", "Â quoi bon", "über 5–6 €", "ÀÉÎ", "今日"])
+def test_text_with_accents_is_not_mistaken(text):
+    assert not is_mojibake(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("a\u200bb", "ab"),
+        ("a\u202eb\u2066", "ab"),
+        ("pay\U000e0061load", "payload"),
+        ("nul\x00 bell\x07", "nul bell"),
+        ("\ufeffstart", "start"),
+        ("soft\u00adhyphen", "softhyphen"),
+        ("tab\tand\r\nlines", "tab\tand\r\nlines"),
+        ("👩\u200d👩\u200d👧 می\u200cخواهم", "👩\u200d👩\u200d👧 می\u200cخواهم"),
+    ],
+)
+def test_what_a_reader_cannot_see_goes_and_what_writing_needs_stays(text, seen):
+    assert strip_invisible(text) == seen
+
+
+def test_repetition_is_most_of_a_text_said_before():
+    assert is_repetitive([1, 2, 3] * 10)
+    assert not is_repetitive(list(range(40)))
+    assert not is_repetitive([1, 2, 3] * 2)
+
+
+def test_stock_phrases_are_seen():
+    assert is_boilerplate("well, as an ai language model i cannot")
+    assert not is_boilerplate("the model of language")
+
+
+def test_a_language_is_told_only_when_it_is_clear():
+    languages = Languages(Quality(languages=["en"]))
+    german = languages.of("Wie kann ich die Heizung im Wohnzimmer wieder einschalten, wenn sie aus ist?")
+    assert german == "de"
+    assert languages.unwanted(german)
+    assert languages.of("How do I switch the heating in the living room on again, once it is off?") == "en"
+    for short in ("lights on", "ok", '{"intent": "HassTurnOn", "area": "living room of the house"}'):
+        assert not languages.unwanted(languages.of(short))
+    assert not Languages(Quality()).unwanted("de")

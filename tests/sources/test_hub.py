@@ -1,0 +1,57 @@
+"""A dataset repository, from a server that answers as the Hub does."""
+
+import subprocess
+import sys
+
+import orjson
+import pytest
+import yaml
+
+from tests.conftest import small_params, write_lines
+from tests.hub_server import REVISION, serving
+
+
+@pytest.fixture
+def ingest(tmp_path, root):
+    """Runs the ingest stage on a repository of a Hub that holds the source directory."""
+    with serving(root, "datasets") as environment:
+
+        def run(repo: str, files: str) -> subprocess.CompletedProcess:
+            content = small_params(tmp_path)
+            hub = {"repo": repo, "revision": REVISION, "files": files}
+            content["adapters"]["home"]["source"] = {"path": "params.yaml", "parts": {"faq": {"hub": hub}}}
+            (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+            command = [sys.executable, "-m", "pipelines.ingest", "home"]
+            return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+        yield run
+
+
+def test_the_chosen_files_of_a_repository_are_read_and_its_scripts_left_alone(ingest, root, tmp_path):
+    (root / "data" / "deep").mkdir(parents=True)
+    for name in ("top.jsonl", "data/a.jsonl", "data/deep/b.jsonl"):
+        write_lines(root / name, [{"q": name}])
+    (root / "tiny.py").write_text("raise SystemExit('scripts are never run')")
+    answer = ingest("acme/tiny", "data/**/*.jsonl")
+    assert answer.returncode == 0, answer.stderr
+    raw = tmp_path / "data" / "raw" / "home"
+    rows = [orjson.loads(line) for line in (raw / "faq.jsonl").read_bytes().splitlines()]
+    assert [row["at"] for row in rows] == ["data/a.jsonl:1", "data/deep/b.jsonl:1"]
+    record = orjson.loads((raw / "parts.json").read_bytes())["faq"]
+    assert (record["origin"], [file["path"] for file in record["files"]]) == ("hub", ["data/a.jsonl", "data/deep/b.jsonl"])
+    answer = ingest("acme/tiny", "**")
+    assert "faq: 3 rows from 3 files, 0 unreadable" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("repo", "files", "complaint"),
+    [
+        ("acme/none", "**", "acme/none@0123456789ab: cannot be fetched from the Hub"),
+        ("acme/tiny", "*.csv", "acme/tiny@0123456789ab/*.csv: no data file there"),
+    ],
+)
+def test_a_repository_without_the_files_is_an_input_error(ingest, repo, files, complaint):
+    answer = ingest(repo, files)
+    assert answer.returncode == 2
+    assert complaint in answer.stderr
+    assert "Traceback" not in answer.stderr
