@@ -36,14 +36,15 @@ ui: setup ## the graph in Dagster, on http://127.0.0.1:3000
 	dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 test: setup ## unit and integration tests on a tiny model built on the spot
-	pytest
+	pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
 lint: setup ## ruff, mypy
 	ruff check .
 	ruff format --check .
 	mypy
 
-bench: setup ## scoring speed against lm-eval's own model, on the shipped adapter (after `make demo`)
+bench: setup ## speed against the usual tools: curation against datatrove, scoring against lm-eval (after `make demo`)
+	python benchmarks/curation.py
 	python benchmarks/scoring.py
 
 lock: setup ## pin the newest versions that pyproject.toml allows

@@ -140,7 +140,7 @@ def _set_up(project: Path) -> None:
         "license": "cc0-1.0",
         "base": BASE,
         "source": {"path": "incoming", "parts": {"rows": {"files": "rows.jsonl"}}},
-        "curate": {"quality": {"languages": ["en"]}},
+        "curate": {"system": "Answer briefly.", "quality": {"languages": ["en"]}},
         "train": {},
         "evaluate": {"guards": [SUITE]},
         "export": {},

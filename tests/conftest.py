@@ -41,6 +41,26 @@ DEVICES = ("lamp", "fan", "heater", "radio")
 PHRASES = ("turn {state} the {room} {device}", "{room} {device} {state}", "please switch the {device} in the {room} {state}")
 
 
+SHARED = ("tests/test_chain.py", "tests/test_readme.py")  # they use one project, which takes longest to make
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Files go to processes whole, and the files that share a project go to one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return SHARED[0] if file in SHARED else file
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest starts first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SHARED))
+
+
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A two-layer Llama with random weights and a byte-level tokenizer, as a safetensors directory."""

@@ -25,7 +25,7 @@ def test_every_artifact_verifies_and_names_what_it_was_made_from(chain):
     made_from = {
         layout.base("tiny"): set(),
         layout.raw("support"): set(),
-        layout.curated("support"): {"raw"},
+        layout.curated("support"): {"raw", "tokenizer"},
         layout.adapter("support"): {"base", "data"},
         layout.merged("support"): {"base", "adapter"},
         layout.export("support", "fp32"): {"merged"},

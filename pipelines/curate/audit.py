@@ -14,7 +14,7 @@ from pipelines.curate.split import NAMES
 from pipelines.curate.text import SHINGLE, Words, normalise, words
 from pipelines.params.curation import Curate
 
-_MOST = 20_000  # rows of each split that are read back, evenly spread
+_MOST = 10_000  # rows of each split that are read back, evenly spread
 _BATCH = 2_000
 
 

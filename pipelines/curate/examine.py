@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from pipelines import completions
-from pipelines.curate import layouts, quality, sketches, split
+from pipelines.curate import languages, layouts, quality, sketches, split
 from pipelines.curate.chunk import Chunk, Slice, Tally
 from pipelines.curate.contamination import Index, Item
 from pipelines.curate.conversation import asked, said, text
@@ -47,7 +47,9 @@ class _Row:
     changes: Counter[str] = field(default_factory=Counter)
     prompt: str = ""
     completion: str = ""
-    language: str = "und"
+    prose: str = ""
+    """What its language is told from."""
+    language: str = languages.UNKNOWN
     tokens: int = 0
     stratum: str | None = None
 
@@ -75,7 +77,6 @@ class Examiner:
         self.settings = settings
         self.rule = settings.rule
         self.cleaner = Cleaner(self.rule.privacy)
-        self.languages = quality.Languages(self.rule.quality)
         self.lengths = Lengths(settings.base)
         self.index = Index(settings.items, self.rule.contamination)
 
@@ -96,7 +97,7 @@ class _Examination:
         self.left: list[bytes] = []
 
     def chunk(self) -> Chunk:
-        rows = self._measured([row for line in self._lines() if (row := self._read(line)) is not None])
+        rows = self._measured(self._in_languages([row for line in self._lines() if (row := self._read(line)) is not None]))
         prompts = Words.of([words(row.prompt) for row in rows])
         answers = Words.of([words(row.completion) for row in rows])
         shingles, starts, sketch = _interleaved(prompts, answers)
@@ -198,7 +199,7 @@ class _Examination:
             raise _LeftOut("quality", "nothing visible is left of the completion")
         signs = {
             "mojibake": quality.is_mojibake(question) or quality.is_mojibake(answer),
-            "echo": row.completion == normalise(text(row.messages[-2])),
+            "echo": row.completion == (row.prompt if len(row.messages) == 2 else normalise(text(row.messages[-2]))),
             "boilerplate": quality.is_boilerplate(row.completion),
         }
         for sign, seen in signs.items():
@@ -206,10 +207,7 @@ class _Examination:
                 if getattr(rule, sign) == "remove":
                     raise _LeftOut("quality", sign)
                 self.tally.reported[sign] += 1
-        prose = question if answer[:1] in ("{", "[") else f"{row.messages[-2]['content']} {answer}"
-        row.language = self.examiner.languages.of(prose)
-        if self.examiner.languages.unwanted(row.language):
-            raise _LeftOut("quality", f"language: {row.language}")
+        row.prose = question if answer[:1] in ("{", "[") else f"{row.messages[-2]['content']} {answer}"
         if self.rule.split.stratify:
             value = row.content.get(self.rule.split.stratify)
             value = completions.field(answer, self.rule.split.stratify) if value is None else value
@@ -217,6 +215,18 @@ class _Examination:
         if self.rule.system is not None and row.messages[0]["role"] != "system":
             row.messages.insert(0, {"role": "system", "content": self.rule.system})
         row.content = {}
+
+    def _in_languages(self, rows: list[_Row]) -> list[_Row]:
+        """The rows that are not clearly in a language that is not wanted."""
+        wanted = self.rule.quality.languages
+        kept = []
+        for row, language in zip(rows, languages.told([row.prose for row in rows]), strict=True):
+            if wanted and language not in (languages.UNKNOWN, *wanted):
+                self._leave_out(row.id, row.at, _LeftOut("quality", f"language: {language}"))
+            else:
+                row.language, row.prose = language, ""
+                kept.append(row)
+        return kept
 
     def _measured(self, rows: list[_Row]) -> list[_Row]:
         """The rows that are short enough, with their lengths."""

@@ -35,10 +35,23 @@ class Lengths:
 
     def of(self, rows: list[tuple[list[dict[str, Any]], list[Any] | None]]) -> list[int | None]:
         """Tokens of each (messages, tools); None where the template refuses the row."""
-        texts = [self._render(messages, tools) for messages, tools in rows]
+        texts = self._rendered(rows)
         taken = [text for text in texts if text is not None]
         encoded = iter(self._tokenizer.encode_batch_fast(taken, add_special_tokens=False))
         return [None if text is None else len(next(encoded)) for text in texts]
+
+    def _rendered(self, rows: list[tuple[list[dict[str, Any]], list[Any] | None]]) -> list[str | None]:
+        """All at once where no row has tools and the template takes every row."""
+        if not any(tools for _, tools in rows):
+            try:
+                rendered: Any = render_jinja_template(
+                    conversations=[messages for messages, _ in rows], chat_template=self._template, **self._special
+                )
+                texts: list[str | None] = rendered[0]
+                return texts
+            except (TemplateError, TypeError, ValueError):
+                pass
+        return [self._render(messages, tools) for messages, tools in rows]
 
     def _render(self, messages: list[dict[str, Any]], tools: list[Any] | None) -> str | None:
         try:

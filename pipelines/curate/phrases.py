@@ -23,9 +23,9 @@ _TOGETHER = 4_000_000  # phrases that are looked at in one go
 
 @dataclass(frozen=True)
 class Phrase:
-    """A word, or three in a row."""
+    """A word, or three in a row, and what follows it."""
 
-    text: str
+    phrase: str
     rows: int
     completion_share: float
     """Of the rows with the phrase, how many have its most frequent completion."""
@@ -54,12 +54,14 @@ def suspicious(table: Table, kept: np.ndarray) -> list[Phrase]:
     rounds = int(folded[wanted].sum()) // _TOGETHER + 1
     found: list[tuple[float, int, int, int, float]] = []
     for turn in range(rounds):
-        pieces = []
+        phrases, holders = [], []
         for values, row in table.prompt_phrases():
             fold = _fold(values)
             chosen = stays[row] & wanted[fold] & (fold % rounds == turn)
-            pieces.append(np.column_stack([values[chosen].view(np.int64), row[chosen]]))
-        found.extend(_surprising(np.unique(np.concatenate(pieces), axis=0), completion, repeated, frequency, most))
+            phrases.append(values[chosen])
+            holders.append(row[chosen])
+        pairs = _distinct(np.concatenate(phrases), np.concatenate(holders))
+        found.extend(_surprising(*pairs, completion, repeated, frequency, most))
     return _named(table, found)
 
 
@@ -67,24 +69,33 @@ def _fold(values: np.ndarray) -> np.ndarray:
     return (values >> np.uint64(64 - _FOLD)).astype(np.int64)
 
 
+def _distinct(phrase: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each pair once, sorted by phrase and then by row."""
+    order = np.lexsort((row, phrase))
+    phrase, row = phrase[order], row[order]
+    new = np.ones(len(phrase), dtype=bool)
+    new[1:] = (phrase[1:] != phrase[:-1]) | (row[1:] != row[:-1])
+    return phrase[new], row[new]
+
+
 def _surprising(
-    pairs: np.ndarray, completion: np.ndarray, repeated: np.ndarray, frequency: np.ndarray, most: int
+    phrase: np.ndarray, row: np.ndarray, completion: np.ndarray, repeated: np.ndarray, frequency: np.ndarray, most: int
 ) -> list[tuple[float, int, int, int, float]]:
-    """(surprise, phrase, one of its rows, its rows, share) of pure, rare phrases among (phrase, row) pairs sorted by phrase."""
-    if not len(pairs):
+    """(surprise, phrase, one of its rows, its rows, share) of pure, rare phrases among distinct pairs sorted by phrase."""
+    if not len(phrase):
         return []
-    starts = np.concatenate([[0], np.nonzero(np.diff(pairs[:, 0]))[0] + 1, [len(pairs)]])
+    starts = np.concatenate([[0], np.nonzero(phrase[1:] != phrase[:-1])[0] + 1, [len(phrase)]])
     sizes = np.diff(starts)
-    likely = np.add.reduceat(repeated[pairs[:, 1]].astype(np.int64), starts[:-1]) >= _PURE * sizes
+    likely = np.add.reduceat(repeated[row].astype(np.int64), starts[:-1]) >= _PURE * sizes
     found = []
     for place in np.nonzero((sizes >= _FEWEST) & (sizes <= most) & likely)[0].tolist():
-        rows = pairs[starts[place] : starts[place + 1], 1]
+        rows = row[starts[place] : starts[place + 1]]
         answers, counts = np.unique(completion[rows], return_counts=True)
         best = int(counts.argmax())
         share = counts[best] / len(rows)
         surprise = -counts[best] * np.log(frequency[answers[best]])
         if share >= _PURE and surprise >= _SURPRISE:
-            found.append((float(surprise), int(pairs[starts[place], 0]), int(rows[0]), len(rows), float(share)))
+            found.append((float(surprise), int(phrase[starts[place]]), int(rows[0]), len(rows), float(share)))
     return found
 
 
@@ -96,7 +107,7 @@ def _named(table: Table, found: list[tuple[float, int, int, int, float]]) -> lis
         if (row, count) in seen:
             continue
         seen.add((row, count))
-        text = _text(table, row, np.int64(phrase).view(np.uint64))
+        text = _text(table, row, np.uint64(phrase))
         named.append(Phrase(text, count, round(share, 3), table.line(row)[0].id))
         if len(named) == _SHOWN:
             break

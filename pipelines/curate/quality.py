@@ -5,11 +5,6 @@ eased because instruction data are shorter and stranger than web pages.
 """
 
 import re
-from functools import cache
-
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-from pipelines.params.curation import Quality
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
@@ -37,9 +32,6 @@ _BOILERPLATE = (
 )
 _REPEATED = 0.5  # share of three-word sequences that stood in the text before
 _REPEATED_WORDS = 20  # a shorter text repeats itself by nature
-_CLEARLY = 0.95  # probability from which a language counts as told
-_LANGUAGE_LETTERS = 40  # shorter texts are guessed, not told
-_LANGUAGE_SAMPLE = 120  # characters; more of them do not change the answer
 
 
 def strip_invisible(text: str) -> str:
@@ -61,29 +53,3 @@ def is_repetitive(shingles: list[int]) -> bool:
 def is_boilerplate(normalised: str) -> bool:
     """Whether a stock phrase of assistants or web pages stands in the text."""
     return any(phrase in normalised for phrase in _BOILERPLATE)
-
-
-@cache
-def _identifier() -> LanguageIdentifier:
-    """The model, of which one is enough for a process."""
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-class Languages:
-    """Tells the language of a text, or `und` where it cannot be told."""
-
-    def __init__(self, rule: Quality) -> None:
-        self.kept = frozenset(rule.languages)
-        self._identifier = _identifier()
-
-    def of(self, text: str) -> str:
-        """ISO 639-1 code; `und` for short texts, JSON, and texts of which two languages are likely."""
-        sample = text[:_LANGUAGE_SAMPLE]
-        if len(sample) < _LANGUAGE_LETTERS or sample[0] in "{[":
-            return "und"
-        language, probability = self._identifier.classify(sample)
-        return language if probability >= _CLEARLY and language != "zxx" else "und"  # zxx: no language at all
-
-    def unwanted(self, language: str) -> bool:
-        """Whether a row in this language is to be left out; one that cannot be told stays."""
-        return bool(self.kept) and language != "und" and language not in self.kept

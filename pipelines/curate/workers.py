@@ -3,12 +3,14 @@
 import multiprocessing
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 
 from pipelines.curate.chunk import Chunk, Slice, slices
 from pipelines.curate.examine import Examiner, Settings
+from pipelines.errors import FinelineError, InputError
 
 _ALONE = 2  # chunks up to which starting processes takes longer than the work
 _WAITING = 4  # chunks in flight per process: enough that none idles, few enough that results do not pile up
@@ -17,9 +19,17 @@ _examiner: Examiner | None = None
 
 
 def cores() -> int:
-    """Processor cores this process may use; the environment variable FINELINE_PROCESSES overrules it."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, int(os.environ.get("FINELINE_PROCESSES") or available))
+    """Processor cores this process may use; the environment variable FINELINE_PROCESSES overrules it.
+
+    Raises:
+        InputError: The variable holds no positive number.
+    """
+    wanted = os.environ.get("FINELINE_PROCESSES")
+    if wanted:
+        if not wanted.isdecimal() or int(wanted) < 1:
+            raise InputError(f"the environment variable FINELINE_PROCESSES must be a positive number, found {wanted!r}")
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def examine_all(
@@ -32,7 +42,8 @@ def examine_all(
         done: Told of each chunk as it arrives.
 
     Raises:
-        InputError: As `Examiner`.
+        InputError: As `Examiner`, and `cores`.
+        FinelineError: A process was killed.
     """
     pieces = list(slices(files))
     processes = min(processes or cores(), len(pieces))
@@ -46,13 +57,22 @@ def examine_all(
     Examiner(settings)  # what is wrong with the settings is told here; a failing start of a process would hide it
     context = multiprocessing.get_context("spawn")  # forking a process with threads can deadlock
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(settings,)) as pool:
-        waiting = iter(pieces)
-        flying = [pool.submit(_examine, piece) for piece in islice(waiting, processes * _WAITING)]
-        chunks = []
-        while flying:
-            chunks.append(flying.pop(0).result())
-            done(chunks[-1])
-            flying.extend(pool.submit(_examine, following) for following in islice(waiting, 1))
+        try:
+            return _in_order(pool, pieces, processes * _WAITING, done)
+        except BrokenProcessPool as error:
+            raise FinelineError(
+                "a process that examined rows was killed, for want of memory perhaps; run again with FINELINE_PROCESSES=1"
+            ) from error
+
+
+def _in_order(pool: Executor, pieces: list[Slice], most: int, done: Callable[[Chunk], None]) -> list[Chunk]:
+    waiting = iter(pieces)
+    flying = [pool.submit(_examine, piece) for piece in islice(waiting, most)]
+    chunks = []
+    while flying:
+        chunks.append(flying.pop(0).result())
+        done(chunks[-1])
+        flying.extend(pool.submit(_examine, following) for following in islice(waiting, 1))
     return chunks
 
 

@@ -16,7 +16,7 @@ RULE = {"max_tokens": 8192, "split": {"validation": 0.1, "test": 0.2}}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def rows(tmp_path_factory):
     """(truth, lines) of planted rows, with leaks from the shipped guard."""
     directory = tmp_path_factory.mktemp("planted")
     with pytest.MonkeyPatch.context() as patch:
@@ -34,8 +34,8 @@ def shingles(row):
     return found
 
 
-def test_what_was_planted_is_found_and_clean_rows_stay(run, made):
-    truth, content = made
+def test_what_was_planted_is_found_and_clean_rows_stay(run, rows):
+    truth, content = rows
     curated = run(content, guards=("mmlu_dev",), **RULE)
     out = {int(entry["at"].split(":")[1]) - 1: entry for entry in curated.left_out}
     changed = {int(entry["at"].split(":")[1]) - 1 for entry in curated.changed}
@@ -61,8 +61,8 @@ def test_what_was_planted_is_found_and_clean_rows_stay(run, made):
     assert len(clean & changed) <= 0.001 * len(clean)
 
 
-def test_no_link_crosses_the_splits(run, made):
-    _, content = made
+def test_no_link_crosses_the_splits(run, rows):
+    _, content = rows
     lines = content.splitlines(keepends=True)[:1500]
     curated = run(b"".join(lines), duplicates={"keep": "all"}, label_noise={"same_prompt": "keep_all"}, **RULE)
     sides = [(name, row, shingles(row)) for name, rows in curated.splits.items() for row in rows]
@@ -76,8 +76,8 @@ def test_no_link_crosses_the_splits(run, made):
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_no_row_changes_sides_and_the_test_set_only_grows_when_the_data_grow(run, made, shuffled):
-    _, content = made
+def test_no_row_changes_sides_and_the_test_set_only_grows_when_the_data_grow(run, rows, shuffled):
+    _, content = rows
     lines = content.splitlines(keepends=True)[:1500]
     before = run(b"".join(lines[:900]), **RULE)
     more = random.Random(1).sample(lines, len(lines)) if shuffled else lines

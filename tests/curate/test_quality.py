@@ -2,8 +2,7 @@
 
 import pytest
 
-from pipelines.curate.quality import Languages, is_boilerplate, is_mojibake, is_repetitive, strip_invisible
-from pipelines.params.curation import Quality
+from pipelines.curate.quality import is_boilerplate, is_mojibake, is_repetitive, strip_invisible
 
 
 @pytest.mark.parametrize("text", ["cafÃ© au lait", "donâ€™t", "a � b", "Ã¼ber", "5â€“6"])
@@ -42,14 +41,3 @@ def test_repetition_is_most_of_a_text_said_before():
 def test_stock_phrases_are_seen():
     assert is_boilerplate("well, as an ai language model i cannot")
     assert not is_boilerplate("the model of language")
-
-
-def test_a_language_is_told_only_when_it_is_clear():
-    languages = Languages(Quality(languages=["en"]))
-    german = languages.of("Wie kann ich die Heizung im Wohnzimmer wieder einschalten, wenn sie aus ist?")
-    assert german == "de"
-    assert languages.unwanted(german)
-    assert languages.of("How do I switch the heating in the living room on again, once it is off?") == "en"
-    for short in ("lights on", "ok", '{"intent": "HassTurnOn", "area": "living room of the house"}'):
-        assert not languages.unwanted(languages.of(short))
-    assert not Languages(Quality()).unwanted("de")

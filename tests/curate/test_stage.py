@@ -243,6 +243,13 @@ def test_the_same_rows_give_the_same_bytes_whatever_the_number_of_processes(run,
     assert collect().files == alone.files
 
 
+@pytest.mark.parametrize("processes", ["0", "many", "-1"])
+def test_a_number_of_processes_that_is_none_is_an_input_error(run, monkeypatch, processes):
+    monkeypatch.setenv("FINELINE_PROCESSES", processes)
+    with pytest.raises(InputError, match=f"FINELINE_PROCESSES must be a positive number, found '{processes}'"):
+        run(commands())
+
+
 def test_the_card_and_the_croissant_lie_beside_the_data(run):
     curated = run(commands())
     assert b"license: cc-by-4.0" in curated.files["README.md"]

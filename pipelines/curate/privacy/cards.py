@@ -45,17 +45,18 @@ def find(text: str) -> Iterator[Finding]:
             continue
         for shape in _WRITTEN:
             card = shape.match(text, start)
-            if card and _is_card(re.sub("[ -]", "", card[0])) and not _in_a_table(text, start, card.end()):
+            if card and _is_card(card[0]) and not _in_a_table(text, start, card.end()):
                 end = card.end()
                 yield Finding("payment_card", start, end)
                 break
 
 
-def _is_card(number: str) -> bool:
+def _is_card(written: str) -> bool:
+    number = re.sub("[ -]", "", written)
     return bool(_ISSUED.fullmatch(number)) and luhn(number)
 
 
 def _in_a_table(text: str, start: int, end: int) -> bool:
-    """Whether two more groups of four stand beside it. One may be the date of expiry."""
+    """Whether two more groups of four stand beside it, and are no card. One may be the date of expiry."""
     beside = len(_FOURS_BEFORE.findall(text[max(0, start - 10) : start])) + len(_FOURS_AFTER.findall(text[end : end + 10]))
-    return beside > 1
+    return beside > 1 and not _is_card(text[max(0, start - 20) : start]) and not _is_card(text[end : end + 20])

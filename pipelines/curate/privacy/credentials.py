@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from pipelines.curate.privacy.finding import Finding
 
-_USER = re.compile(r""":/{2,4}([^\s/?#"'<>`{}\\@:$]{0,128}:[^\s/?#"'<>`{}\\]{1,256})@(?=[\w\[])""")
-_MASKED = re.compile(r"[*.x•X]+")
+_USER = re.compile(r""":/{2,4}([^\s/?#"'<>`{}\\:$]{0,128}:[^\s/?#"'<>`{}\\]{1,256})@(?=[\w\[])""")
+_MASKED = re.compile(r"[*.x•X]+|\$[A-Z_]+")
 
 _TOKEN = re.compile(
     r"""(?<=[?&;#])(?:(?:access|refresh|id|auth|session|api|sas|private|security|bearer|csrf|xsrf|oauth|job)?[_-]?token

@@ -28,10 +28,13 @@ class Finding(NamedTuple):
 
 
 def without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings in order of the text. What lies within a longer one yields; of two that overlap the more specific stays."""
+    """Findings in order of the text. What lies within a longer one yields; of two that overlap the more specific stays.
+
+    A phone number, which has no check digit, yields to anything.
+    """
     kept: list[Finding] = []
     for finding in sorted(findings, key=lambda one: (one.start, -one.end, _rank(one))):
-        if kept and finding.end <= kept[-1].end:
+        if kept and finding.end <= kept[-1].end and kept[-1].kind != "phone":
             continue
         if kept and finding.start < kept[-1].end:
             if _rank(finding) >= _rank(kept[-1]):

@@ -85,6 +85,10 @@ _CODICE_FISCALE = re.compile(
 _DNI = re.compile(r"[\dXYZ](?<!\w[\dXYZ])(?:(?<=\d)(?:\d{7}|\d\.\d{3}\.\d{3})|-?\d{7})-?[A-HJ-NP-TV-Z](?!\w)", re.ASCII)
 _NIR_OF_CORSICA = re.compile(r"[1-478](?<!\w[1-478]) ?\d\d ?\d\d ?2[AB] ?\d{3} ?\d{3} ?\d\d(?!\w)", re.ASCII)
 
+_NUMBERS_BEFORE = re.compile(r"(?<![\w.])(?:\d+ ){1,2}\Z", re.ASCII)
+_NUMBERS_AFTER = re.compile(r"(?: \d+(?![\w.]\w)){1,2}", re.ASCII)
+_BESIDE = 24  # characters
+
 
 def find(text: str) -> Iterator[Finding]:
     """National numbers of digits, or of digits with a letter later on."""
@@ -115,9 +119,11 @@ def _valid(pattern: re.Pattern[str], valid: Callable[[str], bool], text: str) ->
 
 
 def _in_a_row(text: str, number: re.Match[str], form: str) -> bool:
-    """Whether a number in groups is a piece of a longer one, or of a table: one more such group before or after it."""
+    """Whether groups of digits are a piece of a longer number or of a table: one more such group or two numbers beside it."""
     size = len(form.rpartition(" ")[2])
     if " " not in form or size < 3:
         return False
-    before, after = text[max(0, number.start() - size - 2) : number.start()], text[number.end() : number.end() + size + 2]
-    return bool(re.search(rf"(?<!\d)\d{{{size}}} \Z", before) or re.match(rf" \d{{{size}}}(?!\d)", after))
+    before = _NUMBERS_BEFORE.search(text[max(0, number.start() - _BESIDE) : number.start()])
+    after = _NUMBERS_AFTER.match(text[number.end() : number.end() + _BESIDE])
+    beside = [*(before[0].split() if before else ()), *(after[0].split() if after else ())]
+    return len(beside) > 1 or any(len(group) == size for group in beside)

@@ -14,9 +14,10 @@ from pipelines.curate.privacy.finding import Finding
 may_occur = re.compile(r"[:.][0-9A-Fa-f]{0,4}[:.]|-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-").search
 """The gate of `find`: a short group between separators."""
 
-_V4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}(?:\.\d{1,3}){3}(?!\w)(?!\.\w)", re.ASCII)
+_V4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}(?:\.\d{1,3}){3}(?!\w|\.\w|-\w*[A-Za-z])", re.ASCII)
 _VERSION_BEFORE = re.compile(
-    r"(?:(?<![A-Za-z])(?:v|ver|version|release|rev|revision|build|firmware|section|sect|sec|chapter|clause|article|paragraph|figure|table)"
+    r"(?:(?<![A-Za-z])(?:v|ver|version|release|rev|revision|build|firmware"
+    r"|section|sect|sec|chapter|clause|article|paragraph|figure|table)"
     r"[\s.:\"'=]{0,4}|[=<>~!]=\s?|[A-Za-z][/-]|§\s?)\Z",
     re.IGNORECASE,
 )
@@ -27,7 +28,7 @@ _ADDRESS_AFTER = re.compile(r":\d{2,5}(?!\d)|/(?:[12]?\d|3[0-2])(?!\d)")
 _CONTEXT = 16  # characters before
 
 _V6 = re.compile(r"[0-9A-Fa-f:](?<![0-9A-Fa-f:.][0-9A-Fa-f:])[0-9A-Fa-f:]{5,45}(?![\w:])", re.ASCII)
-_V6_LABEL = re.compile(r"(?:[0-9A-Fa-f]*:)(?=[0-9A-Fa-f])")
+_V6_LABEL = re.compile(r"[0-9A-Fa-f]*:(?=[0-9A-Fa-f])")
 _V6_ENOUGH = re.compile(r"[0-9A-Fa-f]{4}::[0-9A-Fa-f]{1,4}\Z|(?:.*[0-9A-Fa-f]:+){2}", re.ASCII)
 
 _MAC = re.compile(
@@ -56,6 +57,8 @@ def _is_worth_hiding(written: str) -> bool:
     try:
         address = ipaddress.ip_address(written)
     except ValueError:
+        return False
+    if written.startswith("0."):  # "this network", RFC 791
         return False
     return not (address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved)
 

@@ -8,6 +8,7 @@ them; one that ordinary numbers look like too, such as a bare run of digits, cou
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 
 from phonenumbers import Leniency, PhoneNumberMatcher
 
@@ -20,30 +21,30 @@ _CALLED = Words(
 )
 _INTERNATIONAL = re.compile(r"\+(?<![\w+]\+)\(?\d[\d ().\-/]{5,22}\d", re.ASCII)
 _NATIONAL = re.compile(
-    r"[(\d](?:(?<=\d)|(?=\d))(?<![\w+$#€£¥].)(?<!\d[.:/].)(?<!\w-.)(?<![$€£¥]\s.)"
+    r"[(\d](?:(?<=\d)|(?=\d))(?<![\w+$#€£¥/].)(?<!\d[.:].)(?<!\w-.)(?<![$€£¥]\s.)"
     r"(?:[ ()./\-]{0,2}\d){6,14}+"
-    r"(?![ ./\-]?\d)(?!\w)(?!:\d|-\w)(?!\s?[%€$£¥])",
+    r"(?![ ./\-]?\d)(?!\w)(?![.:-]\w|[ -]X\b)(?!\s?[%€$£¥])",
     re.ASCII,
 )
-_FIRST_GROUP = re.compile(r"\d{1,3} (?=[0(])")
-_LAST_GROUP = re.compile(r" \d{1,4}\Z")
-_SHORTEST = 7  # digits
-
 _DATE = re.compile(
     r"(?<!\d)(?:(?:1[89]|20)\d\d([-./ ])\d{1,2}\1\d{1,2}|\d{1,2}([-./ ])\d{1,2}\2(?:1[89]|20)\d\d)(?!\d)"
     r"|(?<!\d)(?:1[89]|20)\d\d ?[-/] ?(?:1[89]|20)\d\d(?!\d)"
 )
 _NO_PHONE = re.compile(
-    r"(?:\d+\.\d+)(?:[ /-]\d+(?:\.\d+)?)*"  # decimals
-    r"|(?:\d{1,3}\.){3}\d{1,3}"  # IPv4
-    r"|97[89][ -]?\d.*|\d-\d+-\d+-\d"  # ISBN-13, ISBN-10
-    r"|\d{4}([ -])\d{4}(?:\1\d{4})+"  # fours, as on cards
+    r"(?:\d{1,3}\.){3}\d{1,3}"  # IPv4
+    r"|97[89][ -]?\d.*|\d([ -])\d+\1\d+\1\d"  # ISBN
+    r"|\d{4}([ -])\d{4}(?:\2\d{4})+"  # fours, as on cards
 )
-_ORDINARY = re.compile(
-    r"\d+"  # a bare number
-    r"|[1-9]\d{0,2}(?:[ .]\d{3})+"  # thousands
-    r"|[1-9]\d*[-/ ]\d+"  # a range, a fraction, a numbered part
+_TELLING = re.compile(
+    r"\(\d{1,5}\)[ ./-]{0,2}\d.*"  # (area) number
+    r"|(?:1[-. ])?\(?\d{3}\)?([-. ])\d{3}\1\d{4}"  # North America, and mobile numbers elsewhere
+    r"|0(?!\d{4}-\d{4}\Z)\d{1,5}[ /-]{1,3}\d.*|0 \d{3}(?: \d{2,3}){2,3}|0\d+(?:\.\d+){2,}"  # trunk prefix 0, or 00
+    r"|[6-9]\d(?: \d{2,3}){3}|[6-9]\d\d(?: \d\d){3}"  # without one: Spain
 )
+"""How only phone numbers are written. Anything else, be it in groups of three or a bare number, needs a word beside it."""
+
+_FIRST_GROUP = re.compile(r"\d{1,4}[.)]? ")
+_LAST_GROUP = re.compile(r" \d{1,4}\Z")
 
 
 def finder(regions: Sequence[str]) -> Callable[[str], Iterator[Finding]]:
@@ -52,41 +53,49 @@ def finder(regions: Sequence[str]) -> Callable[[str], Iterator[Finding]]:
 
     def find(text: str) -> Iterator[Finding]:
         for candidate in _INTERNATIONAL.finditer(text):
-            yield from _findings(candidate[0], candidate.start(), (None,), Leniency.VALID)
+            for start, end in _international(candidate[0]):
+                yield Finding("phone", candidate.start() + start, candidate.start() + end)
         for candidate in _NATIONAL.finditer(text):
-            place, written = candidate.start(), candidate[0]
-            if written.startswith("(") and ")" not in written:
-                place, written = place + 1, written[1:]
-            leniency = _leniency(text, place, written)
-            if leniency is not None:
-                yield from _findings(written, place, countries, leniency)
+            if _DATE.fullmatch(candidate[0]) or _NO_PHONE.fullmatch(candidate[0].lstrip("(")):
+                continue
+            called = _CALLED.near(text, *candidate.span())
+            for start, end in _national(candidate[0], called, countries):
+                yield Finding("phone", candidate.start() + start, candidate.start() + end)
 
     return find
 
 
-def _findings(written: str, place: int, regions: tuple[str | None, ...], leniency: int) -> Iterator[Finding]:
-    for start, end in _spans(written, regions, leniency):
-        yield Finding("phone", place + start, place + end)
+def _international(candidate: str) -> tuple[tuple[int, int], ...]:
+    """Spans of the phone numbers in a candidate, whose last group may be another number."""
+    return _spans(candidate, (None,), Leniency.VALID) or _spans(_LAST_GROUP.sub("", candidate), (None,), Leniency.VALID)
 
 
-def _leniency(text: str, place: int, written: str) -> int | None:
-    """How strictly a national number must be written as in its country, or None where it is none."""
-    if _DATE.search(written) or _NO_PHONE.fullmatch(written):
-        return None
-    if _CALLED.near(text, place, place + len(written)):
-        return Leniency.VALID
-    return None if _ORDINARY.fullmatch(written) else Leniency.STRICT_GROUPING
+def _national(candidate: str, called: bool, regions: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Spans of the phone numbers in a candidate, whose first or last group may be another number."""
+    first, last = _FIRST_GROUP.match(candidate), _LAST_GROUP.search(candidate)
+    opened = candidate.startswith("(") and ")" not in candidate
+    starts = {int(opened), first.end() if first else 0}
+    for start, end in sorted(
+        product(starts, {len(candidate), last.start() if last else len(candidate)}), key=_length, reverse=True
+    ):
+        written = candidate[start:end]
+        if _DATE.search(written) or not (called or _TELLING.fullmatch(written)):
+            continue
+        spans = _spans(written, regions, Leniency.VALID if called else Leniency.STRICT_GROUPING)
+        if spans:
+            yield from ((start + begin, start + stop) for begin, stop in spans)
+            return
 
 
 @lru_cache(maxsize=1024)
 def _spans(written: str, regions: tuple[str | None, ...], leniency: int) -> tuple[tuple[int, int], ...]:
-    """Where phone numbers are, by the first country that has any; a number before or after one may be something else."""
-    first, last = _FIRST_GROUP.match(written), _LAST_GROUP.search(written)
-    for start, end in ((0, len(written)), (first.end() if first else 0, len(written)), (0, last.start() if last else 0)):
-        for region in regions if end - start >= _SHORTEST else ():
-            spans = tuple(
-                (start + match.start, start + match.end) for match in PhoneNumberMatcher(written[start:end], region, leniency)
-            )
-            if spans:
-                return spans
+    """Where the library sees phone numbers, by the first country that has any."""
+    for region in regions:
+        spans = tuple((match.start, match.end) for match in PhoneNumberMatcher(written, region, leniency))
+        if spans:
+            return spans
     return ()
+
+
+def _length(span: tuple[int, int]) -> int:
+    return span[1] - span[0]

@@ -14,11 +14,9 @@ may_occur = re.compile(r"[A-Za-z0-9_\-/+.=]{20}").search
 
 # What any of must be in the text, and the shape. Lengths are minima: issuers lengthen their tokens without notice.
 _ISSUERS = (
-    (
-        ("sk-",),
-        r"sk-(?:ant-[a-z]+\d\d-[\w-]{40,}|(?:proj|svcacct|admin|None|or-v1|lf)-[\w-]{20,}|[A-Za-z0-9]{32,})",
-    ),  # Anthropic, OpenAI
-    (("hf_", "api_org_"), r"(?:hf|api_org)_[A-Za-z0-9]{34,}"),  # Hugging Face
+    (("sk-ant-",), r"sk-ant-[a-z]+\d\d-[\w-]{40,}"),  # Anthropic
+    (("sk-",), r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-[\w-]{20,}|[A-Za-z0-9]{32,})"),  # OpenAI, OpenRouter, DeepSeek
+    (("hf_", "api_org_"), r"(?:hf|api_org)_[A-Za-z]{34}(?!\w)"),  # Hugging Face
     (("github_pat_",), r"github_pat_\w{40,}"),
     (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[opsur]_\w{36,}(?:\.[\w-]{20,}){0,2}"),
     (("gl",), r"gl(?:pat|dt|rt|rtr|ft|oas|soat|agent|cbt|ptt|imt|ffct)-[\w-]{20,}(?:\.[\w-]{2,}){0,3}"),  # GitLab
@@ -43,7 +41,7 @@ _PRIVATE_KEY = re.compile(
     re.ASCII,
 )
 
-_AWS = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{16}|(?i:secret_?-?access_?-?key)", re.ASCII)
+_AWS = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{16}|(?i:aws[_-]?secret|secret[_-]?access[_-]?key)", re.ASCII)
 _AWS_SECRET = re.compile(
     r"(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[A-Z])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
 )

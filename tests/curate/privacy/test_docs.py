@@ -1,0 +1,28 @@
+"""docs/privacy.md says what is so."""
+
+import ast
+import re
+
+import pytest
+
+from pipelines.curate.privacy import KINDS, Cleaner, iban
+from pipelines.params.curation import Privacy
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
+
+
+def test_the_table_lists_every_kind():
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == set(KINDS)
+    assert f"{len(iban.STRUCTURES)} countries" in PAGE
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
+def test_the_examples_define_a_recogniser(block):
+    names = [node.name for node in ast.parse(block).body if isinstance(node, ast.FunctionDef)]
+    assert names == ["recognise"]
+
+
+@pytest.mark.parametrize("example", ["root@localhost", "git@github.com:a/b", "v1.2.3.4", "bob at example dot com"])
+def test_what_the_page_says_is_not_found_is_not_found(example):
+    assert not Cleaner(Privacy()).find(example)

@@ -1,0 +1,53 @@
+"""Recognisers of others."""
+
+import pytest
+
+from pipelines.curate.privacy import Cleaner, Finding
+from pipelines.errors import FinelineError, InputError
+from pipelines.params.curation import Privacy
+
+HERE = "tests.curate.privacy.toy_recognisers"
+
+
+def with_recogniser(name: str, **policy) -> Cleaner:
+    return Cleaner(Privacy(recognisers=[f"{HERE}:{name}"], **policy))
+
+
+def test_its_kinds_are_found_redacted_and_configured_like_any_other():
+    text = "Ada Lovelace wrote to bob@example.com"
+    assert with_recogniser("names").find(text) == [Finding("person", 0, 12), Finding("email", 22, 37)]
+    assert with_recogniser("names").clean(text).text == "<PERSON> wrote to <EMAIL>"
+    assert with_recogniser("names", kinds={"person": "report"}).clean(text).text == "Ada Lovelace wrote to <EMAIL>"
+    assert with_recogniser("names", kinds={"person": "drop"}).clean(text).drop
+
+
+def test_placeholders_are_out_of_its_reach():
+    cleaner = with_recogniser("capitals")
+    once = cleaner.clean("Write to bob@example.com").text
+    assert once == "<CODE_NAME>rite to <EMAIL>"
+    assert cleaner.clean(once) == (once, {}, False)
+    assert cleaner.scrub(once) == once
+
+
+@pytest.mark.parametrize("name", ["broken", "beyond", "empty_span", "odd_kind", "odd_type"])
+def test_an_error_names_the_recogniser_and_never_the_text(name):
+    with pytest.raises(FinelineError, match=f"the recogniser {HERE}:{name} ") as failure:
+        with_recogniser(name).clean("secret-canary")
+    assert "canary" not in str(failure.value)
+    assert failure.value.__cause__ is None
+    assert failure.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("no.such.module:find", r"'no\.such\.module:find' cannot be imported .*install the package"),
+        (f"{HERE}:missing", "there is no function 'missing'"),
+        (f"{HERE}:NOT_CALLABLE", "there is no function 'NOT_CALLABLE'"),
+        (HERE, r"is no import path; write package\.module:function"),
+        (":find", "is no import path"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_refused_with_the_remedy(path, message):
+    with pytest.raises(InputError, match=message):
+        Cleaner(Privacy(recognisers=[path]))

@@ -1,0 +1,42 @@
+"""Languages of many texts at once, as the library tells them one by one."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from pipelines.curate.languages import classify, told
+
+LIBRARY = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+SENTENCES = [
+    "How do I switch the heating in the living room on again, once it is off?",
+    "Wie kann ich die Heizung im Wohnzimmer wieder einschalten, wenn sie aus ist?",
+    "Comment rallumer le chauffage du salon quand il est éteint ?",
+    "HOW DO I SWITCH THE HEATING ON AGAIN, ONCE IT IS OFF?",
+    "居間の暖房が切れたとき、もう一度つけるにはどうすればいいですか。",
+    "Kako da ponovo uključim grejanje u dnevnoj sobi kada je isključeno?",
+    "Как снова включить отопление в гостиной, если оно выключено?",
+    "12345",
+    "a",
+    "",
+]
+
+
+def test_every_answer_is_the_library_s():
+    for text, (language, probability) in zip(SENTENCES, classify(SENTENCES), strict=True):
+        expected, likely = LIBRARY.classify(text)
+        assert probability == pytest.approx(likely, abs=1e-5)
+        assert language == expected or likely < 0.1
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(max_size=40), min_size=1, max_size=5))
+def test_for_any_text_the_probability_is_the_library_s(texts):
+    for text, (_, probability) in zip(texts, classify(texts), strict=True):
+        assert probability == pytest.approx(LIBRARY.classify(text)[1], abs=1e-4)
+
+
+def test_only_a_clear_answer_counts():
+    assert told(SENTENCES[:3]) == ["en", "de", "fr"]
+    assert told(["lights on", "ok", "", '{"intent": "HassTurnOn", "area": "the living room of the house"}']) == ["und"] * 4
+    assert told([]) == []
