@@ -65,6 +65,17 @@ def test_after_dvc_nothing_is_left_to_do_for_either_front(made):
     assert (made / "dvc.lock").read_bytes() == lock
 
 
+def test_dvc_shows_what_curation_did(made, tmp_path):
+    metrics = shell("dvc metrics show --json reports/support/curation.json", made)
+    (report,) = json.loads(metrics.stdout)[""]["data"].values()
+    assert report["data"]["kept"] + sum(report["data"]["removed"].values()) == report["data"]["rows_in"]
+    plots = shell(f"dvc plots show --out {tmp_path}", made)
+    assert plots.returncode == 0, plots.stderr
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for title in ("Rows left after each step", "Rows by length in tokens", "Rows by language"):
+        assert title in page
+
+
 def test_a_removed_result_comes_back_from_the_run_cache(made):
     shutil.rmtree(made / "models" / "adapters" / "support")
     answer = shell("dvc repro train@support", made)

@@ -21,8 +21,9 @@ class Stop(BaseException):
 
 
 def living(group: int) -> list[psutil.Process]:
-    """Processes of a group, ended ones that nobody waited for left out."""
-    return [process for process in psutil.process_iter() if _lives_in(process, group)]
+    """Processes of a group that go on; one that was killed may need a moment to be gone, one that nobody waited for is gone."""
+    found = [process for process in psutil.process_iter() if _lives_in(process, group)]
+    return [process for process in psutil.wait_procs(found, timeout=5)[1] if _lives_in(process, group)]
 
 
 def _lives_in(process: psutil.Process, group: int) -> bool:
