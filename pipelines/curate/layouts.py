@@ -180,7 +180,8 @@ def _turn(turn: Any, place: int, layout: str) -> dict[str, Any]:
         content = ""
     if not isinstance(content, str):
         raise Rejected(f"message {place}: the content must be text")
-    kept = {name: turn[name] for name in ("tool_calls", "tool_call_id", "name") if turn.get(name)}
+    kept: dict[str, Any] = {"tool_calls": calls} if calls else {}
+    kept |= {name: str(turn[name]) for name in ("tool_call_id", "name") if turn.get(name)}
     return {"role": role, "content": content, **kept}
 
 

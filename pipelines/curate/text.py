@@ -34,6 +34,11 @@ def key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
+def keys(texts: list[str]) -> np.ndarray:
+    """(texts,) uint64 keys."""
+    return np.array([key(text) for text in texts], dtype=np.uint64)
+
+
 @dataclass(frozen=True)
 class Words:
     """The words of many texts as hashes, one after another."""

@@ -30,7 +30,8 @@ def recommend(totals: Mapping[str, int], memory: int) -> tuple[str | None, str]:
             "qlora",
             f"LoRA would need {_gib(totals['lora'])} of {room}; with the base in four bits {_gib(totals['qlora'])}.",
         )
-    return None, f"Even QLoRA needs {_gib(totals['qlora'])} of {room}: take a smaller base, `train.batch_size` or `curate.max_tokens`."
+    remedy = "take a smaller base, `train.batch_size` or `curate.max_tokens`"
+    return None, f"Even QLoRA needs {_gib(totals['qlora'])} of {room}: {remedy}."
 
 
 def _gib(size: int) -> str:

@@ -68,6 +68,22 @@ def test_an_error_quotes_no_personal_data(run):
     assert "jane" not in str(refusal.value)
 
 
+def test_personal_data_go_from_tools_names_and_domains_too(run):
+    call = [{"id": "1", "type": "function", "function": {"name": "mail", "arguments": '{"to": "jane@example.com"}'}}]
+    messages = [
+        {"role": "user", "content": "tell her", "name": "joe@example.com"},
+        {"role": "assistant", "content": None, "tool_calls": call},
+    ]
+    tools = [{"type": "function", "function": {"name": "mail", "description": "sent as ann@example.com"}}]
+    row = {"messages": messages, "tools": tools, "domain": "sue@example.com", "group": "tom@example.com"}
+    curated = run([*commands(), row])
+    (row,) = [row for row in curated.rows if "tools" in row]
+    assert row["messages"][-1]["tool_calls"][0]["function"]["arguments"] == '{"to": "<EMAIL>"}'
+    assert curated.changed[0]["changes"] == {"email": 3}
+    assert "<EMAIL>" in curated.report["domains"]
+    assert not [content for content in curated.files.values() if b"example.com" in content.replace(b"home@example.com", b"")]
+
+
 def test_a_kind_may_drop_its_row_or_only_be_counted(run):
     rows = [*commands(), pair("mail jane@example.com now", "ok"), pair("ping 81.2.69.142 now", "pong")]
     curated = run(rows, privacy={"kinds": {"email": "drop", "ip_address": "report"}})
@@ -78,7 +94,7 @@ def test_a_kind_may_drop_its_row_or_only_be_counted(run):
 
 
 def test_the_auditor_finds_what_was_not_cleaned(run, monkeypatch):
-    monkeypatch.setattr(examine._Examination, "_clean", lambda self, row: None)
+    monkeypatch.setattr(examine, "clean", lambda *arguments: None)
     curated = run([*commands(), pair("mail jane@example.com now", "ok")])
     assert curated.report["checks"]["private_values_left"] == 1
 
