@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 
 from pipelines.curate import sketches
+from pipelines.curate.cleaning import BETWEEN
 from pipelines.curate.contamination import Index, Item
-from pipelines.curate.conversation import asked, said
+from pipelines.curate.conversation import asked, said, texts
 from pipelines.curate.privacy import Cleaner
 from pipelines.curate.split import NAMES
 from pipelines.curate.text import SHINGLE, Words, normalise, words
@@ -34,7 +35,7 @@ def audit(directory: Path, rule: Curate, items: list[Item], splits: dict[str, di
         for batch in _batches(directory / f"{name}.jsonl", every):
             found["audited"] += len(batch)
             for messages in batch:
-                left = cleaner.find("\n".join((asked(messages), said(messages))))
+                left = cleaner.find(BETWEEN.join(texts(messages)))
                 found["private_values_left"] += sum(rule.privacy.action(finding.kind) != "report" for finding in left)
             found["contaminated_left"] += len(_leaks(index, [_without(messages, rule.system) for messages in batch]))
     return found

@@ -50,8 +50,10 @@ class Decision:
     """(rows,) index into `split.NAMES`."""
     copies: np.ndarray
     """(rows,) how often the row stands in its split; 0 if it is left out."""
-    linked: dict[int, int] = field(default_factory=dict)
-    """Row that stays -> an earlier row that stays and is similar: they count as one cluster."""
+    linked: list[tuple[int, int]] = field(default_factory=list)
+    """Similar rows that both stay, the later one first."""
+    clusters: dict[int, int] = field(default_factory=dict)
+    """Group (its hash) that has such rows -> the group that stands for all that are connected with it."""
     same_prompt: list[Conflict] = field(default_factory=list)
     near_prompt: list[Conflict] = field(default_factory=list)
     outliers: int = 0
@@ -72,7 +74,8 @@ def decide(table: Table, rule: Curate, weights: list[float], told: Callable[[str
         told: Called with the name of each step as it begins.
     """
     decision = Decision({}, table.side.copy(), np.ones(len(table), dtype=np.int64))
-    steps = (_outliers, _same_prompt, _exact_duplicates, _sides, _near_duplicates, _near_prompts)
+    decision.side = split.stratified(table.side, table.group, table.stratum)
+    steps = (_outliers, _same_prompt, _exact_duplicates, _linked_prompts, _near_duplicates, _near_prompts)
     for step in steps:
         told(step.__name__.strip("_").replace("_", " "))
         step(table, rule, decision)
@@ -95,7 +98,7 @@ def _outliers(table: Table, rule: Curate, decision: Decision) -> None:
     (far,) = np.nonzero(away > _FAR * max(spread, 0.1))
     decision.outliers = len(far)
     if rule.quality.outliers == "remove":
-        for row in far.tolist():
+        for row in far[decision.side[far] == split.TRAIN].tolist():  # what is far moves with the data, a test set must not
             _drop(decision, row, Reason("quality", "length far from the others"))
 
 
@@ -124,11 +127,9 @@ def _exact_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
         _drop(decision, row, Reason("exact_duplicates", "exact duplicate", earlier))
 
 
-def _sides(table: Table, rule: Curate, decision: Decision) -> None:
-    """Where rows go, and who must go because the same prompt stands on another side."""
-    rows = decision.kept
-    decision.side[rows] = split.stratified(table.side[rows], table.group[rows], table.stratum[rows])
-    for row, earlier in split.crossing(table.prompt, decision.side, rows):
+def _linked_prompts(table: Table, rule: Curate, decision: Decision) -> None:
+    """Rows that must go because the same prompt stands on another side."""
+    for row, earlier in split.crossing(table.prompt, decision.side, decision.kept):
         _drop(decision, row, Reason("linked", "same prompt on another side of the split", earlier))
 
 
@@ -155,7 +156,9 @@ def _near_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
     order = _precedence(table, rule, decision)
     found = similar.search(order, table.bands, similarity, threshold, absorbs)
     decision.bounded += found.bounded
-    decision.linked = {row: earlier for row, earlier, _ in found.pairs if row not in decision.left_out}
+    pairs = [(row, earlier) for row, earlier, _ in found.pairs if row not in decision.left_out]
+    decision.linked = pairs
+    decision.clusters = components([(int(table.group[row]), int(table.group[earlier])) for row, earlier in pairs])
 
 
 def _precedence(table: Table, rule: Curate, decision: Decision) -> np.ndarray:

@@ -22,6 +22,7 @@ from pipelines.curate.text import Words, key, keys, normalise, words
 from pipelines.params.curation import Curate
 
 _SHOWN = 2000  # characters of a rejected row that are kept
+_LONGEST = 300  # characters of a private value that may stand across the place where it is cut
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class _Examination:
                 example = layouts.read(content, self.part)
             except layouts.Rejected as reason:
                 raise LeftOut("rejected", str(reason), row=orjson.dumps(content).decode()) from reason
-            prompt = normalise(asked(example.messages))
+            prompt = self._asked(example)
             row = Row(envelope["id"], envelope["at"], example, example.group or prompt, content)
             clean(row, self.rule, self.examiner.cleaner, self.tally)
             self._judge(row, prompt)
@@ -129,13 +130,13 @@ class _Examination:
         """What is wrong with the text; fills in what later steps compare."""
         rule = self.rule.quality
         question, answer = asked(row.messages), said(row.messages)
-        row.prompt = normalise(question) if row.changes else prompt
+        row.prompt = self._asked(row.example) if row.changes else prompt
         row.completion = normalise(answer)
         if not row.completion:
             raise LeftOut("quality", "nothing visible is left of the completion")
         signs = {
             "mojibake": quality.is_mojibake(question) or quality.is_mojibake(answer),
-            "echo": row.completion == (row.prompt if len(row.messages) == 2 else normalise(text(row.messages[-2]))),
+            "echo": not row.example.plain and row.completion == normalise(text(row.messages[-2])),
             "boilerplate": quality.is_boilerplate(row.completion),
         }
         for sign, seen in signs.items():
@@ -151,6 +152,14 @@ class _Examination:
         if self.rule.system is not None and row.messages[0]["role"] != "system":
             row.messages.insert(0, {"role": "system", "content": self.rule.system})
         row.content = {}
+
+    def _asked(self, example: layouts.Example) -> str:
+        """What tells prompts apart: all before the completion, and the tools at hand. Plain texts, which all answer one
+        prompt, are told apart by themselves."""
+        if example.plain:
+            return normalise(said(example.messages))
+        tools = orjson.dumps(example.tools).decode() if example.tools else ""
+        return normalise(f"{asked(example.messages)} {tools}")
 
     def _in_languages(self, rows: list[Row]) -> list[Row]:
         """The rows that are not clearly in a language that is not wanted."""
@@ -205,11 +214,19 @@ class _Examination:
         reason = why.reason
         if "row" in why.more:
             reason = self.examiner.cleaner.scrub(reason)
-            # a value across the cut is seen whole in twice the length
-            why.more["row"] = self.examiner.cleaner.scrub(why.more["row"][: 2 * _SHOWN])[:_SHOWN]
+            why.more["row"] = self._shown(why.more["row"])
         entry = {"id": row, "source": self.piece.part, "at": at, "step": why.step, "reason": reason, **why.more}
         self.left.append(orjson.dumps(entry) + b"\n")
         self.tally.left_out[(why.step, reason)] += 1
+
+    def _shown(self, raw: str) -> str:
+        """The beginning of a rejected row without private values, and without half of one at the cut."""
+        seen = raw[: 2 * _SHOWN]
+        end = len(seen) if len(seen) < 2 * _SHOWN else len(seen) - _LONGEST
+        for finding in self.examiner.cleaner.find(seen):
+            if finding.start < end < finding.end:
+                end = finding.start
+        return self.examiner.cleaner.scrub(seen[:end])[:_SHOWN]
 
     def _line(self, row: Row) -> bytes:
         """Who the row is, a tab, and what it says; JSON holds no tab of its own."""

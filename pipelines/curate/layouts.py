@@ -14,7 +14,7 @@ Each row's keys tell its layout, upper or lower case; a part's `layout` and `col
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -36,6 +36,7 @@ _PAIRS = {  # layout -> keys of prompt, context, completion, the usual one first
     "instruction": (("instruction",), ("input", "context"), ("output", "response")),
     "question_answer": (("question",), ("context",), ("answer",)),
 }
+_MILLISECONDS = 1e11  # a number of seconds from which it can only be milliseconds: the year 5138
 _MOST_KEYS = 200  # characters of a list of keys in a message
 
 
@@ -53,6 +54,8 @@ class Example:
     time: float | None = None
     """Seconds since 1970."""
     domain: str | None = None
+    plain: bool = False
+    """Whether the row is a text that answers the prompt of its part."""
 
 
 def read(content: Mapping[str, Any], part: Mapping[str, Any]) -> Example:
@@ -88,8 +91,9 @@ def read(content: Mapping[str, Any], part: Mapping[str, Any]) -> Example:
         messages,
         tools or None,
         _label(fields.get("group", "group")),
-        _seconds(fields.get("time")),
+        _seconds(fields.get("time", "time"), declared="time" in fields.renamed),
         _label(fields.get("domain", "domain", "category")),
+        plain=layout == "text",
     )
 
 
@@ -99,7 +103,7 @@ class _Fields:
     def __init__(self, content: Mapping[str, Any], renamed: Mapping[str, str]) -> None:
         self.content = content
         self.renamed = renamed
-        self.usual = content if all(map(str.islower, content)) else _folded(content)
+        self.usual = content if all(name == name.strip().casefold() for name in content) else _folded(content)
 
     def get(self, ours: str, *usual: str) -> Any:
         """The value of the renamed key, or else of the first usual one that is there."""
@@ -228,15 +232,32 @@ def _label(value: Any) -> str | None:
     return None if value is None or value == "" else str(value)
 
 
-def _seconds(value: Any) -> float | None:
-    if isinstance(value, int | float):
-        return float(value)
-    if not isinstance(value, str) or not value.strip():
+def _seconds(value: Any, declared: bool) -> float | None:
+    """Seconds since 1970 of ISO 8601 (without a zone it is UTC), or of a number of seconds or milliseconds.
+
+    What is neither rejects a row whose part says that it is the time; else it is no time.
+    """
+    if value is None or value == "":
         return None
     try:
-        return datetime.fromisoformat(value.strip()).timestamp()
+        seconds = _moment(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        if declared:
+            raise Rejected("the time is neither ISO 8601 nor seconds or milliseconds since 1970") from error
+        return None
+    return seconds
+
+
+def _moment(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError
+    try:
+        seconds = float(value)
     except ValueError:
-        try:
-            return float(value)
-        except ValueError as error:
-            raise Rejected("the time is neither ISO 8601 nor seconds since 1970") from error
+        moment = datetime.fromisoformat(str(value).strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if abs(seconds) >= _MILLISECONDS:
+        seconds /= 1000
+    if abs(seconds) >= _MILLISECONDS or seconds != seconds:
+        raise ValueError
+    return seconds

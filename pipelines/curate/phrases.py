@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.curate.privacy import Cleaner
 from pipelines.curate.table import Table
 from pipelines.curate.text import SHINGLE, Words, normalise, words
 
@@ -33,8 +34,11 @@ class Phrase:
     """Id of one of the rows."""
 
 
-def suspicious(table: Table, kept: np.ndarray) -> list[Phrase]:
-    """The most surprising phrases of the prompts of the kept rows, most surprising first."""
+def suspicious(table: Table, kept: np.ndarray, cleaner: Cleaner) -> list[Phrase]:
+    """The most surprising phrases of the prompts of the kept rows, most surprising first.
+
+    Private values that stay in the data because they are only reported are not shown.
+    """
     stays = np.zeros(len(table), dtype=bool)
     stays[kept] = True
     _, place, counts = np.unique(table.completion[kept], return_inverse=True, return_counts=True)
@@ -62,7 +66,7 @@ def suspicious(table: Table, kept: np.ndarray) -> list[Phrase]:
             holders.append(row[chosen])
         pairs = _distinct(np.concatenate(phrases), np.concatenate(holders))
         found.extend(_surprising(*pairs, completion, repeated, frequency, most))
-    return _named(table, found)
+    return _named(table, found, cleaner)
 
 
 def _fold(values: np.ndarray) -> np.ndarray:
@@ -99,7 +103,7 @@ def _surprising(
     return found
 
 
-def _named(table: Table, found: list[tuple[float, int, int, int, float]]) -> list[Phrase]:
+def _named(table: Table, found: list[tuple[float, int, int, int, float]], cleaner: Cleaner) -> list[Phrase]:
     """The phrases as text; of those that stand in the same rows only the first."""
     named: list[Phrase] = []
     seen = set()
@@ -107,19 +111,19 @@ def _named(table: Table, found: list[tuple[float, int, int, int, float]]) -> lis
         if (row, count) in seen:
             continue
         seen.add((row, count))
-        text = _text(table, row, np.uint64(phrase))
+        text = _text(table, row, np.uint64(phrase), cleaner)
         named.append(Phrase(text, count, round(share, 3), table.line(row)[0].id))
         if len(named) == _SHOWN:
             break
     return named
 
 
-def _text(table: Table, row: int, phrase: np.uint64) -> str:
+def _text(table: Table, row: int, phrase: np.uint64, cleaner: Cleaner) -> str:
     for message in table.messages(row):
-        said = words(normalise(message["content"]))
+        said = words(normalise(cleaner.scrub(message["content"])))
         for length in (1, SHINGLE):
             runs, _ = Words.of([said]).sequences(length)
             (place,) = np.nonzero(runs == phrase)
             if len(place):
                 return " ".join(said[place[0] : place[0] + length])
-    return "(a phrase across two messages)"
+    return "(not shown: across two messages, or private)"

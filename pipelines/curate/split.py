@@ -25,7 +25,9 @@ def side(group: str, split: Split) -> int:
 
 
 def stratified(sides: np.ndarray, group: np.ndarray, stratum: np.ndarray) -> np.ndarray:
-    """Sides where the first group of each stratum is in train: a test on a value never trained on measures guessing.
+    """Sides where the group that brings a value first is in train: a test on a value never trained on measures guessing.
+
+    A group that was there before it brought the value stays where it is, so that appended rows move nothing.
 
     Args:
         sides: (rows,) as the hash deals them.
@@ -33,7 +35,9 @@ def stratified(sides: np.ndarray, group: np.ndarray, stratum: np.ndarray) -> np.
         stratum: (rows,) hash of each row's value; 0 where it has none.
     """
     values, first = np.unique(stratum, return_index=True)
-    forced = group[first[values != 0]]
+    brings = first[values != 0]
+    _, begins, place = np.unique(group, return_index=True, return_inverse=True)
+    forced = group[brings[begins[place[brings]] == brings]]
     return np.where(np.isin(group, forced), TRAIN, sides).astype(sides.dtype)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.curate import phrases
 from pipelines.curate.chunk import Tally
 from pipelines.curate.decide import STEPS, Decision
+from pipelines.curate.privacy import Cleaner
 from pipelines.curate.split import NAMES
 from pipelines.curate.table import Table
 from pipelines.params.curation import Curate
@@ -58,7 +59,7 @@ def summarise(
             kind: {"prompts": len(found), "rows": sum(len(conflict.rows) for conflict in found)}
             for kind, found in (("same_prompt", decision.same_prompt), ("near_prompt", decision.near_prompt))
         },
-        "signals": {"rare_phrases": [asdict(phrase) for phrase in phrases.suspicious(table, kept)]},
+        "signals": {"rare_phrases": [asdict(phrase) for phrase in phrases.suspicious(table, kept, Cleaner(rule.privacy))]},
         "checks": {
             "links_across_splits": links_across_splits(table, decision),
             "rejected_share": round(removed["rejected"] / max(1, tally.rows_in), 6),
@@ -72,7 +73,7 @@ def links_across_splits(table: Table, decision: Decision) -> int:
     """Groups and prompts that stand on more than one side, plus similar pairs that do. Must be 0."""
     kept = decision.kept
     side = decision.side[kept]
-    crossing = sum(a != b for a, b in ((decision.side[row], decision.side[first]) for row, first in decision.linked.items()))
+    crossing = sum(decision.side[row] != decision.side[earlier] for row, earlier in decision.linked)
     for links in (table.group[kept], table.prompt[kept]):
         pairs = np.unique(np.column_stack([links, side.astype(np.uint64)]), axis=0)
         crossing += len(pairs) - len(np.unique(links))
@@ -105,15 +106,11 @@ def _same_for_all(reason: str) -> str:
 def _split(table: Table, decision: Decision, side: int) -> dict[str, int]:
     rows = decision.kept
     rows = rows[decision.side[rows] == side]
-    group = table.group[rows].copy()
-    places = {int(row): place for place, row in enumerate(rows)} if decision.linked else {}
-    for row, first in decision.linked.items():
-        if row in places and first in places:
-            group[places[row]] = group[places[first]]
+    groups = {decision.clusters.get(group, group) for group in table.group[rows].tolist()}
     copies = decision.copies[rows]
     return {
         "rows": int(copies.sum()),
-        "groups": len(np.unique(group)),
+        "groups": len(groups),
         "tokens": int((table.tokens[rows].astype(np.int64) * copies).sum()),
     }
 

@@ -26,10 +26,12 @@ def write(table: Table, decision: Decision, chunks: int, scratch: Path, director
         for ending, sink in (("left_out", left_out), ("changed", changed)):
             for chunk in range(chunks):
                 sink.write((scratch / f"{chunk}.{ending}").read_bytes())
-        clusters = {row: table.line(first)[0].group for row, first in decision.linked.items()}
+        labels: dict[int, str] = {}  # of clusters: the group of their first row stands for all
         for row, (who, what) in enumerate(table.all_lines()):
             if copies := int(decision.copies[row]):
-                head = orjson.dumps({"id": who["id"], "source": who["source"], "group": clusters.get(row, who["group"])})
+                cluster = decision.clusters.get(int(table.group[row]))
+                group = who["group"] if cluster is None else labels.setdefault(cluster, who["group"])
+                head = orjson.dumps({"id": who["id"], "source": who["source"], "group": group})
                 splits[decision.side[row]].write((head[:-1] + b"," + what[1:] + b"\n") * copies)
             else:
                 left_out.write(_left_out(table, decision, row, who))

@@ -8,7 +8,7 @@ import orjson
 
 from pipelines.sources.readers import Row
 
-_SHOWN = 2_000  # characters of an unreadable row
+_SHOWN = 4_000  # characters of an unreadable row; curation keeps half of it, and sees what stands across its cut
 
 
 class Writer:
