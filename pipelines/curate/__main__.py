@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipelines import artifacts, layout, params, reports, stage
-from pipelines.curate import change, contamination, summary, writing
+from pipelines.curate import change, contamination, languages, summary, writing
 from pipelines.curate.audit import audit
 from pipelines.curate.card import render
 from pipelines.curate.chunk import Tally
@@ -23,6 +23,7 @@ from pipelines.errors import FinelineError, InputError
 from pipelines.params.curation import Curate
 
 _EXAMPLES = 3
+_MANY = 0.02  # of the rows; so many linked ones are no chance
 
 
 def run(name: str) -> None:
@@ -30,8 +31,10 @@ def run(name: str) -> None:
     adapter = params.load().adapter(name)
     raw, base = layout.raw(name), layout.base(adapter.base)
     decided_by = adapter.curate.model_dump(exclude_none=True) | {"suites": adapter.evaluate.guards}
-    if (key := Cleaner(adapter.curate.privacy).fingerprint) is not None:
-        decided_by["pseudonym_key"] = key
+    cleaner = Cleaner(adapter.curate.privacy)
+    if cleaner.fingerprint is not None:
+        decided_by["pseudonym_key"] = cleaner.fingerprint
+    _check_rule(adapter.curate, cleaner, name)
     with artifacts.create(
         layout.curated(name),
         kind="training-data",
@@ -69,6 +72,10 @@ def _curate(
         _check_rejected(tally, rule.max_rejected, raw, Path(scratch), len(chunks))
         progress.step("gather")
         with Table(chunks, list(parts), Path(scratch)) as table:
+            field = rule.split.stratify
+            if field and len(table) and not table.stratum.any():
+                where = f"adapters.{name}.curate.split.stratify"
+                raise InputError(f"{where}: no row has a column {field!r}, nor a JSON completion with it")
             decision = decide(table, rule, [part["weight"] for part in parts.values()], progress.step)
             progress.step("write")
             writing.write(table, decision, len(chunks), Path(scratch), directory)
@@ -78,7 +85,18 @@ def _curate(
             report["checks"] |= audit(directory, rule, settings.items, report["splits"])
             tokens = table.tokens[decision.kept]
     _check_splits(report, rule, name)
+    _warn(report)
     return report, tokens, progress.seconds
+
+
+def _warn(report: dict[str, Any]) -> None:
+    linked = report["removed"]["linked"]
+    if linked > _MANY * report["rows_in"]:
+        print(
+            f"warning: {linked:,} rows were left out because a similar row stands on another side of the split;"
+            " if they are variants of one template, give them a `group`",
+            flush=True,
+        )
 
 
 def _state(directory: Path) -> list[tuple[str, int, int]]:
@@ -141,15 +159,25 @@ def _examples(scratch: Path, chunks: int) -> str:
     return "\n".join(found)
 
 
+def _check_rule(rule: Curate, cleaner: Cleaner, name: str) -> None:
+    """What can be seen of a rule before any row."""
+    kinds = {finding.kind for finding in cleaner.find(rule.system or "")}
+    if kinds:
+        raise InputError(f"adapters.{name}.curate.system: holds {', '.join(sorted(kinds))}, and would stand in every row")
+    unknown = sorted(set(rule.quality.languages) - languages.known())
+    if unknown:
+        raise InputError(f"adapters.{name}.curate.quality.languages: {', '.join(unknown)} cannot be told; ISO 639-1 is needed")
+
+
 def _check_splits(report: dict[str, Any], rule: Curate, name: str) -> None:
+    step, most = max(report["removed"].items(), key=lambda item: item[1])
+    gone = f"; most rows, {most:,} of {report['rows_in']:,}, were left out by `{step}`: see docs/curation.md" if most else ""
     wanted = {"train": 1.0, "validation": rule.split.validation, "test": rule.split.test}
     for split_name in NAMES:
         if wanted[split_name] and not report["splits"][split_name]["rows"]:
+            remedy = f"raise `curate.split.{split_name}`, or set it to 0" if split_name != "train" else "lower the other shares"
             raise InputError(
-                f"adapters.{name}: the {split_name} split is empty: too few groups of rows; add data, raise"
-                f" `curate.split.{split_name}`, or set it to 0"
-                if split_name != "train"
-                else f"adapters.{name}: the train split is empty: lower the shares in `curate.split`, or add data"
+                f"adapters.{name}: the {split_name} split is empty: {report['kept']:,} rows stay; add data, {remedy}{gone}"
             )
 
 

@@ -27,17 +27,23 @@ def since_last_commit(report: dict[str, Any], lengths: list[dict[str, Any]], whe
     committed = _committed(where / "curation.json")
     if committed is None:
         return None
-    before = json.loads(committed)
-    if "dataset" not in before:
+    try:
+        return _change(json.loads(committed), report, lengths, where)
+    except (ValueError, KeyError, TypeError, AttributeError):  # a report of another release, or one with merge marks
         return None
+
+
+def _change(
+    before: dict[str, Any], report: dict[str, Any], lengths: list[dict[str, Any]], where: Path
+) -> dict[str, Any] | None:
     if before["dataset"] == report["dataset"]:
-        change: dict[str, Any] | None = before.get("change")
+        change: dict[str, Any] | None = before["change"]
         return change
     lengths_before = csv.DictReader(io.StringIO(_committed(where / "curation" / "lengths.csv") or ""))
     drift = {
         "sources": distance(_kept(before), _kept(report)),
         "languages": distance(before["languages"], report["languages"]),
-        "domains": distance(before["domains"], report["domains"]),
+        "domains": distance(*_shown_in_both(before["domains"], report["domains"])),
         "lengths": distance(
             {row["tokens"]: int(row["rows"]) for row in lengths_before}, {str(row["tokens"]): row["rows"] for row in lengths}
         ),
@@ -58,6 +64,13 @@ def distance(before: dict[str, int], now: dict[str, int]) -> float:
         return 0.0
     shares = ((before.get(name, 0) / total_before, now.get(name, 0) / total_now) for name in before.keys() | now.keys())
     return round(sum(abs(one - two) for one, two in shares) / 2, 4)
+
+
+def _shown_in_both(before: dict[str, int], now: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Domains that both reports show; the rest of each, which only their `other` counts, as one."""
+    both = (before.keys() & now.keys()) - {"other"}
+    one, two = ({name: rows for name, rows in shown.items() if name in both} for shown in (before, now))
+    return one | {"other": sum(before.values()) - sum(one.values())}, two | {"other": sum(now.values()) - sum(two.values())}
 
 
 def table(before_and_now: dict[str, Any] | None, report: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,8 +20,7 @@ def clean(row: Row, rule: Curate, cleaner: Cleaner, tally: Tally) -> None:
     Raises:
         LeftOut: The rule says that such a row does not go on.
     """
-    pieces = texts([row.messages, row.example.tools])
-    pieces = _visible(row, pieces, rule, tally)
+    pieces = _visible(row, _pieces(row), rule, tally)
     whole = BETWEEN.join(pieces)
     if not cleaner.find(whole):
         return
@@ -35,6 +34,13 @@ def clean(row: Row, rule: Curate, cleaner: Cleaner, tally: Tally) -> None:
     _rewrite(row, clean_pieces)
 
 
+def _pieces(row: Row) -> list[str]:
+    """Every text of a row, in the order of `rewritten`."""
+    if row.example.tools or any(len(message) > 2 for message in row.messages):
+        return texts([row.messages, row.example.tools])
+    return [message["content"] for message in row.messages]  # role and content: most rows, and ten times as fast
+
+
 def _note(cleaned: Cleaned, row: Row, rule: Curate, tally: Tally) -> None:
     for kind, count in sorted(cleaned.found.items()):
         if rule.privacy.action(kind) == "report":
@@ -44,9 +50,10 @@ def _note(cleaned: Cleaned, row: Row, rule: Curate, tally: Tally) -> None:
 
 
 def _visible(row: Row, pieces: list[str], rule: Curate, tally: Tally) -> list[str]:
-    visible = list(map(quality.strip_invisible, pieces))
-    if visible == pieces:
+    whole = "\n".join(pieces)
+    if quality.strip_invisible(whole) == whole:
         return pieces
+    visible = list(map(quality.strip_invisible, pieces))
     match rule.quality.invisible:
         case "remove":
             raise LeftOut("quality", "invisible characters")

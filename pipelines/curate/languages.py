@@ -50,6 +50,11 @@ def classify(texts: list[str]) -> list[tuple[str, float]]:
     return [(model.nb_classes[column], float(likely[row, column])) for row, column in enumerate(best)]
 
 
+def known() -> set[str]:
+    """The languages that can be told."""
+    return set(_model().nb_classes)
+
+
 @cache
 def _model() -> LanguageIdentifier:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -14,7 +14,8 @@ import rensa
 
 SHINGLE = 3  # words
 # scripts that put no spaces between words: each character counts as one (kana, CJK ideographs, Thai, Lao, Khmer, Myanmar)
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f]|\w+")
+_ALONE = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying mixes upwards
 _SHIFT = np.uint64(29)
 

@@ -1,5 +1,6 @@
 """Reading params.yaml, and saying what is wrong with it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ def load(file: Path = FILE) -> Params:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not valid YAML: {error}") from error
+    except TypeError as error:
+        raise InputError(f"{file}: a key is a list or a mapping; quote values that begin with '[' or '{{'") from error
     try:
         return Params.model_validate(content)
     except ValidationError as error:
@@ -52,8 +55,12 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{where}: this key is needed"
     message = problem["msg"].removeprefix("Value error, ")
-    found = "" if isinstance(problem["input"], dict | BaseModel) else f" (found {problem['input']!r})"
+    found = "" if isinstance(problem["input"], dict | BaseModel) else f" (found {_without_credentials(repr(problem['input']))})"
     return f"{where}: {message}{found}" if where else f"{message}"
+
+
+def _without_credentials(text: str) -> str:
+    return re.sub(r"://(?:(?!://)\S)*@", "://", text)
 
 
 def _accepted_keys(location: tuple[Any, ...]) -> list[str]:

@@ -65,6 +65,8 @@ def _matches(pattern: str, root: Path, place: str) -> list[tuple[Path, str]]:
         if not path.exists():
             raise InputError(f"{place}/{match}: a link to a file that is not there")
         name = path.relative_to(root).as_posix()
+        if not name.isprintable():  # bytes that are no UTF-8 stand there as lone surrogates
+            raise InputError(f"{place}: the file name {name!a} cannot be written down; rename the file")
         if not any(part.startswith(".") for part in PurePosixPath(name).parts):
             matches.append((path, name))
     return matches

@@ -26,7 +26,7 @@ def is_url(pattern: str) -> bool:
 
 def public(text: str) -> str:
     """`text` with the credentials and the query taken out of every URL in it."""
-    return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", re.sub(r"://[^/\s]*@", "://", text))
+    return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", re.sub(r"://(?:(?!://)\S)*@", "://", text))
 
 
 def find(url: str) -> list[Stored]:

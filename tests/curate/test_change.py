@@ -66,3 +66,19 @@ def test_the_same_data_set_made_again_tells_the_change_that_it_brought(repositor
     second["change"] = since_last_commit(second, [], WHERE)
     commit(second)
     assert since_last_commit(report("two", 150, a=150), [], WHERE) == second["change"]
+
+
+@pytest.mark.parametrize("committed", ['{"dataset": "x"}', "<<<<<<< HEAD", "[]"])
+def test_a_committed_report_that_cannot_be_compared_is_none(repository, committed):
+    commit({})
+    (WHERE / "curation.json").write_text(committed)
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qam", "y"], check=True)
+    assert since_last_commit(report("two", 10, a=10), [], WHERE) is None
+
+
+def test_domains_that_only_one_report_has_room_for_are_no_drift(repository):
+    first, second = report("one", 150, a=150), report("two", 158, a=158)
+    first["domains"] = {f"d{number}": 1 for number in range(30)} | {"other": 120}
+    second["domains"] = {f"d{number}": 1 for number in range(20, 50)} | {"other": 128}
+    commit(first)
+    assert since_last_commit(second, [], WHERE)["drift"]["domains"] < 0.1

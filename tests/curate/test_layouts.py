@@ -69,10 +69,24 @@ def test_a_system_column_comes_first():
     ]
 
 
-@pytest.mark.parametrize("value", [1700000000, "1700000000", "2023-11-14T22:13:20+00:00"])
-def test_a_time_is_seconds_or_iso_8601(value):
+@pytest.mark.parametrize(
+    "value", [1700000000, "1700000000", 1700000000000, "1700000000000", "2023-11-14T22:13:20+00:00", "2023-11-14T22:13:20"]
+)
+def test_a_time_is_seconds_milliseconds_or_iso_8601_in_utc(value):
     row = {"prompt": "hi", "completion": "ho", "when": value}
     assert read(row, {"columns": {"time": "when"}}).time == 1700000000
+    assert read({"prompt": "hi", "completion": "ho", "time": value}, {}).time == 1700000000
+
+
+@pytest.mark.parametrize("value", [True, [1], "inf", 1e300, "soon", float("nan")])
+def test_what_is_no_time_rejects_a_row_only_where_it_is_declared(value):
+    assert read({"prompt": "hi", "completion": "ho", "time": value}, {}).time is None
+    with pytest.raises(Rejected, match="the time is neither"):
+        read({"prompt": "hi", "completion": "ho", "when": value}, {"columns": {"time": "when"}})
+
+
+def test_keys_with_spaces_around_them_are_known():
+    assert read({"prompt": "hi", " completion": "ho"}, {}).messages == ANSWERED
 
 
 @pytest.mark.parametrize(

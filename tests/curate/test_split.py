@@ -19,12 +19,17 @@ def test_group_and_salt_alone_decide():
     assert [side(str(group), split) for group in range(50)] != [side(str(group), other) for group in range(50)]
 
 
-def test_the_first_group_of_each_value_is_in_train_and_the_rest_where_it_was():
+def test_the_group_that_brings_a_value_first_is_in_train_and_the_rest_where_they_were():
     sides = np.array([TEST, TEST, TEST, TRAIN], dtype=np.uint8)
     group = np.array([1, 1, 2, 3])
     assert stratified(sides, group, np.array([7, 7, 7, 7])).tolist() == [TRAIN, TRAIN, TEST, TRAIN]
     assert stratified(sides, group, np.array([7, 7, 8, 8])).tolist() == [TRAIN, TRAIN, TRAIN, TRAIN]
     assert stratified(sides, group, np.zeros(4)).tolist() == sides.tolist()
+
+
+def test_a_held_out_group_that_brings_another_value_later_stays():
+    sides = np.array([TRAIN, TEST, TEST], dtype=np.uint8)
+    assert stratified(sides, np.array([1, 2, 2]), np.array([7, 7, 8])).tolist() == [TRAIN, TEST, TEST]
 
 
 def test_more_data_force_no_group_to_change_sides():

@@ -68,6 +68,69 @@ def test_an_error_quotes_no_personal_data(run):
     assert "jane" not in str(refusal.value)
 
 
+def test_what_a_prompt_says_of_the_completion_counts(run):
+    rows = [pair("What is the phone number of Bob?", "0301234567"), pair("my tel is", "2125550187")]
+    curated = run([*commands(), *rows])
+    assert not curated.said() & {"0301234567", "2125550187"}
+    assert curated.report["checks"]["private_values_left"] == 0
+
+
+def test_no_half_of_a_private_value_is_shown(run):
+    addresses = " ".join(f"user{number}.of.a.long.name@example.com" for number in range(200))
+    curated = run([*commands(), {"foo": addresses}])
+    assert "<EMAIL>" in curated.left_out[0]["row"]
+    assert "long.name" not in curated.left_out[0]["row"]
+
+
+def test_plain_texts_that_answer_one_prompt_are_no_contradiction(run):
+    source = {"path": "commands.jsonl", "parts": {"texts": {"files": "**", "prompt": "Write a command."}}}
+    curated = run([{"text": row["prompt"]} for row in commands()], source=source)
+    assert len(curated.rows) == 192
+    assert curated.splits["train"]
+    assert curated.splits["test"]
+    assert {row["messages"][0]["content"] for row in curated.rows} == {"Write a command."}
+
+
+def test_one_question_with_different_tools_is_no_contradiction(run):
+    rows = [pair("what now", answer, tools=[{"name": answer}]) for answer in ("look", "listen")]
+    assert {"look", "listen"} <= run([*commands(), *rows]).said()
+
+
+def test_appended_contradictions_move_no_row_to_another_side(run):
+    rows = [pair(f"question {number}", f"answer {number}", kind=str(number // 4)) for number in range(200)]
+    rule = {"split": {"validation": 0, "test": 0.4, "stratify": "kind"}}
+    before = run(rows, **rule)
+    after = run([*rows, *(rows[number] | {"completion": "no"} for number in range(0, 200, 4))], **rule)
+    side = {row["id"]: name for name, kept in after.splits.items() for row in kept}
+    assert all(side.get(row["id"], name) == name for name, kept in before.splits.items() for row in kept)
+
+
+def test_rows_chained_by_likeness_are_one_cluster(run):
+    rows = [pair(f"{FOX} {' '.join(str(place) for place in range(number))}", "yes") for number in range(1, 9)]
+    curated = run([*commands(), *rows], duplicates={"keep": "all"}, split={"validation": 0, "test": 0})
+    assert len({row["group"] for row in curated.rows if row["messages"][0]["content"].startswith(FOX)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"system": "Write to jane@example.com."}, "system: holds email"),
+        ({"split": {"stratify": "intnet"}}, "stratify: no row has a column 'intnet'"),
+        ({"quality": {"languages": ["xx"]}}, "languages: xx cannot be told"),
+        ({"privacy": {"phone_regions": ["ZZ"]}}, "phone_regions: ZZ is no country"),
+    ],
+)
+def test_a_rule_that_cannot_be_meant_is_an_input_error(run, rule, message):
+    with pytest.raises(InputError, match=message):
+        run(commands(), **rule)
+
+
+def test_an_empty_split_names_the_step_that_took_most_rows(run):
+    rows = [pair("same", str(number)) for number in range(20)]
+    with pytest.raises(InputError, match=r"most rows, 20 of 20, were left out by `label_noise`"):
+        run(rows)
+
+
 def test_personal_data_go_from_tools_names_and_domains_too(run):
     call = [{"id": "1", "type": "function", "function": {"name": "mail", "arguments": '{"to": "jane@example.com"}'}}]
     messages = [

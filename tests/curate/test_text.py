@@ -17,6 +17,7 @@ def test_scripts_without_spaces_are_cut_into_characters():
     assert words("今日は") == ["今", "日", "は"]
     assert words("it's 3 p.m.") == ["it", "s", "3", "p", "m"]
     assert words("😀") == ["😀"]
+    assert words("2024年 iphone手机 𠀀𠀁") == ["2024", "年", "iphone", "手", "机", "𠀀", "𠀁"]
 
 
 def test_a_key_is_the_same_everywhere():

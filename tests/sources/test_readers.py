@@ -34,7 +34,7 @@ def test_a_json_line_that_cannot_be_read_is_kept_with_its_problem(fetch_all, roo
     assert list(fetched.problems) == ["rows.jsonl:2"]
     assert fetched.problems["rows.jsonl:2"].startswith(problem)
     assert "secret" not in fetched.problems["rows.jsonl:2"]
-    assert fetched.rows[1]["raw"] == line.decode("utf-8", "replace")[:2000]
+    assert fetched.rows[1]["raw"] == line.decode("utf-8", "replace")[:4000]
     assert (fetched.record["rows"], fetched.record["unreadable"]) == (3, 1)
 
 
@@ -91,7 +91,7 @@ def test_items_that_are_no_objects_are_problems(fetch_all, root):
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
-        ('{"a": [{"x": 1}], "b": [{"x": 1}]}', r"exactly one; found 2 \('a', 'b'\)"),
+        ('{"a": [{"x": 1}], "b": [{"x": 1}]}', r"exactly one; found 2"),
         ('{"a": 1}', "exactly one; found none"),
         ("5", "exactly one; found none"),
         ('[{"a": 1},\n {"a" 2}]', "invalid JSON in line 2, column 7"),
@@ -132,7 +132,7 @@ def test_every_line_that_a_stray_quote_swallows_counts_as_lost(fetch_all, root):
     ("content", "complaint"),
     [
         (b'a,b\n1,2\n3,"x\n5,6\n7,8\n', "rows.csv:3: a quote is opened in this record and never closed"),
-        (b"a,b,a,b\n1,2,3,4\n", "rows.csv:1: several columns are called 'a', 'b'; rename them"),
+        (b"a,b,a,b\n1,2,3,4\n", "rows.csv:1: columns 1, 2, 3, 4 have one name"),
         (b"\xff\xfea\x00,\x00b\x00\n\x00", "rows.csv:1: the header is not UTF-8 at byte 1; set `encoding`"),
         (b'"a"b,c\n1,2\n', "rows.csv:1: the header is not CSV"),
     ],

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import product
 
-from phonenumbers import Leniency, PhoneNumberMatcher
+from phonenumbers import SUPPORTED_REGIONS, Leniency, PhoneNumberMatcher
 
 from pipelines.curate.privacy.finding import Finding
 from pipelines.curate.privacy.numbers import Words
+from pipelines.errors import InputError
 
 _CALLED = Words(
     "tel|tél|tlf|fono|mob|m[oó]vil|cell?|call(?: me| us)?|calling|dial|ring|sms|text (?:me|us)|handy|rufnummer|bel|appele[rz]",
@@ -48,8 +49,15 @@ _LAST_GROUP = re.compile(r" \d{1,4}\Z")
 
 
 def finder(regions: Sequence[str]) -> Callable[[str], Iterator[Finding]]:
-    """A recogniser of international numbers and of the national ones of some countries (ISO 3166-1)."""
+    """A recogniser of international numbers and of the national ones of some countries (ISO 3166-1).
+
+    Raises:
+        InputError: A country is unknown.
+    """
     countries = tuple(regions)
+    unknown = sorted(set(countries) - SUPPORTED_REGIONS)
+    if unknown:
+        raise InputError(f"params.yaml: curate.privacy.phone_regions: {', '.join(unknown)} is no country code (ISO 3166-1)")
 
     def find(text: str) -> Iterator[Finding]:
         for candidate in _INTERNATIONAL.finditer(text):

@@ -32,6 +32,8 @@ def load(path: str) -> Callable[[str], Iterator[Finding]]:
         raise InputError(
             f"{place} cannot be imported ({error}); install the package that holds it in this environment, or correct the path"
         ) from error
+    except Exception as error:  # whatever a module does at import: a model file that is not there, a mistake
+        raise InputError(f"{place} cannot be imported ({type(error).__name__}: {error}); correct {module}") from error
     if not callable(recogniser):
         raise InputError(f"{place}: there is no function {name!r} in {module}")
     return lambda text: _checked(path, recogniser, text)
@@ -46,7 +48,7 @@ def _called(path: str, recogniser: Recogniser, text: str) -> list[Any]:
     """What it returns. Its own exception is not chained: the message and the frames of it may hold the text."""
     try:
         return list(recogniser(text))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         cause = type(error).__name__
     raise FinelineError(f"the recogniser {path} raised {cause} on a text of {len(text)} characters, which is not shown")
 

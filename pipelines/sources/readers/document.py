@@ -56,6 +56,6 @@ def _list(document: Any, name: str) -> list[Any]:
     lists = {key: value for key, value in values if isinstance(value, list) and all(isinstance(item, dict) for item in value)}
     filled = {key: value for key, value in lists.items() if value}
     if len(filled) > 1 or not lists:
-        found = f"{len(filled)} ({', '.join(map(repr, filled))})" if filled else "none"
+        found = str(len(filled)) if filled else "none"
         raise InputError(f"{name}: a list of objects is needed, or an object that holds exactly one; found {found}")
     return next(iter(filled.values()), [])

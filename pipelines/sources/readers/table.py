@@ -106,7 +106,7 @@ def _records(lines: _Lines, separator: str, name: str, encoding: str) -> Iterato
 def _checked(header: list[str], problem: str | None, place: str) -> list[str]:
     if problem:
         raise InputError(f"{place}: the header is {problem}; set `encoding` of this part, such as cp1252 or utf-16")
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if twice:
-        raise InputError(f"{place}: several columns are called {', '.join(map(repr, twice))}; rename them")
+    twice = [number for number, column in enumerate(header, 1) if header.count(column) > 1]
+    if twice:  # by their numbers: where the header is missing, the names are values of a row
+        raise InputError(f"{place}: columns {', '.join(map(str, twice))} have one name; rename them, or add the header")
     return header

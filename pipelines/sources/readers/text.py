@@ -81,6 +81,7 @@ def too_long(name: str, number: int) -> InputError:
 def _known(encoding: str, name: str) -> str:
     try:
         known = codecs.lookup(encoding).name
+        "".encode(known)  # some codecs are no encodings of text
     except LookupError as error:
         raise InputError(f"{name}: there is no encoding {encoding!r}; common are utf-8, cp1252, latin-1, utf-16") from error
     return "utf-8-sig" if is_utf8(known) else known
