@@ -28,6 +28,16 @@ LINE = st.one_of(
     st.just(b""),
 )
 
+ALWAYS = [  # one row for each outcome, so that none is left to chance
+    b'{"prompt": "how do I get to the lake", "completion": "by bus"}',
+    b'{"prompt": "How do I get to  the LAKE", "completion": "by bus"}',
+    b'{"prompt": "which bus", "completion": "the first"}',
+    b'{"prompt": "which bus", "completion": "the second"}',
+    b'{"prompt": "say it", "completion": "Say it"}',
+    b'{"prompt": "Say hello.", "completion": "hello"}',
+    b'{"prompt": "half',
+]
+
 
 def test_no_row_is_lost(run):
     """One project, many inputs."""
@@ -36,8 +46,7 @@ def test_no_row_is_lost(run):
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(st.lists(LINE, min_size=1, max_size=40))
     def holds(lines):
-        anchor = b'{"prompt": "how do I get to the lake", "completion": "by bus"}'
-        curated = run(b"\n".join([anchor, *lines]), split={"validation": 0, "test": 0}, guards=("greetings",))
+        curated = run(b"\n".join([*ALWAYS, *lines]), split={"validation": 0, "test": 0}, guards=("greetings",))
         came_in = [row["id"] for row in curated.raw]
         kept = [row["id"] for row in curated.rows]
         out = [row["id"] for row in curated.left_out]
@@ -51,9 +60,7 @@ def test_no_row_is_lost(run):
         outcomes.update(curated.report["removed"])
 
     holds()
-    assert outcomes["rejected"]
-    assert outcomes["exact_duplicates"]
-    assert outcomes["quality"]
+    assert min(outcomes[step] for step in ("rejected", "quality", "contamination", "label_noise", "exact_duplicates")) >= 60
 
 
 def test_a_line_of_ten_megabytes_is_a_row_like_any_other(run):
