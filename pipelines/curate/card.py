@@ -1,7 +1,7 @@
 """The dataset card of curated rows: what they are, whose, from where, what was done to them, and what to be careful about.
 
 It is part of the artifact, so it holds nothing that varies between equal runs. No text of a row stands in it.
-Format: https://huggingface.co/docs/hub/datasets-cards
+Format: "Dataset Cards" in the documentation of the Hugging Face Hub.
 """
 
 import re
@@ -13,7 +13,7 @@ import yaml
 from pipelines.params import Adapter
 from pipelines.params.curation import Action, Quality
 
-# The ids that the Hub knows: https://huggingface.co/docs/hub/repositories-licenses
+# The ids that the Hub knows: "Licenses" in its documentation
 LICENSES = """
 apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m afl-3.0
 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0

@@ -46,18 +46,9 @@ class Tally:
 
 
 @dataclass
-class Chunk:
-    """The rows of a slice that were not left out, in their order; arrays are (rows,) unless said."""
+class Columns:
+    """What later steps compare rows by; arrays are (rows,) unless said."""
 
-    number: int
-    part: str
-    tally: Tally
-    lines: np.ndarray
-    """(rows + 1,) int64: where each row begins in the file `<number>.rows`."""
-    shingle_starts: np.ndarray
-    """(2 rows + 1,) int64: where the shingles of each prompt, then of its completion, begin in `<number>.shingles`."""
-    words: np.ndarray
-    """uint32, how many words of each prompt stand in `<number>.words`."""
     side: np.ndarray
     """uint8, index into `split.NAMES`: where the hash of its group deals the row."""
     group: np.ndarray
@@ -76,6 +67,21 @@ class Chunk:
     """(rows, BANDS) uint32 of prompt and completion together."""
     prompt_bands: np.ndarray
     """(rows, BANDS) uint32."""
+
+
+@dataclass
+class Chunk(Columns):
+    """The rows of a slice that were not left out, in their order."""
+
+    number: int
+    part: str
+    tally: Tally
+    lines: np.ndarray
+    """(rows + 1,) int64: where each row begins in the file `<number>.rows`."""
+    shingle_starts: np.ndarray
+    """(2 rows + 1,) int64: where the shingles of each prompt, then of its completion, begin in `<number>.shingles`."""
+    words: np.ndarray
+    """uint32, how many words of each prompt stand in `<number>.words`."""
     languages: list[str]
     domains: list[str | None]
 

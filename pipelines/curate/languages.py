@@ -1,8 +1,8 @@
 """Which language a text is in, for many texts at once.
 
 The model is py3langid's (Lui and Baldwin 2012, langid.py: naive Bayes over byte sequences that an automaton finds); here the
-automaton takes one step in all texts together, and the scores of all are one sparse matrix product. Per text that is a fifth
-of the library's own time, with the same answers (tests/curate/test_languages.py).
+automaton takes one step in all texts together, and the scores of all are one sparse matrix product. A text takes a third
+of the library's own time, with the same answer (tests/curate/test_languages.py).
 """
 
 import unicodedata

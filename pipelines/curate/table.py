@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,9 +10,7 @@ from typing import Any, Self
 import numpy as np
 import orjson
 
-from pipelines.curate.chunk import Chunk
-
-_COLUMNS = ("side", "group", "stratum", "prompt", "completion", "tokens", "time", "bands", "prompt_bands")
+from pipelines.curate.chunk import Chunk, Columns
 
 
 @dataclass(frozen=True)
@@ -26,27 +23,17 @@ class Who:
     group: str
 
 
-class Table:
+class Table(Columns):
     """Columns of all chunks, one after another, and access to the texts of single rows. A context manager: it holds files.
 
-    The arrays are those of `Chunk`; `part` is the index of each row's part in `parts`.
+    `part` is the index of each row's part in `parts`.
     """
-
-    side: np.ndarray
-    group: np.ndarray
-    stratum: np.ndarray
-    prompt: np.ndarray
-    completion: np.ndarray
-    tokens: np.ndarray
-    time: np.ndarray
-    bands: np.ndarray
-    prompt_bands: np.ndarray
 
     def __init__(self, chunks: list[Chunk], parts: list[str], scratch: Path) -> None:
         self.parts = parts
         self._scratch = scratch
         self._first = np.concatenate([[0], np.cumsum([len(chunk) for chunk in chunks])]).astype(np.int64)
-        for name in _COLUMNS:
+        for name in (column.name for column in fields(Columns)):
             setattr(self, name, _together([getattr(chunk, name) for chunk in chunks], name))
             for chunk in chunks:  # the columns are most of the memory; they need not be there twice
                 setattr(chunk, name, None)
@@ -67,11 +54,6 @@ class Table:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for descriptor in self._open.values():
             os.close(descriptor)
-
-    @cached_property
-    def position(self) -> np.ndarray:
-        """(rows,) 0, 1, 2 …"""
-        return np.arange(len(self))
 
     def line(self, row: int) -> tuple[Who, bytes]:
         """Who a row is, and what it says as JSON (`messages`, perhaps `tools`)."""

@@ -32,9 +32,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def examine_all(
-    settings: Settings, files: dict[str, Path], done: Callable[[Chunk], None], processes: int | None = None
-) -> list[Chunk]:
+def examine_all(settings: Settings, files: dict[str, Path], done: Callable[[Chunk], None]) -> list[Chunk]:
     """Examine every raw file; chunks come back in the order of their lines.
 
     Args:
@@ -46,7 +44,7 @@ def examine_all(
         FinelineError: A process was killed.
     """
     pieces = list(slices(files))
-    processes = min(processes or cores(), len(pieces))
+    processes = min(cores(), len(pieces))
     if processes <= 1 or len(pieces) <= _ALONE:
         examiner = Examiner(settings)
         chunks = []

@@ -192,6 +192,62 @@ def test_texts_nobody_should_train_on_are_left_out(run):
     assert kept.report["reported"].items() >= {"echo": 1, "mojibake": 1, "repetition": 1}.items()
 
 
+@pytest.mark.parametrize(
+    ("rule", "prompt", "counted"),
+    [
+        ({"invisible": "strip"}, "see me", ("changed", "invisible")),
+        ({"invisible": "report"}, "see\u200b me", ("reported", "invisible")),
+        ({"invisible": "remove"}, None, ("removed", "quality")),
+    ],
+)
+def test_invisible_characters_go_stay_or_take_their_row_with_them(run, rule, prompt, counted):
+    curated = run([*commands(), pair("see\u200b me", "now")], quality=rule)
+    assert [row["messages"][-2]["content"] for row in curated.rows if row["messages"][-1]["content"] == "now"] == [
+        prompt
+    ] * bool(prompt)
+    assert curated.report[counted[0]][counted[1]] == 1
+
+
+@pytest.mark.parametrize(("verdict", "stays"), [("report", True), ("remove", False)])
+def test_boilerplate_is_counted_or_removed(run, verdict, stays):
+    stock = "As an AI language model, I can not see the lamp."
+    curated = run([*commands(), pair("is it on", stock)], quality={"boilerplate": verdict})
+    assert (stock in curated.said()) is stays
+    assert curated.report["reported"].get("boilerplate", 0) == stays
+
+
+@pytest.mark.parametrize(("verdict", "stays"), [("report", True), ("remove", False)])
+def test_a_length_far_from_the_others_is_counted_or_takes_its_row_out_of_train(run, verdict, stays):
+    far = " ".join(f"word{number}" for number in range(400))
+    curated = run(
+        [*commands(), pair("tell me", far)], max_tokens=8192, quality={"outliers": verdict}, split={"test": 0, "validation": 0}
+    )
+    assert (far in curated.said()) is stays
+    assert curated.report["reported"].get("outliers", 0) == stays
+
+
+def test_without_a_similarity_near_duplicates_stay(run):
+    rows = [*commands(), *(pair(LONG.format("blue", end), ANSWER) for end in ("quickly", "slowly"))]
+    split = {"validation": 0, "test": 0}
+    assert run(rows, duplicates={"similarity": None}, split=split).report["kept"] == 194
+    assert run(rows, duplicates={"similarity": 0.99}, split=split).report["kept"] == 194
+    assert run(rows, duplicates={"similarity": 0.85}, split=split).report["kept"] == 193
+
+
+def test_how_much_of_an_item_is_a_leak_can_be_said(run, tmp_path):
+    question = "which of the many small rivers of the old country runs past seven mills before it meets the sea at last"
+    run(commands())
+    items = [{"question": question, "choices": ["one", "two"], "answer": 0, "cluster": "x"}]
+    (tmp_path / "suites" / "greetings" / "items.jsonl").write_text(json.dumps(items[0]) + "\n")
+    part = pair(f"tell me this {' '.join(question.split()[2:12])} or so", "one")
+    near = pair(question.replace("seven", "eight"), "three")
+    assert run([*commands(), part], guards=("greetings",)).report["removed"]["contamination"] == 0
+    assert run([*commands(), part], guards=("greetings",), contamination={"ngram": 8}).report["removed"]["contamination"] == 1
+    strict, loose = {"ngram": 20, "similarity": 0.95}, {"ngram": 20, "similarity": 0.6}
+    assert run([*commands(), near], guards=("greetings",), contamination=strict).report["removed"]["contamination"] == 0
+    assert run([*commands(), near], guards=("greetings",), contamination=loose).report["removed"]["contamination"] == 1
+
+
 def test_a_row_in_another_language_goes_when_languages_are_named(run):
     german = pair("Wie schalte ich die Heizung im Wohnzimmer wieder ein, wenn sie aus ist?", "Mit dem Schalter an der Wand.")
     assert run([*commands(), german]).report["languages"]["de"] == 1
