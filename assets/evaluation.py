@@ -7,6 +7,7 @@ import dagster as dg
 from assets.display import GPU, Check, Display, Displays, Judgement, Metadata
 from assets.records import report, table
 from assets.stages import Stage
+from pipelines import value
 
 TASK_COLUMNS = {
     "task": "string",
@@ -21,9 +22,21 @@ TASK_COLUMNS = {
 }
 
 
+POINT_COLUMNS = {"task": "string", "points": "float", "seconds": "float", "energy_wh": "float", "cost": "float"}
+
+
 def gate(stage: Stage) -> Metadata:
-    """The adapter against its base."""
-    return _comparison(report(stage, "gate.json"))
+    """The adapter against its base, and what training paid for each point gained."""
+    content, training = report(stage, "gate.json"), report(stage, "training.json")
+    shown = _comparison(content)
+    if content.get("tasks") and "seconds" in training:
+        total = training.get("value", {}).get("cost")
+        rows = [
+            entry | {"cost": total * entry["seconds"] / training["seconds"] if total and entry["seconds"] else None}
+            for entry in value.per_point(training, content)
+        ]
+        shown["per_point"] = table(rows, POINT_COLUMNS)
+    return shown
 
 
 def candidate(stage: Stage) -> Metadata:
@@ -67,9 +80,9 @@ def _comparison(content: dict[str, Any]) -> Metadata:
     if content.get("reasons"):
         shown["reasons"] = dg.MetadataValue.md("\n".join(f"- {reason}" for reason in content["reasons"]))
     for task in tasks:
-        for value in ("base", "candidate", "difference"):
-            if isinstance(task.get(value), int | float):
-                shown[f"{task['task']}/{value}"] = float(task[value])
+        for arm in ("base", "candidate", "difference"):
+            if isinstance(task.get(arm), int | float):
+                shown[f"{task['task']}/{arm}"] = float(task[arm])
     return shown
 
 

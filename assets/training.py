@@ -1,16 +1,27 @@
 """Base models, the memory forecast, and the training of adapters with its loss curves."""
 
-import csv
-from pathlib import Path
+import hashlib
+from typing import Any
 
 import dagster as dg
 
+from assets import training_checks
 from assets.display import GPU, Display, Displays, Metadata
-from assets.drawing import canvas, picture
-from assets.records import made, numbers, report, report_file, table
+from assets.records import made, nested_numbers, report, report_file, table
 from assets.stages import Stage
+from assets.training_pictures import columns, losses
+from pipelines import layout
 
-METHOD_COLUMNS = {"method": "string", "trained_parameters": "int", "memory_bytes": "int", "fits": "bool"}
+METHOD_COLUMNS = {
+    "method": "string",
+    "trained_parameters": "int",
+    "memory_bytes": "int",
+    "fits": "bool",
+    "seconds": "float",
+    "flops": "float",
+}
+FINDING_COLUMNS = {"severity": "string", "name": "string", "found": "string", "message": "string"}
+ROW_COLUMNS = {"file": "string", "line": "int", "id": "string", "tokens": "int", "learned": "int"}
 
 
 def base(stage: Stage) -> Metadata:
@@ -19,54 +30,60 @@ def base(stage: Stage) -> Metadata:
 
 
 def plan(stage: Stage) -> Metadata:
-    """The method that fits, why, and what each method would need."""
+    """The settings that training will use, the method that is recommended and why, and what each method would need."""
     forecast = report(stage, "plan.json")
-    shown: Metadata = {name: forecast[name] for name in ("recommended", "reason") if forecast.get(name)}
+    shown: Metadata = {name: forecast[name] for name in ("configured", "recommended", "reason") if forecast.get(name)}
     if forecast.get("methods"):
         totals = [method.get("memory_bytes", {}).get("total") for method in forecast["methods"]]
         rows = [{**method, "memory_bytes": total} for method, total in zip(forecast["methods"], totals, strict=True)]
         shown["methods"] = table(rows, METHOD_COLUMNS)
+    chosen = forecast.get("chosen", {})
+    shown |= {f"chosen/{name}": value for name, value in chosen.items() if isinstance(value, str | int | float)}
+    if chosen.get("memory_bytes"):
+        shown |= {f"chosen/memory/{part}": size for part, size in chosen["memory_bytes"].items()}
     if forecast.get("device"):
         shown["device"] = dg.MetadataValue.json(forecast["device"])
     return shown
 
 
 def adapter(stage: Stage) -> Metadata:
-    """The record of the adapter, the numbers of its training, and its loss curves."""
-    shown = made(stage) | numbers(report(stage, "training.json"))
-    curves = {
-        "training": _curve(report_file(stage, "loss.csv")),
-        "validation": _curve(report_file(stage, "validation_loss.csv")),
-    }
-    if any(curves.values()):
-        shown["loss"] = _draw(curves)
-    return shown
+    """The record of the adapter, the numbers of its training, its loss curves, and what the preflight found."""
+    training, validation = (columns(report_file(stage, name)) for name in ("loss.csv", "validation_loss.csv"))
+    shown = made(stage)
+    for name, value in nested_numbers(report(stage, training_checks.TRAINING)).items():
+        shown[name.removesuffix("/value")] = value
+    if training or validation:
+        shown["loss"] = losses(training, validation)
+    return shown | _preflight(stage)
 
 
-Curve = list[tuple[float, float]]
+def _preflight(stage: Stage) -> Metadata:
+    """The findings, the longest rows, three rows as the model sees them, and the lengths."""
+    content = report(stage, training_checks.PREFLIGHT)
+    if not content:
+        return {}
+    findings = [{**finding, "found": _numbers_in_line(finding["found"])} for finding in content["findings"]]
+    shown: Metadata = {"findings": table(findings, FINDING_COLUMNS)}
+    if content["longest"]:
+        shown["longest_rows"] = table(content["longest"], ROW_COLUMNS)
+    if rendered := _rendered(stage, content["rendered"]):
+        shown["rendered_rows"] = dg.MetadataValue.md(rendered)
+    return shown | nested_numbers({"rows": content["rows"], "lengths": content["lengths"]})
 
 
-def _curve(file: Path) -> Curve:
-    """(step, loss) of each row; empty if there is no file yet."""
-    if not file.exists():
-        return []
-    with file.open(encoding="utf-8", newline="") as stream:
-        return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(stream)]
+def _numbers_in_line(found: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:,}" for name, value in nested_numbers(found).items())
 
 
-def _draw(curves: dict[str, Curve]) -> dg.MarkdownMetadataValue:
-    figure = canvas(7, 3.5)
-    axes = figure.add_subplot(xlabel="step", ylabel="loss (completion tokens)")
-    for (label, curve), style in zip(curves.items(), ("-", "o-"), strict=True):
-        if curve:
-            axes.plot(*zip(*curve, strict=True), style, label=label, linewidth=1.2, markersize=4)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return picture(figure, "loss over steps")
+def _rendered(stage: Stage, digest: str) -> str:
+    """The rendering of the preflight that made the report; empty if it lies on another machine or is of another run."""
+    file = stage.root / layout.rendered(stage.subject)
+    content = file.read_bytes() if file.exists() else b""
+    return content.decode() if hashlib.sha256(content).hexdigest() == digest else ""
 
 
 DISPLAYS: Displays = {
     "base": Display(base, kind="huggingface"),
     "plan": Display(plan, kind="json"),
-    "train": Display(adapter, kind="peft", pool=GPU),
+    "train": Display(adapter, kind="peft", checks=training_checks.CHECKS, pool=GPU),
 }

@@ -17,7 +17,7 @@ from lm_eval import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from pipelines import layout, loading, params
+from pipelines import artifacts, layout, loading, params
 from pipelines.evaluate import verdict
 from pipelines.evaluate.scorer import Scorer
 from pipelines.evaluate.suites import Task
@@ -33,7 +33,8 @@ def main() -> None:
     """Print one row per task: seconds of both, ratio, share of equal scores."""
     block = params.load().adapter(ADAPTER)
     base = layout.base(block.base)
-    model = loading.with_adapter(loading.base_model(base, quantized=True), layout.adapter(ADAPTER))
+    quantization = loading.quantization_of(artifacts.read(layout.adapter(ADAPTER)).parameters)
+    model = loading.with_adapter(loading.base_model(base, quantization=quantization), layout.adapter(ADAPTER))
     tokenizer = tokenizer_of(base)
     peers = {"lm-eval HFLM": HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH)}
     peers["fineline"] = Scorer(TorchEngine(model), tokenizer)

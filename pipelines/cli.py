@@ -1,5 +1,6 @@
 """The `fineline` command: look before you run, and check after."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -47,24 +48,63 @@ def show_health() -> None:
 
 
 @app.command("plan")
-def show_plan(name: AdapterName) -> None:
-    """Memory of each method on this machine, and the one that is recommended."""
+def show_plan(
+    name: Annotated[str | None, typer.Argument(metavar="[ADAPTER]", help="A name under `adapters:`; or give --base.")] = None,
+    device_name: Annotated[
+        str | None, typer.Option("--device", help="Such as rtx4090 or h100; this machine if left out.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="NAME|PATH|REPO", help="A base without data: of params.yaml, a config.json, the Hub.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="With --base: rows per micro-step.")] = 4,
+    length: Annotated[int, typer.Option(min=2, help="With --base: tokens per row.")] = 1024,
+    rows: Annotated[int, typer.Option(min=1, help="With --base: rows in an epoch.")] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON.")] = False,
+) -> None:
+    """Memory, time and cost of each method, and the settings that are chosen."""
+    from pipelines.plan import device, table
     from pipelines.plan.__main__ import plan
+    from pipelines.plan.supposed import suppose
 
-    report = plan(name)
-    device = report["device"]
-    console.print(f"{name} on {device['name']} with {_gib(device['memory_bytes'])}")
-    console.print(f"{report['parameters']:,} parameters; {report['rows']:,} rows, {report['tokens']:,} tokens an epoch")
-    parts = list(report["methods"][0]["memory_bytes"])
-    table = Table("method", "trained", *parts, "fits")
-    for column in table.columns[1:]:
+    if (name is None) == (base is None):
+        raise InputError("fineline plan: give the name of an adapter, or --base; `fineline plan --help` shows both")
+    configured = params.load() if name is not None or params.FILE.is_file() else None
+    costs = configured.costs if configured else None
+    if name is not None and configured:
+        configured.adapter(name)  # an unknown name is told before anything is measured
+    machine = device.named(device_name) if device_name else None
+    if name is not None:
+        run = plan(name, machine)[1]
+    else:
+        run = suppose(str(base), machine or device.detect(), batch_size=batch, length=length, rows=rows)
+    report = run.report()
+    if as_json:
+        print(json.dumps(report, indent=2))
+        return
+    where = report["device"]
+    rate = f"{where['bf16_tflops']:.3g} TFLOP/s in bf16"
+    console.print(f"{name or base} on {where['name']}: {_gib(where['memory_bytes'])}, {rate}{_noted(where['note'])}")
+    amounts = f"{report['rows']:,} rows, {report['tokens']:,} tokens an epoch, epochs: {report['epochs']:g}"
+    console.print(f"{report['parameters']:,} parameters; {amounts}")
+    shown = Table(*table.COLUMNS, pad_edge=False, box=None)
+    for column in shown.columns[1:]:
         column.justify = "right"
+    for line in table.cells(report, costs):
+        shown.add_row(*line)
+    console.print(shown)
+    console.print("Memory in GiB. batch: rows x micro-steps; r: blocks are recomputed; u: four-bit weights are unpacked.")
     for entry in report["methods"]:
-        sizes = [_gib(entry["memory_bytes"][part]) for part in parts]
-        table.add_row(entry["method"], f"{entry['trained_parameters']:,}", *sizes, "yes" if entry["fits"] else "no")
-    console.print(table)
-    console.print(f"recommended: {report['recommended']}. {report['reason']}")
-    console.print(f"configured: {report['configured']} (adapters.{name}.train.method)")
+        if "not_possible" in entry:
+            console.print(f"{entry['method']}: {entry['not_possible']}", highlight=False)
+    console.print(f"recommended: {report['recommended']}. {report['reason']}", highlight=False)
+    if name is not None:
+        console.print(f"configured: {report['configured']} (adapters.{name}.train.method)")
+        console.print(f"chosen: {report['chosen']['reason']}", highlight=False)
+    share = report["chosen"]["share_of_base_compute"]
+    if share is not None:
+        console.print(
+            f"work: {report['chosen']['flops']:.2e} FLOPs, {share:.1e} of what training the base took", highlight=False
+        )
 
 
 @app.command("report")
@@ -86,6 +126,8 @@ def show_report(name: AdapterName) -> None:
     for reason in candidate["reasons"]:
         console.print(f"  {reason}", highlight=False)
     console.print(f"exported: {form['bytes'] / 1e6:.0f} MB, {form['tokens_per_second']} tokens/s on this machine's CPU")
+    for line in _value(directory):
+        console.print(line, highlight=False)
     console.print(f"verdict: [bold]{candidate['verdict']}[/], candidate {candidate['candidate']['digest']}")
 
 
@@ -133,6 +175,31 @@ def _tree(path: Path, role: str = "") -> Tree:
     for source_role, source in record.inputs.items():
         tree.add(_tree(Path(source.path), source_role))
     return tree
+
+
+def _value(directory: Path) -> list[str]:
+    """What a percentage point cost, a line per task that was to improve; none before there is a training report."""
+    if not (directory / "training.json").is_file():
+        return []
+    from pipelines import value
+    from pipelines.plan import table
+
+    costs = params.load().costs
+    training, gate = (reports.read(directory / f"{part}.json") for part in ("training", "gate"))
+    lines = []
+    for entry in value.per_point(training, gate, costs):
+        if entry["seconds"] is None:
+            lines.append(f"{entry['task']}: {entry['points']:+.1f} points, so no price of one")
+            continue
+        words = [table.duration(entry["seconds"])]
+        words += [f"{entry['energy_wh']:.2f} Wh"] if entry["energy_wh"] is not None else []
+        words += [f"{entry['cost']:.4f} {costs.currency}"] if costs else []
+        lines.append(f"{entry['task']}: {entry['points']:+.1f} points, each for {', '.join(words)} of training")
+    return lines
+
+
+def _noted(note: str) -> str:
+    return f" ({note})" if note else ""
 
 
 def _gib(size: Any) -> str:

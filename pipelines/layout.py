@@ -39,3 +39,8 @@ def export(adapter: str, form: str) -> Path:
 def reports(adapter: str) -> Path:
     """Metrics, plots and verdicts: small files, kept in git."""
     return Path("reports") / adapter
+
+
+def rendered(adapter: str) -> Path:
+    """Three training rows as the model sees them, for the browser only: text of rows stays out of git."""
+    return SCRATCH / "preflight" / f"{adapter}.md"

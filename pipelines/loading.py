@@ -2,16 +2,18 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipelines.params.methods import METHODS
+from pipelines.params.training import Quantization
+
 # Nothing here is ever fetched: stages read directories that `base@B` has made.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-
-QUANTIZED = {"qlora": True, "lora": False}
 
 
 def device() -> torch.device:
@@ -19,8 +21,19 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def base_model(directory: Path, *, quantized: bool, attention: str = "sdpa") -> Any:
-    """A base model in bf16, or in NF4 with double quantisation and bf16 compute (QLoRA, arXiv 2305.14314).
+def quantization_of(parameters: Mapping[str, Any]) -> Quantization | None:
+    """How the base of an adapter was held while it was trained.
+
+    Args:
+        parameters: What the adapter's artifact records: its `train:` block, with the method that was taken.
+    """
+    if not METHODS[parameters["method"]].quantized:
+        return None
+    return Quantization.model_validate(parameters.get("quantization", {}))
+
+
+def base_model(directory: Path, *, quantization: Quantization | None = None, attention: str = "sdpa") -> Any:
+    """A base model in bf16, or in four bits with bf16 compute (QLoRA, arXiv 2305.14314).
 
     Args:
         attention: `eager` is the faster kernel for short rows on a CPU (see `attention_for`).
@@ -29,18 +42,18 @@ def base_model(directory: Path, *, quantized: bool, attention: str = "sdpa") -> 
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    quantization = None
-    if quantized:
-        quantization = BitsAndBytesConfig(
+    packing = None
+    if quantization is not None:
+        packing = BitsAndBytesConfig(
             load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
+            bnb_4bit_quant_type=quantization.type,
+            bnb_4bit_use_double_quant=quantization.double,
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
     model = AutoModelForCausalLM.from_pretrained(
         directory,
         dtype=torch.bfloat16,
-        quantization_config=quantization,
+        quantization_config=packing,
         attn_implementation=attention,
         device_map={"": device()},
         local_files_only=True,
@@ -67,11 +80,35 @@ def quantized_layers(model: torch.nn.Module) -> dict[str, Any]:
     return {name: module for name, module in model.named_modules() if isinstance(module, bitsandbytes.nn.Linear4bit)}
 
 
-def with_adapter(model: Any, adapter: Path) -> Any:
-    """A base model with a trained adapter on it, for judging: nothing is trainable."""
-    from peft import PeftModel
+def weight_of(layer: Any) -> torch.Tensor:
+    """(out, in): a copy of the weight of a linear layer in fp32, unpacked if it is held in four bits."""
+    weight: torch.Tensor = layer.weight.data
+    state = getattr(layer.weight, "quant_state", None)
+    if state is not None:
+        from bitsandbytes.functional import dequantize_4bit
 
-    return PeftModel.from_pretrained(model, adapter, is_trainable=False, local_files_only=True).eval()
+        weight = dequantize_4bit(weight, state)
+    return weight.to(torch.float32, copy=True)
+
+
+def unpack(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Replace every 4-bit layer of a model by a linear layer with the same weights in `dtype`, in place."""
+    for name, packed in quantized_layers(model).items():
+        weight = weight_of(packed).to(dtype)
+        layer = torch.nn.Linear(1, 1, bias=packed.bias is not None, device="meta")
+        layer.in_features, layer.out_features = packed.in_features, packed.out_features
+        layer.weight = torch.nn.Parameter(weight, requires_grad=False)
+        if packed.bias is not None:
+            layer.bias = torch.nn.Parameter(packed.bias.to(dtype), requires_grad=False)
+        owner, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(owner), attribute, layer)
+
+
+def with_adapter(model: Any, adapter: Path) -> Any:
+    """A base model with a trained adapter on it, for judging: nothing is trainable (see `adapters.load`)."""
+    from pipelines import adapters
+
+    return adapters.load(model, adapter)
 
 
 def attention_for(longest: int) -> str:

@@ -18,6 +18,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TQDM_DISABLE", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", "1"
+    )  # a process of the suite per core: more threads would only wait for each other
 
 # A suite that a script starts in the background is deaf to SIGINT, and so would be every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -136,7 +140,7 @@ def small_params(tiny_base: Path) -> dict:
                 "base": "tiny",
                 "source": {"path": "commands.jsonl"},
                 "curate": {"system": "JSON.", "max_tokens": 128, "split": {"validation": 0.1, "test": 0.2, "salt": "tests"}},
-                "train": {"rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6, "batch_size": 16},
+                "train": {"method": "qlora", "rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6, "batch_size": 16},
                 "evaluate": {
                     "target": {"choice_field": "intent", "choices": 2, "max_new_tokens": 24},
                     "guards": ["greetings"],
@@ -204,7 +208,7 @@ def readme_project(directory: Path, tiny_base: Path) -> None:
     params = small_params(tiny_base)
     (example,) = (yaml.safe_load(block) for block in blocks("yaml"))
     support = example["adapters"]["support"] | {"base": "tiny"}
-    support["train"] = {"rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6}  # for a tiny model
+    support["train"] = {"method": "qlora", "rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6}  # for a tiny model
     support["evaluate"] = {
         "target": {"choice_field": "intent", "choices": 2, "max_new_tokens": 24},
         "guards": ["greetings"],

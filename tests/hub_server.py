@@ -11,6 +11,8 @@ from threading import Thread
 from typing import Literal
 
 REPO = "acme/tiny"
+GATED = "acme/gated"
+"""A repository whose license the caller has not accepted."""
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -49,8 +51,9 @@ def serving(directory: Path, kind: Literal["models", "datasets"]) -> Iterator[di
                     "Content-Type": "application/octet-stream",
                 }
             else:
-                self.send_response(404)
-                self.send_header("X-Error-Code", "RepoNotFound")
+                gated = f"/{GATED}/" in path
+                self.send_response(403 if gated else 404)
+                self.send_header("X-Error-Code", "GatedRepo" if gated else "RepoNotFound")
                 self.end_headers()
                 return
             self.send_response(200)

@@ -1,5 +1,6 @@
 """The command line as a user meets it: output, exit codes, and no traceback."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,12 +10,15 @@ import pytest
 
 from pipelines import artifacts, base, ingest, layout
 from pipelines.curate import __main__ as curate
+from pipelines.params.methods import METHODS
+from pipelines.plan import __main__ as plan
 from pipelines.train import __main__ as train
+from tests.plan.shapes import LLAMA_31_8B, write_config
 
 
-def fineline(*arguments: str) -> subprocess.CompletedProcess:
+def fineline(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
     command = [str(Path(sys.executable).with_name("fineline")), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "300"})
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "300"}, cwd=cwd)
 
 
 def stage(module: str, *arguments: str) -> subprocess.CompletedProcess:
@@ -24,11 +28,18 @@ def stage(module: str, *arguments: str) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture
-def trained(project):
+def curated(project):
     base.run("tiny")
-    for step in (ingest, curate, train):
+    for step in (ingest, curate):
         step.run("home")
     return project
+
+
+@pytest.fixture
+def trained(curated):
+    for step in (plan, train):
+        step.run("home")
+    return curated
 
 
 def test_verify_and_lineage_follow_the_chain_to_its_sources(trained):
@@ -65,17 +76,40 @@ def test_verify_refuses_an_input_that_was_made_anew(trained):
     assert "data/curated/home: made from raw" in refused.stderr
 
 
-def test_plan_shows_every_method(trained):
-    shown = fineline("plan", "home")
+def test_plan_shows_every_method_and_what_it_costs(curated):
+    (curated / "params.yaml").write_text((curated / "params.yaml").read_text() + "costs: {per_hour: 3600, currency: EUR}\n")
+    shown = fineline("plan", "home", "--device", "rtx3060-12gb")
     assert shown.returncode == 0, shown.stderr
-    for word in ("lora", "qlora", "full", "recommended: lora", "configured: qlora"):
-        assert word in shown.stdout
+    assert "home on rtx3060-12gb: 12.00 GiB" in shown.stdout
+    lines = {line.split()[0]: line.rstrip() for line in shown.stdout.splitlines() if line}
+    assert set(METHODS) <= set(lines)
+    assert "bitfit trains bias terms, and this base has none" in shown.stdout
+    assert "recommended: lora" in shown.stdout
+    assert "(adapters.home.train.method)" in shown.stdout
+    assert lines["lora"].endswith("EUR")
+    assert len(lines["lora"]) <= 132
+
+
+def test_a_plan_needs_nothing_but_a_configuration_file(tmp_path):
+    config = write_config(tmp_path, LLAMA_31_8B) / "config.json"
+    shown = fineline("plan", "--device", "rtx4090", "--base", str(config), "--length", "512", "--json", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    report = json.loads(shown.stdout)
+    assert (report["parameters"], report["rows"]) == (8_030_261_248, 10_000)
+    assert report["largest_batch"]["tokens"] == report["chosen"]["batch_size"] * 512
+    assert {entry["method"] for entry in report["methods"] if not entry["fits"]} == {"full", "bitfit"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("plan", "hom"), "there is no adapter 'hom'; did you mean 'home'?"),
+        (("plan", "home", "--device", "h10"), "there is no device 'h10'; did you mean 'h100'?"),
+        (("plan",), "give the name of an adapter, or --base"),
+        (("plan", "home", "--base", "tiny"), "give the name of an adapter, or --base"),
+        (("plan", "--base", "tinny", "--device", "h100"), "'tinny' is no base of params.yaml, no model directory"),
+        (("plan", "--base", "none.json", "--device", "h100"), "none.json: cannot be read (No such file"),
+        (("plan", "home"), "models/bases/tiny/artifact.json: missing; run `dvc repro`"),
         (("report", "home"), "reports/home/gate.json: missing; run `dvc repro`"),
         (("verify", "models/none"), "models/none/artifact.json: missing"),
         (("lineage", "suites"), "suites/artifact.json: missing"),

@@ -14,7 +14,6 @@ def run(name: str) -> None:
     base = artifacts.verified(layout.base(block.base))
     adapter = artifacts.verified(layout.adapter(name))
     data = artifacts.verified(layout.curated(name))
-    method = adapter.parameters["method"]
 
     import torch
     import transformers
@@ -29,7 +28,8 @@ def run(name: str) -> None:
     with TemporaryDirectory() as directory:
         scratch = Path(directory)
         tasks = verdict.lay_out(name, block, tokenizer, scratch)
-        model = loading.base_model(layout.base(block.base), quantized=loading.QUANTIZED[method])
+        quantization = loading.quantization_of(adapter.parameters)
+        model = loading.base_model(layout.base(block.base), quantization=quantization)
         model = loading.with_adapter(model, layout.adapter(name))
         engine = TorchEngine(model)
 
@@ -40,7 +40,7 @@ def run(name: str) -> None:
 
         identity = {
             "base": base.digest,
-            "quantized": str(loading.QUANTIZED[method]),
+            "quantization": quantization.model_dump_json() if quantization else "none",
             "device": loading.device().type,
             "versions": f"torch {torch.__version__}, transformers {transformers.__version__}",
         }

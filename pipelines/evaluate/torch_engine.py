@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipelines import adapters
+
 
 class TorchEngine:
     """A `transformers` model, with or without an adapter.
@@ -17,7 +19,7 @@ class TorchEngine:
         self.model = model
         self.dtype = dtype
         self.device = next(model.parameters()).device
-        self.context_length = int(model.config.max_position_embeddings)
+        self.context_length = adapters.context_length(model)
 
     @torch.no_grad()
     def start(self, input_ids: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, Any]:

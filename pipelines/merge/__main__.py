@@ -5,7 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines import artifacts, layout, params, reports, stage
-from pipelines.errors import FinelineError
+from pipelines.errors import FinelineError, InputError
+from pipelines.params.methods import METHODS
 
 # bf16 keeps 8 bits of a weight, so merged weights differ from their fp32 sum by up to 2**-9 of their size.
 LARGEST_KL = 1e-3
@@ -16,6 +17,8 @@ def run(name: str) -> None:
     """Merge adapter `name` into models/merged/<name>."""
     block = params.load().adapter(name)
     base, adapter = layout.base(block.base), layout.adapter(name)
+    trained_with = artifacts.read(adapter).parameters
+    check_mergeable(name, trained_with["method"])
     with (
         TemporaryDirectory() as scratch,
         artifacts.create(
@@ -33,8 +36,8 @@ def run(name: str) -> None:
         from pipelines.merge import reference, weights
         from pipelines.tokens import tokenizer_of
 
-        quantized = loading.QUANTIZED[artifacts.read(adapter).parameters["method"]]
-        model = loading.with_adapter(loading.base_model(base, quantized=quantized), adapter)
+        quantization = loading.quantization_of(trained_with)
+        model = loading.with_adapter(loading.base_model(base, quantization=quantization), adapter)
         weights.write(base, model, directory)
         tokens = probe.rows(name, tokenizer_of(base))
         # The reference is computed in fp32 with the very weights that were trained on: rounding of activations to bf16,
@@ -42,7 +45,7 @@ def run(name: str) -> None:
         trained = probe.torch_logits(reference.unpack(model), tokens)
         measured = fidelity(trained, probe.fresh_logits(directory, tokens, Path(scratch), "float32"))
         passed = measured.mean_kl <= LARGEST_KL and measured.top1_agreement >= LEAST_AGREEMENT
-        report = {"passed": passed, "merged_into": "dequantized" if quantized else "original", **asdict(measured)}
+        report = {"passed": passed, "merged_into": "dequantized" if quantization else "original", **asdict(measured)}
         reports.write(layout.reports(name) / "merge.json", report)
         if not passed:
             raise FinelineError(
@@ -50,6 +53,17 @@ def run(name: str) -> None:
                 f" same choice at {measured.top1_agreement:.1%} of positions (at least {LEAST_AGREEMENT:.0%})"
             )
     print(f"merged: mean KL {measured.mean_kl:.1e}, same choice at {measured.top1_agreement:.1%} of positions")
+
+
+def check_mergeable(name: str, method: str) -> None:
+    """Raise `InputError` if an adapter of this method cannot be folded into the weights of its base."""
+    if METHODS[method].mergeable:
+        return
+    others = ", ".join(other.name for other in METHODS.values() if other.mergeable)
+    raise InputError(
+        f"adapters.{name}.train.method: a {method} adapter cannot be merged: {METHODS[method].not_mergeable};"
+        f" serve it beside its base, or train with one of {others}"
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pydantic import model_validator
 from pipelines.errors import InputError
 from pipelines.params.bases import Base
 from pipelines.params.block import Block, Named
+from pipelines.params.costs import Costs
 from pipelines.params.curation import Curate
 from pipelines.params.evaluation import Evaluate
 from pipelines.params.sources import Source
@@ -38,6 +39,8 @@ class Params(Block):
 
     bases: Annotated[dict[str, Base], Named]
     adapters: Annotated[dict[str, Adapter], Named]
+    costs: Costs | None = None
+    """Price of the machine that trains, to show what a run costs."""
 
     @model_validator(mode="after")
     def _bases_exist(self) -> Self:

@@ -1,55 +1,76 @@
-"""Stage `plan@A`: memory of each method on this machine, and the one that is recommended."""
+"""Stage `plan@A`: memory, time and work of each method on this machine, and the settings that training will use."""
 
 from dataclasses import asdict
-from typing import Any
 
 from pipelines import artifacts, layout, params, reports, stage, tokens
-from pipelines.plan import choice, device, memory
+from pipelines.errors import InputError
+from pipelines.params.project import Adapter
+from pipelines.params.training import AUTO
+from pipelines.plan import device, pretraining, settings, shape
+from pipelines.plan.report import Run
+from pipelines.plan.workload import Lengths
 
 
 def run(name: str) -> None:
-    """Plan the training of adapter `name` into reports/<name>/plan.json."""
-    report = plan(name)
+    """Plan the training of adapter `name` into reports/<name>/plan.json and settings.json.
+
+    Raises:
+        InputError: The method is left to the plan and none fits; plan.json says by how much.
+    """
+    adapter = params.load().adapter(name)
+    digests, planned = plan(name)
+    report = digests | planned.report()
     reports.write(layout.reports(name) / "plan.json", report)
-    print(f"recommended: {report['recommended']}. {report['reason']}")
+    chosen = planned.chosen
+    if adapter.train.method == AUTO and not chosen.fits:
+        settings.file(name).unlink(missing_ok=True)
+        raise InputError(f"adapters.{name}.train.method: {chosen.reason}")
+    train = settings.resolved(adapter.train, **asdict(chosen.setting))
+    settings.write(name, digests["base"], digests["data"], adapter.train, settings.Settings(train, chosen.memory_bytes))
+    print(f"chosen: {chosen.setting.method}. {chosen.reason}")
+    if adapter.train.method != AUTO:
+        print(f"recommended: {report['recommended']}. {report['reason']}")
 
 
-def plan(name: str) -> dict[str, Any]:
-    """What training adapter `name` would need, from its curated rows and the header of its base model."""
+def plan(name: str, machine: device.Device | None = None) -> tuple[dict[str, str], Run]:
+    """The training of adapter `name`, from its curated rows and the configuration of its base model.
+
+    Args:
+        machine: Where it would run; this machine if not given.
+
+    Returns:
+        Digests of `base` and `data`, and the run.
+
+    Raises:
+        InputError: There is no such adapter, its base or data are not made yet, or hold no rows.
+    """
     adapter = params.load().adapter(name)
     base, data = layout.base(adapter.base), layout.curated(name)
-    artifacts.verified(base)
-    artifacts.verified(data)
-    file = data / "train.jsonl"
-    rows = tokens.encode_all(tokens.tokenizer_of(base), reports.read_lines(file), file)
-    longest = sorted(rows, key=lambda row: len(row.input_ids))[-adapter.train.batch_size :]
-    batch = memory.Batch(len(longest), len(longest[-1].input_ids), sum(row.learned for row in longest))
-    shape, machine = memory.shape_of(base), device.detect()
-    from pipelines.loading import attention_for
+    digests = {"base": artifacts.verified(base).digest, "data": artifacts.verified(data).digest}
+    lengths = {split: _lengths(name, adapter, split) for split in ("train", "validation")}
+    if not lengths["train"].rows:
+        raise InputError(f"{data}/train.jsonl: no rows to train on")
+    return digests, Run(
+        shape.of_model(base),
+        machine or device.detect(),
+        adapter.train,
+        lengths["train"],
+        validation=lengths["validation"].epoch(),
+        training_tokens=pretraining.training_tokens(*_names(adapter.base)),
+    )
 
-    scores = attention_for(batch.tokens) == "eager"
-    forecasts = {method: memory.forecast(method, shape, adapter.train, batch, scores=scores) for method in memory.METHODS}
-    totals = {method: forecast["total"] for method, forecast in forecasts.items()}
-    recommended, reason = choice.recommend(totals, machine.memory_bytes)
-    return {
-        "device": asdict(machine),
-        "parameters": shape.parameters,
-        "rows": len(rows),
-        "tokens": sum(len(row.input_ids) for row in rows),
-        "largest_batch": asdict(batch),
-        "methods": [
-            {
-                "method": method,
-                "trained_parameters": memory.trained_parameters(method, shape, adapter.train),
-                "memory_bytes": forecast,
-                "fits": choice.fits(forecast["total"], machine.memory_bytes),
-            }
-            for method, forecast in forecasts.items()
-        ],
-        "configured": adapter.train.method,
-        "recommended": recommended,
-        "reason": reason,
-    }
+
+def _lengths(name: str, adapter: Adapter, split: str) -> Lengths:
+    file = layout.curated(name) / f"{split}.jsonl"
+    rows = reports.read_lines(file)
+    return Lengths.of(tokens.encode_all(tokens.tokenizer_of(layout.base(adapter.base)), rows, file, learn=adapter.train.learn))
+
+
+def _names(base: str) -> list[str]:
+    """All that a base is called: in params.yaml and at its origin."""
+    block = params.load().base(base)
+    origins = (block.hub and block.hub.repo, block.wheel and block.wheel.file, block.path)
+    return [base, *(origin for origin in origins if origin)]
 
 
 if __name__ == "__main__":

@@ -1,118 +1,144 @@
-"""Memory of a training run by component, from the shapes in a checkpoint's header: no weight is read."""
+"""Memory of a training run by component, as pure functions of shape, settings and micro-step."""
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
-from safetensors import safe_open
-
+from pipelines.params.methods import METHODS
 from pipelines.params.training import Train
+from pipelines.plan.shape import Shape
+from pipelines.plan.trained import targets, trained_parameters
+from pipelines.plan.workload import Workload
 
-METHODS = ("lora", "qlora", "full")
+HEAD_CHUNK = 128
+"""Label positions that the head works on at a time, as in `pipelines.train.loss`."""
+DENSE_SCORES = 1 << 19
+"""Scores of a head and a group of rows up to which attention on a CPU keeps them, as in `pipelines.train.attention`."""
+PARTS = ("base", "adapters", "gradients", "optimizer", "activations", "logits", "context")
 
-# NF4 with double quantisation: 4 bits, an 8-bit scale per 64 weights, a 32-bit scale per 256 of those (arXiv 2305.14314).
-NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8
-BF16_BYTES = 2
-ADAMW_BYTES = {"weights": 4, "gradients": 4, "optimizer": 8}  # per trained parameter, all fp32
-CONTEXT_BYTES = 920_000_000  # interpreter, libraries and kernels, measured on a CPU; a CUDA context is of the same size
-# Saved for the backward pass, per token and block, counted with torch.autograd.graph.saved_tensors_hooks on a Llama block with
-# LoRA on every linear layer, bf16 autocast and no recomputation; within 6% for rows of 38 to 256 tokens. With LoRA the inputs
-# of all seven layers are kept whatever the rank.
-SAVED_PER_HIDDEN = 26
-SAVED_PER_INTERMEDIATE = 8
-SAVED_PER_SCORE = 6  # per head and token looked at, by the eager attention kernel; the others keep no scores
-LOGIT_BYTES = 2 + 4 + 4 + 4  # bf16, fp32, its log-softmax and its gradient
+# Interpreter, libraries and kernels on a CPU; driver, kernels and the allocator's slack on an accelerator.
+CONTEXT_BYTES = {"cpu": 900_000_000, "cuda": 600_000_000}
+_BF16, _FP32 = 2, 4
+_SCORE_BYTES = 2  # per head and pair of tokens, where attention keeps its weights
+_LOGIT_BYTES = 2 + 4 + 4  # bf16, fp32, and the gradient
+_FAST = frozenset({"lora", "qlora", "rslora"})
 
-
-@dataclass(frozen=True)
-class Shape:
-    """What of a model decides its memory."""
-
-    layers: int
-    hidden: int
-    intermediate: int
-    heads: int
-    vocabulary: int
-    linear: tuple[tuple[int, int], ...]
-    """(out, in) of every linear layer but the head."""
-    other: int
-    """Parameters in embeddings, norms and an untied head."""
-
-    @property
-    def parameters(self) -> int:
-        """All of them; a head tied to the embedding counts once."""
-        return sum(rows * columns for rows, columns in self.linear) + self.other
+# Saved for the backward pass per token and block on the path of transformers and PEFT: bytes per hidden and per intermediate
+# feature. Counted with torch.autograd.graph.saved_tensors_hooks on Llama blocks in bf16 autocast; tests/plan counts anew.
+_SAVED = {
+    "lora": (28, 8),
+    "dora": (48, 16),
+    "vera": (26, 10),
+    "ia3": (20, 10),
+    "prefix": (19, 6),
+    "prompt": (16, 6),
+    "p-tuning": (16, 6),
+    "bottleneck": (19, 6),
+    "bitfit": (16, 6),
+    "full": (34, 8),
+} | dict.fromkeys(("qlora", "rslora"), (28, 8)) | {"qdora": (48, 16)}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The largest micro-step."""
-
-    rows: int
-    tokens: int
-    """Per row, padding included."""
-    learned: int
-    """Label positions in the whole batch."""
-
-
-def shape_of(model: Path) -> Shape:
-    """Read the shapes from config.json and the headers of the safetensors files of a model directory."""
-    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    linear, other = [], 0
-    for file in sorted(model.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 (safe_open is no mapping)
-                sizes = tensors.get_slice(name).get_shape()
-                if len(sizes) == 2 and "embed" not in name and "lm_head" not in name:
-                    linear.append((sizes[0], sizes[1]))
-                else:
-                    other += _product(sizes)
-    return Shape(
-        layers=config["num_hidden_layers"],
-        hidden=config["hidden_size"],
-        intermediate=config["intermediate_size"],
-        heads=config["num_attention_heads"],
-        vocabulary=config["vocab_size"],
-        linear=tuple(linear),
-        other=other,
-    )
-
-
-def trained_parameters(method: str, shape: Shape, train: Train) -> int:
-    """LoRA trains `rank * (in + out)` numbers per linear layer; full fine-tuning trains everything."""
-    if method == "full":
-        return shape.parameters
-    return sum(train.rank * (rows + columns) for rows, columns in shape.linear)
-
-
-def forecast(method: str, shape: Shape, train: Train, batch: Batch, *, scores: bool = False) -> dict[str, int]:
-    """Bytes by component, and their total: what the run holds. On a CPU the C allocator keeps freed blocks, which comes on top.
+def forecast(
+    method: str,
+    shape: Shape,
+    train: Train,
+    step: Workload,
+    *,
+    recompute: bool,
+    dequantize: bool,
+    kind: str,
+    scores: bool = False,
+) -> dict[str, int]:
+    """Bytes that a run holds, by component, and their total.
 
     Args:
-        scores: Whether the attention kernel keeps its score matrix (the eager one does).
+        step: The largest micro-step.
+        recompute: Whether only the input of a block is kept for the backward pass.
+        dequantize: Whether a four-bit base is unpacked to bf16 for the training.
+        kind: `cpu` or `cuda`.
+        scores: Whether attention keeps its weights for the backward pass.
+
+    Raises:
+        InputError: The base has nothing that the method trains.
     """
     trained = trained_parameters(method, shape, train)
-    linear = shape.parameters - shape.other
-    base = linear * (NF4_BYTES if method == "qlora" else BF16_BYTES) + shape.other * BF16_BYTES
-    tokens = batch.rows * batch.tokens
-    saved = SAVED_PER_HIDDEN * shape.hidden + SAVED_PER_INTERMEDIATE * shape.intermediate
-    if scores:
-        saved += SAVED_PER_SCORE * shape.heads * batch.tokens
-    parts = {
-        "base": base,
-        "adapter": 0 if method == "full" else trained * ADAMW_BYTES["weights"],
-        "gradients": trained * (BF16_BYTES if method == "full" else ADAMW_BYTES["gradients"]),
-        "optimizer": trained * (ADAMW_BYTES["optimizer"] + (ADAMW_BYTES["weights"] if method == "full" else 0)),
-        "activations": shape.layers * tokens * saved,
-        "logits": batch.learned * shape.vocabulary * LOGIT_BYTES,
-        "context": CONTEXT_BYTES,
+    held = {
+        "base": base_bytes(method, shape, train, dequantize=dequantize),
+        "adapters": _adapter_bytes(method, shape, train),
+        "gradients": trained * _FP32,
+        "optimizer": trained * optimizer_bytes(train.optimizer),
+        "activations": _activation_bytes(method, shape, train, step, recompute=recompute, scores=scores)
+        + _working_bytes(method, shape, dequantize=dequantize),
+        "logits": min(step.learned, HEAD_CHUNK) * shape.vocabulary * _LOGIT_BYTES + step.learned * shape.hidden * 2 * _BF16,
+        "context": CONTEXT_BYTES[kind],
     }
-    rounded = {part: round(size) for part, size in parts.items()}
+    rounded = {part: round(held[part]) for part in PARTS}
     return rounded | {"total": sum(rounded.values())}
 
 
-def _product(sizes: list[int]) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
+def base_bytes(method: str, shape: Shape, train: Train, *, dequantize: bool) -> float:
+    """The base: fp32 if all of it is trained, else bf16, with its linear layers but the head in four bits if so chosen."""
+    if method == "full":
+        return shape.parameters * _FP32
+    packed = METHODS[method].quantized and not dequantize
+    per_weight = four_bit_bytes(double=train.quantization.double) if packed else _BF16
+    return shape.linear_weights * per_weight + (shape.parameters - shape.linear_weights) * _BF16
+
+
+def four_bit_bytes(*, double: bool) -> float:
+    """Bytes per weight in NF4 or FP4: 4 bits and an fp32 scale per 64 weights.
+
+    With double quantisation the scale takes 8 bits, and each 256 scales share one in fp32 (arXiv 2305.14314, section 3).
+    """
+    return (4 + (8 / 64 + 32 / (64 * 256) if double else 32 / 64)) / 8
+
+
+def optimizer_bytes(optimizer: str) -> float:
+    """Bytes of AdamW's two moments per trained number: fp32, or 8 bits with an fp32 scale per 256 (arXiv 2110.02861).
+
+    Paged optimizers may move them to the machine's memory when the accelerator's is short; here they count in full.
+    """
+    return 2 * (1 + 4 / 256) if optimizer.endswith("8bit") else 2 * 4
+
+
+def saved_fast(shape: Shape) -> int:
+    """Bytes saved for the backward pass per token and block by the step of `pipelines.train` (lora, qlora, rslora)."""
+    norm_inputs = 2 * shape.hidden
+    layer_inputs = 2 * shape.hidden  # q, k and v share one, gate and up another; that of down is computed again
+    attention = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim  # q, k, v after rotation, and the output
+    mlp = 2 * shape.intermediate  # gate and up
+    return _BF16 * (norm_inputs + layer_inputs + attention + mlp)
+
+
+def saved(method: str, shape: Shape) -> int:
+    """Bytes saved for the backward pass per token and block, attention weights apart."""
+    if method in _FAST and shape.gated:
+        return saved_fast(shape)
+    per_hidden, per_intermediate = _SAVED[method]
+    return per_hidden * shape.hidden + per_intermediate * shape.intermediate
+
+
+def _adapter_bytes(method: str, shape: Shape, train: Train) -> int:
+    """What lies beside the base, in fp32."""
+    if method in ("full", "bitfit"):
+        return 0
+    numbers = trained_parameters(method, shape, train)
+    if method == "vera":
+        layers = targets(shape, train)
+        numbers += train.rank * (max(layer.rows for layer in layers) + max(layer.columns for layer in layers))
+    return numbers * _FP32
+
+
+def _activation_bytes(method: str, shape: Shape, train: Train, step: Workload, *, recompute: bool, scores: bool) -> int:
+    tokens = step.tokens + (step.rows * train.virtual_tokens if method in ("prompt", "p-tuning") else 0)
+    per_block = tokens * saved(method, shape) + (_SCORE_BYTES * shape.heads * step.squares if scores else 0)
+    if recompute:
+        return shape.layers * tokens * shape.hidden * _BF16 + per_block
+    return shape.layers * per_block
+
+
+def _working_bytes(method: str, shape: Shape, *, dequantize: bool) -> int:
+    """Copies of weights that come and go, or stay until the backward pass has used them."""
+    largest = max(layer.weights for layer in shape.linear)
+    if method == "full":
+        return shape.linear_weights * _BF16  # those that autocast makes
+    unpacked = largest * _BF16 if METHODS[method].quantized and not dequantize else 0
+    merged = largest * 3 * _FP32 if METHODS[method].name in ("dora", "qdora") else 0  # W, BA and their sum, for its norm
+    return unpacked + merged

@@ -1,45 +1,101 @@
 """Stage `train@A`: curated rows and a base model -> adapter weights in PEFT's layout."""
 
+from pathlib import Path
+from typing import Any
+
 from pipelines import artifacts, layout, params, reports, stage, tokens
 from pipelines.errors import InputError
+from pipelines.plan import device, settings
+from pipelines.train import checkpoints, preflight
+from pipelines.train.row_findings import Split
+from pipelines.train.served import context_of
+from pipelines.value import cost, energy_wh
 
 
 def run(name: str) -> None:
-    """Train adapter `name` into models/adapters/<name>."""
-    adapter_params = params.load().adapter(name)
-    base = layout.base(adapter_params.base)
-    data = layout.curated(name)
+    """Train adapter `name` into models/adapters/<name>, with the settings that `plan` decided."""
+    everything = params.load()
+    block = everything.adapter(name)
+    base, data, report = layout.base(block.base), layout.curated(name), layout.reports(name)
+    decided = settings.read(name, block, artifacts.read(base).digest, artifacts.read(data).digest)
     with artifacts.create(
         layout.adapter(name),
         kind="adapter",
         name=name,
-        owner=adapter_params.owner,
-        license=adapter_params.license,
+        owner=block.owner,
+        license=block.license,
         stage="pipelines.train",
         inputs={"base": base, "data": data},
-        parameters=adapter_params.train.model_dump(),
+        parameters=decided.train.model_dump(mode="json"),
     ) as directory:
-        # Here, not above: a wrong parameter is told at once, before seconds of imports.
-        from pipelines.train import adapter, loop
-        from pipelines.train.progress import write_curve
-
-        tokenizer = tokens.tokenizer_of(base)
-        rows = {}
-        for split in ("train", "validation"):
-            file = data / f"{split}.jsonl"
-            rows[split] = tokens.encode_all(tokenizer, reports.read_lines(file), file)
-        if not rows["train"]:
+        splits = _splits(name, base, data, decided.train.learn)
+        if not splits["train"].tokens:
             raise InputError(f"{data}/train.jsonl: no rows to train on")
-        trained = loop.train(base, rows["train"], rows["validation"], adapter_params.train)
-        adapter.save(trained.model, directory)
-    report = layout.reports(name)
-    reports.write(report / "training.json", trained.metrics)
-    write_curve(report / "loss.csv", trained.progress.curve)
-    write_curve(report / "validation_loss.csv", trained.progress.validation)
+        preflight.run(name, tokens.tokenizer_of(base), splits, base, context_of(base), data / "left_out.jsonl")
+
+        # Here, not above: wrong rows and parameters are told at once, before seconds of imports.
+        from pipelines import adapters
+        from pipelines.train import loop
+
+        trained = loop.train(
+            base,
+            splits["train"].tokens,
+            splits["validation"].tokens,
+            decided.train,
+            report=report,
+            scratch=checkpoints.directory(name, _identity(base, data, decided.train)),
+            predicted=decided.memory_bytes,
+        )
+        try:
+            adapters.save(trained.model, directory)
+        except OSError as error:
+            raise checkpoints.disk_error(error, directory) from error
+    checkpoints.forget(name)
+    metrics = trained.metrics
+    metrics["value"] = _value(metrics, everything)
+    metrics["memory"] = {"predicted": decided.memory_bytes, "measured": metrics.pop("peak_memory_bytes")}
+    reports.write(report / "training.json", {"method": decided.train.method} | metrics)
     print(
-        f"{trained.metrics['steps']} steps, {trained.metrics['tokens_per_second']:.0f} tokens/s,"
-        f" validation loss {trained.metrics['validation_loss']}"
+        f"{metrics['steps']} steps, {metrics['tokens_per_second']:.0f} tokens/s, validation loss {metrics['validation_loss']}"
     )
+
+
+def _splits(name: str, base: Path, data: Path, learn: Any) -> dict[str, Split]:
+    tokenizer = tokens.tokenizer_of(base)
+    splits = {}
+    for split in ("train", "validation"):
+        file = data / f"{split}.jsonl"
+        rows = reports.read_lines(file)
+        splits[split] = Split(file, rows, tokens.encode_all(tokenizer, rows, file, learn=learn))
+    return splits
+
+
+def _identity(base: Path, data: Path, train: Any) -> dict[str, Any]:
+    """Everything that decides a run: a checkpoint is of this very run, or it is not found."""
+    from importlib.metadata import version
+
+    from pipelines import code
+
+    return {
+        "base": artifacts.read(base).digest,
+        "data": artifacts.read(data).digest,
+        "train": train.model_dump(mode="json"),
+        "code": code.digest("pipelines.train"),
+        "libraries": {name: version(name) for name in ("torch", "transformers", "peft")},
+    }
+
+
+def _value(metrics: dict[str, Any], everything: params.Params) -> dict[str, Any]:
+    """What the training cost, and how much of the model it changed."""
+    config = everything.costs
+    watts = config.watts if config and config.watts else device.detect().watts
+    return {
+        "seconds": metrics["seconds"],
+        "energy_wh": energy_wh(metrics["seconds"], watts),
+        "cost": cost(metrics["seconds"], config),
+        "currency": config.currency if config else None,
+        "trained_share": metrics["trained_parameters"] / metrics["base_parameters"],
+    }
 
 
 if __name__ == "__main__":

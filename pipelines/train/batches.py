@@ -1,19 +1,35 @@
-"""Which rows share a batch, and what a batch looks like."""
+"""Which rows share a micro-step."""
 
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch.utils.data import Sampler
 
-from pipelines.tokens import IGNORED, Tokens
+from pipelines.tokens import Tokens
+from pipelines.train.packing import best_fit
 
 _POOL = 16  # batches that are sorted together: enough to make lengths alike, few enough to stay random
 
+Item = list[Tokens]
+"""What the sampler draws: a pack of rows, or a single row."""
+
+
+def items(rows: Sequence[Tokens], packing: int | None) -> list[Item]:
+    """Rows as the sampler draws them: one by one, or in packs of at most `packing` tokens."""
+    if packing is None:
+        return [[row] for row in rows]
+    return [[rows[number] for number in pack] for pack in best_fit([len(row.input_ids) for row in rows], packing)]
+
+
+def size(item: Item) -> int:
+    """Tokens of an item."""
+    return sum(len(row.input_ids) for row in item)
+
 
 class LengthGrouped(Sampler[int]):
-    """A random order in which the rows of one batch are of like length, and batches of all lengths alternate.
+    """A random order in which the items of one batch are of like length, and batches of all lengths alternate.
 
-    Padding then costs a few percent. Each epoch has an order of its own, decided by the seed.
+    Attention then pads little. Each epoch has an order of its own, decided by the seed.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
@@ -43,22 +59,3 @@ class LengthGrouped(Sampler[int]):
             yield from whole[place]
         for batch in short:
             yield from batch
-
-
-def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-    """Pad rows at the right to the longest: `input_ids` and `labels`, both (rows, tokens).
-
-    There is no attention mask: attention looks back only, so a row never sees the padding behind it.
-    """
-    longest = max(len(row["input_ids"]) for row in rows)
-    input_ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    labels = torch.full((len(rows), longest), IGNORED)
-    for place, row in enumerate(rows):
-        input_ids[place, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
-        labels[place, : len(row["labels"])] = torch.tensor(row["labels"])
-    return {"input_ids": input_ids, "labels": labels}
-
-
-def dataset(rows: Sequence[Tokens]) -> list[dict[str, list[int]]]:
-    """Rows in the form that `transformers.Trainer` takes."""
-    return [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]

@@ -1,11 +1,16 @@
-"""Cross entropy on completion tokens, computed only where there is a label."""
+"""Cross entropy on label positions only, and the model's head in chunks: logits never stand in memory as a whole."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from pipelines import adapters
 from pipelines.errors import InputError
-from pipelines.tokens import IGNORED
+from pipelines.train import rows
+
+HEAD_CHUNK = 128
+"""Label positions whose logits are held at once."""
 
 # Scalings that some families apply between the head and the loss; ours would leave them out, so they are refused.
 _SCALED_LOGITS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
@@ -18,25 +23,96 @@ def check_head(model: Any) -> None:
             raise InputError(f"models that scale their logits ({name}) are not supported yet: {model.config.model_type}")
 
 
-def completion_loss(
-    model: Any, input_ids: torch.Tensor, labels: torch.Tensor, learned: torch.Tensor | int | None = None
-) -> torch.Tensor:
-    """Sum of the token losses divided by `learned`, or by the labels of this batch.
-
-    The head, a fifth of a small model's work, runs on label positions only.
+def completion_loss(model: Any, batch: Mapping[str, Any], learned: torch.Tensor | int | None = None) -> torch.Tensor:
+    """Sum of the token losses of a micro-step divided by `learned`, or by its own labels.
 
     Args:
-        model: A causal language model, with or without PEFT layers inside.
-        input_ids: (rows, tokens).
-        labels: (rows, tokens), IGNORED where nothing is learned.
+        model: A causal language model with adapters inside, loaded with `attention.NAME`.
+        batch: As `rows.collate` gives it.
         learned: Labels in the whole optimizer step, so that accumulated micro-steps weigh as one large batch.
     """
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    with torch.autocast(input_ids.device.type, torch.bfloat16):
-        hidden = causal.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
-        places = (labels[:, 1:] != IGNORED).flatten().nonzero().squeeze(1)
-        learned_hidden = hidden[:, :-1].flatten(0, 1).index_select(0, places)
-        logits = causal.get_output_embeddings()(learned_hidden)
-    wanted = labels[:, 1:].flatten().index_select(0, places)
-    total = torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")
-    return total / (len(wanted) if learned is None else learned)
+    causal = model.get_base_model()
+    decoder, head = causal.get_decoder(), causal.get_output_embeddings()
+    layout = rows.layout(batch)
+    inputs = causal.get_input_embeddings()(batch["input_ids"])
+    positions = batch["position_ids"]
+    virtual = adapters.virtual_embeddings(model)
+    places = batch["places"]
+    if virtual is not None:
+        inputs = torch.cat([virtual[None].to(inputs.dtype), inputs], dim=1)
+        first = torch.arange(len(virtual), device=positions.device)[None]
+        positions = torch.cat([first, positions], dim=1)
+        layout, places = layout.behind(len(virtual)), places + len(virtual)
+    with torch.autocast(inputs.device.type, torch.bfloat16):
+        hidden = decoder(
+            inputs_embeds=inputs,
+            position_ids=positions,
+            use_cache=False,
+            rows=layout,
+            learned=adapters.virtual_key_values(model),
+        ).last_hidden_state
+    total = head_loss(hidden[0].index_select(0, places), head.weight, head.bias, batch["labels"])
+    return total / (len(batch["labels"]) if learned is None else learned)
+
+
+def head_loss(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, labels: torch.Tensor) -> torch.Tensor:
+    """Sum of the cross entropies of `labels` under `softmax(hidden @ weight.T + bias)`.
+
+    Args:
+        hidden: (positions, hidden size).
+        weight: (vocabulary, hidden size).
+        bias: (vocabulary,), if the head has one.
+        labels: (positions,) token ids.
+    """
+    total: torch.Tensor = _HeadLoss.apply(hidden, weight, bias, labels)
+    return total
+
+
+class _HeadLoss(torch.autograd.Function):
+    """The gradient is computed with the loss, chunk by chunk, as both need the same softmax."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, labels: Any) -> torch.Tensor:
+        wants_hidden, wants_weight, wants_bias, _ = ctx.needs_input_grad
+        dense = weight.to(torch.bfloat16)
+        d_hidden = torch.empty_like(hidden, dtype=torch.bfloat16) if wants_hidden else None
+        d_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        d_bias = torch.zeros_like(bias, dtype=torch.float32) if wants_bias else None
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
+            for first in range(0, len(hidden), HEAD_CHUNK):
+                part = hidden[first : first + HEAD_CHUNK].to(torch.bfloat16)
+                wanted = labels[first : first + HEAD_CHUNK, None]
+                logits = (part @ dense.T).float()
+                if bias is not None:
+                    logits += bias
+                highest = logits.amax(1, keepdim=True)
+                total += (highest - logits.gather(1, wanted)).sum()
+                scores = logits.sub_(highest).exp_()
+                mass = scores.sum(1, keepdim=True)
+                total += mass.log().sum()
+                if not (wants_hidden or wants_weight or wants_bias):
+                    continue
+                share = scores.div_(mass)
+                share.scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=share.dtype))
+                if d_bias is not None:
+                    d_bias += share.sum(0)
+                share = share.to(torch.bfloat16)
+                if d_hidden is not None:
+                    torch.matmul(share, dense, out=d_hidden[first : first + HEAD_CHUNK])
+                if d_weight is not None:
+                    d_weight += share.T @ part
+        ctx.save_for_backward(d_hidden, d_weight, d_bias)
+        ctx.dtypes = hidden.dtype, weight.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *outer: torch.Tensor) -> Any:
+        (scale,) = outer
+        d_hidden, d_weight, d_bias = ctx.saved_tensors
+        return (
+            None if d_hidden is None else (d_hidden * scale).to(ctx.dtypes[0]),
+            None if d_weight is None else (d_weight * scale).to(ctx.dtypes[1]),
+            None if d_bias is None else d_bias * scale,
+            None,
+        )

@@ -52,3 +52,13 @@ def test_without_a_report_the_check_says_what_to_do(stage):
     assert judgement.severity == dg.AssetCheckSeverity.WARN
     assert "materialize evaluate@home-en" in judgement.reason
     assert gate(stage("evaluate")) == {}
+
+
+def test_what_training_paid_for_a_point_stands_beside_the_verdict(stage):
+    target = TASK | {"task": "target", "rule": "must_improve", "difference": 0.5}
+    training = {"seconds": 100.0, "value": {"energy_wh": 5.0, "cost": 2.0}}
+    shown = gate(stage("evaluate", gate=REPORT | {"tasks": [TASK, target]}, training=training))
+    expected = {"task": "target", "points": 50.0, "seconds": 2.0, "energy_wh": 0.1, "cost": 0.04}
+    (record,) = shown["per_point"].records
+    assert record.data.pop("task") == expected.pop("task") == "target"
+    assert record.data == pytest.approx(expected)

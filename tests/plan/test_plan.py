@@ -1,87 +1,79 @@
-"""The forecast against published figures, and the choice as a truth table."""
+"""The stage: what it writes, that it writes the same again, and what it says when nothing fits."""
+
+import json
 
 import pytest
+import yaml
 
-from pipelines.params.training import Train
-from pipelines.plan import choice, memory
-
-# Llama-2-7B: 32 blocks of q, k, v, o (4096 x 4096) and gate, up, down (11008 x 4096); embedding and head of 32000.
-LLAMA_2_7B = memory.Shape(
-    layers=32,
-    hidden=4096,
-    intermediate=11008,
-    heads=32,
-    vocabulary=32000,
-    linear=((4096, 4096),) * 128 + ((11008, 4096),) * 64 + ((4096, 11008),) * 32,
-    other=2 * 32000 * 4096 + 65 * 4096,
-)
+from pipelines import artifacts, base, ingest, layout, params
+from pipelines.curate import __main__ as curate
+from pipelines.errors import InputError
+from pipelines.params.methods import METHODS
+from pipelines.plan import __main__ as plan
+from pipelines.plan import device, settings
+from pipelines.plan.device import Device
 
 
-def test_parameters_of_a_published_model():
-    assert LLAMA_2_7B.parameters == 6_738_415_616
+@pytest.fixture
+def curated(project):
+    configure(project, method="auto")
+    base.run("tiny")
+    for step in (ingest, curate):
+        step.run("home")
+    return project
 
 
-def test_trained_parameters_of_a_published_adapter():
-    assert memory.trained_parameters("lora", LLAMA_2_7B, Train(rank=16)) == 39_976_960  # all linear layers, rank 16
-    assert memory.trained_parameters("full", LLAMA_2_7B, Train()) == LLAMA_2_7B.parameters
+def configure(project, **train):
+    file = project / "params.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["adapters"]["home"]["train"] |= train
+    file.write_text(yaml.safe_dump(content))
 
 
-def test_nf4_weights_of_a_published_model():
-    forecast = memory.forecast("qlora", LLAMA_2_7B, Train(rank=16), memory.Batch(1, 1, 1))
-    assert forecast["base"] / 2**30 == pytest.approx(3.60, abs=0.01)
+def test_the_plan_has_every_method_and_train_can_follow_it(curated, monkeypatch):
+    plan.run("home")
+    report = json.loads((layout.reports("home") / "plan.json").read_text())
+    assert [entry["method"] for entry in report["methods"]] == list(METHODS)
+    assert (report["configured"], report["recommended"]) == ("auto", "lora")
+    assert report["chosen"]["fits"]
+    assert report["chosen"]["seconds"] > 0
+    assert report["rows"] == sum(1 for _ in (layout.curated("home") / "train.jsonl").open())
+    digests = [artifacts.read(path).digest for path in (layout.base("tiny"), layout.curated("home"))]
+    assert [report["base"], report["data"]] == digests
+    found = settings.read("home", params.load().adapter("home"), *digests)
+    assert (found.train.method, found.train.recompute, found.train.dequantize) == ("lora", False, False)
+    assert found.memory_bytes == report["chosen"]["memory_bytes"]
+
+    # The same settings from a machine as large and of another speed.
+    first = settings.file("home").read_bytes()
+    machine = device.detect()
+    faster = Device(machine.kind, machine.name, machine.memory_bytes, 2 * machine.bf16_tflops)
+    monkeypatch.setattr(device, "detect", lambda: faster)
+    plan.run("home")
+    assert settings.file("home").read_bytes() == first
+    assert json.loads((layout.reports("home") / "plan.json").read_text())["chosen"]["seconds"] < report["chosen"]["seconds"]
 
 
-def test_full_fine_tuning_takes_sixteen_bytes_a_parameter():
-    forecast = memory.forecast("full", LLAMA_2_7B, Train(), memory.Batch(1, 1, 1))
-    fixed = sum(forecast[part] for part in ("base", "gradients", "optimizer"))
-    assert fixed / LLAMA_2_7B.parameters == pytest.approx(16)
+def test_a_machine_without_room(curated, monkeypatch):
+    """`auto` stops with the reason and leaves the evidence; a configured method is warned of and goes on."""
+    plan.run("home")
+    small = Device("cpu", "small", 2**20, 1.0)
+    monkeypatch.setattr(device, "detect", lambda: small)
+    with pytest.raises(InputError, match=r"adapters.home.train.method: Even qlora .* most of it context"):
+        plan.run("home")
+    assert not settings.file("home").exists()
+    report = json.loads((layout.reports("home") / "plan.json").read_text())
+    assert report["recommended"] is None
+    assert not report["chosen"]["fits"]
+    configure(curated, method="qlora")
+    plan.run("home")
+    assert json.loads(settings.file("home").read_text())["train"]["method"] == "qlora"
 
 
-def test_the_total_is_the_sum_of_its_parts():
-    forecast = memory.forecast("qlora", LLAMA_2_7B, Train(), memory.Batch(4, 512, 1000))
-    assert forecast["total"] == sum(size for part, size in forecast.items() if part != "total")
-
-
-def test_shapes_are_read_from_the_checkpoint(tiny_base):
-    shape = memory.shape_of(tiny_base)
-    assert (shape.layers, shape.hidden, shape.heads) == (2, 64, 4)
-    assert len(shape.linear) == 2 * 7
-
-
-@pytest.mark.parametrize(
-    ("lora", "qlora", "recommended"), [(80, 40, "lora"), (91, 40, "qlora"), (91, 90, "qlora"), (91, 91, None), (90, 91, "lora")]
-)
-def test_the_choice(lora, qlora, recommended):
-    method, reason = choice.recommend({"lora": lora, "qlora": qlora, "full": 1000}, memory=100)
-    assert method == recommended
-    assert reason.endswith(".")
-
-
-def test_activations_are_those_that_autograd_saves(tiny_base):
-    """Counted anew on the tiny model, as the constants were on a larger one."""
-    import torch
-
-    from pipelines import loading
-    from pipelines.train import adapter, loss
-
-    rows, length, learned = 4, 96, 8
-    train = Train(rank=4, alpha=8)
-    model = adapter.attach(loading.base_model(tiny_base, quantized=True, attention="eager"), train).train()
-    input_ids = torch.randint(3, 300, (rows, length))
-    labels = input_ids.clone()
-    labels[:, :-learned] = -100
-    held = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
-    saved: dict[int, int] = {}
-
-    def count(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in held:
-            saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        kept = loss.completion_loss(model, input_ids, labels)
-    batch = memory.Batch(rows, length, rows * learned)
-    expected = memory.forecast("qlora", memory.shape_of(tiny_base), train, batch, scores=True)
-    assert sum(saved.values()) == pytest.approx(expected["activations"] + expected["logits"], rel=0.25)
-    assert kept.requires_grad
+def test_a_method_that_the_base_does_not_allow_is_refused(curated):
+    file = curated / "params.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["adapters"]["home"]["train"] = {"method": "bitfit"}
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match="bitfit trains bias terms, and this base has none"):
+        plan.run("home")

@@ -1,9 +1,6 @@
 """Batches."""
 
-import torch
-
-from pipelines.tokens import IGNORED
-from pipelines.train.batches import LengthGrouped, collate
+from pipelines.train.batches import LengthGrouped
 
 LENGTHS = [(place * 37) % 91 + 1 for place in range(1000)]
 
@@ -27,9 +24,3 @@ def test_the_seed_and_the_epoch_decide_the_order():
     assert list(LengthGrouped(LENGTHS, 16, seed=1)) == first != list(LengthGrouped(LENGTHS, 16, seed=2))
     sampler.set_epoch(1)
     assert list(sampler) != first
-
-
-def test_rows_are_padded_at_the_right_with_ignored_labels():
-    batch = collate([{"input_ids": [1, 2], "labels": [IGNORED, 2]}, {"input_ids": [3], "labels": [3]}])
-    assert torch.equal(batch["input_ids"], torch.tensor([[1, 2], [3, 0]]))
-    assert torch.equal(batch["labels"], torch.tensor([[IGNORED, 2], [3, IGNORED]]))

@@ -1,81 +1,71 @@
-"""The loss against the model's own, and gradients through quantised layers."""
+"""The loss against PyTorch's own, and gradients through quantised layers."""
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pipelines import loading
+from pipelines import adapters, loading
 from pipelines.errors import InputError
 from pipelines.params.training import Train
-from pipelines.tokens import IGNORED
-from pipelines.train import adapter
-from pipelines.train.loss import check_head, completion_loss
+from pipelines.train import attention, rows
+from pipelines.train.fused import fused
+from pipelines.train.loss import HEAD_CHUNK, check_head, completion_loss, head_loss
+from tests.train.test_rows import made
+
+attention.register()
 
 
-def batch():
+@pytest.mark.parametrize("positions", [1, HEAD_CHUNK, 2 * HEAD_CHUNK + 3])
+@pytest.mark.parametrize("biased", [True, False])
+def test_the_head_in_chunks_gives_cross_entropy_and_its_gradients(positions, biased):
     generator = torch.Generator().manual_seed(0)
-    input_ids = torch.randint(3, 300, (3, 20), generator=generator)
-    labels = input_ids.clone()
-    labels[:, :8] = IGNORED
-    labels[1, 15:] = IGNORED
-    return input_ids, labels
-
-
-def test_the_loss_is_that_of_the_model_itself(tiny_base):
-    model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.bfloat16)
-    input_ids, labels = batch()
-    with torch.autocast("cpu", torch.bfloat16):
-        expected = model(input_ids=input_ids, labels=labels).loss
-    assert completion_loss(model, input_ids, labels).item() == pytest.approx(expected.item(), rel=2e-3)
-
-
-def test_padding_behind_a_row_changes_nothing(tiny_base):
-    model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
-    input_ids, labels = batch()
-    padded = torch.cat([input_ids, torch.zeros(3, 7, dtype=torch.long)], dim=1)
-    ignored = torch.cat([labels, torch.full((3, 7), IGNORED)], dim=1)
-    alone, behind = completion_loss(model, input_ids, labels), completion_loss(model, padded, ignored)
-    assert alone.item() == pytest.approx(behind.item(), rel=1e-4)
+    hidden = torch.randn(positions, 32, generator=generator).bfloat16().requires_grad_()
+    weight = torch.randn(500, 32, generator=generator).bfloat16().float().requires_grad_()
+    bias = torch.randn(500, generator=generator).requires_grad_() if biased else None
+    labels = torch.randint(0, 500, (positions,), generator=generator)
+    inputs = [tensor for tensor in (hidden, weight, bias) if tensor is not None]
+    logits = torch.nn.functional.linear(hidden.float(), weight, bias)
+    expected = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+    found = head_loss(hidden, weight, bias, labels)
+    assert found.item() == pytest.approx(expected.item(), rel=5e-3)
+    for one, other in zip(torch.autograd.grad(expected, inputs), torch.autograd.grad(found, inputs), strict=True):
+        assert torch.nn.functional.cosine_similarity(one.float().flatten(), other.float().flatten(), dim=0) > 0.999
 
 
 def test_accumulated_micro_steps_weigh_as_one_batch(tiny_base):
-    model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
-    input_ids, labels = batch()
-    learned = (labels[:, 1:] != IGNORED).sum()
-    parts = sum(completion_loss(model, input_ids[row : row + 1], labels[row : row + 1], learned) for row in range(3))
-    assert parts.item() == pytest.approx(completion_loss(model, input_ids, labels).item(), rel=1e-4)
+    model = adapters.attach(loading.base_model(tiny_base, attention=attention.NAME), Train(method="lora"))
+    packed = made(4)
+    count = sum(row.learned for row in packed)
+    parts = sum(completion_loss(model, rows.collate([row]), count).item() for row in packed)
+    assert parts == pytest.approx(completion_loss(model, rows.collate(packed)).item(), rel=2e-3)
 
 
 def gradients(model):
-    input_ids, labels = batch()
     model.train()
     model.zero_grad()
-    completion_loss(model, input_ids, labels).backward()
+    completion_loss(model, rows.collate(made(4))).backward()
     return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def test_a_validation_pass_leaves_qlora_gradients_as_they_were(tiny_base):
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_validation_pass_leaves_qlora_gradients_as_they_were(tiny_base, quick):
     """bitsandbytes repacks 4-bit weights in evaluation mode on some CPUs, and gradients then stop (see loading)."""
     torch.manual_seed(0)
-    model = adapter.attach(loading.base_model(tiny_base, quantized=True), Train(rank=4, alpha=8))
+    train = Train(method="qlora", rank=4, alpha=8)
+    base = loading.base_model(tiny_base, quantization=train.quantization, attention=attention.NAME)
+    model = adapters.attach(base, train)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.02)  # at zero, as it starts, nothing would reach lora_A
-    before = gradients(model)
-    model.eval()
-    with torch.no_grad():
-        completion_loss(model, *batch())
-    after = gradients(model)
+    with fused(model if quick else torch.nn.Identity()):
+        before = gradients(model)
+        model.eval()
+        with torch.no_grad():
+            completion_loss(model, rows.collate(made(4)))
+        after = gradients(model)
     assert before.keys() == after.keys()
     assert all(gradient.abs().sum() > 0 for gradient in before.values())
     assert all(torch.equal(before[name], after[name]) for name in before)
-
-
-def test_only_the_adapter_is_trained_and_it_is_in_fp32(tiny_base):
-    model = adapter.attach(loading.base_model(tiny_base, quantized=True), Train(rank=4, alpha=8))
-    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    assert all("lora_" in name and weight.dtype == torch.float32 for name, weight in trained.items())
-    assert len(trained) == 2 * 7 * 2  # A and B, seven linear layers, two blocks
 
 
 def test_a_model_that_scales_its_logits_is_refused(tiny_base):

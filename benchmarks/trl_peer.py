@@ -1,0 +1,93 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#   "accelerate",
+#   "bitsandbytes==0.50.2",
+#   "datasets>=5",
+#   "peft==0.21.2",
+#   "torch==2.13.0",
+#   "transformers==5.23.0",
+#   "trl==1.16.0",
+# ]
+# ///
+"""The peer of benchmarks/training.py: the same rows, first weights and hyper-parameters through TRL's SFTTrainer.
+
+`uv run --script benchmarks/trl_peer.py TASK.json` trains and prints one JSON line. uv reads the packages off the block above
+and puts them into an environment apart. TASK.json holds `base` (directory), `adapter` (directory with the first weights),
+`rows` (`input_ids` and `labels` in the order of training), `quantized`, `batch_size`, `learning_rate`, `warmup_steps`,
+`seed`, `out` (directory for the trained adapter).
+
+Where a choice was open, it favours TRL: rows come already tokenised and in batches of like length; activations are kept and
+not computed again, which is not its default; the model is in bf16, as its default of fp32 is slower; nothing is logged, saved
+or validated on the way.
+"""
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+
+os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TRL_EXPERIMENTAL_SILENCE="1", TQDM_DISABLE="1")
+
+import torch
+from datasets import Dataset
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from trl import SFTConfig, SFTTrainer
+
+
+def main(task: dict) -> None:
+    """Train as the task says."""
+    quantization = None
+    if task["quantized"]:
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    model = AutoModelForCausalLM.from_pretrained(task["base"], dtype=torch.bfloat16, quantization_config=quantization)
+    model = PeftModel.from_pretrained(model, task["adapter"], is_trainable=True)
+    rows = task["rows"]
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(
+            output_dir=task["out"],
+            num_train_epochs=1,
+            per_device_train_batch_size=task["batch_size"],
+            train_sampling_strategy="sequential",
+            learning_rate=task["learning_rate"],
+            lr_scheduler_type="cosine",
+            warmup_steps=task["warmup_steps"],
+            weight_decay=0.0,
+            max_grad_norm=1.0,
+            seed=task["seed"],
+            bf16=True,
+            use_cpu=not torch.cuda.is_available(),
+            gradient_checkpointing=False,
+            max_length=None,
+            logging_strategy="no",
+            save_strategy="no",
+            report_to="none",
+            dataloader_pin_memory=False,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=AutoTokenizer.from_pretrained(task["base"]),
+    )
+    result = trainer.train()
+    trainer.save_model(task["out"])
+    tokens = sum(len(row["input_ids"]) for row in rows)
+    print(
+        json.dumps(
+            {
+                "tokens_per_second": tokens / result.metrics["train_runtime"],
+                "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                "steps": result.global_step,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -1,0 +1,84 @@
+"""What `plan` decided and `train` follows: reports/<name>/settings.json.
+
+Nothing in it varies from run to run on one machine, so an unchanged plan never makes a training stale.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipelines import layout, reports
+from pipelines.errors import InputError
+from pipelines.params.methods import METHODS, SELECTABLE
+from pipelines.params.project import Adapter
+from pipelines.params.training import Train
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one run."""
+
+    train: Train
+    """With a concrete method; `recompute` and `dequantize` are true or false."""
+    memory_bytes: dict[str, int]
+    """The forecast by component, and `total`."""
+
+
+def file(name: str) -> Path:
+    """Where the settings of adapter `name` lie."""
+    return layout.reports(name) / "settings.json"
+
+
+def resolved(train: Train, *, method: str, batch_size: int, accumulation: int, recompute: bool, dequantize: bool) -> Train:
+    """A `train:` block with nothing left open."""
+    decided = {
+        "method": method,
+        "batch_size": batch_size,
+        "accumulation": accumulation,
+        "recompute": recompute,
+        "dequantize": dequantize,
+    }
+    return _of({name: getattr(train, name) for name in train.model_fields_set} | decided)
+
+
+def write(name: str, base_digest: str, data_digest: str, requested: Train, settings: Settings) -> None:
+    """Write the settings of adapter `name`."""
+    content = {
+        "base": base_digest,
+        "data": data_digest,
+        "requested": requested.model_dump(mode="json"),
+        "train": settings.train.model_dump(mode="json"),
+        "memory_bytes": settings.memory_bytes,
+    }
+    reports.write(file(name), content)
+
+
+def read(name: str, adapter: Adapter, base_digest: str, data_digest: str) -> Settings:
+    """The settings of adapter `name`, if they are still those of its parameters, base and data.
+
+    Raises:
+        InputError: There are none, they are broken, or the parameters, the base or the data have changed since.
+    """
+    place, remedy = file(name), f"run `dvc repro plan@{name}`"
+    if not place.is_file():
+        raise InputError(f"{place}: missing; {remedy}")
+    content = reports.read(place)
+    try:
+        found = {"base": content["base"], "data": content["data"], f"adapters.{name}.train": content["requested"]}
+        settings = Settings(_of(content["train"]), dict(content["memory_bytes"]))
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise InputError(f"{place}: not the settings of a plan ({str(error).splitlines()[0]}); {remedy}") from error
+    now = {"base": base_digest, "data": data_digest, f"adapters.{name}.train": adapter.train.model_dump(mode="json")}
+    changed = [subject for subject in now if found[subject] != now[subject]]
+    if changed:
+        raise InputError(f"{place}: {' and '.join(changed)} changed since the plan was made; {remedy}")
+    return settings
+
+
+def _of(values: dict[str, Any]) -> Train:
+    """A block from its values, without those that the method does not read: they would be refused as set in vain."""
+    idle = SELECTABLE - METHODS[values["method"]].uses
+    train = Train.model_validate({name: value for name, value in values.items() if name not in idle})
+    return train.model_copy(update={"dequantize": bool(values["dequantize"])})

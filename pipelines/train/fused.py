@@ -1,0 +1,199 @@
+"""Layers that do the same with less: linear layers with LoRA, the gated MLP and RMSNorm as one autograd function each.
+
+PyTorch's autograd keeps what every single operation needs. Written out by hand, a layer keeps its input and little else, the
+LoRA product is added in place, and the activation of the MLP is computed again instead of kept. Numbers are those of the
+plain layers up to the order of bf16 roundings (tests/train/test_fused.py). The idea of hand-written LoRA backward passes is
+Unsloth's (Han and Han 2023, github.com/unslothai/unsloth); gradients are derived here from y = W x + b + s B A x.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MethodType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, silu
+
+
+@contextmanager
+def fused(model: nn.Module) -> Iterator[int]:
+    """Within the context, layers of `model` that have a fused form run in it. Gives the number of such layers."""
+    replaced = []
+    for module in model.modules():
+        forward = _forward_for(module)
+        if forward is not None:
+            module.forward = MethodType(forward, module)
+            replaced.append(module)
+    try:
+        yield len(replaced)
+    finally:
+        for module in replaced:
+            del module.__dict__["forward"]
+
+
+def _forward_for(module: nn.Module) -> Any:
+    if _plain_lora(module):
+        return _lora_forward
+    if type(module).__name__.endswith("MLP") and _gated(module):
+        return _mlp_forward
+    if type(module).__name__ in _RMS_NORMS and not module.weight.requires_grad:
+        return _norm_forward
+    return None
+
+
+# y = weight * (x / rms(x)); families that add one to the weight or normalise otherwise are left as they are
+_RMS_NORMS = {f"{family}RMSNorm" for family in ("Llama", "Mistral", "Qwen2", "Qwen3", "SmolLM3", "Granite", "Phi3")}
+
+
+def _plain_lora(module: nn.Module) -> bool:
+    """Whether a module is a linear layer, in full precision or four bits, with one LoRA adapter and no dropout."""
+    from peft.tuners.lora import LoraLayer
+
+    if not isinstance(module, LoraLayer) or len(module.active_adapters) != 1 or module.lora_variant:
+        return False
+    (name,) = module.active_adapters
+    if name not in module.lora_A or not isinstance(module.lora_dropout[name], nn.Identity):
+        return False
+    return isinstance(module.get_base_layer(), nn.Linear) and not module.lora_bias[name]
+
+
+def _gated(module: Any) -> bool:
+    named = all(hasattr(module, part) for part in ("gate_proj", "up_proj", "down_proj", "act_fn"))
+    return named and isinstance(module.act_fn, nn.SiLU | _silu_classes()) and _plain_lora(module.down_proj)
+
+
+def _silu_classes() -> type:
+    from transformers.activations import ACT2FN
+
+    return type(ACT2FN["silu"])
+
+
+class _Lora(NamedTuple):
+    """The parts of an adapted linear layer."""
+
+    layer: Any
+    """The frozen layer, (in) -> (out)."""
+    a: Tensor
+    """(rank, in)."""
+    b: Tensor
+    """(out, rank)."""
+    scaling: float
+
+
+def _parts(module: Any) -> _Lora:
+    (name,) = module.active_adapters
+    return _Lora(module.get_base_layer(), module.lora_A[name].weight, module.lora_B[name].weight, module.scaling[name])
+
+
+def _weight(layer: Any, dtype: torch.dtype) -> Tensor:
+    """(out, in): the frozen weight, unpacked if it is held in four bits."""
+    state = getattr(layer.weight, "quant_state", None)
+    if state is None:
+        return layer.weight.to(dtype)
+    from bitsandbytes.functional import dequantize_4bit
+
+    return dequantize_4bit(layer.weight.data, state).to(dtype)
+
+
+def _forward(x: Tensor, lora: _Lora, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """(tokens, in) -> (tokens, out), and the inner product with A (tokens, rank)."""
+    bias = lora.layer.bias
+    y = linear(x, _weight(lora.layer, x.dtype), None if bias is None else bias.to(x.dtype))
+    inner = linear(x, a)
+    return y.addmm_(inner, b.T, alpha=lora.scaling), inner
+
+
+def _backward(outer: Tensor, x: Tensor, inner: Tensor, lora: _Lora, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of A, B and of their inner product with x (tokens, rank), given that of y (tokens, out)."""
+    d_b = (inner.T @ outer).T  # this way round is faster: the thin matrix first
+    d_inner = outer @ b
+    d_a = d_inner.T @ x
+    return d_a.float().mul_(lora.scaling), d_b.float().mul_(lora.scaling), d_inner
+
+
+def _inward(outer: Tensor, d_inner: Tensor, lora: _Lora, a: Tensor) -> Tensor:
+    """The gradient of x (tokens, in)."""
+    return (outer @ _weight(lora.layer, outer.dtype)).addmm_(d_inner, a, alpha=lora.scaling)
+
+
+class _LoraLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, a: Tensor, b: Tensor, lora: _Lora) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        a, b = a.to(x.dtype), b.to(x.dtype)
+        y, inner = _forward(flat, lora, a, b)
+        ctx.save_for_backward(flat, inner, a, b)
+        ctx.lora = lora
+        return y.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Any:
+        x, inner, a, b = ctx.saved_tensors
+        grad = outer[0].reshape(-1, outer[0].shape[-1])
+        d_a, d_b, d_inner = _backward(grad, x, inner, ctx.lora, a, b)
+        d_x = None
+        if ctx.needs_input_grad[0]:
+            d_x = _inward(grad, d_inner, ctx.lora, a).view(*outer[0].shape[:-1], -1)
+        return d_x, d_a, d_b, None
+
+
+class _GatedDown(torch.autograd.Function):
+    """down(silu(gate) * up), which keeps gate and up only."""
+
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor, a: Tensor, b: Tensor, lora: _Lora) -> Tensor:
+        flat_gate, flat_up = gate.reshape(-1, gate.shape[-1]), up.reshape(-1, up.shape[-1])
+        a, b = a.to(gate.dtype), b.to(gate.dtype)
+        y, inner = _forward(silu(flat_gate).mul_(flat_up), lora, a, b)
+        ctx.save_for_backward(flat_gate, flat_up, inner, a, b)
+        ctx.lora = lora
+        return y.view(*gate.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Any:
+        gate, up, inner, a, b = ctx.saved_tensors
+        grad = outer[0].reshape(-1, outer[0].shape[-1])
+        active = silu(gate)
+        d_a, d_b, d_inner = _backward(grad, active * up, inner, ctx.lora, a, b)
+        d_hidden = _inward(grad, d_inner, ctx.lora, a)
+        d_gate = torch.ops.aten.silu_backward(d_hidden * up, gate)
+        d_up = active.mul_(d_hidden)
+        shape = (*outer[0].shape[:-1], -1)
+        return d_gate.view(shape), d_up.view(shape), d_a, d_b, None
+
+
+class _RmsNorm(torch.autograd.Function):
+    """weight * x / rms(x) in fp32, which keeps x and 1 / rms (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        wide = x.float()
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True).add_(epsilon))
+        ctx.save_for_backward(x, weight, scale)
+        return (wide * scale).to(x.dtype).mul_(weight)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Any:
+        x, weight, scale = ctx.saved_tensors
+        normed = x.float().mul_(scale)
+        grad = outer[0].float().mul_(weight)
+        inward = (grad * normed).mean(-1, keepdim=True)
+        return grad.sub_(normed.mul_(inward)).mul_(scale).to(x.dtype), None, None
+
+
+def _lora_forward(module: Any, x: Tensor, *_: Any, **__: Any) -> Tensor:
+    lora = _parts(module)
+    y: Tensor = _LoraLinear.apply(x, lora.a, lora.b, lora)
+    return y
+
+
+def _mlp_forward(module: Any, x: Tensor) -> Tensor:
+    lora = _parts(module.down_proj)
+    y: Tensor = _GatedDown.apply(module.gate_proj(x), module.up_proj(x), lora.a, lora.b, lora)
+    return y
+
+
+def _norm_forward(module: Any, x: Tensor) -> Tensor:
+    y: Tensor = _RmsNorm.apply(x, module.weight, module.variance_epsilon)
+    return y

@@ -1,0 +1,78 @@
+"""Layers that are adapted, and bases and settings that do not go together."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipelines import adapters
+from pipelines.adapters import targets
+from pipelines.errors import InputError
+from pipelines.params.training import Train
+from tests.adapters.cases import CASES, loaded_base, logits, new
+
+ATTENTION = ["k_proj", "o_proj", "q_proj", "v_proj"]
+MLP = ["down_proj", "gate_proj", "up_proj"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("all-linear", sorted(ATTENTION + MLP)),
+        ("attention", ATTENTION),
+        (["self_attn.q_proj", "down_proj"], ["down_proj", "self_attn.q_proj"]),
+    ],
+)
+def test_targets_are_endings_of_linear_layers(bases, asked, expected):
+    assert targets.resolve(loaded_base(CASES["lora"], bases["plain"]), asked) == expected
+
+
+@pytest.mark.parametrize("kind", ["plain", "biased"])
+def test_ia3_rescales_keys_values_and_the_inner_activations_of_the_mlp(bases, kind):
+    model = loaded_base(CASES["lora"], bases[kind])
+    assert targets.rescaled_layers(model) == (["down_proj", "k_proj", "v_proj"], ["down_proj"])
+
+
+def test_the_saved_targets_are_the_layers_that_were_adapted(trained):
+    config = json.loads((trained["lora-named"].directory / "adapter_config.json").read_text())
+    assert config["target_modules"] == ["self_attn.q_proj", "up_proj"]
+    names = load_file(trained["lora-named"].directory / "adapter_model.safetensors")
+    assert {name.split(".")[-3] for name in names} == {"q_proj", "up_proj"}
+
+
+@pytest.mark.parametrize(("placement", "name"), [(1, "bottleneck"), (2, "bottleneck-houlsby")])
+def test_bottlenecks_start_as_nothing(bases, placement, name):
+    case = CASES[name]
+    model = new(case, bases["plain"])
+    assert len(model.layers) == 2 * placement
+    assert torch.equal(logits(model), logits(loaded_base(case, bases["plain"])))
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"method": "lora", "targets": ["q_prj"]}, r"train.targets: .*'q_prj'; did you mean 'q_proj'"),
+        ({"method": "lora", "targets": ["lm_head"]}, r"train.targets: .*'lm_head'"),
+        ({"method": "lora", "targets": ["mlp"]}, r"train.targets: .*'mlp'"),
+        ({"method": "lora", "initialization": "loftq"}, "loftq .* use method qlora"),
+        ({"method": "rslora", "initialization": "loftq"}, "loftq .* use method qlora"),
+        ({"method": "lora", "initialization": "eva"}, "eva needs rows"),
+        ({"method": "bitfit"}, "llama model has none; use ia3"),
+        ({"method": "auto"}, "auto is not one method"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(bases, train, message):
+    with pytest.raises(InputError, match=message):
+        adapters.attach(loaded_base(CASES["lora"], bases["plain"]), Train(**train))
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "full"])
+def test_an_adapter_of_another_base_is_refused(trained, bases, name):
+    with pytest.raises(InputError, match="model_type llama"):
+        adapters.load(loaded_base(CASES[name], bases["biased"]), trained[name].directory)
+
+
+def test_a_directory_without_weights_is_no_adapter(bases, tmp_path):
+    with pytest.raises(InputError, match=r"no adapter_config\.json"):
+        adapters.load(loaded_base(CASES["lora"], bases["plain"]), tmp_path)

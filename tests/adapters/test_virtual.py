@@ -1,0 +1,98 @@
+"""Virtual tokens: invisible to the caller, and otherwise what PEFT computes."""
+
+import pytest
+import torch
+
+from pipelines import adapters
+from pipelines.adapters.virtual import VirtualTokens
+from pipelines.evaluate.torch_engine import TorchEngine
+from tests.adapters.cases import CASES, PROMPT_LEARNING, batch, loaded_base, new
+
+every_kind = pytest.mark.parametrize("name", PROMPT_LEARNING)
+TOKENS = batch()["input_ids"]
+
+
+@pytest.fixture
+def pair(trained, name):
+    """The trained `PeftModel` and the loaded adapter, both in fp32."""
+    case = trained[name]
+    loaded = adapters.load(loaded_base(case.case, case.base), case.directory)
+    attached = adapters.attach(loaded_base(case.case, case.base), case.case.train)
+    attached.load_state_dict(case.model.state_dict())
+    return torch.nn.Module.float(attached).eval(), torch.nn.Module.float(loaded).eval()
+
+
+@every_kind
+@torch.no_grad()
+def test_logits_are_those_of_peft_without_the_virtual_positions(pair):
+    attached, loaded = pair
+    expected = attached(input_ids=TOKENS, attention_mask=torch.ones_like(TOKENS)).logits[:, -TOKENS.shape[1] :]
+    assert isinstance(loaded, VirtualTokens)
+    assert torch.allclose(loaded(input_ids=TOKENS).logits, expected, atol=1e-4)
+    assert torch.allclose(loaded(input_ids=TOKENS, attention_mask=torch.ones_like(TOKENS)).logits, expected, atol=1e-4)
+
+
+@every_kind
+@torch.no_grad()
+def test_reading_on_from_the_cache_equals_reading_at_once(pair):
+    _, loaded = pair
+    at_once = loaded(input_ids=TOKENS).logits
+    step = loaded(input_ids=TOKENS[:, :10], use_cache=True)
+    parts = [step.logits]
+    for first, last in ((10, 11), (11, 17), (17, 24)):
+        step = loaded(input_ids=TOKENS[:, first:last], past_key_values=step.past_key_values, use_cache=True)
+        parts.append(step.logits)
+    assert torch.allclose(torch.cat(parts, dim=1), at_once, atol=1e-4)
+
+
+@every_kind
+def test_the_engine_scores_rows_of_different_lengths_as_if_alone(pair):
+    _, loaded = pair
+    engine = TorchEngine(loaded, torch.float32)
+    lengths = torch.tensor([10, 6]).numpy()
+    padded = TOKENS[:2, :10].clone()
+    padded[1, 6:] = 2
+    first, cache = engine.start(padded.numpy(), lengths)
+    second, _ = engine.extend(TOKENS[2:, :3].numpy(), lengths, cache)
+    for row, length in enumerate(lengths):
+        alone = torch.cat([TOKENS[row, :length], TOKENS[2 + row, :3]])[None]
+        with torch.no_grad():
+            expected = loaded(input_ids=alone).logits[0]
+        assert torch.allclose(torch.tensor(first[row]), expected[length - 1], atol=1e-4)
+        assert torch.allclose(torch.tensor(second[row]), expected[length:], atol=1e-4)
+
+
+@every_kind
+def test_virtual_tokens_take_room_in_the_context(pair):
+    _, loaded = pair
+    assert TorchEngine(loaded).context_length == 512 - 6
+
+
+@every_kind
+def test_what_training_reads_has_a_gradient(bases, name):
+    model = new(CASES[name], bases["plain"])
+    embeddings, key_values = adapters.virtual_embeddings(model), adapters.virtual_key_values(model)
+    assert (embeddings is None) == (name == "prefix")
+    assert (key_values is None) == (name != "prefix")
+    if embeddings is not None:
+        assert embeddings.shape == (6, 64)
+        assert embeddings.requires_grad
+    if key_values is not None:
+        assert [(key.shape, value.shape) for key, value in key_values] == [((1, 2, 6, 16), (1, 2, 6, 16))] * 2
+        assert all(part.requires_grad for pair in key_values for part in pair)
+
+
+@pytest.mark.parametrize("name", ["lora", "bottleneck", "full"])
+def test_other_methods_have_no_virtual_tokens(trained, name):
+    assert adapters.virtual_embeddings(trained[name].model) is None
+    assert adapters.virtual_key_values(trained[name].model) is None
+
+
+def test_a_prefix_starts_at_the_activations_of_real_tokens(bases):
+    """As many as random ones would be, but of the size of the model's own (arXiv 2101.00190, section 7.4)."""
+    model = new(CASES["prefix"], bases["plain"])
+    with torch.no_grad():
+        cache = model.get_base_model()(input_ids=TOKENS, use_cache=True).past_key_values
+    for (key, value), layer in zip(adapters.virtual_key_values(model), cache.layers, strict=True):
+        assert key.std().item() == pytest.approx(layer.keys.std().item(), rel=0.5)
+        assert value.std().item() == pytest.approx(layer.values.std().item(), rel=0.5)

@@ -1,0 +1,75 @@
+"""What plan hands to train: complete, the same each time, and refused when something has changed since."""
+
+import json
+
+import pytest
+
+from pipelines import params
+from pipelines.errors import InputError
+from pipelines.params.methods import METHODS
+from pipelines.params.training import Train
+from pipelines.plan import settings
+from pipelines.plan.settings import Settings
+
+CONCRETE = {"batch_size": 4, "accumulation": 4, "recompute": True, "dequantize": False}
+
+
+@pytest.fixture
+def adapter(project):
+    return params.load().adapter("home")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_decided_block_comes_back_as_it_was_written(adapter, method):
+    """`auto` may have keys that the chosen method does not read: they do not get in its way."""
+    requested = adapter.train.model_copy(update={"quantization": {"type": "fp4"}}) if method == "lora" else adapter.train
+    decided = settings.resolved(requested, method=method, **CONCRETE)
+    assert (decided.method, decided.batch_size, decided.accumulation, decided.recompute) == (method, 4, 4, True)
+    assert decided.learning_rate == adapter.train.learning_rate
+    settings.write("home", "b", "d", adapter.train, Settings(decided, {"total": 1}))
+    found = settings.read("home", adapter, "b", "d")
+    assert found.train.model_dump() == decided.model_dump()
+    assert found.memory_bytes == {"total": 1}
+    assert isinstance(found.train.dequantize, bool)
+
+
+def test_keys_that_the_method_reads_are_kept():
+    requested = Train(rank=7, targets=["q_proj"], quantization={"type": "fp4", "double": False}, packing=64)
+    decided = settings.resolved(requested, method="qlora", **CONCRETE)
+    assert (decided.rank, decided.targets, decided.packing) == (7, ["q_proj"], 64)
+    assert (decided.quantization.type, decided.quantization.double) == ("fp4", False)
+
+
+def test_without_a_plan_the_command_that_makes_one_is_told(adapter):
+    with pytest.raises(InputError, match=r"reports/home/settings.json: missing; run `dvc repro plan@home`"):
+        settings.read("home", adapter, "b", "d")
+
+
+@pytest.mark.parametrize(
+    ("base", "data", "rank", "message"),
+    [
+        ("other", "d", 4, "settings.json: base changed since the plan was made; run `dvc repro plan@home`"),
+        ("b", "other", 4, "settings.json: data changed since"),
+        ("b", "d", 5, r"settings.json: adapters.home.train changed since"),
+        ("other", "other", 4, "settings.json: base and data changed since"),
+    ],
+)
+def test_what_changed_since_the_plan_is_named(adapter, base, data, rank, message):
+    decided = settings.resolved(adapter.train, method="lora", **CONCRETE)
+    settings.write("home", "b", "d", adapter.train, Settings(decided, {"total": 1}))
+    now = adapter.model_copy(update={"train": adapter.train.model_copy(update={"rank": rank})})
+    with pytest.raises(InputError, match=message):
+        settings.read("home", now, base, data)
+
+
+@pytest.mark.parametrize("content", [{}, {"base": "b"}, [], {"train": 3}, {"train": {"method": "none"}}])
+def test_a_broken_file_is_told(adapter, content):
+    decided = settings.resolved(adapter.train, method="lora", **CONCRETE)
+    settings.write("home", "b", "d", adapter.train, Settings(decided, {"total": 1}))
+    whole = json.loads(settings.file("home").read_text())
+    settings.file("home").write_text(json.dumps(whole | content if content and isinstance(content, dict) else content))
+    if content == {"base": "b"}:
+        assert settings.read("home", adapter, "b", "d")
+        return
+    with pytest.raises(InputError, match=r"settings.json: not the settings of a plan"):
+        settings.read("home", adapter, "b", "d")

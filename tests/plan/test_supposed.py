@@ -1,0 +1,41 @@
+"""A run that is only supposed, and the ways to name its base."""
+
+import pytest
+import yaml
+
+from pipelines import base
+from pipelines.errors import InputError
+from pipelines.plan import device, supposed
+from tests.plan.shapes import LLAMA_31_8B, write_config
+
+
+def test_a_base_of_the_project_is_known_before_and_after_it_is_made(project, tiny_shape):
+    assert supposed.shape_of("tiny") == tiny_shape
+    base.run("tiny")
+    assert supposed.shape_of("tiny") == tiny_shape
+
+
+def test_a_base_inside_a_package_must_be_made_first(project):
+    file = project / "params.yaml"
+    content = yaml.safe_load(file.read_text())
+    wheel = {"package": "p", "version": "1", "sha256": "0" * 64, "file": "f.gguf"}
+    content["bases"]["packed"] = {"owner": "o@example.com", "license": "mit", "wheel": wheel}
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match="packed is not made yet; run `dvc repro base@packed`"):
+        supposed.shape_of("packed")
+
+
+def test_without_a_network_the_hub_is_said_to_be_out_of_reach(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"acme/none: config.json cannot be fetched from the Hub: .*; check the name"):
+        supposed.shape_of("acme/none")
+
+
+def test_a_named_model_is_set_in_proportion_to_the_training_of_its_base(tmp_path):
+    place = write_config(tmp_path / "Llama-3.1-8B", LLAMA_31_8B)
+    run = supposed.suppose(str(place), device.named("h100"), batch_size=4, length=1024, rows=100)
+    report = run.report()
+    assert report["rows"] == 100
+    assert report["largest_batch"] == {"rows": 4, "tokens": 4096, "learned": 2048, "squares": 4 * 1024**2}
+    assert report["chosen"]["share_of_base_compute"] == report["chosen"]["flops"] / (6 * 8_030_261_248 * 15e12)
+    assert report["chosen"]["energy_wh"] == report["chosen"]["seconds"] / 3600 * 700

@@ -1,0 +1,61 @@
+"""Trained parameters: published figures, and what is really trained."""
+
+import pytest
+
+from pipelines.errors import InputError
+from pipelines.params.methods import METHODS
+from pipelines.params.training import Train
+from pipelines.plan import shape
+from pipelines.plan.trained import trained_parameters
+from tests.plan.shapes import QWEN2, write_config
+
+
+def test_adapters_of_a_published_model(llama_2_7b):
+    for rank, trained in ((16, 16_777_216), (32, 33_554_432)):
+        assert trained_parameters("lora", llama_2_7b, Train(rank=rank, targets="attention")) == trained
+        named = Train(rank=rank, targets=["q_proj", "k_proj", "v_proj", "o_proj"])
+        assert trained_parameters("lora", llama_2_7b, named) == trained
+    assert trained_parameters("lora", llama_2_7b, Train(rank=16)) == 39_976_960
+    assert trained_parameters("full", llama_2_7b, Train()) == 6_738_415_616
+    assert trained_parameters("prefix", llama_2_7b, Train(virtual_tokens=10)) == 10 * 32 * 2 * 4096
+
+
+def test_a_published_share(llama_2_7b):
+    share = trained_parameters("lora", llama_2_7b, Train(rank=16, targets="attention")) / llama_2_7b.parameters
+    assert share == pytest.approx(0.00249, abs=0.00001)
+
+
+def test_what_a_base_does_not_have_is_refused(llama_2_7b):
+    with pytest.raises(InputError, match="bitfit trains bias terms, and this base has none"):
+        trained_parameters("bitfit", llama_2_7b, Train())
+    with pytest.raises(InputError, match=r"no linear layer of the base is meant by \['w_q'\]; it has .*q_proj"):
+        trained_parameters("lora", llama_2_7b, Train(targets=["w_q"]))
+
+
+KINDS = [
+    (method.name, targets)
+    for method in METHODS.values()
+    for targets in (("all-linear", "attention", ["v_proj"]) if "targets" in method.uses else ("all-linear",))
+]
+
+
+@pytest.mark.parametrize(("method", "targets"), KINDS)
+def test_each_formula_counts_what_is_trained(method, targets, tmp_path):
+    """On a model with biases, so that every method applies."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from pipelines.adapters import attach
+
+    uses = METHODS[method].uses
+    chosen = {"rank": 4, "targets": targets, "virtual_tokens": 5, "bottleneck": {"size": 6, "placement": "houlsby"}}
+    train = Train(method=method, **{name: value for name, value in chosen.items() if name in uses})
+    directory = write_config(tmp_path, QWEN2)
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(directory)).to(torch.bfloat16)
+    adapted = attach(model, train)
+    trained = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
+    assert trained == trained_parameters(method, shape.of_model(directory), train)
+
+
+def test_pissa_holds_twice_the_rank(llama_2_7b):
+    assert trained_parameters("lora", llama_2_7b, Train(rank=8, initialization="pissa")) == 39_976_960

@@ -1,0 +1,80 @@
+"""Fused layers compute what the plain ones compute."""
+
+import pytest
+import torch
+
+from pipelines import adapters, loading
+from pipelines.params.training import Train
+from pipelines.train import attention, rows
+from pipelines.train.fused import fused
+from tests.train.test_rows import learned, made
+
+attention.register()
+
+
+def model_of(base, method, **keys):
+    torch.manual_seed(0)
+    train = Train.model_validate({"method": method, "rank": 4, "alpha": 8, **keys})
+    quantization = train.quantization if method == "qlora" else None
+    model = adapters.attach(loading.base_model(base, quantization=quantization, attention=attention.NAME), train, base=base)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05)
+    return model.train()
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora", "rslora"])
+def test_loss_and_gradients_are_those_of_the_plain_layers(tiny_base, method):
+    model, packed = model_of(tiny_base, method), made(7, (5, 6, 7))
+    count = sum(row.learned for row in packed)
+    plain = learned(model, [rows.collate(packed)], count)
+    with fused(model) as layers:
+        quick = learned(model, [rows.collate(packed)], count)
+    assert layers == 2 * (7 + 1 + 2) + 1  # two blocks of seven linear layers, an MLP and two norms; the last norm
+    assert quick[0] == pytest.approx(plain[0], rel=2e-3)
+    for name, gradient in plain[1].items():
+        assert torch.nn.functional.cosine_similarity(gradient.flatten(), quick[1][name].flatten(), dim=0) > 0.99, name
+        assert quick[1][name].norm() == pytest.approx(gradient.norm().item(), rel=0.05), name
+
+
+def test_in_fp32_they_agree_to_rounding(tiny_base):
+    """Without bf16, whatever remains is the order of additions."""
+    from pipelines.train import fused as module
+
+    torch.manual_seed(0)
+    model = model_of(tiny_base, "lora").get_base_model().float()
+    mlp, norm = model.model.layers[0].mlp, model.model.layers[0].input_layernorm
+    x = torch.randn(1, 9, 64, requires_grad=True)
+    weights = [weight for weight in mlp.parameters() if weight.requires_grad]
+    plain = torch.autograd.grad(mlp(norm(x)).square().sum(), [x, *weights])
+    with module.fused(model):
+        quick = torch.autograd.grad(mlp(norm(x)).square().sum(), [x, *weights])
+    for one, other in zip(plain, quick, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_biased_layer_keeps_its_bias():
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    model = get_peft_model(
+        torch.nn.Sequential(torch.nn.Linear(8, 12)), LoraConfig(r=2, target_modules=["0"], init_lora_weights=False)
+    )
+    x = torch.randn(5, 8)
+    plain = model(x)
+    with fused(model) as layers:
+        torch.testing.assert_close(model(x), plain)
+    assert layers == 1
+
+
+@pytest.mark.parametrize(("method", "keys"), [("dora", {}), ("lora", {"dropout": 0.1})])
+def test_what_has_no_fused_form_is_left_as_it_is(tiny_base, method, keys):
+    with fused(model_of(tiny_base, method, **keys)) as layers:
+        assert layers == 2 * 2 + 1  # norms only
+
+
+def test_afterwards_the_layers_are_plain_again(tiny_base):
+    model = model_of(tiny_base, "lora")
+    with fused(model):
+        pass
+    assert not [module for module in model.modules() if "forward" in module.__dict__]

@@ -1,0 +1,211 @@
+"""The loop: it learns, resumes as if nothing had happened, keeps the best, and says what went wrong."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipelines import adapters
+from pipelines.errors import FinelineError, InputError
+from pipelines.params.training import Train
+from pipelines.tokens import IGNORED, Tokens
+from pipelines.train import checkpoints, loop, memory, progress
+from tests.conftest import ENVIRONMENT, ROOT
+
+KEYS = {"method": "lora", "rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 2, "batch_size": 8, "dropout": 0.1, "seed": 3}
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from pipelines.train import loop
+from tests.train.test_loop import config, data
+
+base, place, kill_at, signum = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+ended = loop.Keeper.on_step_end
+
+def on_step_end(self, args, state, control, **rest):
+    ended(self, args, state, control, **rest)
+    if state.global_step == kill_at:
+        os.kill(os.getpid(), signum)
+
+loop.Keeper.on_step_end = on_step_end
+loop.train(base, *data(), config(), report=place / "report", scratch=place / "scratch", between=0.0)
+"""
+
+
+def data(count=60):
+    """Rows to learn: counting on from a start, behind a random beginning."""
+    generator = torch.Generator().manual_seed(0)
+    made = []
+    for number in range(count):
+        prompt = torch.randint(3, 250, (4 + number % 9,), generator=generator).tolist()
+        answer = [(prompt[-1] + step) % 250 + 3 for step in range(5)]
+        made.append(Tokens(prompt + answer, [IGNORED] * len(prompt) + answer))
+    return made[:-12], made[-12:]
+
+
+def config(**keys):
+    return Train.model_validate(KEYS | keys).model_copy(update={"recompute": bool(keys.get("recompute")), "dequantize": False})
+
+
+def train(base, place, between=60.0, rows=None, **keys):
+    given = rows or data()
+    return loop.train(base, *given, config(**keys), report=place / "report", scratch=place / "scratch", between=between)
+
+
+def digest(model, place: Path) -> str:
+    place.mkdir()
+    adapters.save(model, place)
+    return (place / "adapter_model.safetensors").read_bytes().hex()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_base, tmp_path_factory):
+    place = tmp_path_factory.mktemp("undisturbed")
+    result = train(tiny_base, place)
+    return result, digest(result.model, place / "adapter"), place
+
+
+def test_it_learns_and_repeats_itself_bit_for_bit(tiny_base, tmp_path, undisturbed):
+    result, expected, place = undisturbed
+    again = train(tiny_base, tmp_path, between=0.0)
+    assert digest(again.model, tmp_path / "adapter") == expected
+    curve = (place / "report" / "loss.csv").read_text().splitlines()
+    assert curve[0] == "step,loss,learning_rate,tokens_per_second"
+    assert len(curve) == 1 + result.metrics["steps"] == 13
+    assert result.metrics["train_loss"] < float(curve[1].split(",")[1])
+    assert result.metrics["tokens"] == 2 * sum(len(row.input_ids) for row in data()[0])
+
+
+@pytest.mark.parametrize(("kill_at", "signum"), [(6, signal.SIGTERM), (8, signal.SIGKILL)])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tiny_base, tmp_path, undisturbed, kill_at, signum):
+    """At the end of the first epoch, and within the second; dropout draws random numbers all the while."""
+    _, expected, _ = undisturbed
+    command = [sys.executable, "-c", CHILD, str(tiny_base), str(tmp_path), str(kill_at), str(int(signum))]
+    child = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert child.returncode != 0
+    found = checkpoints.latest(tmp_path / "scratch")
+    assert found is not None
+    if signum == signal.SIGTERM:
+        assert "goes on from there" in child.stderr
+    resumed = train(tiny_base, tmp_path)
+    assert resumed.metrics["resumed_at"] in (kill_at - 1, kill_at, kill_at + 1)
+    assert resumed.metrics["tokens"] == 2 * sum(len(row.input_ids) for row in data()[0])
+    assert digest(resumed.model, tmp_path / "adapter") == expected
+    steps = [int(line.split(",")[0]) for line in (tmp_path / "report" / "loss.csv").read_text().splitlines()[1:]]
+    assert steps == list(range(1, 13))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw-8bit", "paged-adamw"])
+def test_other_optimizers_resume_too(tiny_base, tmp_path, optimizer):
+    straight = train(tiny_base, tmp_path / "straight", optimizer=optimizer, dropout=0.0)
+    part = tmp_path / "part"
+    with pytest.raises(FinelineError, match="goes on from there"):
+        interrupted(tiny_base, part, optimizer=optimizer, dropout=0.0)
+    resumed = train(tiny_base, part, optimizer=optimizer, dropout=0.0)
+    assert digest(resumed.model, tmp_path / "one") == digest(straight.model, tmp_path / "two")
+
+
+def interrupted(base, place, **keys):
+    """A run that is asked to end at its third step."""
+    with pytest.MonkeyPatch.context() as patch:
+        begun = loop.Keeper.on_step_end
+
+        def on_step_end(self, args, state, control, **rest):
+            if state.global_step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            begun(self, args, state, control, **rest)
+
+        patch.setattr(loop.Keeper, "on_step_end", on_step_end)
+        train(base, place, **keys)
+
+
+def test_packs_and_accumulation_train_too(tiny_base, tmp_path):
+    result = train(tiny_base, tmp_path, packing=64, batch_size=2, accumulation=2)
+    assert result.metrics["steps"] < 12
+    assert result.metrics["tokens"] == 2 * sum(len(row.input_ids) for row in data()[0])
+
+
+def test_recomputed_blocks_give_the_same_weights(tiny_base, tmp_path, undisturbed):
+    result = train(tiny_base, tmp_path, recompute=True)
+    assert digest(result.model, tmp_path / "adapter") == undisturbed[1]
+
+
+def test_unpacked_four_bit_weights_learn_the_same(tiny_base, tmp_path):
+    packed = train(tiny_base, tmp_path / "packed", method="qlora")
+    unpacked = loop.train(
+        tiny_base,
+        *data(),
+        config(method="qlora").model_copy(update={"dequantize": True}),
+        report=tmp_path / "report",
+        scratch=tmp_path / "scratch",
+    )
+    assert digest(unpacked.model, tmp_path / "one") == digest(packed.model, tmp_path / "two")
+
+
+def test_the_best_weights_are_kept_and_a_run_without_gain_stops(tiny_base, tmp_path):
+    keys = {"epochs": 12, "validations": 12, "early_stopping": 2, "learning_rate": 0.05, "keep": "best"}
+    result = train(tiny_base, tmp_path, **keys)
+    assert result.metrics["stopped_early"]
+    assert result.metrics["steps"] < 72
+    curve = [line.split(",") for line in (tmp_path / "report" / "validation_loss.csv").read_text().splitlines()[1:]]
+    losses = {int(step): float(value) for step, value in curve}
+    assert result.metrics["validation_loss"] == min(losses.values()) == losses[result.metrics["best_step"]]
+    assert result.metrics["best_step"] < result.metrics["steps"]
+
+
+def test_keeping_the_best_needs_validation_rows(tiny_base, tmp_path):
+    with pytest.raises(InputError, match="need validation rows"):
+        train(tiny_base, tmp_path, rows=(data()[0], []), keep="best")
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tiny_base, tmp_path):
+    with pytest.raises(FinelineError, match=r"the loss became .*lower `train\.learning_rate`"):
+        train(tiny_base, tmp_path, learning_rate=1e30, warmup=0.0, epochs=10)
+
+
+def test_a_diverging_loss_stops_the_run():
+    progress.refuse_divergence([2.0, 1.0, 0.5, 4.1, 0.4], 50)
+    with pytest.raises(FinelineError, match=r"diverges: it began at 2\.000 and stands at 5\.000 at step 50"):
+        progress.refuse_divergence([2.0, 1.0, 4.0, 6.0, 5.0], 50)
+
+
+def test_a_full_disk_is_told_and_the_last_checkpoint_stays(tiny_base, tmp_path, monkeypatch):
+    with pytest.raises(FinelineError):
+        interrupted(tiny_base, tmp_path)
+    before = checkpoints.latest(tmp_path / "scratch")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "_save", full)
+    with pytest.raises(FinelineError, match="the disk is full"):
+        train(tiny_base, tmp_path, between=0.0)
+    assert checkpoints.latest(tmp_path / "scratch") == before
+
+
+def test_out_of_memory_names_the_largest_part_and_a_remedy():
+    predicted = {"base": 10 * 2**30, "activations": 30 * 2**30, "context": 2**30, "total": 41 * 2**30}
+    with (
+        pytest.raises(FinelineError, match=r"largest part is activations \(30\.0 GiB of 41\.0 forecast\).*recompute: true"),
+        memory.explained(config(), predicted),
+    ):
+        torch.empty(1 << 60, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("largest", "keys", "remedy"),
+    [
+        ("base", {}, "train.method: qlora"),
+        ("base", {"method": "qlora"}, "a smaller base"),
+        ("optimizer", {}, "paged-adamw-8bit"),
+        ("adapters", {}, "train.rank"),
+        ("activations", {"recompute": True}, "`train.batch_size: 4` with `train.accumulation: 2`"),
+    ],
+)
+def test_each_part_has_its_remedy(largest, keys, remedy):
+    assert remedy in memory.out_of_memory(config(**keys), {largest: 2**30, "total": 2**30})

@@ -1,0 +1,127 @@
+"""Rows that stand flat learn what they would learn one by one."""
+
+import pytest
+import torch
+
+from pipelines import adapters, loading
+from pipelines.params.training import Train
+from pipelines.tokens import IGNORED, Tokens
+from pipelines.train import attention, rows
+from pipelines.train.loss import completion_loss
+
+attention.register()
+
+
+def made(count, prompt=(), longest=40, seed=0):
+    """Rows of random tokens behind an equal beginning, the second half of each learned."""
+    generator = torch.Generator().manual_seed(seed)
+    made = []
+    for number in range(count):
+        length = 6 + (number * 17) % (longest - 6)
+        own = torch.randint(3, 300, (length,), generator=generator).tolist()
+        ids = [*prompt, *own]
+        masked = len(prompt) + length // 2
+        made.append(Tokens(ids, [IGNORED] * masked + ids[masked:]))
+    return made
+
+
+def model_of(base, method="lora", **keys):
+    torch.manual_seed(0)
+    model = adapters.attach(
+        loading.base_model(base, attention=attention.NAME), Train.model_validate({"method": method, **keys})
+    )
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05)  # at zero, as it starts, nothing would reach lora_A
+    return model.float().train() if method == "lora" else model.train()
+
+
+def learned(model, batches, count):
+    """Loss and gradients of micro-steps that weigh as one."""
+    model.zero_grad()
+    total = 0.0
+    for batch in batches:
+        loss = completion_loss(model, batch, count)
+        loss.backward()
+        total += loss.item()
+    return total, {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def assert_equal(one, other):
+    assert one[0] == pytest.approx(other[0], rel=2e-3)
+    for name, gradient in one[1].items():
+        likeness = torch.nn.functional.cosine_similarity(gradient.flatten(), other[1][name].flatten(), dim=0)
+        assert likeness > 0.995, name
+        assert gradient.norm() == pytest.approx(other[1][name].norm().item(), rel=0.05), name
+
+
+@pytest.mark.parametrize("prompt", [(), (5, 6, 7, 8, 9)])
+@pytest.mark.parametrize("dense", [True, False])
+def test_packed_rows_give_the_loss_and_gradients_of_single_ones(tiny_base, monkeypatch, prompt, dense):
+    monkeypatch.setattr(attention, "_DENSE", attention._DENSE if dense else 0)
+    model, packed = model_of(tiny_base, rank=4, alpha=8), made(7, prompt)
+    count = sum(row.learned for row in packed)
+    together = learned(model, [rows.collate(packed)], count)
+    assert_equal(together, learned(model, [rows.collate([row]) for row in packed], count))
+
+
+def test_the_loss_is_that_of_the_model_itself(tiny_base):
+    from transformers import AutoModelForCausalLM
+
+    plain = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
+    row = made(1, (5, 6, 7))[0]
+    expected = plain(input_ids=torch.tensor([row.input_ids]), labels=torch.tensor([row.labels])).loss.item()
+    model = adapters.attach(loading.base_model(tiny_base, attention=attention.NAME), Train(method="lora"))
+    others = made(4, (5, 6, 7), seed=1)
+    together = completion_loss(model, rows.collate([row, *others]), 1) - completion_loss(model, rows.collate(others), 1)
+    assert together.item() / row.learned == pytest.approx(expected, rel=5e-3)
+
+
+def test_a_row_does_not_see_the_others(tiny_base):
+    """Whatever stands in the other rows, the loss on this one is the same."""
+    model, row = model_of(tiny_base, rank=4, alpha=8), made(1, (5, 6, 7))[0]
+    losses = []
+    for seed in (1, 2, 3):
+        others = [Tokens(other.input_ids, [IGNORED] * len(other.labels)) for other in made(5, (5, 6, 7), seed=seed)]
+        losses.append(completion_loss(model, rows.collate([row, *others])).item())
+    assert max(losses) - min(losses) < 2e-3
+
+
+@pytest.mark.parametrize("method", ["prompt", "p-tuning", "prefix"])
+def test_virtual_tokens_stand_before_every_row(tiny_base, method):
+    model, packed = model_of(tiny_base, method, virtual_tokens=4), made(5, (5, 6, 7))
+    count = sum(row.learned for row in packed)
+    together = learned(model, [rows.collate(packed, virtual=4)], count)
+    assert_equal(together, learned(model, [rows.collate([row], virtual=4) for row in packed], count))
+
+
+def test_what_all_rows_begin_with_stands_once():
+    packed = made(6, (5, 6, 7, 8))
+    batch = rows.collate(packed)
+    assert batch["shared"] == 4
+    assert batch["input_ids"].shape[1] == 4 + sum(len(row.input_ids) - 1 - 4 for row in packed)
+    assert sorted(batch["labels"].tolist()) == sorted(label for row in packed for label in row.labels if label != IGNORED)
+
+
+def test_each_place_predicts_its_label():
+    packed = made(6, (5, 6))
+    batch = rows.collate(packed)
+    ids = batch["input_ids"][0].tolist()
+    pairs = {(ids[place], label) for place, label in zip(batch["places"].tolist(), batch["labels"].tolist(), strict=True)}
+    expected = {
+        (row.input_ids[place - 1], label) for row in packed for place, label in enumerate(row.labels) if label != IGNORED
+    }
+    assert pairs == expected
+
+
+def test_equal_rows_keep_a_token_of_their_own():
+    row = made(1)[0]
+    batch = rows.collate([row, row])
+    assert batch["shared"] == len(row.input_ids) - 2
+    assert len(batch["labels"]) == 2 * row.learned
+
+
+def test_rows_of_unlike_length_attend_in_groups():
+    lengths = [100, 95, 30, 28, 3]
+    packed = [Tokens(list(range(number * 1000, number * 1000 + length)), [1] * length) for number, length in enumerate(lengths)]
+    assert rows.collate(packed)["shapes"] == [(2, 99), (2, 29), (1, 2)]
