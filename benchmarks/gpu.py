@@ -108,8 +108,11 @@ SETTINGS = (
 
 
 def main() -> int:
-    """Print one table; 1 if a setting failed for another reason than memory."""
+    """Print one table. Gives 1 if a setting failed for another reason than memory, 2 if there is no GPU."""
     asked = _arguments()
+    if asked.device == "cuda" and not torch.cuda.is_available():
+        print("no GPU was found; `--shape tiny --device cpu` tries the benchmark out without one", file=sys.stderr)
+        return 2
     if asked.here:
         setting = next(each for each in SETTINGS if [each.shape, each.name] == asked.here)
         print(json.dumps(_measured(setting, asked)), flush=True)
@@ -138,7 +141,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", action="append", choices=SHAPES, help="may be repeated; default: all but tiny")
     parser.add_argument("--setting", action="append", choices=_WAYS, help="may be repeated; default: all")
     parser.add_argument("--steps", type=int, default=10, help="timed steps")
@@ -296,7 +299,7 @@ def materialised(config: Any, place: torch.device, quantization: Quantization | 
 def _packed(weight: torch.Tensor, quantization: Quantization) -> Any:
     from bitsandbytes.nn import Linear4bit, Params4bit
 
-    form = {"compress_statistics": quantization.double, "quant_type": quantization.type}
+    form: dict[str, Any] = {"compress_statistics": quantization.double, "quant_type": quantization.type}
     rows_, columns = weight.shape
     layer = Linear4bit(columns, rows_, bias=False, compute_dtype=torch.bfloat16, device="meta", **form)
     layer.weight = Params4bit(weight, requires_grad=False, module=layer, **form).to(weight.device)

@@ -127,7 +127,7 @@ def _adapter_bytes(method: str, shape: Shape, train: Train) -> int:
 
 
 def _activation_bytes(method: str, shape: Shape, train: Train, step: Workload, *, recompute: bool, scores: bool) -> int:
-    tokens = step.tokens + (step.rows * train.virtual_tokens if method in ("prompt", "p-tuning") else 0)
+    tokens = step.worked + (train.virtual_tokens if method in ("prompt", "p-tuning") else 0)
     per_block = tokens * saved(method, shape) + (_SCORE_BYTES * shape.heads * step.squares if scores else 0)
     if recompute:
         return shape.layers * tokens * shape.hidden * _BF16 + per_block

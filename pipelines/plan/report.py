@@ -69,7 +69,7 @@ class Run:
             setting.method,
             self.shape,
             self.train,
-            self.lengths.epoch(),
+            self.lengths.epoch(setting.batch_size),
             recompute=setting.recompute,
             validation=self.validation,
         )

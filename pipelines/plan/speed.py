@@ -29,7 +29,7 @@ def forward_flops(shape: Shape, work: Workload) -> float:
     Attention adds 2 per feature and pair of tokens for the scores and 2 for the values; half the pairs are looked at.
     """
     attention = shape.layers * 2 * shape.heads * shape.head_dim * work.squares
-    return 2 * shape.linear_weights * work.tokens + attention + 2 * shape.head_weights * work.learned
+    return 2 * shape.linear_weights * work.worked + attention + 2 * shape.head_weights * work.learned
 
 
 def adapter_flops(method: str, shape: Shape, train: Train, tokens: int) -> float:
@@ -52,7 +52,7 @@ def training_flops(
     """
     work = _with_virtual_tokens(method, train, epoch)
     passes = (3 if method == "full" else 2) + (1 if recompute else 0)
-    steps = passes * forward_flops(shape, work) + adapter_flops(method, shape, train, work.tokens)
+    steps = passes * forward_flops(shape, work) + adapter_flops(method, shape, train, work.worked)
     judged = forward_flops(shape, _with_virtual_tokens(method, train, validation)) if validation else 0
     return steps * train.epochs + judged * train.validations
 
@@ -81,4 +81,4 @@ def _with_virtual_tokens(method: str, train: Train, work: Workload) -> Workload:
         return work
     more = train.virtual_tokens
     squares = work.squares + 2 * more * work.tokens + work.rows * more * more
-    return Workload(work.rows, work.tokens + work.rows * more, work.learned, squares)
+    return Workload(work.rows, work.tokens + work.rows * more, work.learned, squares, work.spared)

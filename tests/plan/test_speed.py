@@ -30,7 +30,7 @@ def test_no_method_with_a_frozen_base_is_far_from_four(llama_2_7b, method):
 
 
 def test_attention_grows_with_the_square_of_the_length(llama_2_7b):
-    short, long = (speed.forward_flops(llama_2_7b, Lengths(((n, 0),) * (65536 // n)).epoch()) for n in (128, 4096))
+    short, long = (speed.forward_flops(llama_2_7b, Workload(65536 // n, 65536, 0, 65536 * n)) for n in (128, 4096))
     assert long - short == 32 * 2 * 4096 * 65536 * (4096 - 128)
 
 

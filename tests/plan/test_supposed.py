@@ -36,6 +36,6 @@ def test_a_named_model_is_set_in_proportion_to_the_training_of_its_base(tmp_path
     run = supposed.suppose(str(place), device.named("h100"), batch_size=4, length=1024, rows=100)
     report = run.report()
     assert report["rows"] == 100
-    assert report["largest_batch"] == {"rows": 4, "tokens": 4096, "learned": 2048, "squares": 4 * 1024**2}
+    assert report["largest_batch"] == {"rows": 4, "tokens": 4096, "learned": 2048, "squares": 4 * 1024**2, "spared": 4}
     assert report["chosen"]["share_of_base_compute"] == report["chosen"]["flops"] / (6 * 8_030_261_248 * 15e12)
     assert report["chosen"]["energy_wh"] == report["chosen"]["seconds"] / 3600 * 700
