@@ -43,8 +43,9 @@ lint: setup ## ruff, mypy
 	ruff format --check .
 	mypy
 
-bench: setup ## speed against the usual tools: curation against datatrove, scoring against lm-eval (after `make demo`)
+bench: setup ## speed against the usual tools: datatrove, TRL, lm-eval (after `make demo`)
 	python benchmarks/curation.py
+	python benchmarks/training.py
 	python benchmarks/scoring.py
 
 lock: setup ## pin the newest versions that pyproject.toml allows

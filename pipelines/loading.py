@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pipelines.errors import InputError
 from pipelines.params.methods import METHODS
 from pipelines.params.training import Quantization
 
@@ -50,17 +51,29 @@ def base_model(directory: Path, *, quantization: Quantization | None = None, att
             bnb_4bit_use_double_quant=quantization.double,
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
-    model = AutoModelForCausalLM.from_pretrained(
-        directory,
-        dtype=torch.bfloat16,
-        quantization_config=packing,
-        attn_implementation=attention,
-        device_map={"": device()},
-        local_files_only=True,
-        trust_remote_code=False,
-    )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            directory,
+            dtype=torch.bfloat16,
+            quantization_config=packing,
+            attn_implementation=attention,
+            device_map={"": device()},
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    except ValueError as error:
+        raise InputError(f"{directory}: transformers cannot load this model as it is needed here: {error}") from error
     keep_gradients_flowing(model)
+    if quantization is not None:
+        _let_go_of_file(model)
     return model
+
+
+def _let_go_of_file(model: torch.nn.Module) -> None:
+    """Copy what was not quantised: on a CPU it is a view of the mapped file, and would keep all of that in memory."""
+    for parameter in model.parameters():
+        if parameter.device.type == "cpu" and parameter.dtype.is_floating_point:
+            parameter.data = parameter.data.clone()
 
 
 def keep_gradients_flowing(model: torch.nn.Module) -> None:

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import onnx
@@ -12,6 +15,7 @@ from safetensors.torch import load_file
 from pipelines import artifacts, layout, reports
 from pipelines.errors import Refused
 from pipelines.train import __main__ as train
+from tests.conftest import ENVIRONMENT
 
 
 @pytest.fixture
@@ -115,3 +119,29 @@ def test_a_stage_refuses_an_input_that_was_changed(chain):
             train.run("support")
     finally:
         file.write_bytes(content)
+
+
+def test_a_stage_that_was_stopped_goes_on_where_it_was(chain, tmp_path):
+    before = artifacts.read(layout.adapter("support")).digest
+    again = shutil.copytree(chain, tmp_path / "again", ignore=shutil.ignore_patterns(".dvc", ".git", "export", "merged"))
+    shutil.rmtree(again / "models" / "adapters")
+    command = [sys.executable, "-m", "pipelines.train", "support"]
+    stopped = subprocess.Popen(command, cwd=again, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    next(line for line in stopped.stdout if line.startswith("step "))
+    stopped.send_signal(signal.SIGTERM)
+    _, errors = stopped.communicate()
+    assert stopped.returncode == 1
+    assert "the next run goes on from there" in errors
+    assert not (again / layout.adapter("support")).exists()
+    resumed = subprocess.run(command, cwd=again, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert "going on from .fineline/checkpoints/support/" in resumed.stdout
+    assert artifacts.read(again / layout.adapter("support")).digest == before
+    assert not (again / ".fineline" / "checkpoints" / "support").exists()
+
+
+def test_what_was_forecast_stands_beside_what_was_measured(chain):
+    training = reports.read(Path("reports/support/training.json"))
+    assert training["memory"]["predicted"]["total"] > 0
+    assert training["memory"]["measured"] > 0
+    assert training["value"]["seconds"] == training["seconds"]
+    assert 0 < training["value"]["trained_share"] < 1

@@ -60,14 +60,9 @@ def attach(model: Any, train: Train, base: Path | None = None, batches: Iterable
 
 
 def check(train: Train) -> None:
-    """Raise `InputError` if method and initialization do not go together."""
+    """Raise `InputError` if the method is none that can be put on a model."""
     if train.method not in METHODS:
         raise InputError(f"train.method: {train.method} is not one method; take one of {', '.join(METHODS)}")
-    if train.initialization == "loftq" and train.method != "qlora":
-        raise InputError(
-            "train.initialization: loftq makes good for the error of a base in four bits, and"
-            f" {train.method} has none; use method qlora, or another initialization"
-        )
 
 
 def _config(model: Any, train: Train) -> Any:

@@ -37,7 +37,7 @@ class Train(Block):
     """`auto`: what `plan` recommends for the machine it runs on."""
     rank: Annotated[int, Field(ge=1)] = 16
     alpha: Annotated[int, Field(ge=1)] = 32
-    dropout: Share = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: Literal["all-linear", "attention"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
     """Layers that are adapted: all but the head, those of attention, or these (ends of module names)."""
     initialization: Literal["default", "pissa", "eva", "loftq"] = "default"
@@ -60,21 +60,23 @@ class Train(Block):
     """Keep a block's input only and compute the rest again for the backward pass: less memory, half as much work again."""
 
     optimizer: Literal["adamw", "adamw-8bit", "paged-adamw", "paged-adamw-8bit"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4
     warmup: Share = 0.05
     """Share of the steps over which the learning rate rises; it then falls along a cosine."""
-    epochs: Annotated[float, Field(gt=0)] = 1.0
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     validations: Annotated[int, Field(ge=1)] = 4
     """Passes over the validation split in one run."""
     keep: Literal["best", "last"] = "last"
     """Which weights are saved: those with the lowest validation loss, or those at the end."""
     early_stopping: Annotated[int, Field(ge=1)] | None = None
     """Stop after so many validations in a row without a lower loss."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @model_validator(mode="after")
     def _keys_are_read(self) -> Self:
         """A key that the method does not read is refused: it would be dropped in silence."""
+        if self.initialization == "loftq" and self.method != "qlora":
+            raise ValueError("initialization loftq makes good for the error of a base in four bits; it needs method qlora")
         if self.method == AUTO:
             return self
         idle = sorted((self.model_fields_set & SELECTABLE) - METHODS[self.method].uses)

@@ -50,6 +50,10 @@ def plan(name: str, machine: device.Device | None = None) -> tuple[dict[str, str
     lengths = {split: _lengths(name, adapter, split) for split in ("train", "validation")}
     if not lengths["train"].rows:
         raise InputError(f"{data}/train.jsonl: no rows to train on")
+    if not lengths["validation"].rows and (adapter.train.keep == "best" or adapter.train.early_stopping):
+        raise InputError(
+            f"adapters.{name}.train: `keep: best` and `early_stopping` need validation rows; set curate.split.validation"
+        )
     return digests, Run(
         shape.of_model(base),
         machine or device.detect(),

@@ -6,33 +6,35 @@ from pipelines.plan.shape import Shape
 from pipelines.plan.trained import targets, trained_parameters
 from pipelines.plan.workload import Workload
 
-HEAD_CHUNK = 128
+HEAD_CHUNK = {"cpu": 128, "cuda": 512}
 """Label positions that the head works on at a time, as in `pipelines.train.loss`."""
 DENSE_SCORES = 1 << 19
 """Scores of a head and a group of rows up to which attention on a CPU keeps them, as in `pipelines.train.attention`."""
 PARTS = ("base", "adapters", "gradients", "optimizer", "activations", "logits", "context")
 
-# Interpreter, libraries and kernels on a CPU; driver, kernels and the allocator's slack on an accelerator.
-CONTEXT_BYTES = {"cpu": 900_000_000, "cuda": 600_000_000}
+# Interpreter, libraries and kernels on a CPU, 0.9 GB of it before the first step; driver and kernels on an accelerator.
+CONTEXT_BYTES = {"cpu": 1_200_000_000, "cuda": 600_000_000}
+HELD = {"cpu": 0.25, "cuda": 0.0}
+"""Of the activations, what the allocator holds beyond them because their sizes change from step to step."""
 _BF16, _FP32 = 2, 4
 _SCORE_BYTES = 2  # per head and pair of tokens, where attention keeps its weights
 _LOGIT_BYTES = 2 + 4 + 4  # bf16, fp32, and the gradient
 _FAST = frozenset({"lora", "qlora", "rslora"})
 
-# Saved for the backward pass per token and block on the path of transformers and PEFT: bytes per hidden and per intermediate
-# feature. Counted with torch.autograd.graph.saved_tensors_hooks on Llama blocks in bf16 autocast; tests/plan counts anew.
+# Saved for the backward pass per token and block by methods whose layers are PEFT's own: bytes per hidden and per intermediate
+# feature. Counted with torch.autograd.graph.saved_tensors_hooks on SmolLM2-135M in the training step; tests/plan counts anew.
 _SAVED = {
     "lora": (28, 8),
-    "dora": (48, 16),
-    "vera": (26, 10),
-    "ia3": (20, 10),
-    "prefix": (19, 6),
-    "prompt": (16, 6),
-    "p-tuning": (16, 6),
-    "bottleneck": (19, 6),
-    "bitfit": (16, 6),
+    "dora": (37, 16),
+    "vera": (18, 10),
+    "ia3": (11, 10),
+    "prefix": (9, 6),
+    "prompt": (10, 6),
+    "p-tuning": (10, 6),
+    "bottleneck": (11, 6),
+    "bitfit": (10, 6),
     "full": (34, 8),
-} | dict.fromkeys(("qlora", "rslora"), (28, 8)) | {"qdora": (48, 16)}  # fmt: skip
+} | dict.fromkeys(("qlora", "rslora"), (28, 8)) | {"qdora": (37, 16)}  # fmt: skip
 
 
 def forecast(
@@ -64,9 +66,10 @@ def forecast(
         "adapters": _adapter_bytes(method, shape, train),
         "gradients": trained * _FP32,
         "optimizer": trained * optimizer_bytes(train.optimizer),
-        "activations": _activation_bytes(method, shape, train, step, recompute=recompute, scores=scores)
+        "activations": (1 + HELD[kind]) * _activation_bytes(method, shape, train, step, recompute=recompute, scores=scores)
         + _working_bytes(method, shape, dequantize=dequantize),
-        "logits": min(step.learned, HEAD_CHUNK) * shape.vocabulary * _LOGIT_BYTES + step.learned * shape.hidden * 2 * _BF16,
+        "logits": min(step.learned, HEAD_CHUNK[kind]) * shape.vocabulary * _LOGIT_BYTES
+        + step.learned * shape.hidden * 2 * _BF16,
         "context": CONTEXT_BYTES[kind],
     }
     rounded = {part: round(held[part]) for part in PARTS}
@@ -102,7 +105,7 @@ def saved_fast(shape: Shape) -> int:
     """Bytes saved for the backward pass per token and block by the step of `pipelines.train` (lora, qlora, rslora)."""
     norm_inputs = 2 * shape.hidden
     layer_inputs = 2 * shape.hidden  # q, k and v share one, gate and up another; that of down is computed again
-    attention = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim  # q, k, v after rotation, and the output
+    attention = (3 * shape.heads + 3 * shape.kv_heads) * shape.head_dim  # q, k, v, spread out by rows, and what comes of them
     mlp = 2 * shape.intermediate  # gate and up
     return _BF16 * (norm_inputs + layer_inputs + attention + mlp)
 

@@ -150,7 +150,9 @@ def _of_config(config: Any, place: str) -> Shape:
         if module is not head and isinstance(module, torch.nn.Linear | Conv1D):
             rows, columns = module.weight.shape if isinstance(module, torch.nn.Linear) else reversed(module.weight.shape)
             linear.append(Linear(name, rows, columns, bias is not None))
-    heads = config.num_attention_heads
+    heads = getattr(config, "num_attention_heads", None)
+    if not heads:
+        raise InputError(f"{config.model_type} models have no attention; fineline trains decoders with attention only")
     return Shape(
         model_type=config.model_type,
         layers=config.num_hidden_layers,

@@ -1,10 +1,14 @@
 """Stage `train@A`: curated rows and a base model -> adapter weights in PEFT's layout."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from pipelines import artifacts, layout, params, reports, stage, tokens
 from pipelines.errors import InputError
+from pipelines.params.methods import METHODS
 from pipelines.plan import device, settings
 from pipelines.train import checkpoints, preflight
 from pipelines.train.row_findings import Split
@@ -31,8 +35,13 @@ def run(name: str) -> None:
         splits = _splits(name, base, data, decided.train.learn)
         if not splits["train"].tokens:
             raise InputError(f"{data}/train.jsonl: no rows to train on")
-        preflight.run(name, tokens.tokenizer_of(base), splits, base, context_of(base), data / "left_out.jsonl")
+        context = context_of(base)
+        if context and METHODS[decided.train.method].prompt_learning:
+            context -= decided.train.virtual_tokens
+        preflight.run(name, tokens.tokenizer_of(base), splits, base, context, data / "left_out.jsonl")
 
+        # Rows of many lengths fragment an accelerator's memory unless segments can grow; torch reads this when it starts.
+        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
         # Here, not above: wrong rows and parameters are told at once, before seconds of imports.
         from pipelines import adapters
         from pipelines.train import loop
@@ -48,7 +57,7 @@ def run(name: str) -> None:
         )
         try:
             adapters.save(trained.model, directory)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise checkpoints.disk_error(error, directory) from error
     checkpoints.forget(name)
     metrics = trained.metrics

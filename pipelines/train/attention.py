@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from torch.nn.attention.bias import causal_lower_right
 
 from pipelines.errors import InputError
 from pipelines.train.rows import Group, Layout
@@ -23,13 +22,6 @@ def register() -> None:
     AttentionInterface.register(NAME, rows_attention)
 
 
-def check(model: Any) -> None:
-    """Raise `InputError` if a model attends in a way that `rows_attention` does not know."""
-    window = getattr(model.config, "sliding_window", None)
-    if window and getattr(model.config, "use_sliding_window", True):
-        raise InputError(f"models that attend through a sliding window are not supported yet: {model.config.model_type}")
-
-
 def rows_attention(
     module: Any,
     query: torch.Tensor,
@@ -38,7 +30,7 @@ def rows_attention(
     attention_mask: torch.Tensor | None,
     *,
     scaling: float,
-    rows: Layout,
+    rows: Layout | None = None,
     learned: KeyValues | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
@@ -49,11 +41,19 @@ def rows_attention(
         query: (1, heads, flat tokens, head dim).
         key, value: (1, key-value heads, flat tokens, head dim).
         attention_mask: Unused; there is no padding.
+        rows: Where the rows stand.
         learned: Per layer the key-values of virtual tokens that every row sees (prefix tuning).
 
     Returns:
         (1, flat tokens, heads, head dim) and None for weights.
+
+    Raises:
+        InputError: The model's layers lose `rows` on the way.
     """
+    if rows is None:
+        raise InputError(
+            f"{type(module).__name__} does not hand its caller's arguments to attention: cannot be trained by fineline"
+        )
     states = [part[0].transpose(0, 1) for part in (query, key, value)]  # each (flat tokens, heads, head dim)
     early: list[tuple[torch.Tensor, torch.Tensor]] = []
     if learned is not None:
@@ -64,13 +64,16 @@ def rows_attention(
         q, k, v = (part[None, : rows.shared] for part in states)
         parts.append(_attend(q, k, v, early, scaling)[0])
         early.append((states[1][: rows.shared], states[2][: rows.shared]))
-    start = rows.shared
-    for group in rows.groups:
-        end = start + len(group.places)
-        q, k, v = (_Spread.apply(part[start:end], group).unflatten(0, (group.rows, group.longest)) for part in states)
-        parts.append(_Collect.apply(_attend(q, k, v, early, scaling).flatten(0, 1), group))
-        start = end
-    return torch.cat(parts)[None], None
+    sizes = [rows.shared, *(len(group.places) for group in rows.groups)]
+    pieces = zip(*(part.split(sizes) for part in states), strict=True)
+    next(pieces)  # the shared tokens
+    for group, own in zip(rows.groups, pieces, strict=True):
+        whole = len(own[0]) == group.rows * group.longest  # rows of equal length: nothing to pad
+        spread = own if whole else tuple(_Spread.apply(part, group) for part in own)
+        q, k, v = (part.unflatten(0, (group.rows, group.longest)) for part in spread)
+        attended = _attend(q, k, v, early, scaling).flatten(0, 1)
+        parts.append(attended if whole else _Collect.apply(attended, group))
+    return (torch.cat(parts) if len(parts) > 1 else parts[0])[None], None
 
 
 class _Spread(torch.autograd.Function):
@@ -119,10 +122,24 @@ def _attend(
     q, k, v = (states.transpose(1, 2).to(v.dtype) for states in (q, k, v))  # autocast may leave queries and keys in fp32
     if q.device.type == "cpu" and q.shape[0] * q.shape[2] * k.shape[2] <= _DENSE:
         return _dense(q, k, v, scaling)
+    square = q.shape[2] == k.shape[2]
     attended = torch.nn.functional.scaled_dot_product_attention(
-        q, k, v, attn_mask=causal_lower_right(q.shape[2], k.shape[2]), scale=scaling, enable_gqa=q.shape[1] != k.shape[1]
+        q,
+        k,
+        v,
+        attn_mask=None if square else _lower_right(q.shape[2], k.shape[2]),
+        is_causal=square,
+        scale=scaling,
+        enable_gqa=q.shape[1] != k.shape[1],
     )
     return attended.transpose(1, 2)
+
+
+def _lower_right(tokens: int, seen: int) -> Any:
+    """The causal mask of rows behind earlier keys, in the form that flash kernels know."""
+    from torch.nn.attention.bias import causal_lower_right  # takes seconds to import
+
+    return causal_lower_right(tokens, seen)
 
 
 def _dense(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:

@@ -37,6 +37,19 @@ def latest(root: Path) -> Path | None:
     return max(whole, key=lambda path: int(path.name.removeprefix("step-")), default=None)
 
 
+def readable(checkpoint: Path) -> bool:
+    """Whether every file of a checkpoint can be read."""
+    try:
+        for file in checkpoint.iterdir():
+            if file.suffix == ".json":
+                json.loads(file.read_text(encoding="utf-8"))
+            else:
+                load_file(file)
+    except (OSError, ValueError, SafetensorError):
+        return False
+    return True
+
+
 def forget(adapter: str) -> None:
     """Remove all checkpoints of an adapter."""
     shutil.rmtree(layout.SCRATCH / "checkpoints" / adapter, ignore_errors=True)

@@ -35,12 +35,14 @@ def fused(model: nn.Module) -> Iterator[int]:
 def _forward_for(module: nn.Module) -> Any:
     if _plain_lora(module):
         return _lora_forward
-    if type(module).__name__.endswith("MLP") and _gated(module):
+    if type(module).__name__ in _GATED_MLPS and _gated(module):
         return _mlp_forward
     if type(module).__name__ in _RMS_NORMS and not module.weight.requires_grad:
         return _norm_forward
     return None
 
+
+_GATED_MLPS = {f"{family}MLP" for family in ("Llama", "Mistral", "Qwen2", "Qwen3", "SmolLM3", "Gemma", "Olmo2", "Glm")}
 
 # y = weight * (x / rms(x)); families that add one to the weight or normalise otherwise are left as they are
 _RMS_NORMS = {f"{family}RMSNorm" for family in ("Llama", "Mistral", "Qwen2", "Qwen3", "SmolLM3", "Granite", "Phi3")}
@@ -120,21 +122,17 @@ def _inward(outer: Tensor, d_inner: Tensor, lora: _Lora, a: Tensor) -> Tensor:
 class _LoraLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, a: Tensor, b: Tensor, lora: _Lora) -> Tensor:
-        flat = x.reshape(-1, x.shape[-1])
         a, b = a.to(x.dtype), b.to(x.dtype)
-        y, inner = _forward(flat, lora, a, b)
-        ctx.save_for_backward(flat, inner, a, b)
+        y, inner = _forward(x, lora, a, b)
+        ctx.save_for_backward(x, inner, a, b)
         ctx.lora = lora
-        return y.view(*x.shape[:-1], -1)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
         x, inner, a, b = ctx.saved_tensors
-        grad = outer[0].reshape(-1, outer[0].shape[-1])
-        d_a, d_b, d_inner = _backward(grad, x, inner, ctx.lora, a, b)
-        d_x = None
-        if ctx.needs_input_grad[0]:
-            d_x = _inward(grad, d_inner, ctx.lora, a).view(*outer[0].shape[:-1], -1)
+        d_a, d_b, d_inner = _backward(outer[0], x, inner, ctx.lora, a, b)
+        d_x = _inward(outer[0], d_inner, ctx.lora, a) if ctx.needs_input_grad[0] else None
         return d_x, d_a, d_b, None
 
 
@@ -143,24 +141,21 @@ class _GatedDown(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor, a: Tensor, b: Tensor, lora: _Lora) -> Tensor:
-        flat_gate, flat_up = gate.reshape(-1, gate.shape[-1]), up.reshape(-1, up.shape[-1])
         a, b = a.to(gate.dtype), b.to(gate.dtype)
-        y, inner = _forward(silu(flat_gate).mul_(flat_up), lora, a, b)
-        ctx.save_for_backward(flat_gate, flat_up, inner, a, b)
+        y, inner = _forward(silu(gate).mul_(up), lora, a, b)
+        ctx.save_for_backward(gate, up, inner, a, b)
         ctx.lora = lora
-        return y.view(*gate.shape[:-1], -1)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
         gate, up, inner, a, b = ctx.saved_tensors
-        grad = outer[0].reshape(-1, outer[0].shape[-1])
         active = silu(gate)
-        d_a, d_b, d_inner = _backward(grad, active * up, inner, ctx.lora, a, b)
-        d_hidden = _inward(grad, d_inner, ctx.lora, a)
+        d_a, d_b, d_inner = _backward(outer[0], active * up, inner, ctx.lora, a, b)
+        d_hidden = _inward(outer[0], d_inner, ctx.lora, a)
         d_gate = torch.ops.aten.silu_backward(d_hidden * up, gate)
         d_up = active.mul_(d_hidden)
-        shape = (*outer[0].shape[:-1], -1)
-        return d_gate.view(shape), d_up.view(shape), d_a, d_b, None
+        return d_gate, d_up, d_a, d_b, None
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -184,14 +179,15 @@ class _RmsNorm(torch.autograd.Function):
 
 def _lora_forward(module: Any, x: Tensor, *_: Any, **__: Any) -> Tensor:
     lora = _parts(module)
-    y: Tensor = _LoraLinear.apply(x, lora.a, lora.b, lora)
-    return y
+    y: Tensor = _LoraLinear.apply(x.reshape(-1, x.shape[-1]), lora.a, lora.b, lora)
+    return y.view(*x.shape[:-1], -1)
 
 
 def _mlp_forward(module: Any, x: Tensor) -> Tensor:
     lora = _parts(module.down_proj)
-    y: Tensor = _GatedDown.apply(module.gate_proj(x), module.up_proj(x), lora.a, lora.b, lora)
-    return y
+    flat = x.reshape(-1, x.shape[-1])
+    y: Tensor = _GatedDown.apply(module.gate_proj(flat), module.up_proj(flat), lora.a, lora.b, lora)
+    return y.view(*x.shape[:-1], -1)
 
 
 def _norm_forward(module: Any, x: Tensor) -> Tensor:

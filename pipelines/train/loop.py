@@ -18,7 +18,7 @@ from pipelines.errors import FinelineError, InputError
 from pipelines.params.methods import METHODS
 from pipelines.params.training import Train
 from pipelines.tokens import Tokens
-from pipelines.train import attention, batches, checkpoints, loss, memory, rows
+from pipelines.train import attention, batches, check, checkpoints, loss, memory, rows
 from pipelines.train.fused import fused
 from pipelines.train.progress import Progress
 
@@ -54,6 +54,10 @@ class RowsTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> batches.LengthGrouped:
         drawn: Any = self.train_dataset if train_dataset is None else train_dataset
         return batches.LengthGrouped([batches.size(item) for item in drawn], self.args.train_batch_size, self.args.seed)
+
+    def _get_num_items_in_batch(self, batch_samples: Any, device: Any) -> torch.Tensor:
+        """Labels in an optimizer step. The Trainer would leave out the first of each micro-step, which it takes for padding."""
+        return torch.tensor(sum(len(batch["labels"]) for batch in batch_samples), device=device)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -194,8 +198,8 @@ def train(
     attention.register()
     quantization = config.quantization if METHODS[config.method].quantized else None
     model = loading.base_model(base, quantization=quantization)
-    loss.check_head(model)
-    attention.check(model)
+    check.model(model)
+    check.flat_rows(model, train_rows)
     base_parameters = model.num_parameters()
     if quantization and config.dequantize:
         loading.unpack(model, torch.bfloat16)
@@ -218,6 +222,9 @@ def train(
         progress=progress,
     )
     resumed = checkpoints.latest(scratch)
+    if resumed and not checkpoints.readable(resumed):
+        print(f"{resumed} is damaged: starting over", flush=True)
+        resumed = None
     if resumed:
         print(f"going on from {resumed}", flush=True)
     with ExitStack() as stack:
@@ -284,7 +291,7 @@ def _ending(keeper: Keeper) -> Iterator[None]:
 
 
 def _arguments(config: Train, drawn: int, validate: bool, scratch: Path) -> TrainingArguments:
-    steps = math.ceil(math.ceil(math.ceil(drawn / config.batch_size) / config.accumulation) * config.epochs)
+    steps = max(1, math.ceil(math.ceil(math.ceil(drawn / config.batch_size) / config.accumulation) * config.epochs))
     return TrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=config.epochs,
@@ -293,7 +300,7 @@ def _arguments(config: Train, drawn: int, validate: bool, scratch: Path) -> Trai
         gradient_accumulation_steps=config.accumulation,
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=math.ceil(steps * config.warmup),
+        warmup_steps=min(math.ceil(steps * config.warmup), steps - 1),  # the first step of a warm-up learns nothing
         optim=_OPTIMIZERS[config.optimizer],
         weight_decay=0.0,
         max_grad_norm=1.0,

@@ -6,21 +6,10 @@ from typing import Any
 import torch
 
 from pipelines import adapters
-from pipelines.errors import InputError
 from pipelines.train import rows
 
-HEAD_CHUNK = 128
-"""Label positions whose logits are held at once."""
-
-# Scalings that some families apply between the head and the loss; ours would leave them out, so they are refused.
-_SCALED_LOGITS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-
-
-def check_head(model: Any) -> None:
-    """Raise `InputError` if the model does more to its logits than multiply by the head."""
-    for name in _SCALED_LOGITS:
-        if getattr(model.config, name, None) not in (None, 1.0):
-            raise InputError(f"models that scale their logits ({name}) are not supported yet: {model.config.model_type}")
+HEAD_CHUNK = {"cpu": 128, "cuda": 512}
+"""Label positions whose logits are held at once: few, for memory; on an accelerator more, as each pass reads the whole head."""
 
 
 def completion_loss(model: Any, batch: Mapping[str, Any], learned: torch.Tensor | int | None = None) -> torch.Tensor:
@@ -80,9 +69,10 @@ class _HeadLoss(torch.autograd.Function):
         d_bias = torch.zeros_like(bias, dtype=torch.float32) if wants_bias else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
-            for first in range(0, len(hidden), HEAD_CHUNK):
-                part = hidden[first : first + HEAD_CHUNK].to(torch.bfloat16)
-                wanted = labels[first : first + HEAD_CHUNK, None]
+            chunk = HEAD_CHUNK.get(hidden.device.type, HEAD_CHUNK["cuda"])
+            for first in range(0, len(hidden), chunk):
+                part = hidden[first : first + chunk].to(torch.bfloat16)
+                wanted = labels[first : first + chunk, None]
                 logits = (part @ dense.T).float()
                 if bias is not None:
                     logits += bias
@@ -99,7 +89,7 @@ class _HeadLoss(torch.autograd.Function):
                     d_bias += share.sum(0)
                 share = share.to(torch.bfloat16)
                 if d_hidden is not None:
-                    torch.matmul(share, dense, out=d_hidden[first : first + HEAD_CHUNK])
+                    torch.matmul(share, dense, out=d_hidden[first : first + chunk])
                 if d_weight is not None:
                     d_weight += share.T @ part
         ctx.save_for_backward(d_hidden, d_weight, d_bias)

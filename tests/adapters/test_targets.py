@@ -55,8 +55,6 @@ def test_bottlenecks_start_as_nothing(bases, placement, name):
         ({"method": "lora", "targets": ["q_prj"]}, r"train.targets: .*'q_prj'; did you mean 'q_proj'"),
         ({"method": "lora", "targets": ["lm_head"]}, r"train.targets: .*'lm_head'"),
         ({"method": "lora", "targets": ["mlp"]}, r"train.targets: .*'mlp'"),
-        ({"method": "lora", "initialization": "loftq"}, "loftq .* use method qlora"),
-        ({"method": "rslora", "initialization": "loftq"}, "loftq .* use method qlora"),
         ({"method": "lora", "initialization": "eva"}, "eva needs rows"),
         ({"method": "bitfit"}, "llama model has none; use ia3"),
         ({"method": "auto"}, "auto is not one method"),

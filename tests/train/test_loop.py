@@ -209,3 +209,38 @@ def test_out_of_memory_names_the_largest_part_and_a_remedy():
 )
 def test_each_part_has_its_remedy(largest, keys, remedy):
     assert remedy in memory.out_of_memory(config(**keys), {largest: 2**30, "total": 2**30})
+
+
+@pytest.mark.parametrize("method", ["lora", "bottleneck"])
+def test_accumulated_labels_are_all_counted(tiny_base, tmp_path, method):
+    """Equal rows, so that the mean loss does not depend on how they are dealt to micro-steps."""
+    row = data()[0][0]
+    keys = {"epochs": 1, "warmup": 0.0, "dropout": 0.0, "method": method}
+    keys |= {"rank": 4, "alpha": 8} if method == "lora" else {"bottleneck": {"size": 4}}
+    first = []
+    for batch_size, accumulation in ((6, 1), (1, 6)):
+        place = tmp_path / f"{batch_size}"
+        given = {
+            name: value for name, value in (KEYS | keys).items() if method == "lora" or name not in ("rank", "alpha", "dropout")
+        }
+        train = Train.model_validate(given | {"batch_size": batch_size, "accumulation": accumulation, "recompute": False})
+        result = loop.train(tiny_base, [row] * 6, [], train, report=place / "report", scratch=place / "scratch")
+        first.append(result.metrics["train_loss"])
+    assert first[0] == pytest.approx(first[1], rel=5e-3)
+
+
+def test_a_run_of_one_step_learns(tiny_base, tmp_path):
+    result = train(tiny_base, tmp_path, rows=(data()[0][:4], []), epochs=1)
+    assert result.metrics["steps"] == 1
+    assert max(weight.abs().max() for name, weight in result.model.named_parameters() if "lora_B" in name) > 0
+
+
+@pytest.mark.parametrize("file", [checkpoints.OPTIMIZER, checkpoints.STATE])
+def test_a_damaged_checkpoint_is_passed_over(tiny_base, tmp_path, undisturbed, file):
+    with pytest.raises(FinelineError):
+        interrupted(tiny_base, tmp_path)
+    damaged = checkpoints.latest(tmp_path / "scratch") / file
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    result = train(tiny_base, tmp_path)
+    assert result.metrics["resumed_at"] is None
+    assert digest(result.model, tmp_path / "adapter") == undisturbed[1]
