@@ -14,8 +14,8 @@ from pipelines.params.training import Quantization
 
 # Nothing here is ever fetched: stages read directories that `base@B` has made.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# On a CPU, oneDNN keeps a compiled kernel of 1.4 MB for every new shape of a product, 1024 of them unless told otherwise: rows of
-# varying length would fill gigabytes. It reads this at the first product.
+# On a CPU, oneDNN keeps a compiled kernel of 1.4 MB for every new shape of a product, 1024 of them unless told otherwise:
+# rows of varying length would fill gigabytes. It reads this at the first product.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
