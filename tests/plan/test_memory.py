@@ -82,6 +82,10 @@ def test_the_constants_are_those_of_the_training_step():
     assert attention._DENSE == memory.DENSE_SCORES
 
 
+COARSE = dict.fromkeys(("prompt", "prefix", "bottleneck"), 0.35)
+"""Too low by so much here: their constants are per hidden feature, but what they keep depends on the key heads too."""
+
+
 @pytest.mark.parametrize("method", ["lora", "dora", "vera", "ia3", "prompt", "prefix", "bottleneck", "full"])
 def test_activations_are_those_that_autograd_saves(method, tmp_path, monkeypatch):
     """Counted anew in a training step of a small Llama: what one block more adds."""
@@ -110,7 +114,7 @@ def test_activations_are_those_that_autograd_saves(method, tmp_path, monkeypatch
         expected += sum(layer.weights for layer in shapes[1].linear) // 2 * 2  # copies in bf16
     if method == "prompt":
         expected += memory.saved(method, shapes[1]) * 4
-    assert saved[1] - saved[0] == pytest.approx(expected, rel=0.35)  # the constants are those of another shape
+    assert saved[1] - saved[0] == pytest.approx(expected, rel=COARSE.get(method, 0.2))
 
 
 def cheap(method):
