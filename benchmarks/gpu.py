@@ -195,7 +195,7 @@ def measure(setting: Setting, steps: int, warmup: int = 0, learned: float = 1.0,
     """
     from transformers import LlamaConfig
 
-    train, machine = setting.train, device.detect()
+    train, machine = setting.train.model_copy(update={"precision": "bf16"}), device.detect()
     place = torch.device(machine.kind)
     config = LlamaConfig(**SHAPES[setting.shape])
     held: dict[str, int] = {}
@@ -239,7 +239,7 @@ def measure(setting: Setting, steps: int, warmup: int = 0, learned: float = 1.0,
     return {
         "tokens_per_second": speed,
         "seconds_per_step": seconds / steps,
-        "share_of_peak": 4 * weights * speed / (machine.bf16_tflops * 1e12),
+        "share_of_peak": 4 * weights * speed / (machine.tflops["bf16"] * 1e12),
         "peak_memory_bytes": peak,
         "peak_allocated_bytes": allocated,
         "held_bytes": held,
@@ -256,7 +256,7 @@ def measure(setting: Setting, steps: int, warmup: int = 0, learned: float = 1.0,
         "steps": steps,
         "gemm_tflops": _gemm(place),
         "device": machine.name,
-        "peak_tflops": machine.bf16_tflops,
+        "peak_tflops": machine.tflops["bf16"],
         "device_memory_bytes": machine.memory_bytes,
         "allocator": os.environ.get("PYTORCH_CUDA_ALLOC_CONF", ""),
         "versions": {"torch": torch.__version__, "cuda": torch.version.cuda}

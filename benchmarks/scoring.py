@@ -22,6 +22,7 @@ from pipelines.evaluate import verdict
 from pipelines.evaluate.scorer import Scorer
 from pipelines.evaluate.suites import Task
 from pipelines.evaluate.torch_engine import TorchEngine
+from pipelines.precision import native
 from pipelines.tokens import tokenizer_of
 
 ADAPTER = "home-en"
@@ -34,10 +35,12 @@ def main() -> None:
     block = params.load().adapter(ADAPTER)
     base = layout.base(block.base)
     quantization = loading.quantization_of(artifacts.read(layout.adapter(ADAPTER)).parameters)
-    model = loading.with_adapter(loading.base_model(base, quantization=quantization), layout.adapter(ADAPTER))
+    precision = native(loading.device().type)
+    model = loading.base_model(base, quantization=quantization, precision=precision)
+    model = loading.with_adapter(model, layout.adapter(ADAPTER))
     tokenizer = tokenizer_of(base)
     peers = {"lm-eval HFLM": HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH)}
-    peers["fineline"] = Scorer(TorchEngine(model), tokenizer)
+    peers["fineline"] = Scorer(TorchEngine(model, precision), tokenizer)
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {loading.device().type}, {ITEMS} items a task"
     )

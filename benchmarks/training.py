@@ -1,7 +1,8 @@
 """Training speed: fineline's loop against TRL's SFTTrainer, on the same rows, first weights and steps.
 
 `make bench`, or `python benchmarks/training.py --steps 25`, after `make demo` (it makes the base model and the rows). Each
-contender trains in a process of its own, LoRA and QLoRA; afterwards one process measures the loss of all four adapters on
+contender trains in a process of its own, LoRA and QLoRA, in the
+precision that the machine is fastest in; afterwards one process measures the loss of all four adapters on
 the same validation rows. The GEMM ceiling is measured before and after: a token takes 4 FLOPs per weight of the linear layers
 (forward, and backward to the inputs; frozen weights have no gradient), the head on label positions only.
 """
@@ -25,6 +26,7 @@ import typer
 
 from pipelines import adapters, layout, loading, reports, tokens
 from pipelines.params.training import Train
+from pipelines.precision import dtype, native
 from pipelines.train import attention, loop, loss, rows
 from pipelines.train.batches import LengthGrouped
 
@@ -34,6 +36,7 @@ PEER = Path(__file__).with_name("trl_peer.py")
 METHODS = ("lora", "qlora")
 BATCH = 16  # rows a step
 RATE = 1e-3
+PRECISION = native(loading.device().type)
 WARMUP = 0.1
 
 
@@ -68,7 +71,7 @@ def main(
     ceiling.append(_gemm())
     best = max(ceiling)
     per_token = 4 * _linear_weights() + 4 * _head_weights() * sum(row.learned for row in encoded) / _count(encoded)
-    print(f"bf16 GEMM {best / 1e9:.0f} GFLOP/s: a ceiling of {best / per_token:.0f} tokens/s if nothing but these took time")
+    print(f"{PRECISION} GEMM {best / 1e9:.0f} GFLOP/s: at most {best / per_token:.0f} tokens/s if nothing but these took time")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {loading.device().type}, {steps} steps")
 
 
@@ -91,6 +94,7 @@ def _config(method: str, steps: int) -> Train:
             "learning_rate": RATE,
             "warmup": WARMUP,
             "recompute": False,
+            "precision": PRECISION,
             "seed": 1,
         }
         | ({"dequantize": False} if method == "qlora" else {})
@@ -104,10 +108,12 @@ def _task(method: str, chosen: list[dict[str, Any]], steps: int, directory: Path
     quantization = config.quantization if method == "qlora" else None
     first = directory / f"{method}-first"
     first.mkdir()
-    adapters.save(adapters.attach(loading.base_model(layout.base(BASE), quantization=quantization), config), first)
+    model = loading.base_model(layout.base(BASE), quantization=quantization, precision=PRECISION)
+    adapters.save(adapters.attach(model, config), first)
     return {
         "method": method,
         "quantized": method == "qlora",
+        "precision": PRECISION,
         "base": str(layout.base(BASE).absolute()),
         "adapter": str(first),
         "rows": chosen,
@@ -169,21 +175,21 @@ def _loss(adapter: Path, method: str) -> float:
     """Mean loss per label over the validation rows."""
     attention.register()
     quantization = _config(method, 1).quantization if method == "qlora" else None
-    model = loading.base_model(layout.base(BASE), quantization=quantization, attention=attention.NAME)
+    model = loading.base_model(layout.base(BASE), quantization=quantization, attention=attention.NAME, precision=PRECISION)
     model = adapters.load(model, adapter)
     total, labels = 0.0, 0
     held_out = _rows("validation")
     with torch.no_grad():
         for start in range(0, len(held_out), BATCH):
             batch = rows.collate(held_out[start : start + BATCH])
-            total += loss.completion_loss(model, batch, 1).item()
+            total += loss.completion_loss(model, batch, 1, precision=PRECISION).item()
             labels += len(batch["labels"])
     return total / labels
 
 
 def _gemm() -> float:
-    """FLOP/s of a bf16 product of the size that training does most: a step's tokens by the layers of the MLP."""
-    left, right = torch.randn(1024, 1536).bfloat16(), torch.randn(1536, 1536).bfloat16()
+    """FLOP/s of a product of the size that training does most: a step's tokens by the layers of the MLP."""
+    left, right = (torch.randn(height, 1536).to(dtype(PRECISION)) for height in (1024, 1536))
     best = 0.0
     for _ in range(30):
         started = time.perf_counter()

@@ -82,7 +82,8 @@ def show_plan(
         print(json.dumps(report, indent=2))
         return
     where = report["device"]
-    rate = f"{where['bf16_tflops']:.3g} TFLOP/s in bf16"
+    precision = report["chosen"]["precision"]
+    rate = f"{where['tflops'][precision]:.3g} TFLOP/s in {precision}"
     console.print(f"{name or base} on {where['name']}: {_gib(where['memory_bytes'])}, {rate}{_noted(where['note'])}")
     amounts = f"{report['rows']:,} rows, {report['tokens']:,} tokens an epoch, epochs: {report['epochs']:g}"
     console.print(f"{report['parameters']:,} parameters; {amounts}")

@@ -11,6 +11,7 @@ import torch
 from pipelines.errors import InputError
 from pipelines.params.methods import METHODS
 from pipelines.params.training import Quantization
+from pipelines.precision import Precision, dtype
 
 # Nothing here is ever fetched: stages read directories that `base@B` has made.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -36,11 +37,17 @@ def quantization_of(parameters: Mapping[str, Any]) -> Quantization | None:
     return Quantization.model_validate(parameters.get("quantization", {}))
 
 
-def base_model(directory: Path, *, quantization: Quantization | None = None, attention: str = "sdpa") -> Any:
-    """A base model in bf16, or in four bits with bf16 compute (QLoRA, arXiv 2305.14314).
+def base_model(
+    directory: Path, *, quantization: Quantization | None = None, attention: str = "sdpa", precision: Precision = "bf16"
+) -> Any:
+    """A base model, whole or in four bits (QLoRA, arXiv 2305.14314).
 
     Args:
-        attention: `eager` is the faster kernel for short rows on a CPU (see `attention_for`).
+        attention: The attention implementation, by its name in transformers.
+        precision: What weights that are not in four bits are kept in, and four-bit ones are unpacked to.
+
+    Raises:
+        InputError: transformers cannot load it.
     """
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
     from transformers.utils import logging as transformers_logging
@@ -52,12 +59,12 @@ def base_model(directory: Path, *, quantization: Quantization | None = None, att
             load_in_4bit=True,
             bnb_4bit_quant_type=quantization.type,
             bnb_4bit_use_double_quant=quantization.double,
-            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_compute_dtype=dtype(precision),
         )
     try:
         model = AutoModelForCausalLM.from_pretrained(
             directory,
-            dtype=torch.bfloat16,
+            dtype=dtype(precision),
             quantization_config=packing,
             attn_implementation=attention,
             device_map={"": device()},
@@ -107,15 +114,15 @@ def weight_of(layer: Any) -> torch.Tensor:
     return weight.to(torch.float32, copy=True)
 
 
-def unpack(model: torch.nn.Module, dtype: torch.dtype) -> None:
-    """Replace every 4-bit layer of a model by a linear layer with the same weights in `dtype`, in place."""
+def unpack(model: torch.nn.Module, kind: torch.dtype) -> None:
+    """Replace every 4-bit layer of a model by a linear layer with the same weights in type `kind`, in place."""
     for name, packed in quantized_layers(model).items():
-        weight = weight_of(packed).to(dtype)
+        weight = weight_of(packed).to(kind)
         layer = torch.nn.Linear(1, 1, bias=packed.bias is not None, device="meta")
         layer.in_features, layer.out_features = packed.in_features, packed.out_features
         layer.weight = torch.nn.Parameter(weight, requires_grad=False)
         if packed.bias is not None:
-            layer.bias = torch.nn.Parameter(packed.bias.to(dtype), requires_grad=False)
+            layer.bias = torch.nn.Parameter(packed.bias.to(kind), requires_grad=False)
         owner, _, attribute = name.rpartition(".")
         setattr(model.get_submodule(owner), attribute, layer)
 
@@ -125,12 +132,3 @@ def with_adapter(model: Any, adapter: Path) -> Any:
     from pipelines import adapters
 
     return adapters.load(model, adapter)
-
-
-def attention_for(longest: int) -> str:
-    """The attention kernel for rows of up to `longest` tokens.
-
-    On a CPU the flash kernel's backward pass costs more than it saves on short rows (a fifth of the step at 60 tokens);
-    from a few hundred tokens on, the score matrix of the eager kernel costs more.
-    """
-    return "eager" if device().type == "cpu" and longest <= 256 else "sdpa"

@@ -22,6 +22,7 @@ def run(name: str) -> None:
     from pipelines.evaluate import scores, verdict
     from pipelines.evaluate.run import score
     from pipelines.evaluate.torch_engine import TorchEngine
+    from pipelines.precision import native
     from pipelines.tokens import tokenizer_of
 
     tokenizer = tokenizer_of(layout.base(block.base))
@@ -29,9 +30,10 @@ def run(name: str) -> None:
         scratch = Path(directory)
         tasks = verdict.lay_out(name, block, tokenizer, scratch)
         quantization = loading.quantization_of(adapter.parameters)
-        model = loading.base_model(layout.base(block.base), quantization=quantization)
+        precision = native(loading.device().type)
+        model = loading.base_model(layout.base(block.base), quantization=quantization, precision=precision)
         model = loading.with_adapter(model, layout.adapter(name))
-        engine = TorchEngine(model)
+        engine = TorchEngine(model, precision)
 
         def score_base(missing: Any) -> list[dict[str, Any]]:
             print(f"base {block.base}: {', '.join(task.name for task in missing)}", flush=True)
@@ -42,6 +44,7 @@ def run(name: str) -> None:
             "base": base.digest,
             "quantization": quantization.model_dump_json() if quantization else "none",
             "device": loading.device().type,
+            "precision": precision,
             "versions": f"torch {torch.__version__}, transformers {transformers.__version__}",
         }
         of_base = scores.remembered(identity, tasks, score_base)

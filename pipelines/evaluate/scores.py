@@ -28,5 +28,6 @@ def remembered(identity: dict[str, str], tasks: Sequence[Task], compute: Callabl
 
 
 def _store(identity: dict[str, str], task: Task) -> Any:
-    key = json.dumps(identity | {"task": task.digest, "code": code.digest("pipelines.evaluate")}, sort_keys=True)
+    decides = {"task": task.digest, "clusters": task.clusters, "code": code.digest("pipelines.evaluate")}
+    key = json.dumps(identity | decides, sort_keys=True)
     return SCRATCH / "scores" / f"{task.name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"

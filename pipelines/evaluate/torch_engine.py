@@ -6,18 +6,19 @@ import numpy as np
 import torch
 
 from pipelines import adapters
+from pipelines.precision import Precision, autocast
 
 
 class TorchEngine:
     """A `transformers` model, with or without an adapter.
 
     Args:
-        dtype: What to compute in: bf16, as training did, unless the model is to be held against an fp32 one.
+        precision: What to compute in.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype = torch.bfloat16) -> None:
+    def __init__(self, model: Any, precision: Precision) -> None:
         self.model = model
-        self.dtype = dtype
+        self.precision = precision
         self.device = next(model.parameters()).device
         self.context_length = adapters.context_length(model)
 
@@ -26,7 +27,7 @@ class TorchEngine:
         """See `Engine.start`. Rows need no mask: attention looks back only, and padding lies behind."""
         last = torch.tensor(lengths - 1, device=self.device)
         ends, place = last.unique(return_inverse=True)  # the head runs on the positions where some row ends
-        with self._precision():
+        with autocast(self.precision, self.device.type):
             output = self.model(input_ids=torch.tensor(input_ids, device=self.device), use_cache=True, logits_to_keep=ends)
         logits = output.logits[torch.arange(len(lengths), device=self.device), place]
         width = torch.arange(input_ids.shape[1], device=self.device)
@@ -39,14 +40,11 @@ class TorchEngine:
         new = torch.tensor(input_ids, device=self.device)
         seen = torch.cat([seen, torch.ones_like(new, dtype=torch.bool)], dim=1)
         positions = torch.tensor(lengths, device=self.device)[:, None] + torch.arange(new.shape[1], device=self.device)
-        with self._precision():
+        with autocast(self.precision, self.device.type):
             output = self.model(
                 input_ids=new, attention_mask=seen, position_ids=positions, past_key_values=past, use_cache=True
             )
         return output.logits.float().cpu().numpy(), (output.past_key_values, seen)
-
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     def select(self, cache: Any, rows: np.ndarray) -> Any:
         """See `Engine.select`. The cache given is used up."""

@@ -38,7 +38,8 @@ def run(name: str) -> None:
         from pipelines.tokens import tokenizer_of
 
         quantization = loading.quantization_of(trained_with)
-        model = loading.with_adapter(loading.base_model(base, quantization=quantization), adapter)
+        model = loading.base_model(base, quantization=quantization, precision=trained_with["precision"])
+        model = loading.with_adapter(model, adapter)
         weights.write(base, model, directory)
         tokens = probe.rows(name, tokenizer_of(base))
         # The reference is computed in fp32 with the very weights that were trained on: rounding of activations to bf16,

@@ -1,13 +1,14 @@
 """How an adapter is trained: what a `train:` block may say."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipelines.params.block import Block, Share
 from pipelines.params.methods import METHODS, SELECTABLE
+from pipelines.precision import Precision
 
-AUTO = "auto"
+AUTO: Final = "auto"
 Auto = bool | Literal["auto"]
 
 
@@ -44,7 +45,7 @@ class Train(Block):
     """First values of LoRA matrices. None of them changes the base."""
     quantization: Quantization = Quantization()
     dequantize: Auto = "auto"
-    """Unpack four-bit weights once and keep them in bf16 while training: equal numbers, more memory, less time."""
+    """Unpack four-bit weights once and keep them so while training: equal numbers, more memory, less time."""
     virtual_tokens: Annotated[int, Field(ge=1)] = 16
     bottleneck: Bottleneck = Bottleneck()
 
@@ -58,6 +59,8 @@ class Train(Block):
     """Micro-steps per optimizer step."""
     recompute: Auto = "auto"
     """Keep a block's input only and compute the rest again for the backward pass: less memory, half as much work again."""
+    precision: Precision | Literal["auto"] = "auto"
+    """What matrices are multiplied in, and the base is kept in; `auto`: bf16 where the hardware multiplies it, else fp32."""
 
     optimizer: Literal["adamw", "adamw-8bit", "paged-adamw", "paged-adamw-8bit"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4

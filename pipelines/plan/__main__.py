@@ -25,8 +25,8 @@ def run(name: str) -> None:
     if adapter.train.method == AUTO and not chosen.fits:
         settings.file(name).unlink(missing_ok=True)
         raise InputError(f"adapters.{name}.train.method: {chosen.reason}")
-    train = settings.resolved(adapter.train, **asdict(chosen.setting))
-    settings.write(name, digests["base"], digests["data"], adapter.train, settings.Settings(train, chosen.memory_bytes))
+    train = settings.resolved(adapter.train, **asdict(chosen.setting), precision=planned.precision)
+    settings.write(name, digests["base"], digests["data"], adapter.train, train)
     print(f"chosen: {chosen.setting.method}. {chosen.reason}")
     if adapter.train.method != AUTO:
         print(f"recommended: {report['recommended']}. {report['reason']}")

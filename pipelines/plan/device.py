@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pipelines.errors import InputError
 from pipelines.params.project import did_you_mean
-from pipelines.plan.accelerators import ACCELERATORS, reported_as
+from pipelines.plan.accelerators import ACCELERATORS, Accelerator, reported_as
+from pipelines.precision import Precision, dtype, native
 
 _CGROUPS = Path("/sys/fs/cgroup")
-_SECONDS = 0.5  # of matrix products, to find the rate of a machine that is in no table
+_SECONDS = 0.3  # of matrix products in each precision, to find the rates of a machine that is in no table
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,10 @@ class Device:
     name: str
     memory_bytes: int
     """Of the accelerator if there is one, else of the machine, or of its control group if that allows less."""
-    bf16_tflops: float
-    """Peak of dense bf16 matrix products in 10^12 operations a second."""
+    tflops: dict[Precision, float]
+    """Peak of dense matrix products in 10^12 operations a second, by what is multiplied."""
+    precision: Precision = "bf16"
+    """What to multiply on it unless told otherwise."""
     bandwidth: float | None = None
     """Of the memory, in 10^9 bytes a second; None where unknown."""
     watts: float | None = None
@@ -39,13 +42,12 @@ def detect() -> Device:
     import torch
 
     if not torch.cuda.is_available():
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return Device("cpu", f"{platform.machine()}, {cores} cores", _machine_memory(), _measured_tflops("cpu"))
+        return _processor()
     properties = torch.cuda.get_device_properties(0)
     known = reported_as(properties.name)
     if known is None:
         return Device("cuda", properties.name, properties.total_memory, _measured_tflops("cuda"))
-    return Device("cuda", properties.name, properties.total_memory, known.bf16_tflops, known.bandwidth, known.watts, known.note)
+    return _known(known, properties.name, properties.total_memory)
 
 
 def named(name: str) -> Device:
@@ -55,12 +57,24 @@ def named(name: str) -> Device:
         InputError: There is none of this name; the message gives the nearest.
     """
     if name == "cpu":
-        return Device("cpu", f"{platform.machine()} CPU", _machine_memory(), _measured_tflops("cpu"))
+        return _processor()
     if name not in ACCELERATORS:
         raise InputError(f"--device: there is no device {name!r}{did_you_mean(name, ['cpu', *ACCELERATORS])}")
     known = ACCELERATORS[name]
-    memory = known.memory_gib * 2**30
-    return Device("cuda", name, memory, known.bf16_tflops, known.bandwidth, known.watts, known.note)
+    return _known(known, name, known.memory_gib * 2**30)
+
+
+def _known(card: Accelerator, name: str, memory: int) -> Device:
+    rates: dict[Precision, float] = {"bf16": card.bf16_tflops, "fp32": card.fp32_tflops}
+    return Device("cuda", name, memory, rates, "bf16", card.bandwidth, card.watts, card.note)
+
+
+def _processor() -> Device:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = native("cpu")
+    note = "" if found == "bf16" else "no bf16 instructions: it multiplies fp32"
+    name = f"{platform.machine()}, {cores} cores"
+    return Device("cpu", name, _machine_memory(), _measured_tflops("cpu"), found, note=note)
 
 
 def _machine_memory() -> int:
@@ -80,12 +94,16 @@ def _machine_memory() -> int:
 
 
 @cache
-def _measured_tflops(kind: str) -> float:
-    """The fastest of a few bf16 products of square matrices, in 10^12 operations a second (2 n^3 each)."""
+def _measured_tflops(kind: str) -> dict[Precision, float]:
+    """The fastest of a few products of square matrices, in 10^12 operations a second (2 n^3 each)."""
+    return {"bf16": _rate(kind, "bf16"), "fp32": _rate(kind, "fp32")}
+
+
+def _rate(kind: str, precision: Precision) -> float:
     import torch
 
     size = 1024 if kind == "cpu" else 8192
-    matrix = torch.randn(size, size, device=kind, dtype=torch.bfloat16)
+    matrix = torch.randn(size, size, device=kind).to(dtype(precision))
     fastest = float("inf")
     until = time.perf_counter() + _SECONDS
     with torch.inference_mode():

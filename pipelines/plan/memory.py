@@ -5,6 +5,7 @@ from pipelines.params.training import Train
 from pipelines.plan.shape import Shape
 from pipelines.plan.trained import targets, trained_parameters
 from pipelines.plan.workload import Workload
+from pipelines.precision import Precision
 
 HEAD_CHUNK = {"cpu": 128, "cuda": 512}
 """Label positions that the head works on at a time, as in `pipelines.train.loss`."""
@@ -12,29 +13,47 @@ DENSE_SCORES = 1 << 19
 """Scores of a head and a group of rows up to which attention on a CPU keeps them, as in `pipelines.train.attention`."""
 PARTS = ("base", "adapters", "gradients", "optimizer", "activations", "logits", "context")
 
-# Interpreter, libraries and kernels on a CPU, 0.9 GB of it before the first step; driver and kernels on an accelerator.
-CONTEXT_BYTES = {"cpu": 1_200_000_000, "cuda": 600_000_000}
-HELD = {"cpu": 0.25, "cuda": 0.0}
-"""Of the activations, what the allocator holds beyond them because their sizes change from step to step."""
-_BF16, _FP32 = 2, 4
-_SCORE_BYTES = 2  # per head and pair of tokens, where attention keeps its weights
-_LOGIT_BYTES = 2 + 4 + 4  # bf16, fp32, and the gradient
+CONTEXT_BYTES = {"cpu": 1_250_000_000, "cuda": 600_000_000}
+"""Interpreter, libraries, kernels and their buffers; on an accelerator driver and kernels."""
+KERNEL_CACHE_BYTES = 180_000_000
+"""oneDNN's 128 compiled kernels for bf16 products on a CPU (see `pipelines.loading`); fp32 products need none."""
+HELD = {"cpu": 0.6, "cuda": 0.0}
+"""Of the activations, what the allocator holds beyond them: glibc gives an aligned block of a size that has just been freed a
+place of its own. Fitted to runs of SmolLM2-135M, `python benchmarks/methods.py`."""
+_FP32 = 4
+_BYTES = {"bf16": 2, "fp32": 4}
+_LOGIT_BYTES = {"bf16": 2 + 4 + 4, "fp32": 4 + 4}  # of a position and word: the product, fp32, and the gradient
 _FAST = frozenset({"lora", "qlora", "rslora"})
 
-# Saved for the backward pass per token and block by methods whose layers are PEFT's own: bytes per hidden and per intermediate
-# feature. Counted with torch.autograd.graph.saved_tensors_hooks on SmolLM2-135M in the training step; tests/plan counts anew.
-_SAVED = {
-    "lora": (28, 8),
-    "dora": (37, 16),
-    "vera": (18, 10),
-    "ia3": (11, 10),
-    "prefix": (9, 6),
-    "prompt": (10, 6),
-    "p-tuning": (10, 6),
-    "bottleneck": (11, 6),
-    "bitfit": (10, 6),
-    "full": (34, 8),
-} | dict.fromkeys(("qlora", "rslora"), (28, 8)) | {"qdora": (37, 16)}  # fmt: skip
+# Saved for the backward pass per token and block by methods whose layers are PEFT's own: bytes per hidden feature, per feature
+# of the MLP and per feature of all keys. Counted in the training step of Llamas of three shapes with
+# torch.autograd.graph.saved_tensors_hooks; tests/plan counts anew. In fp32 autocast makes no copies.
+_SAVED: dict[Precision, dict[str, tuple[float, float, float]]] = {
+    "bf16": {
+        "lora": (24.7, 8.2, 4.2),
+        "dora": (33.3, 16.6, 12.5),
+        "vera": (14.7, 10.2, 8.2),
+        "ia3": (8.1, 10.1, 8.2),
+        "prefix": (8.8, 6, 4.3),
+        "prompt": (8.3, 6, 8),
+        "bottleneck": (15, 6, 4),
+        "bitfit": (8.1, 6, 4),
+        "full": (30.1, 8, 4),
+    },
+    "fp32": {
+        "lora": (24.2, 16, 8),
+        "dora": (48.8, 32.4, 24.4),
+        "vera": (28.2, 20, 16),
+        "ia3": (16.1, 16.1, 16.2),
+        "prefix": (17.5, 12, 8.5),
+        "prompt": (16.6, 12, 16),
+        "bottleneck": (21.9, 12, 8),
+        "bitfit": (16.1, 12, 8),
+        "full": (32.1, 16, 8),
+    },
+}
+_SAVED_AS = {"qlora": "lora", "rslora": "lora", "qdora": "dora", "p-tuning": "prompt"}
+"""Methods that save what another one does."""
 
 
 def forecast(
@@ -46,6 +65,7 @@ def forecast(
     recompute: bool,
     dequantize: bool,
     kind: str,
+    precision: Precision,
     scores: bool = False,
 ) -> dict[str, int]:
     """Bytes that a run holds, by component, and their total.
@@ -53,8 +73,9 @@ def forecast(
     Args:
         step: The largest micro-step.
         recompute: Whether only the input of a block is kept for the backward pass.
-        dequantize: Whether a four-bit base is unpacked to bf16 for the training.
+        dequantize: Whether a four-bit base is unpacked for the training.
         kind: `cpu` or `cuda`.
+        precision: What is multiplied, and the base kept in.
         scores: Whether attention keeps its weights for the backward pass.
 
     Raises:
@@ -62,27 +83,29 @@ def forecast(
     """
     trained = trained_parameters(method, shape, train)
     held = {
-        "base": base_bytes(method, shape, train, dequantize=dequantize),
+        "base": base_bytes(method, shape, train, dequantize=dequantize, precision=precision),
         "adapters": _adapter_bytes(method, shape, train),
         "gradients": trained * _FP32,
         "optimizer": trained * optimizer_bytes(train.optimizer),
-        "activations": (1 + HELD[kind]) * _activation_bytes(method, shape, train, step, recompute=recompute, scores=scores)
-        + _working_bytes(method, shape, dequantize=dequantize),
-        "logits": min(step.learned, HEAD_CHUNK[kind]) * shape.vocabulary * _LOGIT_BYTES
-        + step.learned * shape.hidden * 2 * _BF16,
-        "context": CONTEXT_BYTES[kind],
+        "activations": (1 + HELD[kind])
+        * _activation_bytes(method, shape, train, step, recompute=recompute, precision=precision, scores=scores)
+        + _working_bytes(method, shape, dequantize=dequantize, precision=precision),
+        "logits": min(step.learned, HEAD_CHUNK[kind]) * shape.vocabulary * _LOGIT_BYTES[precision]
+        + step.learned * shape.hidden * 2 * _BYTES[precision],
+        "context": CONTEXT_BYTES[kind] + (KERNEL_CACHE_BYTES if (kind, precision) == ("cpu", "bf16") else 0),
     }
     rounded = {part: round(held[part]) for part in PARTS}
     return rounded | {"total": sum(rounded.values())}
 
 
-def base_bytes(method: str, shape: Shape, train: Train, *, dequantize: bool) -> float:
-    """The base: fp32 if all of it is trained, else bf16, with its linear layers but the head in four bits if so chosen."""
+def base_bytes(method: str, shape: Shape, train: Train, *, dequantize: bool, precision: Precision) -> float:
+    """The base: fp32 if all of it is trained, else `precision`; its linear layers but the head in four bits if so chosen."""
     if method == "full":
         return shape.parameters * _FP32
     packed = METHODS[method].quantized and not dequantize
-    per_weight = four_bit_bytes(double=train.quantization.double) if packed else _BF16
-    return shape.linear_weights * per_weight + (shape.parameters - shape.linear_weights) * _BF16
+    whole = _BYTES[precision]
+    per_weight = four_bit_bytes(double=train.quantization.double) if packed else whole
+    return shape.linear_weights * per_weight + (shape.parameters - shape.linear_weights) * whole
 
 
 def four_bit_bytes(*, double: bool) -> float:
@@ -101,21 +124,21 @@ def optimizer_bytes(optimizer: str) -> float:
     return 2 * (1 + 4 / 256) if optimizer.endswith("8bit") else 2 * 4
 
 
-def saved_fast(shape: Shape) -> int:
+def saved_fast(shape: Shape, precision: Precision) -> int:
     """Bytes saved for the backward pass per token and block by the step of `pipelines.train` (lora, qlora, rslora)."""
     norm_inputs = 2 * shape.hidden
     layer_inputs = 2 * shape.hidden  # q, k and v share one, gate and up another; that of down is computed again
     attention = (3 * shape.heads + 3 * shape.kv_heads) * shape.head_dim  # q, k, v, spread out by rows, and what comes of them
     mlp = 2 * shape.intermediate  # gate and up
-    return _BF16 * (norm_inputs + layer_inputs + attention + mlp)
+    return _BYTES[precision] * (norm_inputs + layer_inputs + attention + mlp)
 
 
-def saved(method: str, shape: Shape) -> int:
+def saved(method: str, shape: Shape, precision: Precision) -> int:
     """Bytes saved for the backward pass per token and block, attention weights apart."""
     if method in _FAST and shape.gated:
-        return saved_fast(shape)
-    per_hidden, per_intermediate = _SAVED[method]
-    return per_hidden * shape.hidden + per_intermediate * shape.intermediate
+        return saved_fast(shape, precision)
+    per_hidden, per_intermediate, per_key = _SAVED[precision][_SAVED_AS.get(method, method)]
+    return round(per_hidden * shape.hidden + per_intermediate * shape.intermediate + per_key * shape.kv_heads * shape.head_dim)
 
 
 def _adapter_bytes(method: str, shape: Shape, train: Train) -> int:
@@ -129,19 +152,21 @@ def _adapter_bytes(method: str, shape: Shape, train: Train) -> int:
     return numbers * _FP32
 
 
-def _activation_bytes(method: str, shape: Shape, train: Train, step: Workload, *, recompute: bool, scores: bool) -> int:
-    tokens = step.worked + (train.virtual_tokens if method in ("prompt", "p-tuning") else 0)
-    per_block = tokens * saved(method, shape) + (_SCORE_BYTES * shape.heads * step.squares if scores else 0)
+def _activation_bytes(
+    method: str, shape: Shape, train: Train, step: Workload, *, recompute: bool, precision: Precision, scores: bool
+) -> int:
+    tokens, size = step.worked + (train.virtual_tokens if method in ("prompt", "p-tuning") else 0), _BYTES[precision]
+    per_block = tokens * saved(method, shape, precision) + (size * shape.heads * step.squares if scores else 0)
     if recompute:
-        return shape.layers * tokens * shape.hidden * _BF16 + per_block
+        return shape.layers * tokens * shape.hidden * size + per_block
     return shape.layers * per_block
 
 
-def _working_bytes(method: str, shape: Shape, *, dequantize: bool) -> int:
+def _working_bytes(method: str, shape: Shape, *, dequantize: bool, precision: Precision) -> int:
     """Copies of weights that come and go, or stay until the backward pass has used them."""
     largest = max(layer.weights for layer in shape.linear)
     if method == "full":
-        return shape.linear_weights * _BF16  # those that autocast makes
-    unpacked = largest * _BF16 if METHODS[method].quantized and not dequantize else 0
+        return shape.linear_weights * _BYTES[precision] if precision == "bf16" else 0  # those that autocast makes
+    unpacked = largest * _BYTES[precision] if METHODS[method].quantized and not dequantize else 0
     merged = largest * 3 * _FP32 if METHODS[method].name in ("dora", "qdora") else 0  # W, BA and their sum, for its norm
     return unpacked + merged

@@ -12,6 +12,7 @@ from pipelines.plan.device import Device
 from pipelines.plan.shape import Shape
 from pipelines.plan.trained import trained_parameters
 from pipelines.plan.workload import Lengths, Workload
+from pipelines.precision import Precision
 from pipelines.value import energy_wh
 
 
@@ -37,6 +38,11 @@ class Run:
         """
         return choice.decide(self.train, self.memory_bytes, self._tokens, self.device.memory_bytes)
 
+    @property
+    def precision(self) -> Precision:
+        """What it would multiply in."""
+        return self.device.precision if self.train.precision == AUTO else self.train.precision
+
     def step(self, batch_size: int) -> Workload:
         """The largest micro-step."""
         return self.lengths.largest(batch_size, self.train.packing)
@@ -52,6 +58,7 @@ class Run:
             recompute=setting.recompute,
             dequantize=setting.dequantize,
             kind=self.device.kind,
+            precision=self.precision,
             scores=self.device.kind == "cpu" and longest * longest <= memory.DENSE_SCORES,
         )
 
@@ -81,9 +88,11 @@ class Run:
             self.step(setting.batch_size),
             recompute=setting.recompute,
             dequantize=setting.dequantize,
+            precision=self.precision,
         )
         return {
             **asdict(setting),
+            "precision": self.precision,
             "trained_parameters": trained_parameters(setting.method, self.shape, self.train),
             "memory_bytes": settled.memory_bytes,
             "fits": settled.fits,

@@ -14,16 +14,7 @@ from pipelines.errors import InputError
 from pipelines.params.methods import METHODS, SELECTABLE
 from pipelines.params.project import Adapter
 from pipelines.params.training import Train
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The settings of one run."""
-
-    train: Train
-    """With a concrete method; `recompute` and `dequantize` are true or false."""
-    memory_bytes: dict[str, int]
-    """The forecast by component, and `total`."""
+from pipelines.precision import Precision
 
 
 def file(name: str) -> Path:
@@ -31,7 +22,16 @@ def file(name: str) -> Path:
     return layout.reports(name) / "settings.json"
 
 
-def resolved(train: Train, *, method: str, batch_size: int, accumulation: int, recompute: bool, dequantize: bool) -> Train:
+def resolved(
+    train: Train,
+    *,
+    method: str,
+    batch_size: int,
+    accumulation: int,
+    recompute: bool,
+    dequantize: bool,
+    precision: Precision,
+) -> Train:
     """A `train:` block with nothing left open."""
     decided = {
         "method": method,
@@ -39,24 +39,27 @@ def resolved(train: Train, *, method: str, batch_size: int, accumulation: int, r
         "accumulation": accumulation,
         "recompute": recompute,
         "dequantize": dequantize,
+        "precision": precision,
     }
     return _of({name: getattr(train, name) for name in train.model_fields_set} | decided)
 
 
-def write(name: str, base_digest: str, data_digest: str, requested: Train, settings: Settings) -> None:
+def write(name: str, base_digest: str, data_digest: str, requested: Train, decided: Train) -> None:
     """Write the settings of adapter `name`."""
     content = {
         "base": base_digest,
         "data": data_digest,
         "requested": requested.model_dump(mode="json"),
-        "train": settings.train.model_dump(mode="json"),
-        "memory_bytes": settings.memory_bytes,
+        "train": decided.model_dump(mode="json"),
     }
     reports.write(file(name), content)
 
 
-def read(name: str, adapter: Adapter, base_digest: str, data_digest: str) -> Settings:
+def read(name: str, adapter: Adapter, base_digest: str, data_digest: str) -> Train:
     """The settings of adapter `name`, if they are still those of its parameters, base and data.
+
+    Returns:
+        The `train:` block with nothing left open.
 
     Raises:
         InputError: There are none, they are broken, or the parameters, the base or the data have changed since.
@@ -67,14 +70,35 @@ def read(name: str, adapter: Adapter, base_digest: str, data_digest: str) -> Set
     content = reports.read(place)
     try:
         found = {"base": content["base"], "data": content["data"], f"adapters.{name}.train": content["requested"]}
-        settings = Settings(_of(content["train"]), dict(content["memory_bytes"]))
+        decided = _of(content["train"])
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise InputError(f"{place}: not the settings of a plan ({str(error).splitlines()[0]}); {remedy}") from error
     now = {"base": base_digest, "data": data_digest, f"adapters.{name}.train": adapter.train.model_dump(mode="json")}
     changed = [subject for subject in now if found[subject] != now[subject]]
     if changed:
         raise InputError(f"{place}: {' and '.join(changed)} changed since the plan was made; {remedy}")
-    return settings
+    return decided
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan forecast for the settings that it chose."""
+
+    memory_bytes: dict[str, int]
+    """By component, and `total`; empty if there is no plan."""
+    seconds: float | None
+
+
+def forecast(name: str) -> Forecast:
+    """What plan.json holds for adapter `name`, to set it beside what is measured.
+
+    No result depends on it. It is not part of the settings, so that a better forecast makes no training stale.
+    """
+    place = layout.reports(name) / "plan.json"
+    if not place.is_file():
+        return Forecast({}, None)
+    chosen = reports.read(place)["chosen"]
+    return Forecast(chosen["memory_bytes"], chosen["seconds"])
 
 
 def _of(values: dict[str, Any]) -> Train:

@@ -6,8 +6,11 @@ from pipelines.plan.device import Device
 from pipelines.plan.shape import Shape
 from pipelines.plan.trained import targets, trained_parameters
 from pipelines.plan.workload import Workload
+from pipelines.precision import Precision
 
-SHARE = {"cpu": 0.45, "cuda": 0.40}
+SHARE: dict[tuple[str, Precision], float] = {
+    ("cpu", "bf16"): 0.45, ("cpu", "fp32"): 0.55, ("cuda", "bf16"): 0.40, ("cuda", "fp32"): 0.40,
+}  # fmt: skip
 """Share of the peak rate that a training run reaches. An assumption between published runs (4N FLOPs a token, 6N where blocks
 are recomputed), so a forecast time may be wrong by a factor of two:
 
@@ -17,7 +20,8 @@ are recomputed), so a forecast time may be wrong by a factor of two:
 | Llama-3.1-8B LoRA, H100, batch 4 x 1024 (Liger, FlashAttention-2) | 10,256 | 0.29 |
 | Llama-2-7B QLoRA, A100, batch 4 x 1024 (transformers and PEFT) | 2,415 | 0.20 |
 | Llama-2-7B QLoRA, A100, batch 4 x 1024 (Unsloth) | 3,726 | 0.31 |
-| SmolLM2-135M QLoRA, two CPU cores (fineline 0.1) | 485 | 0.30 to 0.50 |
+| SmolLM2-135M QLoRA, two CPU cores, bf16 (fineline 0.1) | 485 | 0.30 to 0.50 |
+| SmolLM2-135M LoRA, two CPU cores, fp32 (fineline 0.1) | 318 | 0.63 |
 """
 FOUR_BIT = 0.85
 """Of that share, where four-bit weights are unpacked at every use; an assumption too."""
@@ -58,16 +62,24 @@ def training_flops(
 
 
 def seconds(
-    flops: float, device: Device, method: str, shape: Shape, step: Workload, *, recompute: bool, dequantize: bool
+    flops: float,
+    device: Device,
+    method: str,
+    shape: Shape,
+    step: Workload,
+    *,
+    recompute: bool,
+    dequantize: bool,
+    precision: Precision,
 ) -> float:
     """Time that `flops` take: at the rate reached, or at that of reading the weights if micro-steps are so small."""
     packed = METHODS[method].quantized and not dequantize
-    rate = device.bf16_tflops * 1e12 * SHARE[device.kind] * (FOUR_BIT if packed else 1.0)
+    rate = device.tflops[precision] * 1e12 * SHARE[device.kind, precision] * (FOUR_BIT if packed else 1.0)
     if device.bandwidth is None:
         return flops / rate
     passes = (3 if method == "full" else 2) + (1 if recompute else 0)
     work = passes * forward_flops(shape, step)
-    read = passes * shape.linear_weights * 2 / (device.bandwidth * 1e9)
+    read = passes * shape.linear_weights * (2 if precision == "bf16" else 4) / (device.bandwidth * 1e9)
     return flops / rate * max(1.0, read / (work / rate))
 
 

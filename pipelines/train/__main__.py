@@ -22,6 +22,7 @@ def run(name: str) -> None:
     block = everything.adapter(name)
     base, data, report = layout.base(block.base), layout.curated(name), layout.reports(name)
     decided = settings.read(name, block, artifacts.read(base).digest, artifacts.read(data).digest)
+    forecast = settings.forecast(name)
     with artifacts.create(
         layout.adapter(name),
         kind="adapter",
@@ -30,30 +31,32 @@ def run(name: str) -> None:
         license=block.license,
         stage="pipelines.train",
         inputs={"base": base, "data": data},
-        parameters=decided.train.model_dump(mode="json"),
+        parameters=decided.model_dump(mode="json"),
     ) as directory:
-        splits = _splits(name, base, data, decided.train.learn)
+        splits = _splits(name, base, data, decided.learn)
         if not splits["train"].tokens:
             raise InputError(f"{data}/train.jsonl: no rows to train on")
         context = context_of(base)
-        if context and METHODS[decided.train.method].prompt_learning:
-            context -= decided.train.virtual_tokens
+        if context and METHODS[decided.method].prompt_learning:
+            context -= decided.virtual_tokens
         preflight.run(name, tokens.tokenizer_of(base), splits, base, context, data / "left_out.jsonl")
 
         # Rows of many lengths fragment an accelerator's memory unless segments can grow; torch reads this when it starts.
         os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
         # Here, not above: wrong rows and parameters are told at once, before seconds of imports.
         from pipelines import adapters
-        from pipelines.train import loop
+        from pipelines.train import loop, memory
 
+        if warning := memory.shortage(decided, forecast.memory_bytes, memory.free()):
+            print(f"warning: {warning}", flush=True)
         trained = loop.train(
             base,
             splits["train"].tokens,
             splits["validation"].tokens,
-            decided.train,
+            decided,
             report=report,
-            scratch=checkpoints.directory(name, _identity(base, data, decided.train)),
-            predicted=decided.memory_bytes,
+            scratch=checkpoints.directory(name, _identity(base, data, decided)),
+            predicted=forecast.memory_bytes,
         )
         try:
             adapters.save(trained.model, directory)
@@ -62,8 +65,9 @@ def run(name: str) -> None:
     checkpoints.forget(name)
     metrics = trained.metrics
     metrics["value"] = _value(metrics, everything)
-    metrics["memory"] = {"predicted": decided.memory_bytes, "measured": metrics.pop("peak_memory_bytes")}
-    reports.write(report / "training.json", {"method": decided.train.method} | metrics)
+    metrics["memory"] = {"predicted": forecast.memory_bytes, "measured": metrics.pop("peak_memory_bytes")}
+    metrics["time"] = {"predicted": forecast.seconds, "measured": metrics["seconds"]}
+    reports.write(report / "training.json", {"method": decided.method} | metrics)
     print(
         f"{metrics['steps']} steps, {metrics['tokens_per_second']:.0f} tokens/s, validation loss {metrics['validation_loss']}"
     )

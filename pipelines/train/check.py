@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from pipelines.errors import InputError
+from pipelines.precision import Precision, autocast
 from pipelines.tokens import Tokens
 from pipelines.train import attention, rows
 from pipelines.train.loss import completion_loss
@@ -37,7 +38,7 @@ def model(causal: Any) -> None:
         )
 
 
-def flat_rows(causal: Any, given: Sequence[Tokens]) -> None:
+def flat_rows(causal: Any, given: Sequence[Tokens], precision: Precision = "bf16") -> None:
     """Hold the loss of a few rows that stand flat against the model's own of each row alone.
 
     Raises:
@@ -50,13 +51,13 @@ def flat_rows(causal: Any, given: Sequence[Tokens]) -> None:
     with torch.no_grad():
         for row in short:
             ids = torch.tensor([row.input_ids], device=device)
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(precision, device.type):
                 logits = causal(input_ids=ids, use_cache=False).logits[0, :-1].float()
             own += torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum").item()
             count += len(row.input_ids) - 1
         causal.set_attn_implementation(attention.NAME)
         try:
-            together = completion_loss(_Plain(causal), _on(rows.collate(short), device), 1).item()
+            together = completion_loss(_Plain(causal), _on(rows.collate(short), device), 1, precision=precision).item()
         finally:
             causal.set_attn_implementation(implementation)
     if abs(together - own) > _DIFFERENT * abs(own):

@@ -171,8 +171,8 @@ class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
         x, weight, scale = ctx.saved_tensors
-        normed = x.float().mul_(scale)
-        grad = outer[0].float().mul_(weight)
+        normed = x.float() * scale  # not in place: what is fp32 already is no copy
+        grad = outer[0].float() * weight
         inward = (grad * normed).mean(-1, keepdim=True)
         return grad.sub_(normed.mul_(inward)).mul_(scale).to(x.dtype), None, None
 

@@ -16,7 +16,8 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 from pipelines import adapters, loading
 from pipelines.errors import FinelineError, InputError
 from pipelines.params.methods import METHODS
-from pipelines.params.training import Train
+from pipelines.params.training import AUTO, Train
+from pipelines.precision import Precision, dtype, native
 from pipelines.tokens import Tokens
 from pipelines.train import attention, batches, check, checkpoints, loss, memory, rows
 from pipelines.train.fused import fused
@@ -43,8 +44,9 @@ class Trained:
 class RowsTrainer(Trainer):
     """`Trainer` on micro-steps of `rows.collate`."""
 
-    def __init__(self, *args: Any, keeper: "Keeper", progress: Progress, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, precision: Precision, keeper: "Keeper", progress: Progress, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.precision = precision
         self.keeper = keeper
         self.progress = progress
         self.model_accepts_loss_kwargs = True  # the Trainer then counts labels over accumulated micro-steps
@@ -67,7 +69,7 @@ class RowsTrainer(Trainer):
         Raises:
             FinelineError: It is no number.
         """
-        value = loss.completion_loss(model, inputs, num_items_in_batch)
+        value = loss.completion_loss(model, inputs, num_items_in_batch, precision=self.precision)
         if not torch.isfinite(value):
             raise FinelineError(
                 f"the loss became {value.item()} at step {self.state.global_step}; lower `train.learning_rate`"
@@ -84,7 +86,7 @@ class RowsTrainer(Trainer):
         with torch.no_grad():
             for batch in self.get_eval_dataloader():
                 inputs = self._prepare_inputs(batch)
-                total += loss.completion_loss(model, inputs, 1).item()
+                total += loss.completion_loss(model, inputs, 1, precision=self.precision).item()
                 labels += len(inputs["labels"])
         metrics = {"eval_loss": total / labels}
         self.log(metrics)
@@ -197,12 +199,13 @@ def train(
     set_seed(config.seed)
     attention.register()
     quantization = config.quantization if METHODS[config.method].quantized else None
-    model = loading.base_model(base, quantization=quantization)
+    precision = native(loading.device().type) if config.precision == AUTO else config.precision
+    model = loading.base_model(base, quantization=quantization, precision=precision)
     check.model(model)
-    check.flat_rows(model, train_rows)
+    check.flat_rows(model, train_rows, precision)
     base_parameters = model.num_parameters()
     if quantization and config.dequantize:
-        loading.unpack(model, torch.bfloat16)
+        loading.unpack(model, dtype(precision))
     if config.recompute:
         model.activation_checkpointing_enable({"use_reentrant": False})
     set_seed(config.seed)  # the adapter's first values must not depend on what loading drew
@@ -213,11 +216,12 @@ def train(
     progress, keeper = Progress(report), Keeper(config, between)
     trainer = RowsTrainer(
         model=model,
-        args=_arguments(config, len(drawn), bool(validation_rows), scratch),
+        args=_arguments(config, len(drawn), bool(validation_rows), scratch, precision),
         train_dataset=drawn,
         eval_dataset=batches.items(validation_rows, config.packing) or None,
         data_collator=partial(_collate, virtual=virtual),
         callbacks=[progress, keeper],
+        precision=precision,
         keeper=keeper,
         progress=progress,
     )
@@ -290,7 +294,7 @@ def _ending(keeper: Keeper) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _arguments(config: Train, drawn: int, validate: bool, scratch: Path) -> TrainingArguments:
+def _arguments(config: Train, drawn: int, validate: bool, scratch: Path, precision: Precision) -> TrainingArguments:
     steps = max(1, math.ceil(math.ceil(math.ceil(drawn / config.batch_size) / config.accumulation) * config.epochs))
     return TrainingArguments(
         output_dir=str(scratch),
@@ -306,7 +310,7 @@ def _arguments(config: Train, drawn: int, validate: bool, scratch: Path) -> Trai
         max_grad_norm=1.0,
         seed=config.seed,
         data_seed=config.seed,
-        bf16=True,
+        bf16=precision == "bf16",
         use_cpu=loading.device().type == "cpu",
         logging_steps=max(1, steps // 100),
         logging_nan_inf_filter=False,

@@ -4,6 +4,7 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -11,6 +12,7 @@ from pipelines.errors import FinelineError
 from pipelines.params.methods import METHODS
 from pipelines.params.training import Train
 
+_MACHINE = Path("/proc/meminfo")
 _CPU_ALLOCATOR = ("can't allocate memory", "not enough memory")  # what torch says; it has no exception of its own for it
 
 
@@ -22,6 +24,31 @@ def peak() -> int:
         return torch.cuda.max_memory_reserved() + context
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else used * 1024
+
+
+def free() -> int | None:
+    """Bytes that could be had now: of the accelerator if there is one, else of the machine; None where it does not say."""
+    if torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[0]
+    if not _MACHINE.is_file():
+        return None
+    lines = dict(line.split(":", 1) for line in _MACHINE.read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) * 1024
+
+
+def shortage(config: Train, predicted: Mapping[str, int], available: int | None) -> str | None:
+    """A warning if less is free than was forecast; a machine that runs out of memory may kill a process without a word.
+
+    Args:
+        predicted: Bytes by component, as `plan` forecast them.
+    """
+    if available is None or predicted.get("total", 0) <= available:
+        return None
+    largest = _largest(predicted)
+    return (
+        f"{predicted['total'] / 2**30:.1f} GiB of memory are forecast and {available / 2**30:.1f} GiB are free: the run may be"
+        f" killed. The largest part is {largest} ({predicted[largest] / 2**30:.1f} GiB): {_remedy(largest, config)}"
+    )
 
 
 @contextmanager
@@ -43,10 +70,14 @@ def out_of_memory(config: Train, predicted: Mapping[str, int]) -> str:
     Args:
         predicted: Bytes by component, as `plan` forecast them.
     """
-    parts = {part: size for part, size in predicted.items() if part not in ("total", "context")}
-    largest = max(parts, key=lambda part: parts[part], default="activations")
-    size = f" ({parts[largest] / 2**30:.1f} GiB of {predicted['total'] / 2**30:.1f} forecast)" if parts else ""
+    largest = _largest(predicted)
+    size = f" ({predicted[largest] / 2**30:.1f} GiB of {predicted['total'] / 2**30:.1f} forecast)" if predicted else ""
     return f"out of memory. The largest part is {largest}{size}: {_remedy(largest, config)}"
+
+
+def _largest(predicted: Mapping[str, int]) -> str:
+    parts = {part: size for part, size in predicted.items() if part not in ("total", "context")}
+    return max(parts, key=lambda part: parts[part], default="activations")
 
 
 def _remedy(part: str, config: Train) -> str:

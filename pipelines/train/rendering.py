@@ -12,7 +12,6 @@ from typing import Any
 from pipelines.tokens import IGNORED, Tokens
 
 LONGEST = 2000  # characters of one segment; of a longer one the middle is left out
-OPEN, CLOSE = "⟦", "⟧"
 
 
 def segments(tokenizer: Any, row: Tokens) -> Iterator[tuple[str, bool]]:
@@ -26,15 +25,6 @@ def decoded(tokenizer: Any, ids: list[int]) -> str:
     """The text of tokens, special ones included, with every space as it was."""
     text: str = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     return text
-
-
-def plain(tokenizer: Any, row: Tokens) -> str:
-    """The row with what is learned in ⟦ ⟧; such brackets in the row itself have a backslash before them."""
-    pieces = []
-    for text, learned in segments(tokenizer, row):
-        visible = re.sub(f"([{OPEN}{CLOSE}])", r"\\\1", _visible(text))
-        pieces.append(f"{OPEN}{visible}{CLOSE}" if learned else visible)
-    return "".join(pieces)
 
 
 def markdown(tokenizer: Any, rows: Iterable[tuple[str, Tokens]]) -> str:

@@ -48,7 +48,7 @@ def test_reading_on_from_the_cache_equals_reading_at_once(pair):
 @every_kind
 def test_the_engine_scores_rows_of_different_lengths_as_if_alone(pair):
     _, loaded = pair
-    engine = TorchEngine(loaded, torch.float32)
+    engine = TorchEngine(loaded, "fp32")
     lengths = torch.tensor([10, 6]).numpy()
     padded = TOKENS[:2, :10].clone()
     padded[1, 6:] = 2
@@ -65,7 +65,7 @@ def test_the_engine_scores_rows_of_different_lengths_as_if_alone(pair):
 @every_kind
 def test_virtual_tokens_take_room_in_the_context(pair):
     _, loaded = pair
-    assert TorchEngine(loaded).context_length == 512 - 6
+    assert TorchEngine(loaded, "fp32").context_length == 512 - 6
 
 
 @every_kind

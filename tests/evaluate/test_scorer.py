@@ -30,7 +30,7 @@ def tokenizer(tiny_base):
 
 @pytest.fixture(scope="module")
 def torch_scorer(model, tokenizer):
-    return Scorer(TorchEngine(model, dtype=torch.float32), tokenizer)
+    return Scorer(TorchEngine(model, "fp32"), tokenizer)
 
 
 @pytest.fixture(scope="module")

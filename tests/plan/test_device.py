@@ -45,6 +45,7 @@ def test_the_figures_are_dense_rates_within_what_hardware_can_be():
     for card in ACCELERATORS.values():
         assert 10 <= card.memory_gib <= 300
         assert 0.05 <= card.bf16_tflops / card.watts <= 3, card.name  # 10^12 operations a second per watt
+        assert card.fp32_tflops <= card.bf16_tflops, card.name
         assert 10 <= card.bf16_tflops * 1000 / card.bandwidth <= 450, card.name  # operations per byte
 
 
@@ -61,7 +62,8 @@ def test_an_unknown_device_is_answered_with_the_nearest():
 def test_this_machine_is_measured_once():
     found = device.detect()
     assert found == device.detect()
-    assert found.bf16_tflops > 0
+    assert min(found.tflops.values()) > 0
+    assert found.tflops.keys() == {"bf16", "fp32"}
     assert found.memory_bytes > 2**30
 
 

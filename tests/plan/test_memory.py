@@ -8,14 +8,15 @@ from pipelines.params.methods import METHODS
 from pipelines.params.training import Train
 from pipelines.plan import memory
 from pipelines.plan.workload import Workload
+from pipelines.precision import dtype
 
 ONE = Workload(rows=1, tokens=1, learned=1, squares=1)
 GIB = 2**30
 
 
-def forecast(method, shape, step=ONE, *, recompute=False, dequantize=False, kind="cuda", scores=False, **train):
-    block = Train(**train)
-    return memory.forecast(method, shape, block, step, recompute=recompute, dequantize=dequantize, kind=kind, scores=scores)
+def forecast(method, shape, step=ONE, *, recompute=False, dequantize=False, kind="cuda", precision="bf16", **train):
+    block, modes = Train(**train), {"recompute": recompute, "dequantize": dequantize}
+    return memory.forecast(method, shape, block, step, **modes, kind=kind, precision=precision)
 
 
 def rows(count, length):
@@ -31,6 +32,7 @@ def test_four_bit_weights_of_a_published_model(llama_2_7b):
 def test_unpacked_weights_take_two_bytes(llama_2_7b):
     assert forecast("qlora", llama_2_7b, dequantize=True)["base"] == 2 * llama_2_7b.parameters
     assert forecast("lora", llama_2_7b)["base"] == 2 * llama_2_7b.parameters
+    assert forecast("lora", llama_2_7b, precision="fp32")["base"] == 4 * llama_2_7b.parameters
 
 
 def test_full_fine_tuning_takes_sixteen_bytes_a_parameter(llama_2_7b):
@@ -82,14 +84,10 @@ def test_the_constants_are_those_of_the_training_step():
     assert attention._DENSE == memory.DENSE_SCORES
 
 
-COARSE = dict.fromkeys(("prompt", "prefix", "bottleneck"), 0.35)
-"""Too low by so much here: their constants are per hidden feature, but what they keep depends on the key heads too."""
-
-
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
 @pytest.mark.parametrize("method", ["lora", "dora", "vera", "ia3", "prompt", "prefix", "bottleneck", "full"])
-def test_activations_are_those_that_autograd_saves(method, tmp_path, monkeypatch):
+def test_activations_are_those_that_autograd_saves(method, precision, tmp_path, monkeypatch):
     """Counted anew in a training step of a small Llama: what one block more adds."""
-    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from pipelines.adapters import attach
@@ -105,16 +103,17 @@ def test_activations_are_those_that_autograd_saves(method, tmp_path, monkeypatch
         )
         config.save_pretrained(tmp_path)
         shapes.append(shape.of_model(tmp_path))
-        model = LlamaForCausalLM(config).to(torch.bfloat16)
+        model = LlamaForCausalLM(config).to(dtype(precision))
         adapted = attach(model, Train(method=method, **cheap(method))).train()
         adapted.get_base_model().set_attn_implementation(attention.NAME)
-        saved.append(saved_bytes(adapted, length))
-    expected = memory.saved(method, shapes[1]) * length
-    if method == "full":
+        saved.append(saved_bytes(adapted, length, precision))
+    expected = memory.saved(method, shapes[1], precision) * length
+    if method == "full" and precision == "bf16":
         expected += sum(layer.weights for layer in shapes[1].linear) // 2 * 2  # copies in bf16
     if method == "prompt":
-        expected += memory.saved(method, shapes[1]) * 4
-    assert saved[1] - saved[0] == pytest.approx(expected, rel=COARSE.get(method, 0.2))
+        expected += memory.saved(method, shapes[1], precision) * 4
+    # the fast step's formula counts copies for rows of unequal length, of which there are none here
+    assert saved[1] - saved[0] == pytest.approx(expected, rel=0.2 if method == "lora" else 0.06)
 
 
 def cheap(method):
@@ -130,7 +129,7 @@ class Kept:
         self.tensor = tensor
 
 
-def saved_bytes(model, length):
+def saved_bytes(model, length, precision):
     """Bytes that one forward pass keeps for the backward pass, weights apart."""
     import torch
 
@@ -150,7 +149,7 @@ def saved_bytes(model, length):
     tokens = torch.randint(0, 64, (length + 1,)).tolist()
     batch = collate([Tokens(tokens, tokens)])
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept.tensor), fused(model):
-        loss = completion_loss(model, batch)
+        loss = completion_loss(model, batch, precision=precision)
     storages = {kept.tensor.untyped_storage().data_ptr(): kept.tensor.untyped_storage().nbytes() for kept in alive}
     assert loss.requires_grad
     return sum(size for place, size in storages.items() if place not in weights)

@@ -1,6 +1,7 @@
 """The stage: what it writes, that it writes the same again, and what it says when nothing fits."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -40,14 +41,15 @@ def test_the_plan_has_every_method_and_train_can_follow_it(curated, monkeypatch)
     assert report["rows"] == sum(1 for _ in (layout.curated("home") / "train.jsonl").open())
     digests = [artifacts.read(path).digest for path in (layout.base("tiny"), layout.curated("home"))]
     assert [report["base"], report["data"]] == digests
+    assert report["chosen"]["precision"] == report["device"]["precision"]
     found = settings.read("home", params.load().adapter("home"), *digests)
-    assert (found.train.method, found.train.recompute, found.train.dequantize) == ("lora", False, False)
-    assert found.memory_bytes == report["chosen"]["memory_bytes"]
+    assert (found.method, found.recompute, found.dequantize) == ("lora", False, False)
+    assert settings.forecast("home").memory_bytes == report["chosen"]["memory_bytes"]
 
     # The same settings from a machine as large and of another speed.
     first = settings.file("home").read_bytes()
     machine = device.detect()
-    faster = Device(machine.kind, machine.name, machine.memory_bytes, 2 * machine.bf16_tflops)
+    faster = replace(machine, tflops={name: 2 * rate for name, rate in machine.tflops.items()})
     monkeypatch.setattr(device, "detect", lambda: faster)
     plan.run("home")
     assert settings.file("home").read_bytes() == first
@@ -57,7 +59,7 @@ def test_the_plan_has_every_method_and_train_can_follow_it(curated, monkeypatch)
 def test_a_machine_without_room(curated, monkeypatch):
     """`auto` stops with the reason and leaves the evidence; a configured method is warned of and goes on."""
     plan.run("home")
-    small = Device("cpu", "small", 2**20, 1.0)
+    small = Device("cpu", "small", 2**20, {"bf16": 1.0, "fp32": 1.0})
     monkeypatch.setattr(device, "detect", lambda: small)
     with pytest.raises(InputError, match=r"adapters.home.train.method: Even qlora .* most of it context"):
         plan.run("home")

@@ -4,14 +4,13 @@ import json
 
 import pytest
 
-from pipelines import params
+from pipelines import layout, params, reports
 from pipelines.errors import InputError
 from pipelines.params.methods import METHODS
 from pipelines.params.training import Train
 from pipelines.plan import settings
-from pipelines.plan.settings import Settings
 
-CONCRETE = {"batch_size": 4, "accumulation": 4, "recompute": True, "dequantize": False}
+CONCRETE = {"batch_size": 4, "accumulation": 4, "recompute": True, "dequantize": False, "precision": "fp32"}
 
 
 @pytest.fixture
@@ -26,11 +25,16 @@ def test_a_decided_block_comes_back_as_it_was_written(adapter, method):
     decided = settings.resolved(requested, method=method, **CONCRETE)
     assert (decided.method, decided.batch_size, decided.accumulation, decided.recompute) == (method, 4, 4, True)
     assert decided.learning_rate == adapter.train.learning_rate
-    settings.write("home", "b", "d", adapter.train, Settings(decided, {"total": 1}))
+    settings.write("home", "b", "d", adapter.train, decided)
     found = settings.read("home", adapter, "b", "d")
-    assert found.train.model_dump() == decided.model_dump()
-    assert found.memory_bytes == {"total": 1}
-    assert isinstance(found.train.dequantize, bool)
+    assert found.model_dump() == decided.model_dump()
+    assert (found.precision, isinstance(found.dequantize, bool)) == ("fp32", True)
+
+
+def test_the_forecast_is_that_of_the_plan_or_none(project):
+    assert settings.forecast("home") == settings.Forecast({}, None)
+    reports.write(layout.reports("home") / "plan.json", {"chosen": {"memory_bytes": {"total": 7}, "seconds": 3.0}})
+    assert settings.forecast("home") == settings.Forecast({"total": 7}, 3.0)
 
 
 def test_keys_that_the_method_reads_are_kept():
@@ -56,7 +60,7 @@ def test_without_a_plan_the_command_that_makes_one_is_told(adapter):
 )
 def test_what_changed_since_the_plan_is_named(adapter, base, data, rank, message):
     decided = settings.resolved(adapter.train, method="lora", **CONCRETE)
-    settings.write("home", "b", "d", adapter.train, Settings(decided, {"total": 1}))
+    settings.write("home", "b", "d", adapter.train, decided)
     now = adapter.model_copy(update={"train": adapter.train.model_copy(update={"rank": rank})})
     with pytest.raises(InputError, match=message):
         settings.read("home", now, base, data)
@@ -65,7 +69,7 @@ def test_what_changed_since_the_plan_is_named(adapter, base, data, rank, message
 @pytest.mark.parametrize("content", [{}, {"base": "b"}, [], {"train": 3}, {"train": {"method": "none"}}])
 def test_a_broken_file_is_told(adapter, content):
     decided = settings.resolved(adapter.train, method="lora", **CONCRETE)
-    settings.write("home", "b", "d", adapter.train, Settings(decided, {"total": 1}))
+    settings.write("home", "b", "d", adapter.train, decided)
     whole = json.loads(settings.file("home").read_text())
     settings.file("home").write_text(json.dumps(whole | content if content and isinstance(content, dict) else content))
     if content == {"base": "b"}:

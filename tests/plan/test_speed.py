@@ -61,7 +61,9 @@ def test_published_speeds_are_met_within_a_factor_of_two(model, name, method, re
     shape, epoch = request.getfixturevalue(model), Lengths(((1024, 512),) * 400).epoch()
     step = Lengths(((1024, 512),) * 4).epoch()
     flops = speed.training_flops(method, shape, Train(), epoch, recompute=recompute)
-    seconds = speed.seconds(flops, device.named(name), method, shape, step, recompute=recompute, dequantize=False)
+    seconds = speed.seconds(
+        flops, device.named(name), method, shape, step, recompute=recompute, dequantize=False, precision="bf16"
+    )
     assert 0.5 < epoch.tokens / seconds / published < 2
 
 
@@ -70,7 +72,7 @@ def test_tiny_micro_steps_wait_for_the_memory(llama_31_8b):
         work = Lengths(((length, 1),)).epoch()
         flops = speed.training_flops("lora", llama_31_8b, Train(), work, recompute=False)
         card = device.named("h100")
-        return speed.seconds(flops, card, "lora", llama_31_8b, work, recompute=False, dequantize=False)
+        return speed.seconds(flops, card, "lora", llama_31_8b, work, recompute=False, dequantize=False, precision="bf16")
 
     assert time_of(8) == pytest.approx(time_of(16), rel=0.01)
     assert time_of(2048) > 1.9 * time_of(1024)

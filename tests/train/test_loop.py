@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from pipelines import adapters
 from pipelines.errors import FinelineError, InputError
 from pipelines.params.training import Train
+from pipelines.precision import dtype
 from pipelines.tokens import IGNORED, Tokens
 from pipelines.train import checkpoints, loop, memory, progress
 from tests.conftest import ENVIRONMENT, ROOT
@@ -124,6 +126,16 @@ def interrupted(base, place, **keys):
         train(base, place, **keys)
 
 
+def test_both_precisions_learn_the_same(tiny_base, tmp_path):
+    losses = {}
+    for precision in ("bf16", "fp32"):
+        result = train(tiny_base, tmp_path / precision, precision=precision, dropout=0.0)
+        losses[precision] = result.metrics["validation_loss"]
+        assert result.model.get_base_model().get_input_embeddings().weight.dtype == dtype(precision)
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
+    assert losses["bf16"] != losses["fp32"]
+
+
 def test_packs_and_accumulation_train_too(tiny_base, tmp_path):
     result = train(tiny_base, tmp_path, packing=64, batch_size=2, accumulation=2)
     assert result.metrics["steps"] < 12
@@ -195,6 +207,16 @@ def test_out_of_memory_names_the_largest_part_and_a_remedy():
         memory.explained(config(), predicted),
     ):
         torch.empty(1 << 60, dtype=torch.uint8)
+
+
+def test_too_little_free_memory_is_told_before_the_run():
+    predicted = {"base": 10 * 2**30, "activations": 30 * 2**30, "context": 2**30, "total": 41 * 2**30}
+    assert memory.shortage(config(), predicted, 41 * 2**30) is None
+    assert memory.shortage(config(), predicted, None) is None
+    assert memory.shortage(config(), {}, 1) is None
+    told = memory.shortage(config(), predicted, 20 * 2**30)
+    assert re.search(r"41\.0 GiB .* 20\.0 GiB are free.* largest part is activations \(30\.0 GiB\).*recompute: true", told)
+    assert memory.free() > 2**20
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,7 @@
 import pytest
 
 from pipelines.tokens import encode, tokenizer_of
-from pipelines.train.rendering import LONGEST, markdown, plain
-
-PROMPT = "<|im_start|>user\nlamp<|im_end|>\n<|im_start|>assistant\n"
+from pipelines.train.rendering import LONGEST, markdown
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +17,6 @@ def tokens(tokenizer):
         return encode(tokenizer, {"messages": [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]})
 
     return make
-
-
-def test_what_is_learned_stands_in_brackets(tokenizer, tokens):
-    assert plain(tokenizer, tokens("on")) == f"{PROMPT}⟦on<|im_end|>⟧"
-
-
-def test_brackets_of_the_row_are_told_from_ours(tokenizer, tokens):
-    assert plain(tokenizer, tokens("⟦on⟧")) == f"{PROMPT}⟦\\⟦on\\⟧<|im_end|>⟧"
 
 
 def test_in_markdown_lines_with_plus_are_learned(tokenizer, tokens):
