@@ -24,6 +24,11 @@ def resolve(model: Any, targets: str | list[str]) -> list[str]:
         InputError: An ending matches no linear layer, or the model has none of the kind.
     """
     layers = linear_layers(model)
+    if not layers:
+        raise InputError(
+            f"train.method: the layers of a {model.config.model_type} model are none that adapters are put on here (torch's"
+            " Linear); take prompt, prefix, p-tuning or full, or another base"
+        )
     if isinstance(targets, list):
         known = sorted({_last(name) for name in layers})
         for ending in targets:
@@ -33,7 +38,9 @@ def resolve(model: Any, targets: str | list[str]) -> list[str]:
         return sorted(set(targets))
     wanted = set(layers if targets == "all-linear" else attention_layers(model))
     if not wanted:
-        raise InputError(f"train.targets: a {model.config.model_type} model has no linear layers for {targets!r}; name them")
+        raise InputError(
+            f"train.targets: a {model.config.model_type} model has no layers for {targets!r}; name them, or take all-linear"
+        )
     return _endings(wanted, {name for name, _ in model.named_modules()} - wanted)
 
 

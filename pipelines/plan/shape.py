@@ -22,6 +22,8 @@ class Linear:
     columns: int
     """Features in."""
     bias: bool = False
+    adaptable: bool = True
+    """Whether adapters are put on it: on torch's Linear, not on transformers' Conv1D (GPT-2)."""
 
     @property
     def kind(self) -> str:
@@ -148,8 +150,9 @@ def _of_config(config: Any, place: str) -> Shape:
         bias = getattr(module, "bias", None)
         biases += bias.numel() if isinstance(bias, torch.nn.Parameter) else 0
         if module is not head and isinstance(module, torch.nn.Linear | Conv1D):
-            rows, columns = module.weight.shape if isinstance(module, torch.nn.Linear) else reversed(module.weight.shape)
-            linear.append(Linear(name, rows, columns, bias is not None))
+            adaptable = isinstance(module, torch.nn.Linear)
+            rows, columns = module.weight.shape if adaptable else reversed(module.weight.shape)
+            linear.append(Linear(name, rows, columns, bias is not None, adaptable))
     heads = getattr(config, "num_attention_heads", None)
     if not heads:
         raise InputError(f"{config.model_type} models have no attention; fineline trains decoders with attention only")
@@ -169,6 +172,10 @@ def _of_config(config: Any, place: str) -> Shape:
     )
 
 
+_CAUSAL_ALL_THE_SAME = ("gpt_neox", "gpt_neox_japanese")
+"""Decoders whose configuration says `is_decoder: false`."""
+
+
 def _check(config: Any, place: str) -> None:
     """Raise `InputError` unless the configuration is that of a dense decoder-only language model."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -176,7 +183,8 @@ def _check(config: Any, place: str) -> None:
     expected = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
     said = getattr(config, "architectures", None) or [expected]
     reason = ""
-    if expected is None or said[0] != expected or getattr(config, "is_decoder", None) is False:
+    encoder = getattr(config, "is_decoder", None) is False and config.model_type not in _CAUSAL_ALL_THE_SAME
+    if expected is None or said[0] != expected or encoder:
         reason = f"{said[0] or config.model_type} is no decoder-only language model; give one whose class ends in ForCausalLM"
     elif any(getattr(config, part, None) is not None for part in ("vision_config", "audio_config")):
         reason = f"{said[0]} also takes images or sound; give a text-only model"

@@ -14,14 +14,20 @@ def targets(shape: Shape, train: Train) -> tuple[Linear, ...]:
     Raises:
         InputError: It means none.
     """
+    adaptable = tuple(layer for layer in shape.linear if layer.adaptable)
+    if not adaptable:
+        raise InputError(
+            f"train.method: the layers of a {shape.model_type} model are none that adapters are put on here (torch's Linear);"
+            " take prompt, prefix, p-tuning or full, or another base"
+        )
     if train.targets == "all-linear":
-        return shape.linear
+        return adaptable
     if train.targets == "attention":
-        found = tuple(layer for layer in shape.linear if _in_attention(layer))
+        found = tuple(layer for layer in adaptable if _in_attention(layer))
     else:
-        found = tuple(layer for layer in shape.linear if f".{layer.name}".endswith(tuple(f".{end}" for end in train.targets)))
+        found = tuple(layer for layer in adaptable if f".{layer.name}".endswith(tuple(f".{end}" for end in train.targets)))
     if not found:
-        kinds = sorted({layer.kind for layer in shape.linear})
+        kinds = sorted({layer.kind for layer in adaptable})
         raise InputError(f"train.targets: no linear layer of the base is meant by {train.targets}; it has {', '.join(kinds)}")
     return found
 

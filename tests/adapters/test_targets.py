@@ -28,6 +28,15 @@ def test_targets_are_endings_of_linear_layers(bases, asked, expected):
     assert targets.resolve(loaded_base(CASES["lora"], bases["plain"]), asked) == expected
 
 
+def test_a_model_without_linear_layers_is_told_what_works():
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_embd=32, n_layer=1, n_head=2, vocab_size=64))
+    for asked in ("all-linear", ["c_attn"]):
+        with pytest.raises(InputError, match=r"gpt2 model are none .* take prompt, prefix, p-tuning or full, or another base"):
+            targets.resolve(model, asked)
+
+
 @pytest.mark.parametrize("kind", ["plain", "biased"])
 def test_ia3_rescales_keys_values_and_the_inner_activations_of_the_mlp(bases, kind):
     model = loaded_base(CASES["lora"], bases[kind])

@@ -9,7 +9,7 @@ import pytest
 from pipelines.errors import InputError
 from pipelines.plan import shape
 from tests.hub_server import serving
-from tests.plan.shapes import LLAMA_31_8B, LLAMA_31_70B, QWEN2, write_config
+from tests.plan.shapes import GPT_NEOX, LLAMA_31_8B, LLAMA_31_70B, QWEN2, write_config
 
 
 def test_parameters_of_published_models(llama_2_7b, llama_31_8b):
@@ -44,6 +44,12 @@ def test_the_shape_counts_what_the_checkpoint_holds(tiny_base):
 
 def test_biases_are_counted(tmp_path):
     assert shape.of_model(write_config(tmp_path, QWEN2)).biases == 2 * (64 + 32 + 32)  # of q, k and v
+
+
+def test_a_decoder_that_does_not_call_itself_one_is_taken(tmp_path):
+    """Pythia's configuration says `is_decoder: false`."""
+    found = shape.of_model(write_config(tmp_path, GPT_NEOX))
+    assert (found.layers, found.heads, len(found.linear)) == (2, 4, 2 * 4)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pipelines.params.methods import METHODS
 from pipelines.params.training import Train
 from pipelines.plan import shape
 from pipelines.plan.trained import trained_parameters
-from tests.plan.shapes import QWEN2, write_config
+from tests.plan.shapes import GPT2, QWEN2, write_config
 
 
 def test_adapters_of_a_published_model(llama_2_7b):
@@ -30,6 +30,16 @@ def test_what_a_base_does_not_have_is_refused(llama_2_7b):
         trained_parameters("bitfit", llama_2_7b, Train())
     with pytest.raises(InputError, match=r"no linear layer of the base is meant by \['w_q'\]; it has .*q_proj"):
         trained_parameters("lora", llama_2_7b, Train(targets=["w_q"]))
+
+
+def test_layers_that_no_adapter_is_put_on_are_told_before_training(tmp_path):
+    """GPT-2's are transformers' Conv1D; what needs no layer works."""
+    found = shape.of_model(write_config(tmp_path, GPT2))
+    with pytest.raises(
+        InputError, match=r"layers of a gpt2 model are none that adapters .* take prompt, prefix, p-tuning or full"
+    ):
+        trained_parameters("lora", found, Train())
+    assert trained_parameters("prompt", found, Train(virtual_tokens=3)) == 3 * 64
 
 
 KINDS = [
