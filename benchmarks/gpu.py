@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # it need not be installed
@@ -31,40 +30,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # it need not be i
 import torch
 
 from pipelines import adapters, loading, reports
-from pipelines.params.training import Quantization, Train
-from pipelines.plan import choice, device, shape
+from pipelines.params.training import Train
+from pipelines.plan import choice, device
 from pipelines.plan.report import Run
 from pipelines.plan.workload import Lengths
 from pipelines.tokens import IGNORED, Tokens
 from pipelines.train import attention, loss, memory, rows
 from pipelines.train.fused import fused
-
-# fmt: off
-_LLAMA_3_ROPE = {
-    "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
-}
-_LLAMA_3 = {
-    "vocab_size": 128256, "num_key_value_heads": 8, "max_position_embeddings": 131072, "rms_norm_eps": 1e-5,
-    "rope_parameters": _LLAMA_3_ROPE, "bos_token_id": 128000, "eos_token_id": 128001,
-}
-SHAPES: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "vocab_size": 4096, "hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 4,
-        "num_attention_heads": 4, "num_key_value_heads": 2,
-    },
-    "llama-2-7b": {
-        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
-        "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 4096,
-        "rms_norm_eps": 1e-5,
-    },
-    "llama-3.1-8b": _LLAMA_3
-    | {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32},
-    "llama-3.1-70b": _LLAMA_3
-    | {"hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64},
-}
-"""Values of `LlamaConfig`, as published; `tiny` is none of them."""
-# fmt: on
+from random_models import SHAPES, materialised, shape_of
 
 _WAYS: dict[str, dict[str, Any]] = {
     "fastest": {"method": "qlora", "dequantize": True, "recompute": False},
@@ -234,7 +207,7 @@ def measure(setting: Setting, steps: int, warmup: int = 0, learned: float = 1.0,
         if profile:
             _profile(step, profile / f"{setting.shape}-{setting.name}.txt")
     speed = setting.rows * setting.length * steps / seconds
-    plan = Run(_shape(config), machine, train, Lengths(tuple((len(row.input_ids), row.learned) for row in drawn)))
+    plan = Run(shape_of(config), machine, train, Lengths(tuple((len(row.input_ids), row.learned) for row in drawn)))
     weights = plan.shape.linear_weights + plan.shape.head_weights * len(batch["labels"]) / (setting.rows * setting.length)
     return {
         "tokens_per_second": speed,
@@ -264,48 +237,6 @@ def measure(setting: Setting, steps: int, warmup: int = 0, learned: float = 1.0,
     }
 
 
-@torch.no_grad()
-def materialised(config: Any, place: torch.device, quantization: Quantization | None = None, seed: int = 0) -> Any:
-    """A Llama with random weights, made one layer at a time, as `loading.base_model` would load it.
-
-    Args:
-        config: A `LlamaConfig` without biases and with a head of its own.
-        quantization: Four bits for all linear layers but the head; bf16 if not given.
-    """
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    head = model.get_output_embeddings()
-    generator = torch.Generator(place).manual_seed(seed)
-    for name, module in list(model.named_modules()):
-        if not isinstance(getattr(module, "weight", None), torch.nn.Parameter):
-            continue
-        weight = torch.ones(module.weight.shape, dtype=torch.bfloat16, device=place)
-        if weight.ndim > 1:
-            weight.normal_(0, config.initializer_range, generator=generator)
-        if quantization and isinstance(module, torch.nn.Linear) and module is not head:
-            owner, _, attribute = name.rpartition(".")
-            setattr(model.get_submodule(owner), attribute, _packed(weight, quantization))
-        else:
-            module.weight = torch.nn.Parameter(weight, requires_grad=False)
-    decoder = model.get_decoder()
-    decoder.rotary_emb = type(decoder.rotary_emb)(config).to(place)  # its buffers were made on meta
-    model.is_loaded_in_4bit = quantization is not None  # PEFT asks for it
-    loading.keep_gradients_flowing(model)
-    return model
-
-
-def _packed(weight: torch.Tensor, quantization: Quantization) -> Any:
-    from bitsandbytes.nn import Linear4bit, Params4bit
-
-    form: dict[str, Any] = {"compress_statistics": quantization.double, "quant_type": quantization.type}
-    rows_, columns = weight.shape
-    layer = Linear4bit(columns, rows_, bias=False, compute_dtype=torch.bfloat16, device="meta", **form)
-    layer.weight = Params4bit(weight, requires_grad=False, module=layer, **form).to(weight.device)
-    return layer
-
-
 def _optimizer(train: Train, trained: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """What the Trainer would make of `train.optimizer`."""
     values: dict[str, Any] = {"lr": train.learning_rate, "weight_decay": 0.0}
@@ -330,13 +261,6 @@ def _rows(setting: Setting, vocabulary: int, learned: float) -> list[Tokens]:
 def _to(batch: Mapping[str, Any], place: torch.device) -> dict[str, Any]:
     moved = {name: value.to(place) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
     return moved | {"group_places": [places.to(place) for places in batch["group_places"]]}
-
-
-def _shape(config: Any) -> shape.Shape:
-    with TemporaryDirectory() as directory:
-        config.architectures = ["LlamaForCausalLM"]
-        config.save_pretrained(directory)
-        return shape.of_model(Path(directory))
 
 
 def _allocated() -> int:

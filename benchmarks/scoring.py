@@ -22,7 +22,6 @@ from pipelines.evaluate import verdict
 from pipelines.evaluate.scorer import Scorer
 from pipelines.evaluate.suites import Task
 from pipelines.evaluate.torch_engine import TorchEngine
-from pipelines.precision import native
 from pipelines.tokens import tokenizer_of
 
 ADAPTER = "home-en"
@@ -34,8 +33,8 @@ def main() -> None:
     """Print one row per task: seconds of both, ratio, share of equal scores."""
     block = params.load().adapter(ADAPTER)
     base = layout.base(block.base)
-    quantization = loading.quantization_of(artifacts.read(layout.adapter(ADAPTER)).parameters)
-    precision = native(loading.device().type)
+    trained_with = artifacts.read(layout.adapter(ADAPTER)).parameters
+    quantization, precision = loading.quantization_of(trained_with), loading.precision_of(trained_with)
     model = loading.base_model(base, quantization=quantization, precision=precision)
     model = loading.with_adapter(model, layout.adapter(ADAPTER))
     tokenizer = tokenizer_of(base)

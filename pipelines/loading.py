@@ -37,6 +37,16 @@ def quantization_of(parameters: Mapping[str, Any]) -> Quantization | None:
     return Quantization.model_validate(parameters.get("quantization", {}))
 
 
+def precision_of(parameters: Mapping[str, Any]) -> Precision:
+    """The precision that an adapter was trained in: what its base is kept and judged in.
+
+    Args:
+        parameters: What the adapter's artifact records; those that say nothing are older than the choice, and in bf16.
+    """
+    found: Precision = parameters.get("precision", "bf16")
+    return found
+
+
 def base_model(
     directory: Path, *, quantization: Quantization | None = None, attention: str = "sdpa", precision: Precision = "bf16"
 ) -> Any:

@@ -1,4 +1,4 @@
-"""The floating-point format in which a machine multiplies matrices: bf16 where its hardware does, else fp32.
+"""The floating-point format in which matrices are multiplied: bf16, but fp32 on a processor that has no instructions for it.
 
 A CPU without bf16 instructions takes every bf16 product apart: 20 GFLOP/s where fp32 makes 180, measured on two cores of an AMD
 EPYC of the third generation. fp32 takes twice the memory of bf16 and is never less exact.
@@ -13,7 +13,7 @@ def native(kind: str) -> Precision:
     """What to compute in on this machine.
 
     Args:
-        kind: `cpu` or `cuda`. Accelerators are given bf16: those that do not multiply it have little memory.
+        kind: `cpu` or `cuda`. Accelerators are given bf16, also those few that do not multiply it: they have little memory.
     """
     import torch
 

@@ -4,6 +4,7 @@ import torch
 from transformers import LlamaConfig
 
 import gpu
+import random_models
 from pipelines import loading
 from pipelines.params.training import Quantization
 
@@ -11,9 +12,9 @@ PLACE = torch.device("cpu")
 
 
 def test_a_model_made_layer_by_layer_is_the_one_that_loading_quantises(tmp_path):
-    config = LlamaConfig(**gpu.SHAPES["tiny"])
-    gpu.materialised(config, PLACE, seed=3).save_pretrained(tmp_path)
-    made = gpu.materialised(config, PLACE, Quantization(), seed=3)
+    config = LlamaConfig(**random_models.SHAPES["tiny"])
+    random_models.materialised(config, PLACE, seed=3).save_pretrained(tmp_path)
+    made = random_models.materialised(config, PLACE, Quantization(), seed=3)
     loaded = loading.base_model(tmp_path, quantization=Quantization())
     ids = torch.arange(12)[None]
     with torch.no_grad():
@@ -23,7 +24,9 @@ def test_a_model_made_layer_by_layer_is_the_one_that_loading_quantises(tmp_path)
 
 def test_shapes_are_the_published_ones():
     published = {"llama-2-7b": 6_738_415_616, "llama-3.1-8b": 8_030_261_248, "llama-3.1-70b": 70_553_706_496}
-    assert {name: gpu._shape(LlamaConfig(**gpu.SHAPES[name])).parameters for name in published} == published
+    assert {
+        name: random_models.shape_of(LlamaConfig(**random_models.SHAPES[name])).parameters for name in published
+    } == published
 
 
 def test_rows_learn_the_given_share_and_share_no_first_token():

@@ -25,8 +25,8 @@ class Shift(nn.Module):
         self.enabled = True
 
     def forward(self, bias: torch.Tensor) -> torch.Tensor:
-        """The moved bias, in the type of the base's."""
-        return (bias + self.distance).to(bias.dtype) if self.enabled else bias
+        """The moved bias, rounded to bf16 as `merge` will round it, in the type of the base's."""
+        return (bias + self.distance).to(torch.bfloat16).to(bias.dtype) if self.enabled else bias
 
 
 class BitFit(Savable):

@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
+_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
 
 def tensors(directory: Path, wanted: set[str]) -> Iterator[tuple[str, torch.Tensor]]:
     """Name and tensor of those wanted that are there, one in memory at a time, by file and name."""
@@ -13,3 +15,14 @@ def tensors(directory: Path, wanted: set[str]) -> Iterator[tuple[str, torch.Tens
         with safe_open(file, framework="pt") as stored:
             for name in sorted(wanted.intersection(stored.keys())):
                 yield name, stored.get_tensor(name)
+
+
+def types(directory: Path, wanted: set[str]) -> dict[str, torch.dtype]:
+    """Name -> type of those wanted that are there, as floating-point numbers; nothing is read but the files' headers."""
+    found = {}
+    for file in sorted(directory.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as stored:
+            for name in sorted(wanted.intersection(stored.keys())):
+                if (kind := stored.get_slice(name).get_dtype()) in _TYPES:
+                    found[name] = _TYPES[kind]
+    return found

@@ -17,7 +17,7 @@ class Full(Savable):
 
     Args:
         base: The directory the weights came from: it is read again when the base is to be shown.
-        types: Name -> what type the base's directory keeps a weight in.
+        types: Name -> what type a weight is saved in.
     """
 
     peft_type = "FULL"
@@ -31,7 +31,7 @@ class Full(Savable):
     def new(cls, model: Any, base: Path) -> Self:
         """All weights in fp32, so that small steps are not lost to rounding."""
         types = {name: weight.dtype for name, weight in model.named_parameters()}
-        types |= {name: kept.dtype for name, kept in checkpoint.tensors(base, set(types))}  # it may be loaded as another
+        types |= checkpoint.types(base, set(types))  # it may be loaded as another
         model.float().requires_grad_(True)
         return cls(model, base, types)
 

@@ -22,7 +22,6 @@ def run(name: str) -> None:
     from pipelines.evaluate import scores, verdict
     from pipelines.evaluate.run import score
     from pipelines.evaluate.torch_engine import TorchEngine
-    from pipelines.precision import native
     from pipelines.tokens import tokenizer_of
 
     tokenizer = tokenizer_of(layout.base(block.base))
@@ -30,7 +29,7 @@ def run(name: str) -> None:
         scratch = Path(directory)
         tasks = verdict.lay_out(name, block, tokenizer, scratch)
         quantization = loading.quantization_of(adapter.parameters)
-        precision = native(loading.device().type)
+        precision = loading.precision_of(adapter.parameters)
         model = loading.base_model(layout.base(block.base), quantization=quantization, precision=precision)
         model = loading.with_adapter(model, layout.adapter(name))
         engine = TorchEngine(model, precision)
@@ -58,6 +57,7 @@ def run(name: str) -> None:
     decision["candidate"] = {"kind": adapter.kind, "digest": adapter.digest}
     decision["base"] = {"kind": base.kind, "digest": base.digest}
     decision["data"] = data.digest
+    decision["precision"] = precision
     decision["suites"] = {task.name: task.digest for task in tasks}
     reports.write(layout.reports(name) / "gate.json", decision)
     verdict.tell(decision)

@@ -38,7 +38,7 @@ def run(name: str) -> None:
         from pipelines.tokens import tokenizer_of
 
         quantization = loading.quantization_of(trained_with)
-        model = loading.base_model(base, quantization=quantization, precision=trained_with["precision"])
+        model = loading.base_model(base, quantization=quantization, precision=loading.precision_of(trained_with))
         model = loading.with_adapter(model, adapter)
         weights.write(base, model, directory)
         tokens = probe.rows(name, tokenizer_of(base))

@@ -60,7 +60,8 @@ class Train(Block):
     recompute: Auto = "auto"
     """Keep a block's input only and compute the rest again for the backward pass: less memory, half as much work again."""
     precision: Precision | Literal["auto"] = "auto"
-    """What matrices are multiplied in, and the base is kept in; `auto`: bf16 where the hardware multiplies it, else fp32."""
+    """What matrices are multiplied in, and the base is kept in. `auto`: bf16, but fp32 on a processor that has no instructions
+    for bf16. The adapter is judged and merged in the same."""
 
     optimizer: Literal["adamw", "adamw-8bit", "paged-adamw", "paged-adamw-8bit"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4

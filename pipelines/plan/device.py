@@ -5,14 +5,13 @@ import platform
 import time
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from pipelines.errors import InputError
 from pipelines.params.project import did_you_mean
+from pipelines.plan import machine
 from pipelines.plan.accelerators import ACCELERATORS, Accelerator, reported_as
 from pipelines.precision import Precision, dtype, native
 
-_CGROUPS = Path("/sys/fs/cgroup")
 _SECONDS = 0.3  # of matrix products in each precision, to find the rates of a machine that is in no table
 
 
@@ -74,23 +73,7 @@ def _processor() -> Device:
     found = native("cpu")
     note = "" if found == "bf16" else "no bf16 instructions: it multiplies fp32"
     name = f"{platform.machine()}, {cores} cores"
-    return Device("cpu", name, _machine_memory(), _measured_tflops("cpu"), found, note=note)
-
-
-def _machine_memory() -> int:
-    """Bytes of the machine, or of the control group (container) that this process is in, if that is less."""
-    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    limits = [_CGROUPS / "memory" / "memory.limit_in_bytes"]  # version 1, inside a container
-    membership = Path("/proc/self/cgroup")
-    if membership.is_file():
-        for line in membership.read_text().splitlines():
-            if line.startswith("0::/"):  # version 2
-                group = _CGROUPS / line.removeprefix("0::/")
-                limits += [place / "memory.max" for place in (group, *group.parents) if place.is_relative_to(_CGROUPS)]
-    for file in limits:
-        if file.is_file() and (limit := file.read_text().strip()).isdigit():
-            sizes.append(int(limit))
-    return min(sizes)
+    return Device("cpu", name, machine.total(), _measured_tflops("cpu"), found, note=note)
 
 
 @cache
@@ -104,12 +87,14 @@ def _rate(kind: str, precision: Precision) -> float:
 
     size = 1024 if kind == "cpu" else 8192
     matrix = torch.randn(size, size, device=kind).to(dtype(precision))
+    small = matrix[:64, :64].contiguous()
     fastest = float("inf")
     until = time.perf_counter() + _SECONDS
     with torch.inference_mode():
+        torch.nn.functional.linear(small, small)  # kernels are chosen and compiled at the first
         while time.perf_counter() < until or fastest == float("inf"):
             started = time.perf_counter()
-            matrix @ matrix
+            torch.nn.functional.linear(matrix, matrix)
             if kind == "cuda":
                 torch.cuda.synchronize()
             fastest = min(fastest, time.perf_counter() - started)

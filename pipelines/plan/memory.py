@@ -22,7 +22,7 @@ HELD = {"cpu": 0.6, "cuda": 0.0}
 place of its own. Fitted to runs of SmolLM2-135M, `python benchmarks/methods.py`."""
 _FP32 = 4
 _BYTES = {"bf16": 2, "fp32": 4}
-_LOGIT_BYTES = {"bf16": 2 + 4 + 4, "fp32": 4 + 4}  # of a position and word: the product, fp32, and the gradient
+_LOGIT_BYTES = {"bf16": 2 + 4 + 4, "fp32": 4}  # of a position and word: the product, fp32, and the gradient
 _FAST = frozenset({"lora", "qlora", "rslora"})
 
 # Saved for the backward pass per token and block by methods whose layers are PEFT's own: bytes per hidden feature, per feature

@@ -108,7 +108,7 @@ class Run:
         Raises:
             InputError: See `chosen`.
         """
-        recommended = replace(self, train=self.train.model_copy(update={"method": AUTO})).chosen
+        recommended, reason = self._recommended()
         epoch = self.lengths.epoch()
         return {
             "device": asdict(self.device),
@@ -121,10 +121,18 @@ class Run:
             "largest_batch": asdict(self.step(self.chosen.setting.batch_size)),
             "methods": [self.method(method) for method in METHODS],
             "configured": self.train.method,
-            "recommended": recommended.setting.method if recommended.fits else None,
-            "reason": recommended.reason,
+            "recommended": recommended,
+            "reason": reason,
             "chosen": self.figures(self.chosen) | {"reason": self.chosen.reason},
         }
+
+    def _recommended(self) -> tuple[str | None, str]:
+        """The method that `auto` would take, and why; None if it would take none."""
+        try:
+            found = replace(self, train=self.train.model_copy(update={"method": AUTO})).chosen
+        except InputError as error:
+            return None, str(error)
+        return found.setting.method if found.fits else None, found.reason
 
     def _tokens(self, batch_size: int) -> int:
         return self.step(batch_size).tokens

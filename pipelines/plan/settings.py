@@ -89,16 +89,19 @@ class Forecast:
     seconds: float | None
 
 
-def forecast(name: str) -> Forecast:
-    """What plan.json holds for adapter `name`, to set it beside what is measured.
+def forecast(name: str, base_digest: str, data_digest: str) -> Forecast:
+    """What plan.json forecast for adapter `name`, to set it beside what is measured; nothing if it is of another base or data.
 
-    No result depends on it. It is not part of the settings, so that a better forecast makes no training stale.
+    No result depends on it, so it stops no training. It is not part of the settings, so that a better forecast makes no
+    training stale.
     """
-    place = layout.reports(name) / "plan.json"
-    if not place.is_file():
+    try:
+        content = reports.read(layout.reports(name) / "plan.json")
+        if (content["base"], content["data"]) != (base_digest, data_digest):
+            return Forecast({}, None)
+        return Forecast(dict(content["chosen"]["memory_bytes"]), content["chosen"]["seconds"])
+    except (InputError, KeyError, TypeError, ValueError):
         return Forecast({}, None)
-    chosen = reports.read(place)["chosen"]
-    return Forecast(chosen["memory_bytes"], chosen["seconds"])
 
 
 def _of(values: dict[str, Any]) -> Train:

@@ -14,12 +14,7 @@ def targets(shape: Shape, train: Train) -> tuple[Linear, ...]:
     Raises:
         InputError: It means none.
     """
-    adaptable = tuple(layer for layer in shape.linear if layer.adaptable)
-    if not adaptable:
-        raise InputError(
-            f"train.method: the layers of a {shape.model_type} model are none that adapters are put on here (torch's Linear);"
-            " take prompt, prefix, p-tuning or full, or another base"
-        )
+    adaptable = _adaptable(shape)
     if train.targets == "all-linear":
         return adaptable
     if train.targets == "attention":
@@ -57,6 +52,7 @@ def trained_parameters(method: str, shape: Shape, train: Train) -> int:
         case "p-tuning":  # embeddings, and an MLP of three layers of the hidden size that they go through
             return train.virtual_tokens * shape.hidden + 3 * shape.hidden * (shape.hidden + 1)
         case "bottleneck":  # down and up, with biases
+            _adaptable(shape)
             places = shape.layers * (2 if train.bottleneck.placement == "houlsby" else 1)
             size = train.bottleneck.size
             return places * (2 * size * shape.hidden + size + shape.hidden)
@@ -68,12 +64,27 @@ def trained_parameters(method: str, shape: Shape, train: Train) -> int:
             raise ValueError(method)
 
 
+def _adaptable(shape: Shape) -> tuple[Linear, ...]:
+    """The linear layers that adapters can be put on or beside.
+
+    Raises:
+        InputError: There are none.
+    """
+    found = tuple(layer for layer in shape.linear if layer.adaptable)
+    if not found:
+        raise InputError(
+            f"train.method: the layers of a {shape.model_type} model are none that adapters are put on here (torch's Linear);"
+            " take prompt, prefix, p-tuning or full, or another base"
+        )
+    return found
+
+
 def _rescaled(shape: Shape) -> int:
     """Features of keys, values and the inner activations of the MLP; 0 if there are none to tell apart."""
-    attended = sum(layer.rows for layer in shape.linear if _in_attention(layer) and layer.kind.startswith(("k", "v")))
+    attended = sum(layer.rows for layer in _adaptable(shape) if _in_attention(layer) and layer.kind.startswith(("k", "v")))
     inner = sum(
         layer.columns
-        for layer in shape.linear
+        for layer in _adaptable(shape)
         if not _in_attention(layer) and layer.rows == shape.hidden and layer.columns != layer.rows
     )
     return attended + inner if attended and inner else 0

@@ -9,7 +9,9 @@ from safetensors import SafetensorError
 from pipelines import artifacts, layout, params, reports, stage, tokens
 from pipelines.errors import InputError
 from pipelines.params.methods import METHODS
+from pipelines.params.training import AUTO, Train
 from pipelines.plan import device, settings
+from pipelines.precision import Precision, native
 from pipelines.train import checkpoints, preflight
 from pipelines.train.row_findings import Split
 from pipelines.train.served import context_of
@@ -21,8 +23,8 @@ def run(name: str) -> None:
     everything = params.load()
     block = everything.adapter(name)
     base, data, report = layout.base(block.base), layout.curated(name), layout.reports(name)
-    decided = settings.read(name, block, artifacts.read(base).digest, artifacts.read(data).digest)
-    forecast = settings.forecast(name)
+    digests = artifacts.read(base).digest, artifacts.read(data).digest
+    decided, forecast = settings.read(name, block, *digests), settings.forecast(name, *digests)
     with artifacts.create(
         layout.adapter(name),
         kind="adapter",
@@ -44,10 +46,11 @@ def run(name: str) -> None:
         # Rows of many lengths fragment an accelerator's memory unless segments can grow; torch reads this when it starts.
         os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
         # Here, not above: wrong rows and parameters are told at once, before seconds of imports.
-        from pipelines import adapters
+        from pipelines import adapters, loading
         from pipelines.train import loop, memory
 
-        if warning := memory.shortage(decided, forecast.memory_bytes, memory.free()):
+        elsewhere = planned_elsewhere(name, block.train, decided, native(loading.device().type))
+        for warning in filter(None, (elsewhere, memory.shortage(decided, forecast.memory_bytes, memory.free()))):
             print(f"warning: {warning}", flush=True)
         trained = loop.train(
             base,
@@ -70,6 +73,20 @@ def run(name: str) -> None:
     reports.write(report / "training.json", {"method": decided.method} | metrics)
     print(
         f"{metrics['steps']} steps, {metrics['tokens_per_second']:.0f} tokens/s, validation loss {metrics['validation_loss']}"
+    )
+
+
+def planned_elsewhere(name: str, requested: Train, decided: Train, here: Precision) -> str | None:
+    """A warning if the precision was left to a plan, and the plan was made on a machine that is good at another one.
+
+    Args:
+        here: What this machine is fastest in.
+    """
+    if requested.precision != AUTO or decided.precision == here:
+        return None
+    return (
+        f"planned on a machine that is fastest in {decided.precision}, and this one is in {here};"
+        f" `dvc repro -f plan@{name}` plans anew"
     )
 
 

@@ -122,7 +122,11 @@ def _attend(
     q, k, v = (states.transpose(1, 2).to(v.dtype) for states in (q, k, v))  # autocast may leave queries and keys in fp32
     if q.device.type == "cpu" and q.shape[0] * q.shape[2] * k.shape[2] <= _DENSE:
         return _dense(q, k, v, scaling)
-    square = q.shape[2] == k.shape[2]
+    square, grouped = q.shape[2] == k.shape[2], q.shape[1] != k.shape[1]
+    if grouped and q.device.type == "cuda" and q.dtype == torch.float32:
+        # the kernels for fp32 that keep no score matrix know no grouped heads
+        k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for part in (k, v))
+        grouped = False
     attended = torch.nn.functional.scaled_dot_product_attention(
         q,
         k,
@@ -130,7 +134,7 @@ def _attend(
         attn_mask=None if square else _lower_right(q.shape[2], k.shape[2]),
         is_causal=square,
         scale=scaling,
-        enable_gqa=q.shape[1] != k.shape[1],
+        enable_gqa=grouped,
     )
     return attended.transpose(1, 2)
 

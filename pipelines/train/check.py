@@ -28,8 +28,9 @@ def model(causal: Any) -> None:
             raise InputError(f"models that scale their logits ({name}) are not supported yet: {kind}")
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         raise InputError(f"models that attend through a sliding window are not supported yet: {kind}")
-    if getattr(config, "attention_dropout", 0.0):
-        raise InputError(f"attention_dropout in config.json is not supported ({kind}); set it to 0 and use `train.dropout`")
+    for name in ("attention_dropout", "attn_pdrop"):
+        if getattr(config, name, 0.0):
+            raise InputError(f"{name} in config.json is not supported ({kind}); set it to 0 and use `train.dropout`")
     layers = {layer for layer in getattr(config, "layer_types", None) or () if layer != "full_attention"}
     layers |= {sign for sign in _RECURRENT for name, _ in causal.named_modules() if sign in name.lower()}
     if layers:

@@ -4,15 +4,14 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
 from pipelines.errors import FinelineError
 from pipelines.params.methods import METHODS
 from pipelines.params.training import Train
+from pipelines.plan import machine
 
-_MACHINE = Path("/proc/meminfo")
 _CPU_ALLOCATOR = ("can't allocate memory", "not enough memory")  # what torch says; it has no exception of its own for it
 
 
@@ -28,25 +27,21 @@ def peak() -> int:
 
 def free() -> int | None:
     """Bytes that could be had now: of the accelerator if there is one, else of the machine; None where it does not say."""
-    if torch.cuda.is_available():
-        return torch.cuda.mem_get_info()[0]
-    if not _MACHINE.is_file():
-        return None
-    lines = dict(line.split(":", 1) for line in _MACHINE.read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else machine.free()
 
 
 def shortage(config: Train, predicted: Mapping[str, int], available: int | None) -> str | None:
-    """A warning if less is free than was forecast; a machine that runs out of memory may kill a process without a word.
+    """A warning if less is free than will be needed; a machine that runs out of memory may kill a process without a word.
 
     Args:
-        predicted: Bytes by component, as `plan` forecast them.
+        predicted: Bytes by component, as `plan` forecast them. The context is there already, libraries being loaded.
     """
-    if available is None or predicted.get("total", 0) <= available:
+    needed = predicted.get("total", 0) - predicted.get("context", 0)
+    if available is None or needed <= available:
         return None
     largest = _largest(predicted)
     return (
-        f"{predicted['total'] / 2**30:.1f} GiB of memory are forecast and {available / 2**30:.1f} GiB are free: the run may be"
+        f"{needed / 2**30:.1f} GiB more memory are forecast and {available / 2**30:.1f} GiB are free: the run may be"
         f" killed. The largest part is {largest} ({predicted[largest] / 2**30:.1f} GiB): {_remedy(largest, config)}"
     )
 

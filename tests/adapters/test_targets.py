@@ -6,8 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipelines import adapters
+from pipelines import adapters, loading
 from pipelines.adapters import targets
+from pipelines.adapters.bitfit import Shift
 from pipelines.errors import InputError
 from pipelines.params.training import Train
 from tests.adapters.cases import CASES, loaded_base, logits, new
@@ -83,3 +84,22 @@ def test_an_adapter_of_another_base_is_refused(trained, bases, name):
 def test_a_directory_without_weights_is_no_adapter(bases, tmp_path):
     with pytest.raises(InputError, match=r"no adapter_config\.json"):
         adapters.load(loaded_base(CASES["lora"], bases["plain"]), tmp_path)
+
+
+def test_a_moved_bias_is_the_one_that_a_merged_model_will_have():
+    """Rounded to bf16 in training already, also where the base is kept in fp32."""
+    shift = Shift(torch.tensor([100.0, 1.0]))
+    with torch.no_grad():
+        shift.distance += torch.tensor([0.2, 0.001])
+    moved = shift(torch.tensor([100.0, 1.0]))
+    assert moved.dtype == torch.float32
+    assert torch.equal(moved, torch.tensor([100.0, 1.0]))  # bf16 has no number between 100 and 100.5
+    moved.sum().backward()
+    assert torch.equal(shift.distance.grad, torch.ones(2))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_full_fine_tuning_saves_the_types_of_the_base_whatever_it_was_loaded_as(tiny_base, tmp_path, precision):
+    loaded = loading.base_model(tiny_base, precision=precision)
+    adapters.save(adapters.attach(loaded, Train(method="full"), base=tiny_base), tmp_path)
+    assert {weight.dtype for weight in load_file(tmp_path / "adapter_model.safetensors").values()} == {torch.bfloat16}

@@ -65,11 +65,3 @@ def test_this_machine_is_measured_once():
     assert min(found.tflops.values()) > 0
     assert found.tflops.keys() == {"bf16", "fp32"}
     assert found.memory_bytes > 2**30
-
-
-def test_memory_is_that_of_the_control_group_if_it_allows_less(tmp_path, monkeypatch):
-    (tmp_path / "memory.max").write_text("1073741824\n")
-    monkeypatch.setattr(device, "_CGROUPS", tmp_path)
-    assert device.named("cpu").memory_bytes == 2**30
-    (tmp_path / "memory.max").write_text("max\n")
-    assert device.named("cpu").memory_bytes > 2**30

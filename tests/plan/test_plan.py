@@ -10,9 +10,13 @@ from pipelines import artifacts, base, ingest, layout, params
 from pipelines.curate import __main__ as curate
 from pipelines.errors import InputError
 from pipelines.params.methods import METHODS
+from pipelines.params.training import Train
 from pipelines.plan import __main__ as plan
-from pipelines.plan import device, settings
+from pipelines.plan import device, settings, shape
 from pipelines.plan.device import Device
+from pipelines.plan.report import Run
+from pipelines.plan.workload import Lengths
+from tests.plan.shapes import GPT2, write_config
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def test_the_plan_has_every_method_and_train_can_follow_it(curated, monkeypatch)
     assert report["chosen"]["precision"] == report["device"]["precision"]
     found = settings.read("home", params.load().adapter("home"), *digests)
     assert (found.method, found.recompute, found.dequantize) == ("lora", False, False)
-    assert settings.forecast("home").memory_bytes == report["chosen"]["memory_bytes"]
+    assert settings.forecast("home", *digests).memory_bytes == report["chosen"]["memory_bytes"]
 
     # The same settings from a machine as large and of another speed.
     first = settings.file("home").read_bytes()
@@ -70,6 +74,32 @@ def test_a_machine_without_room(curated, monkeypatch):
     configure(curated, method="qlora")
     plan.run("home")
     assert json.loads(settings.file("home").read_text())["train"]["method"] == "qlora"
+
+
+@pytest.mark.parametrize(("method", "possible"), [("prompt", True), ("full", True), ("bottleneck", False), ("auto", False)])
+def test_a_base_on_which_no_layer_can_be_adapted(tmp_path, method, possible):
+    """GPT-2: the methods that need no layer are planned, and nothing is recommended."""
+    gpt2 = shape.of_model(write_config(tmp_path, GPT2))
+    run = Run(gpt2, Device("cpu", "any", 2**40, {"bf16": 1.0, "fp32": 1.0}), Train(method=method), Lengths(((20, 5),) * 8))
+    if not possible:
+        with pytest.raises(InputError, match="take prompt, prefix, p-tuning or full, or another base"):
+            run.report()
+        return
+    report = run.report()
+    assert (report["chosen"]["method"], report["recommended"]) == (method, None)
+    assert "take prompt, prefix, p-tuning or full" in report["reason"]
+    possible_methods = {entry["method"] for entry in report["methods"] if "not_possible" not in entry}
+    assert possible_methods == {"prompt", "prefix", "p-tuning", "full", "bitfit"}
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("auto", "fp32"), ("bf16", "bf16"), ("fp32", "fp32")])
+def test_a_configured_precision_goes_before_the_machine_s(tiny_shape, asked, expected):
+    machine = Device("cpu", "any", 2**40, {"bf16": 0.1, "fp32": 1.0}, "fp32")
+    report = Run(tiny_shape, machine, Train(precision=asked), Lengths(((20, 5),) * 8)).report()
+    assert report["chosen"]["precision"] == expected
+    other = Run(tiny_shape, machine, Train(precision="fp32"), Lengths(((20, 5),) * 8)).report()
+    assert (report["chosen"]["seconds"] > 5 * other["chosen"]["seconds"]) == (expected == "bf16")
+    assert (report["chosen"]["memory_bytes"]["base"] < other["chosen"]["memory_bytes"]["base"]) == (expected == "bf16")
 
 
 def test_a_method_that_the_base_does_not_allow_is_refused(curated):

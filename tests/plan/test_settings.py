@@ -32,9 +32,19 @@ def test_a_decided_block_comes_back_as_it_was_written(adapter, method):
 
 
 def test_the_forecast_is_that_of_the_plan_or_none(project):
-    assert settings.forecast("home") == settings.Forecast({}, None)
-    reports.write(layout.reports("home") / "plan.json", {"chosen": {"memory_bytes": {"total": 7}, "seconds": 3.0}})
-    assert settings.forecast("home") == settings.Forecast({"total": 7}, 3.0)
+    none, place = settings.Forecast({}, None), layout.reports("home") / "plan.json"
+    assert settings.forecast("home", "b", "d") == none
+    reports.write(place, {"base": "b", "data": "d", "chosen": {"memory_bytes": {"total": 7}, "seconds": 3.0}})
+    assert settings.forecast("home", "b", "d") == settings.Forecast({"total": 7}, 3.0)
+    assert settings.forecast("home", "b", "other") == none
+
+
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD", "[]", "{}", '{"base": "b", "data": "d"}'])
+def test_a_broken_plan_forecasts_nothing_and_stops_no_training(project, content):
+    place = layout.reports("home") / "plan.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(content)
+    assert settings.forecast("home", "b", "d") == settings.Forecast({}, None)
 
 
 def test_keys_that_the_method_reads_are_kept():

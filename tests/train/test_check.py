@@ -31,6 +31,7 @@ def small(kind, **keys):
         ("final_logit_softcapping", 30.0, "final_logit_softcapping"),
         ("sliding_window", 8, "sliding window"),
         ("attention_dropout", 0.1, "attention_dropout"),
+        ("attn_pdrop", 0.1, "attn_pdrop"),
         ("layer_types", ["full_attention", "linear_attention"], "linear_attention"),
     ],
 )
