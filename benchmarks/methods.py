@@ -31,7 +31,7 @@ BASE = "smollm2-135m"
 BATCH = 16  # rows a step
 VALIDATION = 32  # rows
 INITIALIZATIONS = {"lora, pissa": ("lora", "pissa"), "lora, eva": ("lora", "eva"), "qlora, loftq": ("qlora", "loftq")}
-RATES = {"vera": 1e-2, "ia3": 1e-2, "prefix": 1e-2, "prompt": 1e-2, "full": 5e-5}
+RATES = {"vera": 2e-3, "ia3": 1e-2, "prefix": 1e-2, "prompt": 3e-3, "p-tuning": 2e-4, "full": 5e-5}
 """Learning rates; LoRA and all others that train matrices take `RATE`."""
 RATE = 1e-3
 HEAD = (

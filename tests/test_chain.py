@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from pipelines import artifacts, layout, reports
 from pipelines.errors import Refused
+from pipelines.precision import dtype
 from pipelines.train import __main__ as train
 from tests.conftest import ENVIRONMENT
 
@@ -65,10 +66,12 @@ def test_the_adapter_directory_holds_only_weights_and_configuration(chain):
     }
 
 
-def test_the_merged_model_is_plain_bf16(chain):
+def test_the_merged_model_is_plain_and_in_the_precision_of_the_training(chain):
+    trained_in = dtype(artifacts.read(layout.adapter("support")).parameters["precision"])
     weights = load_file(layout.merged("support") / "model.safetensors")
-    assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
+    assert {weight.dtype for weight in weights.values()} == {trained_in}
     config = json.loads((layout.merged("support") / "config.json").read_text())
+    assert f"torch.{config['dtype']}" == str(trained_in)
     assert "quantization_config" not in config
     assert config["rope_theta"] == 10000.0
 
@@ -77,7 +80,7 @@ def test_merging_changes_every_adapted_layer_and_nothing_else(chain):
     original = load_file(layout.base("tiny") / "model.safetensors")
     merged = load_file(layout.merged("support") / "model.safetensors")
     assert original.keys() == merged.keys()
-    unchanged = {name for name in original if torch.equal(original[name], merged[name])}
+    unchanged = {name for name in original if torch.equal(original[name].float(), merged[name].float())}
     assert unchanged == {name for name in original if "norm" in name or "embed" in name}
 
 

@@ -1,4 +1,4 @@
-"""Stage `merge@A`: adapter and base -> one model in bf16, checked after reloading in a fresh process."""
+"""Stage `merge@A`: adapter and base -> one model in the precision of the training, checked in a fresh process."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +8,7 @@ from pipelines import artifacts, layout, params, reports, stage
 from pipelines.errors import FinelineError, InputError
 from pipelines.params.methods import METHODS
 
-# bf16 keeps 8 bits of a weight, so merged weights differ from their fp32 sum by up to 2**-9 of their size.
+# Where the training was in bf16, which keeps 8 bits, merged weights differ from their fp32 sum by up to 2**-9 of their size.
 LARGEST_KL = 1e-3
 LEAST_AGREEMENT = 0.99
 NO_KL = 1e-6  # so little that where the first choice changed, two tokens were equally likely
@@ -37,10 +37,10 @@ def run(name: str) -> None:
         from pipelines.merge import reference, weights
         from pipelines.tokens import tokenizer_of
 
-        quantization = loading.quantization_of(trained_with)
-        model = loading.base_model(base, quantization=quantization, precision=loading.precision_of(trained_with))
+        quantization, precision = loading.quantization_of(trained_with), loading.precision_of(trained_with)
+        model = loading.base_model(base, quantization=quantization, precision=precision)
         model = loading.with_adapter(model, adapter)
-        weights.write(base, model, directory)
+        weights.write(base, model, directory, precision)
         tokens = probe.rows(name, tokenizer_of(base))
         # The reference is computed in fp32 with the very weights that were trained on: rounding of activations to bf16,
         # which both models share in use, would only blur the comparison of weights.
@@ -48,7 +48,8 @@ def run(name: str) -> None:
         measured = fidelity(trained, probe.fresh_logits(directory, tokens, Path(scratch), "float32"))
         agreed = measured.top1_agreement >= LEAST_AGREEMENT or measured.mean_kl <= NO_KL
         passed = measured.mean_kl <= LARGEST_KL and agreed
-        report = {"passed": passed, "merged_into": "dequantized" if quantization else "original", **asdict(measured)}
+        into = "dequantized" if quantization else "original"
+        report = {"passed": passed, "merged_into": into, "precision": precision, **asdict(measured)}
         reports.write(layout.reports(name) / "merge.json", report)
         if not passed:
             raise FinelineError(

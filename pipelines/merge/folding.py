@@ -20,7 +20,7 @@ def folds(model: Any) -> dict[str, Fold]:
         model: From `adapters.load`, with an adapter of a method that can be merged.
     """
     if isinstance(model, BitFit):
-        return {name: partial(_add, shift.distance.data.float().cpu()) for name, shift in model.shifts.items()}
+        return {name: partial(_moved, shift.distance.data.float().cpu()) for name, shift in model.shifts.items()}
     if isinstance(model, Full):
         return {name: partial(_replace, weight.data) for name, weight in model.get_base_model().named_parameters()}
     from peft.tuners.ia3 import IA3Layer
@@ -40,9 +40,9 @@ def folds(model: Any) -> dict[str, Fold]:
     return found
 
 
-def _add(distance: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """b + distance (BitFit, arXiv 2106.10199)."""
-    return bias + distance
+def _moved(distance: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """b + distance (BitFit, arXiv 2106.10199), rounded to bf16 as it was while it was trained."""
+    return (bias + distance).to(torch.bfloat16).float()
 
 
 def _replace(trained: torch.Tensor, _: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,9 @@
 """Merged weights: what the adapter was trained on, with the adapter folded in.
 
 A QLoRA adapter was trained on NF4 weights, so it is folded into those same weights unpacked (dequantised), not to the original
-ones: measured on a toy model, KL 4e-6 instead of 5e-4. The result is computed in fp32 and rounded once, to bf16.
+ones: measured on a toy model, KL 4e-6 instead of 5e-4. The result is computed in fp32 and rounded once, to what the base was
+kept in while the adapter was trained. Weights that were unpacked to fp32 are no bf16 numbers: rounded, they chose another token
+at 2.5% of positions (SmolLM2-135M, mean KL 1e-4).
 """
 
 import json
@@ -17,6 +19,7 @@ from pipelines import loading
 from pipelines.artifacts import RECORD
 from pipelines.errors import FinelineError
 from pipelines.merge import folding
+from pipelines.precision import Precision, dtype
 
 
 def trained_on(model: Any) -> dict[str, torch.Tensor]:
@@ -27,8 +30,11 @@ def trained_on(model: Any) -> dict[str, torch.Tensor]:
     }
 
 
-def write(base: Path, model: Any, into: Path) -> None:
+def write(base: Path, model: Any, into: Path, precision: Precision) -> None:
     """Write the merged model beside the base's own configuration and tokenizer, tensor by tensor.
+
+    Args:
+        precision: What the model was trained in, and all weights are written in.
 
     Raises:
         FinelineError: The adapter changes a weight that the checkpoint does not have.
@@ -36,7 +42,8 @@ def write(base: Path, model: Any, into: Path) -> None:
     for file in base.iterdir():
         if file.suffix != ".safetensors" and file.name != RECORD:
             shutil.copyfile(file, into / file.name)
-    _mend_configuration(into)
+    _mend_configuration(into, precision)
+    kind = dtype(precision)
     folds, unpacked = folding.folds(model), trained_on(model)
     for file in sorted(base.glob("*.safetensors")):
         with safe_open(file, framework="pt") as tensors:
@@ -46,21 +53,23 @@ def write(base: Path, model: Any, into: Path) -> None:
                 weight = unpacked.pop(name, None)
                 fold = folds.pop(name, None)
                 if weight is None and fold is None:
-                    merged[name] = original
+                    merged[name] = original.to(kind) if original.is_floating_point() else original
                     continue
                 weight = original.float() if weight is None else weight
-                merged[name] = (weight if fold is None else fold(weight)).to(torch.bfloat16)
+                merged[name] = (weight if fold is None else fold(weight)).to(kind)
             save_file(merged, into / file.name, metadata={"format": "pt"})
     if folds or unpacked:
         missing = ", ".join(sorted({*folds, *unpacked})[:3])
         raise FinelineError(f"{base}: the checkpoint has no tensor named {missing}; its layer names differ from the model's")
 
 
-def _mend_configuration(model: Path) -> None:
-    """What older readers of a checkpoint look for: a top-level rope_theta, and the chat template with the tokenizer."""
+def _mend_configuration(model: Path, precision: Precision) -> None:
+    """The type of the weights, and what older readers look for: a top-level rope_theta, the chat template in the tokenizer."""
     file = model / "config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     config.pop("quantization_config", None)
+    config.pop("torch_dtype", None)
+    config["dtype"] = str(dtype(precision)).removeprefix("torch.")
     rope = config.get("rope_parameters") or {}
     if "rope_theta" in rope:
         config.setdefault("rope_theta", rope["rope_theta"])

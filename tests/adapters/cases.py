@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from pipelines import adapters, loading
 from pipelines.params.methods import METHODS
 from pipelines.params.training import Train
+from pipelines.precision import Precision
 
 STEPS = 20
 LORA = {"rank": 4, "alpha": 8}
@@ -86,8 +87,8 @@ def new(case: Case, base: Path) -> Any:
     return adapters.attach(model, case.train, base, [batch()])
 
 
-def loaded_base(case: Case, base: Path) -> Any:
-    return loading.base_model(base, quantization=loading.quantization_of(case.train.model_dump()))
+def loaded_base(case: Case, base: Path, precision: Precision = "bf16") -> Any:
+    return loading.base_model(base, quantization=loading.quantization_of(case.train.model_dump()), precision=precision)
 
 
 def train(case: Case, base: Path, directory: Path) -> Trained:

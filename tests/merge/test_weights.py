@@ -17,7 +17,7 @@ from tests.adapters.cases import CASES, MERGEABLE, loaded_base, new
 TOKENS = [list(range(3, 40)), list(range(90, 50, -1))]
 
 
-def adapted(name, base, tmp_path):
+def adapted(name, base, tmp_path, precision="bf16"):
     """A small base with an adapter that changes its answers, saved and loaded as stages do."""
     case = CASES[name]
     model = new(case, base)
@@ -27,13 +27,13 @@ def adapted(name, base, tmp_path):
             if weight.requires_grad:
                 weight += 0.1 * torch.randn(weight.shape, generator=generator)
     adapters.save(model, tmp_path / "adapter")
-    return adapters.load(loaded_base(case, base), tmp_path / "adapter")
+    return adapters.load(loaded_base(case, base, precision), tmp_path / "adapter")
 
 
-def merged_into(tmp_path, base, model):
+def merged_into(tmp_path, base, model, precision="bf16"):
     into = tmp_path / "merged"
     into.mkdir()
-    weights.write(base, model, into)
+    weights.write(base, model, into, precision)
     return into
 
 
@@ -50,6 +50,18 @@ def test_the_merged_model_answers_as_base_and_adapter(bases, tmp_path, name):
     measured = fidelity(expected, merged).mean_kl  # near-ties are many in a model with random weights: no top-1 agreement here
     assert measured <= min(stage.LARGEST_KL, 1e-3 * fidelity(expected, plain).mean_kl)
     assert np.abs(merged - expected).max() < 0.03 * np.abs(plain - expected).max()
+
+
+@pytest.mark.parametrize("name", MERGEABLE)
+def test_merged_in_fp32_it_is_the_very_model_that_was_trained_in_fp32(bases, tmp_path, name):
+    base = bases[CASES[name].base]
+    model = adapted(name, base, tmp_path, "fp32")
+    into = merged_into(tmp_path, base, model, "fp32")
+    merged = AutoModelForCausalLM.from_pretrained(into, dtype="auto")
+    assert {weight.dtype for weight in merged.parameters()} == {torch.float32}
+    measured = fidelity(probe.torch_logits(reference.unpack(model), TOKENS), probe.torch_logits(merged, TOKENS))
+    assert measured.mean_kl <= 1e-9
+    assert measured.max_abs_difference <= 1e-4 * measured.max_abs_logit
 
 
 def test_an_adapter_that_adds_nothing_leaves_lora_weights_bit_for_bit(tiny_base, tmp_path):
