@@ -128,7 +128,7 @@ def test_a_training_stopped_under_dvc_goes_on_at_the_next_repro(chain, tmp_path)
     before = artifacts.read(layout.adapter("support")).digest
     again = shutil.copytree(chain, tmp_path / "again", ignore=shutil.ignore_patterns("export", "merged"))
     shutil.rmtree(again / "models" / "adapters")
-    shutil.rmtree(again / ".dvc" / "cache" / "runs")  # else DVC remembers the result and does not train
+    shutil.rmtree(again / ".dvc" / "cache")  # else DVC has the result already and does not train
     command = ["dvc", "repro", "--single-item", "train@support"]
     stopped = subprocess.Popen(
         command, cwd=again, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
