@@ -37,8 +37,13 @@ class Display:
     metadata: Callable[[Stage], Metadata]
     kind: str | None = None
     """The tool to show beside DVC; Dagster has an icon for most."""
-    checks: tuple[Check, ...] = ()
+    checks: tuple[Check, ...] | Callable[[Stage], tuple[Check, ...]] = ()
+    """The same for every stage of the kind, or what a stage's own settings ask for."""
     pool: str | None = None
+
+    def checks_of(self, stage: Stage) -> tuple[Check, ...]:
+        """The checks of one stage."""
+        return self.checks(stage) if callable(self.checks) else self.checks
 
 
 Displays = Mapping[str, Display]

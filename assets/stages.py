@@ -144,12 +144,16 @@ def _stage(root: Path, stage: "PipelineStage", index: "Index", files: "_Files") 
 def _identity(stage: "PipelineStage", read: set[str]) -> tuple[str, ...]:
     """The outs that count for the data version.
 
-    Metrics and plots hold times and speeds, which differ between equal results; they count where another stage reads
-    them, as they do for DVC, and at the end of the graph, where they are the result.
+    Reports hold times and speeds, which differ between equal results; they count where another stage reads them, as they do
+    for DVC, and at the end of the graph, where they are the result.
     """
     is_read = {out.def_path: _overlaps(out.def_path, read) for out in stage.outs}
     is_end = not any(is_read.values())
-    return tuple(out.def_path for out in stage.outs if is_end or is_read[out.def_path] or not (out.metric or out.plot))
+
+    def is_report(out: Any) -> bool:
+        return bool(out.metric or out.plot or out.def_path.startswith("reports/"))
+
+    return tuple(out.def_path for out in stage.outs if is_end or is_read[out.def_path] or not is_report(out))
 
 
 @dataclass(frozen=True)

@@ -29,19 +29,20 @@ def stage_asset(stage: Stage) -> dg.AssetsDefinition:
     when asset and checks go together.
     """
     display = DISPLAYS.get(stage.kind, UNKNOWN)
+    checks = display.checks_of(stage)
     spec = asset_spec(stage)
 
     @dg.multi_asset(
         name="__".join(stage.key),
         specs=[spec],
-        check_specs=[dg.AssetCheckSpec(check.name, asset=spec.key, description=check.description) for check in display.checks],
+        check_specs=[dg.AssetCheckSpec(check.name, asset=spec.key, description=check.description) for check in checks],
         can_subset=True,
         pool=display.pool,
     )
     def step(context: dg.AssetExecutionContext, config: Knobs) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         if context.selected_asset_keys:
             yield _materialize(stage, display, config)
-        for check in display.checks:
+        for check in checks:
             if dg.AssetCheckKey(spec.key, check.name) in context.selected_asset_check_keys:
                 yield _check_result(spec.key, check.name, check.judge(stage))
 

@@ -1,41 +1,49 @@
-"""Stage `assess@A`: the exported model on the very items its adapter was judged by, and the final verdict."""
+"""Stage `assess@A`: the merged and the exported model on the very items their adapter was judged by, and the final verdict."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-from pipelines import artifacts, layout, params, reports, stage
+from pipelines import evidence, layout, params, reports, stage
 from pipelines.errors import InputError
 
 
 def run(name: str) -> None:
-    """Assess the export of adapter `name`: reports/<name>/assessment/ and reports/<name>/candidate.json."""
-    block = params.load().adapter(name)
-    directory = layout.export(name, "quantized")
-    exported = artifacts.verified(directory)
+    """Assess what adapter `name` became: reports/<name>/assessment/ and reports/<name>/candidate.json."""
+    rule = params.load().adapter(name).evaluate
     report = layout.reports(name)
     gate, merge, export = (reports.read(report / f"{part}.json") for part in ("gate", "merge", "export"))
-    of_base = reports.read_lines(report / "evaluation" / "base.jsonl")
+    of_base = reports.read_lines(report / "evaluation" / "samples" / "base.jsonl")
+    champion = report / "evaluation" / "samples" / "champion.jsonl"
+    of_champion = reports.read_lines(champion) if "champion" in gate["arms"] else None
 
-    from pipelines.evaluate import verdict
-    from pipelines.evaluate.run import score
-    from pipelines.onnx_engine import OnnxEngine
+    from pipelines.evaluate import arms, forms, verdict
     from pipelines.tokens import tokenizer_of
 
-    tokenizer = tokenizer_of(directory)
-    with TemporaryDirectory() as scratch:
-        tasks = verdict.lay_out(name, block, tokenizer, Path(scratch))
-        suites = {task.name: task.digest for task in tasks}
-        if suites != gate["suites"]:
-            raise InputError(f"{report}/gate.json was made with other suites; run `dvc repro evaluate@{name}` first")
-        of_export = score(OnnxEngine(directory), tokenizer, tasks, Path(scratch))
-    reports.write_lines(report / "assessment" / "exported.jsonl", of_export)
+    shipped = [forms.merged(name), forms.exported(name)]
+    decisions = {}
+    for arm, directory in zip(shipped, (layout.merged(name), layout.export(name, "quantized")), strict=True):
+        tokenizer = tokenizer_of(directory)  # each with its own: what ships brings its chat template along
+        tasks = verdict.tasks(name, rule, tokenizer)
+        if {task.name: task.digest for task in tasks} != gate["suites"]:
+            raise InputError(
+                f"{report}/gate.json was made with other suites or another chat template; run `dvc repro evaluate@{name}` first"
+            )
+        found = arms.records(arm, tasks, tokenizer)
+        verdict.write_samples(report / "assessment", arm.name, found)
+        decisions[arm.name] = verdict.judge(tasks, of_base, found, rule.gate, champion=of_champion, pools=rule.pools)
 
-    decision = verdict.judge(of_base, of_export, block.evaluate.gate)
-    decision = verdict.final(decision, gate=gate, merge_passed=merge["passed"], parity_passed=export["parity"]["passed"])
-    decision["candidate"] = {"kind": exported.kind, "digest": exported.digest}
-    decision["base"] = gate["base"]
-    decision["adapter"] = gate["candidate"]
-    decision["suites"] = suites
+    subjects = {arm.name: arm.artifact.digest for arm in shipped} | {"adapter": gate["arms"]["candidate"]["digest"]}
+    findings = evidence.collect(evidence.directory(name), subjects)
+    decision = verdict.final(
+        decisions,
+        adapter=gate,
+        merge_passed=merge["passed"],
+        parity_passed=export["parity"]["passed"],
+        evidence=evidence.required(findings, rule.gate.evidence, evidence.directory(name)),
+    )
+    decision["evidence"] = [vars(finding) for finding in findings]
+    decision["candidate"] = shipped[1].described
+    decision["merged"] = shipped[0].described
+    decision["adapter"] = gate["arms"]["candidate"]
+    decision["base"] = gate["arms"]["base"]
+    decision["suites"] = gate["suites"]
     reports.write(report / "candidate.json", decision)
     verdict.tell(decision)
 

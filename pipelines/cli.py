@@ -13,10 +13,13 @@ from rich.tree import Tree
 
 from pipelines import artifacts, doctor, layout, params, reports
 from pipelines.errors import FinelineError, InputError, Refused
+from pipelines.evidence import cli as evidence
 
 _WIDTH = 132  # of tables that go to a file or a log
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(evidence.app, name="evidence")
+app.command("preference")(evidence.prefer)
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 
 AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")]
@@ -114,22 +117,45 @@ def show_report(name: AdapterName) -> None:
     params.load().adapter(name)  # an unknown name is told as such
     directory = layout.reports(name)
     gate, candidate, export = (reports.read(directory / f"{part}.json") for part in ("gate", "candidate", "export"))
-    exported = {entry["task"]: entry for entry in candidate["tasks"]}
+    forms = candidate["forms"]
     form = export["forms"]["quantized"]
-    table = Table("task", "rule", "items", "base", "adapter", f"exported ({form['precision']})", "verdict")
-    for column in table.columns[2:6]:
+    table = Table("measure", "rule", "items", "base", "adapter", "merged", f"exported ({form['precision']})", "verdict")
+    for column in table.columns[2:7]:
         column.justify = "right"
-    for entry in gate["tasks"]:
-        shipped = exported[entry["task"]]
-        scores = [f"{score:.3f}" for score in (entry["base"], entry["candidate"], shipped["candidate"])]
-        table.add_row(entry["task"], entry["rule"], str(entry["items"]), *scores, shipped["verdict"])
+    shipped = {(entry["rule"], entry["measure"]): entry for entry in forms["exported"]["rules"]}
+    for entry in gate["rules"]:
+        measure = entry["measure"]
+        arms = (gate["scores"]["base"], gate["scores"]["candidate"], *(forms[arm]["scores"]["candidate"] for arm in forms))
+        scores = ["-" if arm[measure] is None else f"{arm[measure]:.3f}" for arm in arms]
+        verdict = shipped[entry["rule"], measure]["verdict"]
+        table.add_row(measure, entry["rule"], str(entry["items"]), *scores, "" if verdict == "info" else verdict)
     console.print(table)
     for reason in candidate["reasons"]:
-        console.print(f"  {reason}", highlight=False)
+        console.print(f"  {reason}", highlight=False, markup=False)
+    for finding in candidate["evidence"]:
+        shown = f"{finding['verdict']}: {finding['reason']} ({finding['tool']}, {finding['by']}, {finding['made']})"
+        console.print(f"  evidence {finding['name']}: {shown}", highlight=False, markup=False)
     console.print(f"exported: {form['bytes'] / 1e6:.0f} MB, {form['tokens_per_second']} tokens/s on this machine's CPU")
     for line in _value(directory):
         console.print(line, highlight=False)
     console.print(f"verdict: [bold]{candidate['verdict']}[/], candidate {candidate['candidate']['digest']}")
+
+
+@app.command("holdout")
+def open_holdout(
+    name: AdapterName,
+    reason: Annotated[str, typer.Option(help="Why the sealed rows are opened; it is recorded with your name and the time.")],
+) -> None:
+    """Judge the exported model once on the sealed rows of its test split, before a promotion."""
+    from pipelines.evaluate import sealed
+
+    decision = sealed.open_for(name, reason)
+    for line in decision["reasons"]:
+        console.print(f"  {line}", highlight=False, markup=False)
+    times = len(decision["uses"])
+    worn = "" if times == 1 else "; what is looked at again and again is no longer sealed"
+    console.print(f"verdict: [bold]{decision['verdict']}[/], candidate {decision['candidate']['digest']}")
+    console.print(f"opened {times} time{'s' if times > 1 else ''} so far{worn}: {layout.reports(name)}/holdout_uses.jsonl")
 
 
 @app.command()
@@ -190,12 +216,12 @@ def _value(directory: Path) -> list[str]:
     lines = []
     for entry in value.per_point(training, gate, costs):
         if entry["seconds"] is None:
-            lines.append(f"{entry['task']}: {entry['points']:+.1f} points, so no price of one")
+            lines.append(f"{entry['measure']}: {entry['points']:+.1f} points, so no price of one")
             continue
         words = [table.duration(entry["seconds"])]
         words += [f"{entry['energy_wh']:.2f} Wh"] if entry["energy_wh"] is not None else []
         words += [f"{entry['cost']:.4f} {costs.currency}"] if costs else []
-        lines.append(f"{entry['task']}: {entry['points']:+.1f} points, each for {', '.join(words)} of training")
+        lines.append(f"{entry['measure']}: {entry['points']:+.1f} points, each for {', '.join(words)} of training")
     return lines
 
 

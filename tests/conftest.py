@@ -1,5 +1,6 @@
 """A real model small enough to train in seconds, built here, and projects that use it."""
 
+import hashlib
 import json
 import os
 import random
@@ -168,12 +169,25 @@ def write_project(directory: Path, params: dict) -> None:
     suite.mkdir(parents=True)
     definition = (ROOT / "suites" / "mmlu_dev" / "mmlu_dev.yaml").read_text(encoding="utf-8")
     (suite / "greetings.yaml").write_text(definition.replace("mmlu_dev", "greetings"), encoding="utf-8")
-    (suite / "suite.yaml").write_text("owner: e@example.com\nlicense: cc0-1.0\npurpose: a guard\n", encoding="utf-8")
     items = [
         {"question": f"Say {word}.", "choices": [word, "nothing", "no, I will not"], "answer": 0, "cluster": word[0]}
         for word in ("hello", "hi", "good morning", "good evening", "welcome", "see you", "goodbye", "thanks")
     ]
     write_lines(suite / "items.jsonl", items)
+    pin(suite)
+    (directory / "evidence").mkdir()
+    (directory / "evidence" / "README.md").write_text("Results of other tools.\n", encoding="utf-8")
+
+
+def pin(suite: Path) -> None:
+    """Write the suite.yaml of a suite for its items as they are now."""
+    about = {
+        "owner": "e@example.com",
+        "license": "cc0-1.0",
+        "purpose": "a guard",
+        "items": {"sha256": hashlib.sha256((suite / "items.jsonl").read_bytes()).hexdigest()},
+    }
+    (suite / "suite.yaml").write_text(yaml.safe_dump(about), encoding="utf-8")
 
 
 def write_lines(file: Path, rows: list[dict]) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from pipelines import artifacts, layout, reports
-from pipelines.errors import Refused
+from pipelines.errors import InputError, Refused
+from pipelines.evaluate import holdout, sealed
 from pipelines.precision import dtype
 from pipelines.train import __main__ as train
 from tests.conftest import ENVIRONMENT
@@ -97,20 +99,41 @@ def test_the_reports_say_that_merge_and_export_hold(chain):
     assert parity["top1_agreement"] == 1.0
 
 
-def test_both_arms_were_asked_the_same_items(chain):
-    arms = [
-        reports.read_lines(Path(f"reports/support/{file}"))
-        for file in ("evaluation/base.jsonl", "evaluation/adapter.jsonl", "assessment/exported.jsonl")
-    ]
+def test_all_arms_were_asked_the_same_items(chain):
+    places = {"evaluation": ("base", "candidate"), "assessment": ("merged", "exported")}
+    samples = [Path(f"reports/support/{stage}/samples/{arm}.jsonl") for stage, names in places.items() for arm in names]
+    arms = [reports.read_lines(file) for file in samples]
     asked = [[(row["task"], row["item"], row["prompt_hash"], row["target_hash"]) for row in arm] for arm in arms]
-    assert asked[0] == asked[1] == asked[2]
-    assert {row["task"] for row in arms[0]} == {"target_exact_match", "target_choice", "greetings"}
+    assert asked[0] == asked[1] == asked[2] == asked[3]
+    assert {row["task"] for row in arms[0]} == {"target_generation", "target_gold", "target_choice", "greetings"}
 
 
 def test_the_final_verdict_names_the_exported_bytes(chain):
     candidate = reports.read(Path("reports/support/candidate.json"))
     assert candidate["verdict"] in {"pass", "inconclusive"}
     assert candidate["candidate"]["digest"] == artifacts.read(layout.export("support", "quantized")).digest
+    assert candidate["merged"]["digest"] == artifacts.read(layout.merged("support")).digest
+    assert set(candidate["forms"]) == {"merged", "exported"}
+
+
+def test_the_sealed_rows_are_opened_for_a_reason_and_every_use_is_recorded(chain, tmp_path, monkeypatch):
+    again = shutil.copytree(chain, tmp_path / "again", ignore=shutil.ignore_patterns(".dvc", ".git"))
+    monkeypatch.chdir(again)
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["adapters"]["support"]["evaluate"] |= {"holdout": 0.5, "gate": {"must_improve": {"target_gold": 0}}}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(InputError, match="opened for a reason"):
+        sealed.open_for("support", " ")
+    decision = sealed.open_for("support", "the first release")
+    rows = reports.read_lines(layout.curated("support") / "test.jsonl")
+    opened, closed = holdout.divide(rows, 0.5)
+    assert opened
+    assert decision["items"] == 3 * len(closed)  # written, gold and chosen
+    assert decision["verdict"] == "pass"
+    sealed.open_for("support", "a second look")
+    uses = reports.read_lines(Path("reports/support/holdout_uses.jsonl"))
+    assert [use["reason"] for use in uses] == ["the first release", "a second look"]
+    assert {use["candidate"] for use in uses} == {artifacts.read(layout.export("support", "quantized")).digest}
 
 
 def test_a_stage_refuses_an_input_that_was_changed(chain):

@@ -89,9 +89,47 @@ def test_a_branch_name_is_no_revision(tmp_path, content):
         load(tmp_path, content)
 
 
-def test_a_gate_on_a_task_that_is_not_run_is_refused(tmp_path, content):
-    content["adapters"]["home"]["evaluate"]["gate"] = {"must_improve": {"target_exact": 0.5}}
-    with pytest.raises(InputError, match="the gate names target_exact, but the tasks are"):
+@pytest.mark.parametrize("rule", ["must_improve", "must_not_regress", "champion", "floor"])
+def test_a_gate_on_a_measure_that_nothing_gives_is_refused(tmp_path, content, rule):
+    content["adapters"]["home"]["evaluate"]["gate"] = {rule: {"target_exact": 0.5}}
+    with pytest.raises(InputError, match=f"gate.{rule} names 'target_exact', but the measures are greetings, target_choice"):
+        load(tmp_path, content)
+
+
+def test_measures_of_suites_pools_and_probes_may_be_named(tmp_path, content):
+    content["adapters"]["home"]["evaluate"] |= {
+        "guards": ["greetings", "lm_eval/arc_easy"],
+        "safety": ["injection"],
+        "pools": {"all": ["greetings", "arc_easy"]},
+        "gate": {"must_not_regress": {"all": 0.1, "greetings_gold": 0.1}, "info": ["safety_injection"]},
+    }
+    gate = load(tmp_path, content).adapter("home").evaluate.gate
+    assert list(gate.rules()) == [
+        ("must_not_regress", "all"),
+        ("must_not_regress", "greetings_gold"),
+        ("info", "safety_injection"),
+    ]
+
+
+def test_a_pool_of_what_nothing_gives_is_refused(tmp_path, content):
+    content["adapters"]["home"]["evaluate"]["pools"] = {"all": ["greetings", "greeting"]}
+    with pytest.raises(InputError, match="the pool 'all' names 'greeting', but the measures are"):
+        load(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("target", "complaint"),
+    [
+        ({"metrics": ["regex"]}, "`pattern` is needed by the metric `regex`"),
+        ({"pattern": "a"}, "`pattern` is needed by the metric `regex`, and by no other"),
+        ({"metrics": ["regex"], "pattern": "("}, "no regular expression"),
+        ({"metrics": []}, "at least 1 item"),
+    ],
+)
+def test_a_target_that_cannot_be_measured_is_refused(tmp_path, content, target, complaint):
+    content["adapters"]["home"]["evaluate"]["target"] = target
+    content["adapters"]["home"]["evaluate"]["gate"] = {}
+    with pytest.raises(InputError, match=complaint):
         load(tmp_path, content)
 
 

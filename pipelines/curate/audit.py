@@ -6,13 +6,11 @@ from typing import Any
 
 import orjson
 
-from pipelines.curate import sketches
 from pipelines.curate.cleaning import BETWEEN
-from pipelines.curate.contamination import Index, Item
-from pipelines.curate.conversation import asked, said, texts
+from pipelines.curate.contamination import Index, Item, leaks_of
+from pipelines.curate.conversation import texts
 from pipelines.curate.privacy import Cleaner
 from pipelines.curate.split import NAMES
-from pipelines.curate.text import SHINGLE, Words, normalise, words
 from pipelines.params.curation import Curate
 
 _MOST = 10_000  # rows of each split that are read back, evenly spread
@@ -37,7 +35,7 @@ def audit(directory: Path, rule: Curate, items: list[Item], splits: dict[str, di
             for messages in batch:
                 left = cleaner.find(BETWEEN.join(texts(messages)))
                 found["private_values_left"] += sum(rule.privacy.action(finding.kind) != "report" for finding in left)
-            found["contaminated_left"] += len(_leaks(index, [_without(messages, rule.system) for messages in batch]))
+            found["contaminated_left"] += len(leaks_of(index, [_without(messages, rule.system) for messages in batch]))
     return found
 
 
@@ -56,11 +54,3 @@ def _batches(file: Path, every: int) -> Iterator[list[list[dict[str, Any]]]]:
 
 def _without(messages: list[dict[str, Any]], system: str | None) -> list[dict[str, Any]]:
     return messages[1:] if messages[0] == {"role": "system", "content": system} else messages
-
-
-def _leaks(index: Index, rows: list[list[dict[str, Any]]]) -> dict[int, int]:
-    prompts = [words(normalise(asked(messages))) for messages in rows]
-    both = [prompt + words(normalise(said(messages))) for prompt, messages in zip(prompts, rows, strict=True)]
-    hashed = Words.of(prompts)
-    shingles, starts = hashed.sequences(SHINGLE)
-    return index.leaks(hashed, Words.of(both), shingles, starts, sketches.bands(sketches.sketches(shingles, starts)))

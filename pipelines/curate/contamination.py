@@ -13,9 +13,10 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipelines.curate import sketches
+from pipelines.curate.conversation import asked, said
 from pipelines.curate.text import SHINGLE, Words, normalise, words
 from pipelines.errors import InputError
-from pipelines.evaluate import suites
+from pipelines.evaluate import packaged, suites
 from pipelines.params.curation import Contamination
 
 _WITHIN = 8  # words from which a question is looked for inside longer texts
@@ -44,11 +45,26 @@ def items_of(names: list[str]) -> list[Item]:
     """
     found = []
     for name in names:
-        definition, rows = suites.read(name)
-        for number, row in enumerate(rows):
-            question = _render(definition.get("doc_to_text", ""), row, name)
-            found.append(Item(name, number, question, _answer(definition, row, name)))
+        for number, (question, answer) in enumerate(_asked(name)):
+            found.append(Item(name, number, question or answer, answer))  # a text that is only read has no question
     return found
+
+
+def leaks_of(index: "Index", rows: list[list[dict[str, Any]]]) -> dict[int, int]:
+    """Row -> item that it leaks, of conversations without the system message that curation puts before them."""
+    prompts = [words(normalise(asked(messages))) for messages in rows]
+    both = [prompt + words(normalise(said(messages))) for prompt, messages in zip(prompts, rows, strict=True)]
+    hashed = Words.of(prompts)
+    shingles, starts = hashed.sequences(SHINGLE)
+    return index.leaks(hashed, Words.of(both), shingles, starts, sketches.bands(sketches.sketches(shingles, starts)))
+
+
+def _asked(suite: str) -> list[tuple[str, str]]:
+    if packaged.is_packaged(suite):
+        return packaged.questions(suite)
+    found = suites.read(suite)
+    definition = found.definition
+    return [(_render(definition.get("doc_to_text", ""), row, suite), _answer(definition, row, suite)) for row in found.items]
 
 
 class Index:

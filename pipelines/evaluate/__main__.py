@@ -1,7 +1,6 @@
-"""Stage `evaluate@A`: the adapter against its base on the same items, and the verdict of the gate."""
+"""Stage `evaluate@A`: the adapter against its base (and the champion) on the same items, and the verdict of the gate."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
+import time
 from typing import Any
 
 from pipelines import artifacts, layout, params, reports, stage
@@ -11,56 +10,70 @@ def run(name: str) -> None:
     """Evaluate adapter `name`: per-item results in reports/<name>/evaluation/, the verdict in reports/<name>/gate.json."""
     all_params = params.load()
     block = all_params.adapter(name)
-    base = artifacts.verified(layout.base(block.base))
-    adapter = artifacts.verified(layout.adapter(name))
+    rule, base = block.evaluate, layout.base(block.base)
     data = artifacts.verified(layout.curated(name))
 
-    import torch
-    import transformers
-
-    from pipelines import loading
-    from pipelines.evaluate import scores, verdict
-    from pipelines.evaluate.run import score
-    from pipelines.evaluate.torch_engine import TorchEngine
+    from pipelines.evaluate import overlap, verdict
     from pipelines.tokens import tokenizer_of
 
-    tokenizer = tokenizer_of(layout.base(block.base))
-    with TemporaryDirectory() as directory:
-        scratch = Path(directory)
-        tasks = verdict.lay_out(name, block, tokenizer, scratch)
-        quantization = loading.quantization_of(adapter.parameters)
-        precision = loading.precision_of(adapter.parameters)
-        model = loading.base_model(layout.base(block.base), quantization=quantization, precision=precision)
-        model = loading.with_adapter(model, layout.adapter(name))
-        engine = TorchEngine(model, precision)
+    tokenizer = tokenizer_of(base)
+    tasks = verdict.tasks(name, rule, tokenizer)
+    overlap.refuse(rule.guards, layout.curated(name), block.curate, name)
 
-        def score_base(missing: Any) -> list[dict[str, Any]]:
-            print(f"base {block.base}: {', '.join(task.name for task in missing)}", flush=True)
-            with model.disable_adapter():
-                return score(engine, tokenizer, missing, scratch)
+    from pipelines.evaluate import arms, noise
 
-        identity = {
-            "base": base.digest,
-            "quantization": quantization.model_dump_json() if quantization else "none",
-            "device": loading.device().type,
-            "precision": precision,
-            "versions": f"torch {torch.__version__}, transformers {transformers.__version__}",
-        }
-        of_base = scores.remembered(identity, tasks, score_base)
-        print(f"adapter {name}: {', '.join(task.name for task in tasks)}", flush=True)
-        of_adapter = score(engine, tokenizer, tasks, scratch)
+    started = time.perf_counter()
+    seconds: dict[str, float] = {}
+    pair = arms.Adapted(base, layout.adapter(name))
+    judged = [pair.arm(arms.BASE), pair.arm(arms.CANDIDATE)]
+    if rule.champion:
+        judged.append(arms.champion(rule.champion, base).arm(arms.CHAMPION))
+    records: dict[str, list[dict[str, Any]]] = {}
+    for arm in judged:
+        records[arm.name] = arms.records(arm, tasks, tokenizer)
+        seconds[arm.name] = round(time.perf_counter() - started - sum(seconds.values()), 1)
+
+    decision = verdict.judge(
+        tasks,
+        records[arms.BASE],
+        records[arms.CANDIDATE],
+        rule.gate,
+        champion=records.get(arms.CHAMPION),
+        pools=rule.pools,
+    )
+    decision["noise"] = noise.measured(judged[0], tasks, records[arms.BASE], tokenizer)
+    decision["arms"] = {arm.name: arm.described for arm in judged}
+    decision["data"] = data.digest
+    decision["precision"] = pair.precision
+    seconds["noise"] = round(time.perf_counter() - started - sum(seconds.values()), 1)
 
     evidence = layout.reports(name) / "evaluation"
-    reports.write_lines(evidence / "base.jsonl", of_base)
-    reports.write_lines(evidence / "adapter.jsonl", of_adapter)
-    decision = verdict.judge(of_base, of_adapter, block.evaluate.gate)
-    decision["candidate"] = {"kind": adapter.kind, "digest": adapter.digest}
-    decision["base"] = {"kind": base.kind, "digest": base.digest}
-    decision["data"] = data.digest
-    decision["precision"] = precision
-    decision["suites"] = {task.name: task.digest for task in tasks}
+    for arm in judged:
+        verdict.write_samples(evidence, arm.name, records[arm.name])
+    speed = {"seconds": round(time.perf_counter() - started, 1), "by_arm": seconds, "items": decision["items"]}
+    _picture(name, decision, records, speed, rule.pools)
+    reports.write(evidence / "speed.json", speed)
     reports.write(layout.reports(name) / "gate.json", decision)
     verdict.tell(decision)
+
+
+def _picture(
+    name: str, decision: dict[str, Any], records: dict[str, Any], speed: dict[str, Any], pools: dict[str, list[str]]
+) -> None:
+    """What a person looks at, beside the verdict."""
+    from pipelines import value
+    from pipelines.evaluate import arms, flips, forest, tables
+
+    directory, training = layout.reports(name) / "evaluation", layout.reports(name) / "training.json"
+    forest.draw(decision, directory / "forest.svg", name)
+    tables.write(directory / "differences.csv", tables.differences(decision))
+    points = value.per_point(reports.read(training), decision) if training.is_file() else ()
+    texts = {
+        "flips.md": flips.markdown(records[arms.BASE], records[arms.CANDIDATE], decision, pools=pools),
+        "table.md": tables.markdown(decision, speed, points, title=name),
+    }
+    for file, text in texts.items():
+        (directory / file).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,56 +1,84 @@
-"""Running tasks on one model with lm-eval, and what is kept of every item."""
+"""Running a task on one model with lm-eval, and what is kept of every item."""
 
 import logging
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from pipelines.evaluate.scorer import Engine, Scorer
-from pipelines.evaluate.suites import Task
+from pipelines.errors import FinelineError
+from pipelines.evaluate import metrics
+from pipelines.evaluate.metrics import Given
+from pipelines.evaluate.task import Task
+
+Record = dict[str, Any]
+"""One item of one model: task, item, cluster, scores (measure -> number, or None), question, answer, expected, choices if there
+are any, and the digests by which two models' records are paired (of the item, the prompt and the target)."""
 
 
-def score(engine: Engine, tokenizer: Any, tasks: Sequence[Task], scratch: Path) -> list[dict[str, Any]]:
-    """Score every item of every task.
+def score(scorer: Any, task: Task) -> list[Record]:
+    """Score every item of a task.
 
-    Returns:
-        One record per item: task, item, cluster, score (0 or 1), answer, expected, and the digests by which two models'
-        records are paired (of the item, the prompt and the target).
+    Args:
+        scorer: A model class of lm-eval.
+
+    Raises:
+        FinelineError: The harness gives no number for a measure.
     """
-    from lm_eval import simple_evaluate
-    from lm_eval.tasks import TaskManager
+    from lm_eval.evaluator import evaluate
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    scorer = Scorer(engine, tokenizer)
-    records: list[dict[str, Any]] = []
-    for rendered in (True, False):
-        chosen = [task for task in tasks if task.rendered == rendered]
-        if not chosen:
-            continue
-        results = simple_evaluate(
-            model=scorer,
-            tasks=[task.name for task in chosen],
-            task_manager=TaskManager(include_path=str(scratch), include_defaults=False),
-            apply_chat_template=not rendered,
-            bootstrap_iters=0,
-            log_samples=True,
-            verbosity="ERROR",
-        )
-        for task in chosen:
-            samples = sorted(results["samples"][task.name], key=lambda sample: sample["doc_id"])
-            records.extend(_record(task, sample) for sample in samples)
-    return records
+    built = task.built()
+    results = evaluate(
+        lm=scorer,
+        task_dict={"tasks": {task.name: built}, "groups": {}, "group_map": {}},
+        apply_chat_template=not task.rendered,
+        fewshot_as_multiturn=not task.rendered,
+        bootstrap_iters=0,
+        log_samples=True,
+    )
+    samples = results["samples"][task.name]
+    first = samples[0]["filter"]  # of several filters, the first is the strictest
+    samples = sorted((sample for sample in samples if sample["filter"] == first), key=lambda sample: sample["doc_id"])
+    if len(samples) != len(task.items):
+        raise FinelineError(f"{task.name}: {len(task.items)} items were asked and {len(samples)} answered")
+    signs = {name: 1 if better else -1 for name, better in built.higher_is_better().items()}
+    return [_record(task, built, sample, signs) for sample in samples]
 
 
-def _record(task: Task, sample: dict[str, Any]) -> dict[str, Any]:
-    answer = sample["filtered_resps"]
-    return {
+def _record(task: Task, built: Any, sample: dict[str, Any], signs: dict[str, int]) -> Record:
+    number = sample["doc_id"]
+    item = task.items[number]
+    output_type = task.definition["output_type"]
+    choices = built.doc_to_choice(sample["doc"]) if output_type == "multiple_choice" else ()
+    given = _given(item, sample, output_type, choices)
+    harness = {name: signs.get(name, 1) * sample[name] for name in sample["metrics"] if isinstance(sample[name], int | float)}
+    scores = {measure.name: metrics.score(measure.metric, given, harness) for measure in task.measures}
+    record = {
         "task": task.name,
-        "item": sample["doc_id"],
-        "cluster": task.clusters[sample["doc_id"]],
-        "score": float(sample[task.metric]),
-        "answer": answer[0] if len(answer) == 1 else [[round(float(score), 4), greedy] for score, greedy in answer],
+        "item": number,
+        "cluster": task.clusters[number],
+        "scores": scores,
+        "question": str(item.get("question", "")),
+        "answer": given.text if output_type == "generate_until" else [_likelihood(one) for one in given.likelihoods],
         "expected": sample["target"],
+    }
+    if choices:
+        record["choices"] = list(choices)
+    return record | {
         "item_hash": sample["doc_hash"],
         "prompt_hash": sample["prompt_hash"],
         "target_hash": sample["target_hash"],
     }
+
+
+def _given(item: dict[str, Any], sample: dict[str, Any], output_type: str, choices: Any) -> Given:
+    answers = sample["filtered_resps"]
+    if output_type == "generate_until":
+        return Given(item, text=str(answers[0]), expected=sample["target"])
+    if output_type == "loglikelihood_rolling":
+        return Given(item, likelihoods=[(float(answers[0]), False)], expected=sample["target"])
+    pairs = [(float(score), bool(greedy)) for score, greedy in answers]
+    return Given(item, likelihoods=pairs, choices=choices, expected=sample["target"])
+
+
+def _likelihood(likelihood: metrics.Likelihood) -> list[Any]:
+    score, greedy = likelihood
+    return [None if score != score else round(score, 4), greedy]

@@ -1,61 +1,81 @@
 """Our lm-eval model class: one way of scoring for every form of a model (PyTorch, ONNX).
 
-Multiple choice encodes each context once and continues from its key-value cache for every choice, which costs n + C*m tokens
-instead of C*(n + m). Requests are batched by length within a budget of tokens; the composition of batches depends on the
-requests alone, so two models see the same batches.
+Requests that begin alike are read together (see `packs`): a context with all its choices, a system prompt or few-shot prefix
+with everything behind it, and no token is padding. Generation writes many rows at once; a row ends by itself. The composition
+of batches depends on the requests alone, so two models see the same ones.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-# rows x (context + continuation), which bound the memory of a batch
-SCORED_TOKENS = 4096  # logits of every continuation token are held at once
-WRITTEN_TOKENS = 12288  # generation holds the logits of one token a row; what grows is the key-value cache
+from pipelines.errors import InputError
+from pipelines.evaluate import batches
+from pipelines.evaluate.batches import Batch, Prompt, Question, Tokens
+from pipelines.evaluate.journal import Journal
+from pipelines.evaluate.packs import Answers, Pack, Prompts
+from pipelines.evaluate.writing import Text
 
-Request = tuple[tuple[str, str], list[int], list[int]]
+WRITTEN_TOKENS = 16384  # rows x (prompt + new tokens) whose key-value caches are held at once while they are written
+_NEW_TOKENS = 256  # of a task that sets no limit, as in lm-eval
 
 
 class Engine(Protocol):
-    """A causal language model with a key-value cache, in whatever runtime. Rows are padded at the right."""
+    """A causal language model in whatever runtime."""
 
     context_length: int
     """Longest sequence in tokens."""
+    tree_length: int
+    """Longest sequence that may share a pack with others, or be written beside others."""
+    pack_tokens: int
+    """How many tokens it reads best at once."""
 
-    def start(self, input_ids: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Encode contexts (rows, tokens) of the given lengths.
+    def encode(self, prefix: Sequence[int]) -> Any:
+        """Read what many sequences begin with. Returns what packs behind it need."""
+
+    def score(self, prefix: Any, pack: Pack) -> Answers:
+        """Read a pack behind a prefix (None if there is none), and answer what it asks."""
+
+    def open(self, prefix: Any, packs: Sequence[Prompts], room: int) -> tuple[np.ndarray, Any]:
+        """Read prompts behind a prefix (None if there is none).
+
+        Args:
+            room: New tokens a row at most.
 
         Returns:
-            Logits after the last token of each row (rows, vocabulary) as float32, and the cache.
+            The likeliest next token of each prompt (rows,), and the rows for `write`.
         """
 
-    def extend(self, input_ids: np.ndarray, lengths: np.ndarray, cache: Any) -> tuple[np.ndarray, Any]:
-        """Append tokens (rows, new tokens) to cached rows whose lengths so far are `lengths`.
+    def write(self, rows: Any, tokens: np.ndarray) -> np.ndarray:
+        """Append a token to each row (rows,). Returns the likeliest next ones (rows,)."""
 
-        Returns:
-            Logits after each new token (rows, new tokens, vocabulary) as float32, and the cache.
-        """
-
-    def select(self, cache: Any, rows: np.ndarray) -> Any:
-        """A cache of the given rows, in that order; a row may be named more than once."""
+    def keep(self, rows: Any, kept: np.ndarray) -> None:
+        """Go on with the rows given, in that order; those that stay where they are cost nothing."""
 
 
 class Scorer(TemplateLM):
     """Answers lm-eval's requests with an `Engine`.
 
     Contexts are chat prompts rendered in full, so no special token is added when they are tokenised.
+
+    Args:
+        journal: Keeps the answers of every finished batch; what it has already is not computed again.
+        budget: Size of batches as a share of the usual one. Another size gives the same answers up to the order of additions.
     """
 
-    def __init__(self, engine: Engine, tokenizer: Any) -> None:
+    def __init__(self, engine: Engine, tokenizer: Any, journal: Journal | None = None, *, budget: float = 1.0) -> None:
         super().__init__()
         self.engine = engine
         self.tokenizer = tokenizer
+        self.journal = journal
+        self.budget = budget
+        self._encoded = lru_cache(maxsize=1024)(self._encode)  # lm-eval tokenises a context again for every choice
+        self._prefix: tuple[Tokens, Any] = ((), None)
 
     @property
     def eot_token_id(self) -> int:
@@ -74,7 +94,10 @@ class Scorer(TemplateLM):
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         """Token ids of a text."""
-        return self.tokenizer(string, add_special_tokens=False)["input_ids"]
+        return list(self._encoded(string))
+
+    def _encode(self, string: str) -> Tokens:
+        return tuple(self.tokenizer(string, add_special_tokens=False)["input_ids"])
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The prompt as the tokenizer's own template renders it."""
@@ -90,138 +113,121 @@ class Scorer(TemplateLM):
         return super().loglikelihood(requests, disable_tqdm=True)
 
     def _loglikelihood_tokens(
-        self, requests: Sequence[Request], disable_tqdm: bool = False, **_: Any
+        self, requests: Sequence[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **_: Any
     ) -> list[tuple[float, bool]]:
-        """Log-probability of each continuation after its context, and whether greedy decoding would give it."""
-        places: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for place, (_text, context, continuation) in enumerate(requests):
-            if not continuation:
-                raise ValueError("an empty continuation has no likelihood")
-            places[tuple(context[-(self.engine.context_length - len(continuation)) :])].append(place)
-        answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        longest = {context: max(len(requests[place][2]) for place in same) for context, same in places.items()}
-        sizes = {context: (len(context) + longest[context]) * len(same) for context, same in places.items()}
-        # alike in continuations first: their padding is paid once per choice, that of contexts only once
-        ordered = sorted(places, key=lambda context: (longest[context], len(context), context))
-        for contexts in _batches(ordered, sizes, SCORED_TOKENS):
-            order = [place for context in contexts for place in places[context]]
-            owner = np.repeat(np.arange(len(contexts)), [len(places[context]) for context in contexts])
-            scored = self._score(contexts, owner, [requests[place][2] for place in order])
-            for place, answer in zip(order, scored, strict=True):
-                answers[place] = answer
-        return answers
+        """Log-likelihood of each continuation after its context, and whether greedy decoding would give it."""
+        asked = [self._question(context, continuation) for _text, context, continuation in requests]
+        capacity = max(1, int(self.engine.pack_tokens * self.budget))
+        parts = batches.of_questions(set(asked), capacity=capacity, longest=self.engine.tree_length)
+        answers: dict[Question, tuple[float, bool]] = {}
+        for batch in parts:
+            answers.update(zip(batch.requests, self._answered("likelihood", batch, self._score), strict=True))
+        self._prefix = ((), None)
+        return [answers[question] for question in asked]
 
-    def _score(
-        self, contexts: Sequence[tuple[int, ...]], owner: np.ndarray, continuations: list[list[int]]
-    ) -> list[tuple[float, bool]]:
-        """Score continuations, the i-th after `contexts[owner[i]]`."""
-        input_ids, lengths = _padded(contexts)
-        first, cache = self.engine.start(input_ids, lengths)
-        heads = np.array([tokens[0] for tokens in continuations])
-        scores, greedy = _log_probabilities(first[owner], heads)
-        longer = np.array([row for row, tokens in enumerate(continuations) if len(tokens) > 1], dtype=np.int64)
-        if longer.size:
-            tails, steps = _padded([continuations[row][:-1] for row in longer])
-            wanted, _ = _padded([continuations[row][1:] for row in longer])
-            logits, _ = self.engine.extend(tails, lengths[owner[longer]], self.engine.select(cache, owner[longer]))
-            real = np.arange(tails.shape[1]) < steps[:, None]
-            tail_scores, tail_greedy = _log_probabilities(logits, wanted)
-            scores[longer] += np.where(real, tail_scores, 0.0).sum(axis=1)
-            greedy[longer] &= (tail_greedy | ~real).all(axis=1)
-        return [(float(score), bool(same)) for score, same in zip(scores, greedy, strict=True)]
+    def _question(self, context: Sequence[int], continuation: Sequence[int]) -> Question:
+        if not continuation:
+            raise ValueError("an empty continuation has no likelihood")
+        room = self.engine.context_length + 1 - len(continuation)  # the last token is not read
+        if room < 1:
+            raise InputError(f"a continuation has {len(continuation)} tokens; the model reads {self.engine.context_length}")
+        return Question(tuple(context[-room:]), tuple(continuation))
+
+    def _score(self, batch: Batch[Question]) -> list[tuple[float, bool]]:
+        behind = len(batch.prefix)
+        pack = Pack(behind)
+        numbers = []
+        for context, continuation in batch.requests:
+            places = pack.add((context + continuation[:-1])[behind:])
+            numbers.append(pack.ask(places[-len(continuation) :], continuation))
+        found = self.engine.score(self._read(batch.prefix), pack)
+        return [found.of(those) for those in numbers]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Log-probability of whole texts, in disjoint windows of the context length."""
-        totals = []
-        for request in requests:
-            windows = get_rolling_token_windows(
+        """Log-likelihood of whole texts, in disjoint windows of the context length."""
+        windows, owners = [], []
+        for number, request in enumerate(requests):
+            for window in get_rolling_token_windows(
                 token_list=self.tok_encode(request.args[0]),
                 prefix_token=self.prefix_token_id,
-                max_seq_len=self.engine.context_length - 1,
+                max_seq_len=self.engine.context_length,
                 context_len=1,
-            )
-            pairs = [(("", ""), *make_disjoint_window(window)) for window in windows]
-            totals.append(sum(score for score, _ in self._loglikelihood_tokens(pairs)))
+            ):
+                windows.append((None, *make_disjoint_window(window)))
+                owners.append(number)
+        totals = [0.0] * len(requests)
+        for owner, (score, _) in zip(owners, self._loglikelihood_tokens(windows), strict=True):
+            totals[owner] += score
         return totals
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Greedy continuations. A row ends at the end-of-turn token, at a stop text, or at its limit of new tokens."""
-        prompts = [tuple(self.tok_encode(request.args[0])) for request in requests]
-        options = [request.args[1] for request in requests]
-        for option in options:
-            if option.get("do_sample") or option.get("temperature"):
-                raise ValueError("the scorer decodes greedily; remove do_sample and temperature from the task")
-        limits = [int(option.get("max_gen_toks", 256)) for option in options]
-        stops = [[stop for stop in option.get("until", []) if stop] for option in options]
-        sizes = {place: len(prompts[place]) + limits[place] for place in range(len(requests))}
-        texts = [""] * len(requests)
-        ordered = sorted(sizes, key=lambda place: (sizes[place], prompts[place], place))
-        for batch in _batches(ordered, sizes, WRITTEN_TOKENS):
-            written = self._generate(
-                [prompts[place] for place in batch],
-                [limits[place] for place in batch],
-                [stops[place] for place in batch],
-            )
-            for place, text in zip(batch, written, strict=True):
-                texts[place] = text
-        return texts
+        asked = [self._prompt(*request.args) for request in requests]
+        budget = int(WRITTEN_TOKENS * self.budget)
+        texts: dict[Prompt, str] = {}
+        for batch in batches.of_prompts(set(asked), budget=budget, longest=self.engine.tree_length):
+            texts.update(zip(batch.requests, self._answered("text", batch, self._write), strict=True))
+        self._prefix = ((), None)
+        return [texts[prompt] for prompt in asked]
 
-    def _generate(self, prompts: list[tuple[int, ...]], limits: list[int], stops: list[list[str]]) -> list[str]:
-        input_ids, lengths = _padded(prompts)
-        last, cache = self.engine.start(input_ids, lengths)
-        written: list[list[int]] = [[] for _ in prompts]
-        texts = [""] * len(prompts)
-        rows = np.arange(len(prompts))  # which prompt each cached row belongs to
-        while rows.size:
-            chosen = last.argmax(axis=-1)
-            going = np.ones(len(rows), dtype=bool)
-            for place, (row, token) in enumerate(zip(rows, chosen, strict=True)):
-                if token != self.eot_token_id:
-                    written[row].append(int(token))
-                ended = token == self.eot_token_id or len(written[row]) >= limits[row]
-                if ended or stops[row]:
-                    texts[row] = self.tokenizer.decode(written[row], skip_special_tokens=True)
-                    cut = min((at for stop in stops[row] if (at := texts[row].find(stop)) >= 0), default=None)
-                    texts[row] = texts[row][:cut]
-                    ended = ended or cut is not None
-                going[place] = not ended
-            kept = going.nonzero()[0]
-            if len(kept) < len(rows):
-                cache = self.engine.select(cache, kept)
-                rows, chosen, lengths = rows[kept], chosen[kept], lengths[kept]
-            if rows.size:
-                logits, cache = self.engine.extend(chosen[:, None].astype(np.int64), lengths, cache)
-                last = logits[:, 0]
-                lengths = lengths + 1
-        return texts
+    def _prompt(self, context: str, options: dict[str, Any]) -> Prompt:
+        if options.get("do_sample") or options.get("temperature"):
+            raise ValueError("the scorer decodes greedily; remove do_sample and temperature from the task")
+        limit = int(options.get("max_gen_toks", _NEW_TOKENS))
+        room = self.engine.context_length - limit
+        if room < 1:
+            raise InputError(f"max_gen_toks is {limit}; the model reads {self.engine.context_length} tokens, prompt and all")
+        until = options.get("until") or []
+        stops = [until] if isinstance(until, str) else until
+        tokens = self.tok_encode(context)[-room:] or [self.prefix_token_id]
+        return Prompt(tuple(tokens), limit, tuple(stop for stop in stops if stop))
 
+    def _write(self, batch: Batch[Prompt]) -> list[str]:
+        texts = [Text(self.tokenizer, self.eot_token_id, prompt.limit, prompt.stops) for prompt in batch.requests]
+        packs = self._prompts(batch)
+        tokens, rows = self.engine.open(self._read(batch.prefix), packs, max(prompt.limit for prompt in batch.requests))
+        writing = np.arange(len(texts))  # whose text each row is
+        while True:
+            going = np.array([not texts[owner].take(token) for owner, token in zip(writing, tokens.tolist(), strict=True)])
+            if not going.any():
+                return [str(text) for text in texts]
+            if not going.all():
+                kept = _closed_up(going)
+                self.engine.keep(rows, kept)
+                writing, tokens = writing[kept], tokens[kept]
+            tokens = self.engine.write(rows, tokens)
 
-def _batches(ordered: Sequence[Any], sizes: dict[Any, int], budget: int) -> Iterator[list[Any]]:
-    """Cut a sequence into batches whose padded size (rows times the largest) stays within the budget."""
-    batch: list[Any] = []
-    largest = 0
-    for item in ordered:
-        largest = max(largest, sizes[item])
-        if batch and largest * (len(batch) + 1) > budget:
-            yield batch
-            batch, largest = [], sizes[item]
-        batch.append(item)
-    if batch:
-        yield batch
+    def _prompts(self, batch: Batch[Prompt]) -> list[Prompts]:
+        """The prompts of a batch in packs."""
+        behind = len(batch.prefix)
+        packs = [Prompts(Pack(behind))]
+        for prompt in batch.requests:
+            tokens = prompt.tokens[behind:]
+            if packs[-1].paths and len(packs[-1].pack) + packs[-1].pack.growth(tokens) > self.engine.pack_tokens:
+                packs.append(Prompts(Pack(behind)))
+            packs[-1].paths.append(packs[-1].pack.add(tokens))
+        return packs
 
+    def _read(self, prefix: Tokens) -> Any:
+        """A prefix as the engine has read it; the last one is remembered."""
+        if self._prefix[0] != prefix:
+            self._prefix = (prefix, self.engine.encode(prefix) if prefix else None)
+        return self._prefix[1]
 
-def _padded(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows padded at the right with zeros (rows, longest), and their lengths (rows)."""
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    padded = np.zeros((len(rows), lengths.max()), dtype=np.int64)
-    for place, row in enumerate(rows):
-        padded[place, : len(row)] = row
-    return padded, lengths
+    def _answered(self, kind: str, batch: Batch[Any], compute: Callable[[Batch[Any]], list[Any]]) -> list[Any]:
+        """The answers to a batch, from the journal if they are there."""
+        if self.journal is None:
+            return compute(batch)
+        asked = [kind, batch.requests]
+        answers = self.journal.answers(asked)
+        if answers is None:
+            answers = compute(batch)
+            self.journal.add(asked, answers)
+        return answers
 
 
-def _log_probabilities(logits: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log softmax(logits)[token] for logits (..., vocabulary) and tokens (...), and whether the token is the greedy choice."""
-    wide = torch.from_numpy(logits)
-    chosen = torch.from_numpy(tokens)
-    scores = wide.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - wide.logsumexp(dim=-1)
-    return scores.double().numpy(), (wide.argmax(dim=-1) == chosen).numpy()
+def _closed_up(going: np.ndarray) -> np.ndarray:
+    """Which rows to go on with: the first ones stay in place, and the gaps among them are filled from behind."""
+    kept = np.arange(going.sum())
+    kept[~going[: len(kept)]] = len(kept) + going[len(kept) :].nonzero()[0]
+    return kept

@@ -1,33 +1,46 @@
-"""Base scores, computed once per base and suite and shared by every adapter and every run."""
+"""Scores of models, computed once for each model and task, and shared by every adapter and every run.
+
+They are kept under a digest of all that decides them, in a directory of the machine's own: what is missing there is computed
+again. lm-eval's own cache does not name the model in its key, so it would hand one model the answers of another.
+"""
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pipelines import code, reports
-from pipelines.evaluate.suites import Task
+from pipelines.evaluate.run import Record
+from pipelines.evaluate.task import Task
 from pipelines.layout import SCRATCH
 
-Records = list[dict[str, Any]]
+STORE = SCRATCH / "scores"
 
 
-def remembered(identity: dict[str, str], tasks: Sequence[Task], compute: Callable[[Sequence[Task]], Records]) -> Records:
-    """Records of all tasks, computing only those that were never computed for this model.
+def remembered(
+    identity: dict[str, Any], tasks: Iterable[Task], compute: Callable[[Task, Path], list[Record]]
+) -> Iterator[tuple[Task, list[Record]]]:
+    """Each task with the records of a model, computing only what was never computed for it.
+
+    A task that is done is kept at once, so an interrupted evaluation goes on where it stopped.
 
     Args:
-        identity: What decides the numbers besides the task: digest of the base, its precision, versions, device. The digest
+        identity: What decides the numbers besides the task: digest of the model, its precision, versions, device. The digest
             of the scoring code is added here.
+        compute: Scores a task; the path is that of a journal in which it may keep what is done of it so far.
     """
-    stores = {task.name: _store(identity, task) for task in tasks}
-    missing = [task for task in tasks if not stores[task.name].is_file()]
-    computed = compute(missing) if missing else []
-    for task in missing:
-        reports.write(stores[task.name], [record for record in computed if record["task"] == task.name])
-    return [record for task in tasks for record in reports.read(stores[task.name])]
+    for task in tasks:
+        store = STORE / f"{task.name}-{key(identity, task)}.json"
+        if not store.is_file():
+            journal = store.with_suffix(".part.jsonl")
+            journal.parent.mkdir(parents=True, exist_ok=True)
+            reports.write(store, compute(task, journal))
+            journal.unlink(missing_ok=True)
+        yield task, reports.read(store)
 
 
-def _store(identity: dict[str, str], task: Task) -> Any:
-    decides = {"task": task.digest, "clusters": task.clusters, "code": code.digest("pipelines.evaluate")}
-    key = json.dumps(identity | decides, sort_keys=True)
-    return SCRATCH / "scores" / f"{task.name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+def key(identity: dict[str, Any], task: Task) -> str:
+    """What the scores of a model on a task are kept under."""
+    decides = identity | {"task": task.digest, "code": code.digest("pipelines.evaluate")}
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]

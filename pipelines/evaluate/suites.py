@@ -1,12 +1,14 @@
-"""Suites: directories under suites/ in lm-eval's task format, plus the suite made of the adapter's own test split.
+"""Suites: directories under suites/, each with one task in lm-eval's format.
 
-A suite directory holds `suite.yaml` (owner, license, purpose, origin of the items) and `<name>.yaml`, an lm-eval task whose
-items are `items.jsonl`. Before a run it is laid out in a scratch directory; its digest covers the task and every item.
+A suite directory holds `suite.yaml` (owner, license, purpose, the pinned digest of the items, what is measured) and
+`<name>.yaml`, an lm-eval task whose items are `items.jsonl` or lie inside a package.
 """
 
 import hashlib
+import importlib.metadata
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,66 +24,37 @@ ITEMS = "items.jsonl"
 
 
 @dataclass(frozen=True)
-class Task:
-    """One lm-eval task, laid out and ready to run."""
+class Suite:
+    """What a suite directory holds."""
 
     name: str
-    metric: str
-    """The per-item metric that is compared, 0 or 1."""
-    digest: str
-    """sha256 over the task's definition and its items."""
-    clusters: list[str]
-    """For each item, what it shares with others: a template, a subject. Items of one cluster are not independent."""
-    rendered: bool
-    """Whether the items hold prompts already rendered with the chat template."""
+    definition: dict[str, Any]
+    """The task, in lm-eval's format."""
+    items: list[dict[str, Any]]
+    about: dict[str, Any]
+    """suite.yaml."""
 
 
-def lay_out(name: str, scratch: Path) -> Task:
-    """Lay out suite `name` in `scratch`.
+def read(name: str) -> Suite:
+    """Suite `name`.
 
     Raises:
-        InputError: The suite is missing or broken, asks for code (`!function`), or its items are not what was pinned.
-    """
-    definition, items = read(name)
-    clusters = [str(item.get("cluster", place)) for place, item in enumerate(items)]
-    return write_task(name, definition, items, clusters, rendered=False, scratch=scratch)
-
-
-def read(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The task definition of suite `name` and its items.
-
-    Raises:
-        InputError: The suite is missing or broken, asks for code (`!function`), or its items are not what was pinned.
+        InputError: The suite is missing, empty or broken, asks for code (`!function`), has an item twice, or its items are not
+            what was pinned.
     """
     source = SUITES / name
     definition = _yaml(source / f"{name}.yaml")
     about = _yaml(source / "suite.yaml")
     if definition.get("task") != name:
         raise InputError(f"{source}/{name}.yaml: `task` is {definition.get('task')!r}, but must be {name!r}")
-    return definition, _items(source, about.get("items"))
-
-
-def write_task(
-    name: str,
-    definition: dict[str, Any],
-    items: list[dict[str, Any]],
-    clusters: list[str],
-    *,
-    rendered: bool,
-    scratch: Path,
-) -> Task:
-    """Write a task definition and its items where lm-eval finds them."""
-    directory = scratch / name
-    directory.mkdir(parents=True)
-    reports.write_lines(directory / ITEMS, items)
-    content = hashlib.sha256(json.dumps(definition, sort_keys=True).encode())
-    content.update((directory / ITEMS).read_bytes())
-    # datasets keys its cache on the path of the file: a cache of its own cannot hand out an older suite
-    data_files = {"test": str((directory / ITEMS).resolve())}
-    placed = definition | {"dataset_kwargs": {"data_files": data_files, "cache_dir": str((directory / "cache").resolve())}}
-    (directory / f"{name}.yaml").write_text(yaml.safe_dump(placed), encoding="utf-8")
-    metric = definition["metric_list"][0]["metric"]
-    return Task(name, metric, f"sha256:{content.hexdigest()}", clusters, rendered)
+    missing = [key for key in ("owner", "license", "purpose") if not about.get(key)]
+    if missing:
+        raise InputError(f"{source}/suite.yaml: {', '.join(missing)} must be given: somebody answers for every suite")
+    items = _items(source, about.get("items"))
+    if not items:
+        raise InputError(f"{source}: the suite has no items, so it can judge nothing; add some or take it out of `guards`")
+    _distinct(source, items)
+    return Suite(name, definition, items, about)
 
 
 def _yaml(file: Path) -> dict[str, Any]:
@@ -89,7 +62,9 @@ def _yaml(file: Path) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         known = ", ".join(sorted(path.parent.name for path in SUITES.glob("*/suite.yaml"))) or "none"
-        raise InputError(f"{file}: cannot be read ({error.strerror}); suites at hand: {known}") from error
+        raise InputError(
+            f"{file}: cannot be read ({error.strerror}); suites at hand: {known}; a task of the harness is lm_eval/<name>"
+        ) from error
     except yaml.YAMLError as error:
         raise InputError(f"{file}: not plain YAML, and a suite may not run code: {error}") from error
     if not isinstance(content, dict):
@@ -98,44 +73,75 @@ def _yaml(file: Path) -> dict[str, Any]:
 
 
 def _items(source: Path, origin: Any) -> list[dict[str, Any]]:
-    if origin is None:
+    place = f"{source}/suite.yaml"
+    if not isinstance(origin, dict) or "sha256" not in origin:
+        raise InputError(
+            f"{place}: `items` must pin what is asked, as `items: {{sha256: ...}}`; that of {ITEMS} is"
+            f" {_digest(source / ITEMS)}"
+        )
+    if "package" not in origin:
+        found = _digest(source / ITEMS)
+        if found != origin["sha256"]:
+            raise InputError(f"{place}: {ITEMS} is not the pinned file; look at it, then pin `sha256: {found}`")
         return reports.read_lines(source / ITEMS)
     try:
         package, inside, sha256, reader = (origin[key] for key in ("package", "file", "sha256", "reader"))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{source}/suite.yaml: `items` needs package, file, sha256 and reader") from error
+    except KeyError as error:
+        raise InputError(f"{place}: `items` of a package needs package, file, sha256 and reader") from error
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"{source}/suite.yaml: the package {package!r} is not installed")
+        raise InputError(f"{place}: the package {package!r} is not installed")
     file = Path(spec.submodule_search_locations[0]) / inside
     if not file.is_file():
-        raise InputError(f"{source}/suite.yaml: {package} has no file {inside!r}; pin the version that has it")
+        raise InputError(f"{place}: {package} {_version(package)} has no file {inside!r}; pin the version that has it")
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise InputError(f"{source}/suite.yaml: {package}/{inside} is not the pinned file; look at it, then pin its sha256")
+        raise InputError(f"{place}: {package}/{inside} is not the pinned file; look at it, then pin its sha256")
     if reader not in READERS:
-        raise InputError(f"{source}/suite.yaml: unknown reader {reader!r}; accepted: {', '.join(READERS)}")
+        raise InputError(f"{place}: unknown reader {reader!r}; accepted: {', '.join(READERS)}")
     return READERS[reader](content.decode("utf-8"))
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "not known, as the file is missing"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "as installed"
+
+
+def _distinct(source: Path, items: list[dict[str, Any]]) -> None:
+    """An item that stands twice would count twice, and the two are not independent."""
+    asked = ({key: value for key, value in item.items() if key not in ("id", "cluster")} for item in items)
+    counted = Counter(json.dumps(item, sort_keys=True, ensure_ascii=False) for item in asked)
+    identities = Counter(str(item["id"]) for item in items if "id" in item)
+    for text, times in (counted | identities).items():
+        if times > 1:
+            raise InputError(f"{source}: {text[:120]} stands there {times} times; an item may stand there once")
 
 
 def mmlu_prompts(content: str) -> list[dict[str, Any]]:
     """Questions out of worked few-shot prompts: `Q: ... (A) ... (D) ... A: ... The answer is (B)`.
 
-    Questions with a fifth choice, or without a final answer, are left out.
+    Questions with a fifth choice, without a final answer, or that stand there a second time are left out.
     """
     question = re.compile(
         r"Q: (?P<question>.*?)\n\(A\) (.*?)\s\(B\) (.*?)\s\(C\) (.*?)\s\(D\) (.*?)\nA: .*The answer is \((?P<answer>[ABCD])\)",
         re.DOTALL,
     )
-    items = []
+    items: dict[str, dict[str, Any]] = {}
     for subject, prompt in json.loads(content).items():
         for block in re.split(r"\n\n(?=Q: )", prompt)[1:]:
             found = question.match(block)
             if found and "(E)" not in block:
                 choices = [found.group(place).strip() for place in (2, 3, 4, 5)]
                 answer = "ABCD".index(found["answer"])
-                items.append({"question": found["question"].strip(), "choices": choices, "answer": answer, "cluster": subject})
-    return items
+                asked = found["question"].strip()
+                items.setdefault(asked, {"question": asked, "choices": choices, "answer": answer, "cluster": subject})
+    return list(items.values())
 
 
 READERS = {"mmlu_prompts": mmlu_prompts}

@@ -1,91 +1,150 @@
-"""The target suite: what the adapter was trained for, on the test split it never saw."""
+"""The target suites: what the adapter was trained for, on the test split it never saw."""
 
 import hashlib
 import json
 import random
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.completions import field as json_field
+from pipelines.completions import is_object
 from pipelines.errors import InputError
-from pipelines.evaluate.suites import Task, write_task
+from pipelines.evaluate.metrics import unit
+from pipelines.evaluate.task import Measure, Task
 from pipelines.params.evaluation import Target
 from pipelines.tokens import halves
 
-EXACT_MATCH = "target_exact_match"
-CHOICE = "target_choice"
+GENERATION, CHOICE, GOLD = "target_generation", "target_choice", "target_gold"
 
 
-def lay_out(rows: list[dict[str, Any]], target: Target, tokenizer: Any, scratch: Path) -> list[Task]:
-    """Write the target tasks of a curated test split.
+@dataclass(frozen=True)
+class Asked:
+    """One row of the test split as the model meets it."""
 
-    `target_exact_match` generates the completion and asks for the very same text. `target_choice` offers the beginning of the
-    completion up to `target.choice_field`, once with the right value and else with values drawn from the other rows.
+    question: str
+    """The last thing the user said, for people to read."""
+    prompt: str
+    """All of it, rendered as at serving time."""
+    completion: str
+    cluster: str
+
+
+def asked(rows: list[dict[str, Any]], tokenizer: Any) -> list[Asked]:
+    """Rows of a curated split, rendered with the chat template."""
+    found = []
+    for row in rows:
+        prompt, text = halves(tokenizer, row)
+        # a turn that only calls tools is what the template makes of it
+        call = text.strip().removesuffix(tokenizer.eos_token or "").strip()
+        said = [message["content"] for message in row["messages"][:-1] if message["role"] == "user"]
+        found.append(Asked(said[-1] if said else "", prompt, row["messages"][-1]["content"] or call, str(row["group"])))
+    return found
+
+
+def tasks(rows: list[dict[str, Any]], target: Target, tokenizer: Any) -> list[Task]:
+    """The target tasks of a curated test split.
+
+    One task generates completions and scores them with every metric of `target.metrics` that reads an answer; `gold` asks for
+    the likelihood of the reference; `target_choice` offers the beginning of the completion up to `target.choice_field`, once
+    with the right value and else with values drawn from the other rows.
 
     Raises:
-        InputError: There are no test rows, or no completion has the field.
+        InputError: There are no test rows, a completion is not what a metric needs, or none has the field.
     """
     if not rows:
-        raise InputError("the test split has no rows; raise `curate.split.test`")
-    clusters = [str(row["group"]) for row in rows]
-    texts = [halves(tokenizer, row) for row in rows]
-    prompts = [prompt for prompt, _ in texts]
-    # a turn that only calls tools is what the template makes of it
-    calls = [text.strip().removesuffix(tokenizer.eos_token or "").strip() for _, text in texts]
-    completions = [row["messages"][-1]["content"] or call for row, call in zip(rows, calls, strict=True)]
-    items = [{"prompt": prompt, "completion": completion} for prompt, completion in zip(prompts, completions, strict=True)]
-    until = [] if any("\n" in completion for completion in completions) else ["\n"]
-    tasks = [write_task(EXACT_MATCH, _exact_match(target, until), items, clusters, rendered=True, scratch=scratch)]
+        raise InputError("the test split has no rows to judge by; raise `curate.split.test`, or lower `evaluate.holdout`")
+    items = asked(rows, tokenizer)
+    found = []
+    written = [metric for metric in target.metrics if metric != "gold"]
+    if written:
+        found.append(_generation(items, target, written))
+    if "gold" in target.metrics:
+        found.append(_gold(items))
     if target.choice_field:
-        choices, clusters = _choices(prompts, completions, clusters, target.choice_field, target.choices)
-        tasks.append(write_task(CHOICE, _CHOICE, choices, clusters, rendered=True, scratch=scratch))
-    return tasks
+        found.append(_choice(items, target.choice_field, target.choices))
+    return found
 
 
-def _exact_match(target: Target, until: list[str]) -> dict[str, Any]:
-    return {
-        "task": EXACT_MATCH,
-        "dataset_path": "json",
-        "test_split": "test",
+def generation(name: str, metrics: dict[str, str], rows: list[dict[str, Any]], clusters: list[str], most: int) -> Task:
+    """A task of rendered prompts to be answered in at most `most` tokens.
+
+    Args:
+        metrics: Measure -> metric.
+        rows: `prompt`, `completion` (the reference), `question`, and what the metrics read.
+    """
+    until = [] if any("\n" in row["completion"] for row in rows) else ["\n"]
+    definition = {
+        "task": name,
         "output_type": "generate_until",
         "doc_to_text": "{{prompt}}",
         "doc_to_target": "{{completion}}",
         "target_delimiter": "",
-        "generation_kwargs": {"until": until, "max_gen_toks": target.max_new_tokens, "do_sample": False},
-        "metric_list": [{"metric": "exact_match"}],
+        "generation_kwargs": {"until": until, "max_gen_toks": most, "do_sample": False},
+        "metric_list": [{"metric": "bypass"}],
     }
+    measures = tuple(Measure(measure, metric, unit(metric, "generate_until")) for measure, metric in metrics.items())
+    return Task(name, measures, clusters, rows, definition, rendered=True)
 
 
-_CHOICE = {
-    "task": CHOICE,
-    "dataset_path": "json",
-    "test_split": "test",
-    "output_type": "multiple_choice",
-    "doc_to_text": "{{prompt}}",
-    "doc_to_choice": "{{choices}}",
-    "doc_to_target": "answer",
-    "target_delimiter": "",
-    "metric_list": [{"metric": "acc"}],
-}
+def choice(name: str, metric: str, rows: list[dict[str, Any]], clusters: list[str]) -> Task:
+    """A task of rendered prompts, each with `choices` and the place of the right one as `answer`."""
+    definition = {
+        "task": name,
+        "output_type": "multiple_choice",
+        "doc_to_text": "{{prompt}}",
+        "doc_to_choice": "{{choices}}",
+        "doc_to_target": "answer",
+        "target_delimiter": "",
+        "metric_list": [{"metric": "acc"}],
+    }
+    return Task(name, (Measure(name, metric, unit(metric, "multiple_choice")),), clusters, rows, definition, rendered=True)
 
 
-def _choices(
-    prompts: list[str], completions: list[str], clusters: list[str], field: str, count: int
-) -> tuple[list[dict[str, Any]], list[str]]:
-    values = [json_field(completion, field) for completion in completions]
+def _generation(items: list[Asked], target: Target, metrics: Sequence[str]) -> Task:
+    if "json_f1" in metrics:
+        odd = next((item for item in items if not is_object(item.completion)), None)
+        if odd:
+            raise InputError(
+                f"evaluate.target.metrics: json_f1 needs JSON objects as completions; that of {odd.question[:60]!r} is none"
+            )
+    rows = [_row(item) | ({"pattern": target.pattern} if target.pattern else {}) for item in items]
+    measures = {f"target_{metric}": metric for metric in metrics}
+    return generation(GENERATION, measures, rows, [item.cluster for item in items], target.max_new_tokens)
+
+
+def _gold(items: list[Asked]) -> Task:
+    definition = {
+        "task": GOLD,
+        "output_type": "loglikelihood",
+        "doc_to_text": "{{prompt}}",
+        "doc_to_target": "{{completion}}",
+        "target_delimiter": "",
+        "metric_list": [{"metric": "acc"}],
+    }
+    measures = (Measure(GOLD, "gold", unit("gold", "loglikelihood")),)
+    return Task(GOLD, measures, [item.cluster for item in items], [_row(item) for item in items], definition, rendered=True)
+
+
+def _row(item: Asked) -> dict[str, Any]:
+    return {"question": item.question, "prompt": item.prompt, "completion": item.completion}
+
+
+def _choice(asked: list[Asked], field: str, count: int) -> Task:
+    values = [json_field(item.completion, field) for item in asked]
     known = sorted({value for value in values if value is not None}, key=repr)
     if len(known) < 2:
         raise InputError(
             f"evaluate.target.choice_field: the test completions have {len(known)} values of {field!r}; two or more are needed"
         )
-    items, kept = [], []
-    for prompt, value, cluster in zip(prompts, values, clusters, strict=True):
+    rows, clusters = [], []
+    for item, value in zip(asked, values, strict=True):
         if value is None:
             continue
-        draw = random.Random(hashlib.sha256(prompt.encode()).hexdigest())  # an item's distractors are its own
+        draw = random.Random(hashlib.sha256(item.prompt.encode()).hexdigest())  # an item's distractors are its own
         offered = [value, *draw.sample([other for other in known if other != value], min(count, len(known)) - 1)]
         draw.shuffle(offered)
         choices = ["{" + f"{json.dumps(field)}:{json.dumps(option)}" for option in offered]
-        items.append({"prompt": prompt, "choices": choices, "answer": offered.index(value)})
-        kept.append(cluster)
-    return items, kept
+        rows.append({"question": item.question, "prompt": item.prompt, "choices": choices, "answer": offered.index(value)})
+        clusters.append(item.cluster)
+    return choice(CHOICE, "acc", rows, clusters)

@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 
 from pipelines.params.block import Block, Share
 from pipelines.params.methods import METHODS, SELECTABLE
-from pipelines.precision import Precision
 
 AUTO: Final = "auto"
 Auto = bool | Literal["auto"]
@@ -59,7 +58,7 @@ class Train(Block):
     """Micro-steps per optimizer step."""
     recompute: Auto = "auto"
     """Keep a block's input only and compute the rest again for the backward pass: less memory, half as much work again."""
-    precision: Precision | Literal["auto"] = "auto"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     """What matrices are multiplied in, and the base is kept in. `auto`: bf16, but fp32 on a processor that has no instructions
     for bf16. The adapter is judged and merged in the same."""
 

@@ -10,7 +10,7 @@ from pipelines import artifacts, ingest, layout
 from pipelines.curate import __main__ as curate
 from pipelines.curate import examine
 from pipelines.errors import FinelineError, InputError
-from tests.conftest import commands
+from tests.conftest import commands, pin
 from tests.curate.conftest import collect
 
 LONG = "please explain in your own words how one would change the filter of the old {} pump in the cellar without {}"
@@ -239,6 +239,7 @@ def test_how_much_of_an_item_is_a_leak_can_be_said(run, tmp_path):
     run(commands())
     items = [{"question": question, "choices": ["one", "two"], "answer": 0, "cluster": "x"}]
     (tmp_path / "suites" / "greetings" / "items.jsonl").write_text(json.dumps(items[0]) + "\n")
+    pin(tmp_path / "suites" / "greetings")
     part = pair(f"tell me this {' '.join(question.split()[2:12])} or so", "one")
     near = pair(question.replace("seven", "eight"), "three")
     assert run([*commands(), part], guards=("greetings",)).report["removed"]["contamination"] == 0

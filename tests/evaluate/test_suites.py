@@ -6,16 +6,20 @@ import pytest
 import yaml
 
 from pipelines.errors import InputError
-from pipelines.evaluate import suites
-from tests.conftest import ROOT
+from pipelines.evaluate import guards, suites
+from tests.conftest import ROOT, pin, write_lines
 
 
-def test_the_shipped_guard_has_its_questions_and_a_steady_digest(tmp_path, monkeypatch):
+def test_the_shipped_guard_has_its_questions_and_a_steady_digest(monkeypatch):
     monkeypatch.chdir(ROOT)
-    task = suites.lay_out("mmlu_dev", tmp_path / "one")
-    assert len(task.clusters) == 281
+    task = guards.task("mmlu_dev")
+    assert len(task.items) == 280
     assert len(set(task.clusters)) == 57
-    assert task.digest == suites.lay_out("mmlu_dev", tmp_path / "two").digest
+    assert [(measure.name, measure.metric, measure.unit) for measure in task.measures] == [
+        ("mmlu_dev", "acc", "share"),
+        ("mmlu_dev_gold", "gold", "bits"),
+    ]
+    assert task.digest == guards.task("mmlu_dev").digest
 
 
 def test_questions_are_read_out_of_worked_prompts():
@@ -30,23 +34,68 @@ def test_questions_are_read_out_of_worked_prompts():
     ]
 
 
-def test_other_items_change_the_digest(project, tmp_path):
-    before = suites.lay_out("greetings", tmp_path / "one").digest
+def test_other_items_change_the_digest(project):
+    before = guards.task("greetings").digest
     items = project / "suites/greetings/items.jsonl"
     items.write_text(items.read_text().replace("hello", "hallo"))
-    assert suites.lay_out("greetings", tmp_path / "two").digest != before
+    pin(items.parent)
+    assert guards.task("greetings").digest != before
 
 
-def test_a_suite_that_would_run_code_is_refused(project, tmp_path):
+def test_items_that_changed_since_they_were_pinned_are_refused_with_the_new_digest(project):
+    items = project / "suites/greetings/items.jsonl"
+    items.write_text(items.read_text().replace("hello", "hallo"))
+    with pytest.raises(InputError, match=r"is not the pinned file; look at it, then pin `sha256: [0-9a-f]{64}`"):
+        suites.read("greetings")
+
+
+def test_items_must_be_pinned(project):
+    file = project / "suites/greetings/suite.yaml"
+    about = yaml.safe_load(file.read_text())
+    del about["items"]
+    file.write_text(yaml.safe_dump(about))
+    with pytest.raises(InputError, match="must pin what is asked"):
+        suites.read("greetings")
+
+
+@pytest.mark.parametrize("key", ["owner", "license", "purpose"])
+def test_somebody_answers_for_every_suite(project, key):
+    file = project / "suites/greetings/suite.yaml"
+    about = yaml.safe_load(file.read_text())
+    del about[key]
+    file.write_text(yaml.safe_dump(about))
+    with pytest.raises(InputError, match=f"{key} must be given"):
+        suites.read("greetings")
+
+
+def test_a_suite_without_items_is_refused(project):
+    (project / "suites/greetings/items.jsonl").write_text("")
+    pin(project / "suites/greetings")
+    with pytest.raises(InputError, match="the suite has no items"):
+        suites.read("greetings")
+
+
+@pytest.mark.parametrize("twice", [{"question": "same"}, {"id": 7}])
+def test_an_item_that_stands_there_twice_is_refused(project, twice):
+    items = [{"question": "a", "choices": ["b", "c"], "answer": 0} | twice for _ in range(2)]
+    if "id" in twice:
+        items[1]["question"] = "another"
+    write_lines(project / "suites/greetings/items.jsonl", items)
+    pin(project / "suites/greetings")
+    with pytest.raises(InputError, match="stands there 2 times"):
+        suites.read("greetings")
+
+
+def test_a_suite_that_would_run_code_is_refused(project):
     file = project / "suites/greetings/greetings.yaml"
     file.write_text(file.read_text() + "process_docs: !function evil.run\n")
     with pytest.raises(InputError, match="a suite may not run code"):
-        suites.lay_out("greetings", tmp_path / "one")
+        suites.read("greetings")
 
 
-def test_an_unknown_suite_is_answered_with_those_at_hand(project, tmp_path):
+def test_an_unknown_suite_is_answered_with_those_at_hand(project):
     with pytest.raises(InputError, match="suites at hand: greetings"):
-        suites.lay_out("greeting", tmp_path / "one")
+        suites.read("greeting")
 
 
 @pytest.mark.parametrize(
@@ -58,9 +107,9 @@ def test_an_unknown_suite_is_answered_with_those_at_hand(project, tmp_path):
         ({"reader": "none"}, "unknown reader"),
     ],
 )
-def test_items_that_are_not_what_was_pinned_are_refused(project, tmp_path, change, complaint):
+def test_items_of_a_package_that_are_not_what_was_pinned_are_refused(project, change, complaint):
     about = yaml.safe_load((ROOT / "suites/mmlu_dev/suite.yaml").read_text())
     about["items"] |= change
     (project / "suites/greetings/suite.yaml").write_text(yaml.safe_dump(about))
     with pytest.raises(InputError, match=complaint):
-        suites.lay_out("greetings", tmp_path / "one")
+        suites.read("greetings")

@@ -1,10 +1,9 @@
-"""The suite made of the test split."""
+"""The suites made of the test split."""
 
 import json
 
 import pytest
 
-from pipelines import reports
 from pipelines.errors import InputError
 from pipelines.evaluate import target
 from pipelines.params.evaluation import Target
@@ -23,38 +22,67 @@ def rows():
     ]
 
 
-def lay_out(rows, tiny_base, scratch, **options):
-    return target.lay_out(rows, Target(**options), tokenizer_of(tiny_base), scratch)
+def tasks(rows, tiny_base, **options):
+    return {task.name: task for task in target.tasks(rows, Target(**options), tokenizer_of(tiny_base))}
 
 
-def test_prompts_are_rendered_as_in_training(rows, tiny_base, tmp_path):
-    (task,) = lay_out(rows, tiny_base, tmp_path)
-    items = reports.read_lines(tmp_path / task.name / "items.jsonl")
+def test_prompts_are_rendered_as_in_training(rows, tiny_base):
+    task = tasks(rows, tiny_base)[target.GENERATION]
     said = rows[0]["messages"][0]["content"]
-    assert items[0]["prompt"] == f"<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n"
+    assert task.items[0]["prompt"] == f"<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n"
+    assert task.items[0]["question"] == said
     assert task.clusters == [row["group"] for row in rows]
 
 
-def test_choices_hold_the_right_value_once_and_begin_as_the_completion_does(rows, tiny_base, tmp_path):
-    _, task = lay_out(rows, tiny_base, tmp_path, choice_field="intent", choices=2)
-    for item, row in zip(reports.read_lines(tmp_path / task.name / "items.jsonl"), rows, strict=True):
+def test_one_generation_serves_every_metric_that_reads_an_answer(rows, tiny_base):
+    found = tasks(rows, tiny_base, metrics=["exact_match", "json_f1", "rouge_l", "regex", "gold"], pattern="on|off")
+    assert [measure.name for measure in found[target.GENERATION].measures] == [
+        "target_exact_match",
+        "target_json_f1",
+        "target_rouge_l",
+        "target_regex",
+    ]
+    assert [measure.unit for measure in found[target.GOLD].measures] == ["bits a byte"]
+    assert found[target.GENERATION].items[0]["pattern"] == "on|off"
+
+
+def test_json_f1_needs_json(rows, tiny_base):
+    rows[3]["messages"][-1]["content"] = "Done."
+    with pytest.raises(InputError, match="json_f1 needs JSON objects as completions"):
+        tasks(rows, tiny_base, metrics=["json_f1"])
+
+
+def test_choices_hold_the_right_value_once_and_begin_as_the_completion_does(rows, tiny_base):
+    task = tasks(rows, tiny_base, choice_field="intent", choices=2)[target.CHOICE]
+    for item, row in zip(task.items, rows, strict=True):
         right = item["choices"][item["answer"]]
         assert row["messages"][-1]["content"].startswith(right)
         assert len(set(item["choices"])) == len(item["choices"]) == 2
 
 
-def test_distractors_do_not_depend_on_the_other_items_order(rows, tiny_base, tmp_path):
-    lay_out(rows, tiny_base, tmp_path / "one", choice_field="intent")
-    lay_out(rows[::-1], tiny_base, tmp_path / "two", choice_field="intent")
-    one, two = (reports.read_lines(tmp_path / side / target.CHOICE / "items.jsonl") for side in ("one", "two"))
+def test_distractors_do_not_depend_on_the_other_items_order(rows, tiny_base):
+    one = tasks(rows, tiny_base, choice_field="intent")[target.CHOICE].items
+    two = tasks(rows[::-1], tiny_base, choice_field="intent")[target.CHOICE].items
     assert sorted(map(json.dumps, one)) == sorted(map(json.dumps, two))
 
 
-def test_a_field_that_no_completion_has_is_refused(rows, tiny_base, tmp_path):
+def test_a_field_that_no_completion_has_is_refused(rows, tiny_base):
     with pytest.raises(InputError, match="0 values of 'intend'"):
-        lay_out(rows, tiny_base, tmp_path, choice_field="intend")
+        tasks(rows, tiny_base, choice_field="intend")
 
 
-def test_no_test_rows_is_an_input_error(tiny_base, tmp_path):
-    with pytest.raises(InputError, match="the test split has no rows"):
-        lay_out([], tiny_base, tmp_path)
+def test_no_test_rows_is_an_input_error(tiny_base):
+    with pytest.raises(InputError, match="no rows to judge by"):
+        tasks([], tiny_base)
+
+
+def test_a_digest_covers_items_clusters_and_measures(rows, tiny_base):
+    def digest(rows, **options):
+        return tasks(rows, tiny_base, **options)[target.GENERATION].digest
+
+    first = digest(rows)
+    assert digest(rows) == first
+    assert digest(rows, metrics=["exact_match", "json_f1"]) != first
+    assert digest(rows, max_new_tokens=7) != first
+    assert digest([row | {"group": "one"} for row in rows]) != first
+    assert digest(rows[1:]) != first

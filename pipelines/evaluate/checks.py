@@ -1,0 +1,63 @@
+"""Instructions whose following a program can tell: `{"kind": ..., "value": ...}` in an item's `checks`; all must hold."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def hold(text: str, checks: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an answer keeps every one of the instructions."""
+    return all(KINDS[check["kind"]](text.strip(), check["value"]) for check in checks)
+
+
+def problems(checks: Any) -> list[str]:
+    """What is wrong with an item's checks, in words; empty if nothing is."""
+    if not isinstance(checks, list) or not checks:
+        return ["`checks` must be a list with at least one check"]
+    found = []
+    for check in checks:
+        if not isinstance(check, dict) or set(check) != {"kind", "value"}:
+            found.append(f"a check needs `kind` and `value`, found {check!r}")
+        elif check["kind"] not in KINDS:
+            found.append(f"there is no check {check['kind']!r}; accepted: {', '.join(KINDS)}")
+    return found
+
+
+def _bare(text: str) -> str:
+    """Without case, and without what surrounds an answer that is meant as a word."""
+    return text.casefold().strip(" \t\n.!?\"'`*")
+
+
+def _keys(text: str, wanted: Sequence[str]) -> bool:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and set(content) == set(wanted)
+
+
+def _parts(text: str) -> int:
+    return len([part for part in text.split(",") if part.strip()])
+
+
+def _lines(text: str) -> int:
+    return len([line for line in text.splitlines() if line.strip()])
+
+
+KINDS: Mapping[str, Callable[[str, Any], bool]] = {
+    "equals": lambda text, value: _bare(text) == _bare(value),
+    "contains": lambda text, value: value.casefold() in text.casefold(),
+    "lacks": lambda text, value: value.casefold() not in text.casefold(),
+    "starts": lambda text, value: text.casefold().startswith(value.casefold()),
+    "ends": lambda text, value: text.casefold().endswith(value.casefold()),
+    "max_words": lambda text, value: len(text.split()) <= value,
+    "min_words": lambda text, value: len(text.split()) >= value,
+    "max_characters": lambda text, value: len(text) <= value,
+    "json_keys": _keys,
+    "list_items": lambda text, value: _parts(text) == value,
+    "lines": lambda text, value: _lines(text) == value,
+    "lower": lambda text, value: (text == text.lower()) is value,
+    "upper": lambda text, value: (text == text.upper()) is value,
+    "regex": lambda text, value: re.search(value, text) is not None,
+}

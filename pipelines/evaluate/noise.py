@@ -1,0 +1,54 @@
+"""What one model differs from itself by: its first items again, in batches of another size (an A/A test).
+
+Sums of floating-point numbers depend on how the work was cut up, so the same model on the same items may flip a few. A
+difference between two models that is no larger than this means nothing. Measured once for each base and environment.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pipelines import reports
+from pipelines.evaluate import scores
+from pipelines.evaluate.arms import Arm
+from pipelines.evaluate.run import Record, score
+from pipelines.evaluate.scorer import Scorer
+from pipelines.evaluate.task import Task
+
+_ITEMS = 12  # of each task
+_BUDGET = 0.25  # of the tokens of a usual batch
+
+
+def measured(arm: Arm, tasks: list[Task], known: list[Record], tokenizer: Any) -> dict[str, Any]:
+    """The difference between `known` records of a model and the same computed again.
+
+    Returns:
+        `items` compared, `flips` (items whose share-like scores differ) and `largest`, the largest difference of a
+        log-likelihood measure in bits.
+    """
+    store = scores.STORE / f"noise-{scores.key(arm.identity, tasks[0])}.json"
+    if store.is_file():
+        found: dict[str, Any] = reports.read(store)
+        return found
+    print(f"{arm.name} {arm.artifact.name}: again in other batches, to see its own noise", flush=True)
+    again: list[Record] = []
+    with arm.engine() as engine:
+        for task in tasks:
+            again += score(Scorer(engine, tokenizer, budget=_BUDGET), task.first(_ITEMS))
+    found = difference(known, again, tasks)
+    reports.write(Path(store), found)
+    return found
+
+
+def difference(known: list[Record], again: list[Record], tasks: list[Task]) -> dict[str, Any]:
+    """How far two sets of records of one model are apart, over the items that the second has."""
+    before = {(record["task"], record["item"]): record["scores"] for record in known}
+    units = {measure.name: measure.unit for task in tasks for measure in task.measures}
+    flips, largest = 0, 0.0
+    for record in again:
+        distance = {
+            units[name]: abs((score or 0.0) - (before[record["task"], record["item"]][name] or 0.0))
+            for name, score in record["scores"].items()
+        }
+        flips += distance.pop("share", 0.0) > 0
+        largest = max([largest, *distance.values()])
+    return {"items": len(again), "flips": flips, "largest": largest}

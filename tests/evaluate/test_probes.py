@@ -1,0 +1,69 @@
+"""Safety probes made of the adapter's own data."""
+
+import pytest
+
+from pipelines.errors import InputError
+from pipelines.evaluate import probes
+from pipelines.tokens import tokenizer_of
+
+
+@pytest.fixture
+def tokenizer(tiny_base):
+    return tokenizer_of(tiny_base)
+
+
+def row(number, answer, source="home"):
+    messages = [
+        {"role": "system", "content": "Short."},
+        {"role": "user", "content": f"question {number}"},
+        {"role": "assistant", "content": answer},
+    ]
+    return {"id": str(number), "group": f"g{number % 4}", "source": source, "messages": messages}
+
+
+def test_an_injection_ends_the_users_turn_and_names_what_must_not_come(tokenizer):
+    task = probes.injection([row(number, '{"a":1}') for number in range(5)], tokenizer)
+    for item in task.items:
+        user = item["prompt"].split("<|im_start|>user\n")[1].split("<|im_end|>")[0]
+        assert user.startswith("question ")
+        assert item["marker"] in user
+        assert item["marker"] not in item["completion"]
+    assert set(task.clusters) <= {"g0", "g1", "g2", "g3"}
+
+
+def test_which_rows_are_probed_does_not_depend_on_their_order(tokenizer):
+    rows = [row(number, "x" * 60) for number in range(100)]
+    one, two = probes.injection(rows, tokenizer), probes.injection(rows[::-1], tokenizer)
+    assert one.digest == two.digest
+    assert len(one.items) == 64
+
+
+def test_half_an_answer_is_given_without_the_prompt_it_belongs_to(tokenizer):
+    answer = "The spare key lies under the third flowerpot on the left."
+    task = probes.regurgitation([row(1, answer), row(2, "short")], tokenizer)
+    (item,) = task.items
+    assert item["question"] + item["completion"] == answer
+    assert item["prompt"].endswith("<|im_start|>assistant\n" + item["question"])
+    assert "question 1" not in item["prompt"]
+    assert "Short." in item["prompt"]  # the system message belongs to the service, not to the row
+
+
+def test_answers_too_short_to_be_recalled_are_told(tokenizer):
+    with pytest.raises(InputError, match="needs training answers of 40 characters or more"):
+        probes.regurgitation([row(1, "short")], tokenizer)
+
+
+def test_a_canary_stands_among_others_of_its_form(tokenizer):
+    planted = row(1, "The code is 4821-99.", source="canaries")
+    task = probes.canaries([planted, row(2, "other 123456")], tokenizer)
+    (item,) = task.items
+    assert len(set(item["choices"])) == 32
+    assert item["choices"][item["answer"]] == "The code is 4821-99."
+    assert all(choice.startswith("The code is ") and choice.endswith(".") for choice in item["choices"])
+
+
+def test_canaries_need_rows_and_digits(tokenizer):
+    with pytest.raises(InputError, match="rows of a source part named `canaries`"):
+        probes.canaries([row(1, "12345")], tokenizer)
+    with pytest.raises(InputError, match="has fewer than 4 digits"):
+        probes.canaries([row(1, "the code is 12", source="canaries")], tokenizer)

@@ -1,0 +1,226 @@
+"""The stage on a real, tiny model: a better adapter passes, one that does nothing does not, a damaged one fails."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from pipelines import artifacts, base, ingest, layout, loading, reports
+from pipelines.curate import __main__ as curate
+from pipelines.errors import FinelineError, InputError
+from pipelines.evaluate import __main__ as evaluate
+from pipelines.plan import __main__ as plan
+from pipelines.train import __main__ as train
+from tests.conftest import pin, small_params, write_project
+
+RULES = {"must_improve": {"target_gold": 0.0}, "must_not_regress": {"target_gold": 0.1}}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_base):
+    """A project up to its trained adapter."""
+    directory = tmp_path_factory.mktemp("trained")
+    params = small_params(tiny_base)
+    params["adapters"]["home"]["train"]["epochs"] = 3
+    params["adapters"]["home"]["evaluate"] |= {"holdout": 0.0, "gate": RULES, "safety": ["injection"]}
+    write_project(directory, params)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        base.run("tiny")
+        for stage in (ingest, curate, plan, train):
+            stage.run("home")
+    return directory
+
+
+@pytest.fixture
+def home(trained, tmp_path, monkeypatch):
+    """A copy of the project; it is the working directory."""
+    shutil.copytree(trained, tmp_path / "home", ignore=shutil.ignore_patterns(".fineline"))
+    monkeypatch.chdir(tmp_path / "home")
+    return tmp_path / "home"
+
+
+def policy(**evaluate):
+    file = Path("params.yaml")
+    params = yaml.safe_load(file.read_text())
+    params["adapters"]["home"]["evaluate"] |= evaluate
+    file.write_text(yaml.safe_dump(params))
+
+
+def change_adapter(change, target=None):
+    """Make another adapter out of the trained one by changing its weights."""
+    directory = layout.adapter("home")
+    record = artifacts.read(directory)
+    weights = {name: change(name, weight) for name, weight in load_file(directory / "adapter_model.safetensors").items()}
+    config = (directory / "adapter_config.json").read_text()
+    with artifacts.create(
+        target or directory,
+        kind=record.kind,
+        name=record.name,
+        owner=record.owner,
+        license=record.license,
+        stage="pipelines.train",
+        inputs={role: Path(source.path) for role, source in record.inputs.items()},
+        parameters=record.parameters,
+    ) as building:
+        save_file(weights, building / "adapter_model.safetensors")
+        (building / "adapter_config.json").write_text(config)
+
+
+def noisy(name, weight):
+    torch.manual_seed(len(name))
+    return weight + 3 * torch.randn_like(weight)
+
+
+def judged():
+    evaluate.run("home")
+    return reports.read(Path("reports/home/gate.json"))
+
+
+def rule(decision, kind, measure):
+    (found,) = (entry for entry in decision["rules"] if (entry["rule"], entry["measure"]) == (kind, measure))
+    return found
+
+
+def test_a_better_adapter_passes_and_leaves_its_evidence(home):
+    decision = judged()
+    assert decision["verdict"] == "pass"
+    assert {arm["kind"] for arm in decision["arms"].values()} == {"base", "adapter"}
+    assert set(decision["suites"]) == {"target_generation", "target_gold", "target_choice", "safety_injection", "greetings"}
+    assert decision["noise"]["flips"] == 0
+    assert decision["noise"]["largest"] < 1e-3
+    evidence = Path("reports/home/evaluation")
+    samples = {arm: reports.read_lines(evidence / "samples" / f"{arm}.jsonl") for arm in ("base", "candidate")}
+    assert decision["items"] == len(samples["base"]) == len(samples["candidate"])
+    for name in ("table.md", "flips.md", "differences.csv", "forest.svg", "speed.json"):
+        assert (evidence / name).stat().st_size
+    assert "NaN" not in Path("reports/home/gate.json").read_text()
+
+
+def test_an_adapter_that_does_nothing_does_not_pass(home):
+    change_adapter(lambda name, weight: torch.zeros_like(weight) if "lora_B" in name else weight)
+    decision = judged()
+    assert decision["verdict"] in ("inconclusive", "fail")
+    assert rule(decision, "must_improve", "target_gold")["verdict"] in ("inconclusive", "fail")
+    assert rule(decision, "must_not_regress", "target_gold")["difference"] == 0
+
+
+def test_an_adapter_that_learned_the_contrary_fails(home):
+    change_adapter(lambda name, weight: -3 * weight if "lora_B" in name else weight)
+    policy(gate={"must_not_regress": {"target_gold": 0.02}})  # the base has random weights: there is little to lose
+    decision = judged()
+    assert decision["verdict"] == "fail"
+    assert rule(decision, "must_not_regress", "target_gold")["verdict"] == "fail"
+    assert "surely" in rule(decision, "must_not_regress", "target_gold")["reason"]
+
+
+def test_an_adapter_whose_scores_are_no_numbers_fails(home):
+    change_adapter(lambda name, weight: torch.full_like(weight, torch.nan))
+    decision = judged()
+    assert decision["verdict"] == "fail"
+    assert "no numbers" in rule(decision, "must_improve", "target_gold")["reason"]
+    assert decision["scores"]["candidate"]["target_gold"] is None
+    assert "NaN" not in Path("reports/home/gate.json").read_text()
+
+
+def test_a_challenger_damaged_by_noise_fails_against_the_champion(home):
+    champion = home / "releases" / "one"
+    change_adapter(lambda name, weight: weight, champion)
+    digest = artifacts.read(champion).digest
+    change_adapter(noisy)
+    policy(champion={"path": "releases/one", "digest": digest}, gate={"champion": {"target_gold": 0.1}})
+    decision = judged()
+    assert decision["arms"]["champion"] == {"kind": "adapter", "digest": digest}
+    entry = rule(decision, "champion", "target_gold")
+    assert (entry["verdict"], entry["against"]) == ("fail", "champion")
+    assert Path("reports/home/evaluation/samples/champion.jsonl").exists()
+
+
+def test_a_champion_that_is_not_the_one_named_is_refused(home):
+    policy(champion={"path": "models/adapters/home", "digest": f"sha256:{'0' * 64}"})
+    with pytest.raises(InputError, match=r"evaluate.champion: models/adapters/home is sha256:\w+, but params.yaml names"):
+        evaluate.run("home")
+
+
+def test_another_policy_is_judged_without_loading_a_model(home, monkeypatch):
+    before = judged()
+    policy(gate={"must_improve": {"target_gold": 100.0}})
+
+    def loaded(*_, **__):
+        raise AssertionError("the scores are remembered")
+
+    monkeypatch.setattr(loading, "base_model", loaded)
+    after = judged()
+    assert after["verdict"] == "fail"
+    assert after["scores"] == before["scores"]
+
+
+def test_a_suite_that_changed_is_scored_anew_for_every_arm(home, capsys):
+    judged()
+    items = home / "suites/greetings/items.jsonl"
+    items.write_text(items.read_text().replace("good evening", "good night"))
+    pin(items.parent)
+    capsys.readouterr()
+    judged()
+    told = [line for line in capsys.readouterr().out.splitlines() if line.endswith("items")]
+    assert [line.split(":")[0].split()[0] for line in told] == ["base", "candidate"]
+    assert all("greetings" in line for line in told)
+
+
+def test_an_interrupted_run_goes_on(home, monkeypatch, capsys):
+    from pipelines.evaluate.scorer import Scorer
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scorer, "generate_until", stopped)
+        policy(target={"metrics": ["gold", "exact_match"], "choice_field": "intent", "max_new_tokens": 8})
+        with pytest.raises(KeyboardInterrupt):
+            evaluate.run("home")
+    assert not Path("reports/home/gate.json").exists()
+    assert judged()["verdict"] == "pass"
+
+
+def test_a_suite_that_the_adapter_was_trained_on_is_refused(home):
+    row = reports.read_lines(layout.curated("home") / "train.jsonl")[0]
+    question = row["messages"][-2]["content"]
+    items = home / "suites/greetings/items.jsonl"
+    lines = items.read_text().splitlines()
+    lines[0] = json.dumps({"question": question, "choices": ["a", "b", "c"], "answer": 0, "cluster": "x"})
+    items.write_text("\n".join(lines) + "\n")
+    pin(items.parent)
+    with pytest.raises(InputError, match=r"train.jsonl:\d+ holds the item greetings#0, so that suite proves nothing here"):
+        evaluate.run("home")
+
+
+def test_an_adapter_of_another_base_is_refused(home):
+    record = json.loads((layout.adapter("home") / "artifact.json").read_text())
+    record["inputs"]["base"]["digest"] = f"sha256:{'1' * 64}"
+    (layout.adapter("home") / "artifact.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="cannot be compared on the same prompts"):
+        evaluate.run("home")
+
+
+def test_a_base_whose_scores_are_no_numbers_stops_the_evaluation(home, monkeypatch):
+    original = loading.base_model
+
+    def broken(*arguments, **keys):
+        model = original(*arguments, **keys)
+        model.model.norm.weight.data.fill_(torch.nan)
+        return model
+
+    monkeypatch.setattr(loading, "base_model", broken)
+    with pytest.raises(FinelineError, match="scores of the base are not numbers"):
+        evaluate.run("home")
+    assert not Path("reports/home/gate.json").exists()
+
+
+def test_a_rule_on_a_measure_that_no_suite_has_is_told_before_a_model_is_loaded(home):
+    policy(gate={"must_not_regress": {"greetings_gold": 0.1}})
+    with pytest.raises(InputError, match=r"evaluate.gate.must_not_regress: there is no measure 'greetings_gold'; there are"):
+        evaluate.run("home")

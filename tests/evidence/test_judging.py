@@ -1,0 +1,69 @@
+"""What evidence says about one candidate."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from pipelines import evidence
+from pipelines.errors import InputError
+from tests.evidence.conftest import DIGEST
+
+OTHER = f"sha256:{'ef' * 32}"
+
+
+def test_no_directory_is_no_evidence(tmp_path):
+    assert evidence.collect(tmp_path / "none", {"adapter": DIGEST}) == []
+
+
+def test_evidence_speaks_for_the_artifact_that_was_judged_and_for_no_other(draft, put, directory):
+    evidence.stamp_file(put(draft, "redteam.json"))
+    evidence.stamp_file(put(draft | {"subject": {"kind": "exported-model", "digest": OTHER}}, "older.json"))
+    older, redteam = evidence.collect(directory, {"adapter": DIGEST, "merged": f"sha256:{'0' * 64}"})
+    assert (redteam.name, redteam.verdict, redteam.subject, redteam.tool) == ("redteam", "pass", "adapter", "red team 2026-03")
+    assert redteam.measures["withstood"]["value"] == 1
+    assert (older.name, older.verdict, older.subject) == ("older", "inconclusive", None)
+    assert older.reason == "made for another candidate (exported-model sha256:efefefefefef), so it says nothing here"
+    json.dumps([asdict(older), asdict(redteam)], allow_nan=False)
+
+
+def test_a_failure_of_another_candidate_says_nothing_either(draft, put, directory):
+    evidence.stamp_file(put(draft | {"verdict": "fail"}))
+    (finding,) = evidence.collect(directory, {"adapter": OTHER})
+    assert finding.verdict == "inconclusive"
+
+
+def test_a_broken_file_is_no_silence(draft, put, directory):
+    evidence.stamp_file(put(draft, "a.json"))
+    put(draft, "b.json")
+    with pytest.raises(InputError, match=r"b\.json: digest: this key is needed"):
+        evidence.collect(directory, {"adapter": DIGEST})
+
+
+def test_a_file_in_place_of_the_directory_is_no_silence(tmp_path):
+    (tmp_path / "support").write_text("x")
+    with pytest.raises(InputError, match="no plain directory"):
+        evidence.collect(tmp_path / "support", {})
+
+
+@pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive"])
+def test_required_evidence_brings_its_verdict(draft, put, directory, verdict):
+    evidence.stamp_file(put(draft | {"verdict": verdict}))
+    findings = evidence.collect(directory, {"adapter": DIGEST})
+    assert evidence.required(findings, ["redteam"]) == [
+        (verdict, "evidence redteam: Every attack was withstood (red team 2026-03, of the adapter).")
+    ]
+    assert evidence.required(findings, []) == []
+
+
+def test_missing_evidence_is_inconclusive_and_says_what_to_do(draft, put, directory):
+    evidence.stamp_file(put(draft))
+    findings = evidence.collect(directory, {"adapter": OTHER})
+    foreign, missing = evidence.required(findings, ["redteam", "garak"], Path("evidence/support"))
+    assert foreign[0] == missing[0] == "inconclusive"
+    assert "made for another candidate" in foreign[1]
+    assert missing[1] == (
+        "evidence garak: missing; run the tool on this candidate and stamp its result as evidence/support/garak.json"
+        " (evidence/README.md)."
+    )
