@@ -1,71 +1,146 @@
-"""Scoring speed: fineline's scorer against lm-eval's own Hugging Face model, on the same items of the shipped adapter.
+"""Scoring speed: fineline's scorer against lm-eval's own model classes, on the same requests of the shipped adapter.
 
-`make bench` after `make demo`. Both run in this process, one after the other, on the same model object; answers are compared
-item by item, so that speed is not bought with other results.
+`make bench` after `make demo`. Both peers run in this process and take turns: Hugging Face models on one and the same model
+object, in fp32 and unpacked for both, then the exported model in lm-eval's `onnxruntime-genai` class and in ours. Answers are
+compared one by one, so that speed is not bought with other results.
 """
 
 import os
-import platform
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("TQDM_DISABLE", "1")
 
-from lm_eval import simple_evaluate
+import numpy as np
+import torch
 from lm_eval.models.huggingface import HFLM
-from lm_eval.tasks import TaskManager
+from lm_eval.models.onnxruntime_genai import ONNXRuntimeGenAILM
 
 from pipelines import artifacts, layout, loading, params
-from pipelines.evaluate import verdict
+from pipelines.evaluate import guards, target, verdict
 from pipelines.evaluate.scorer import Scorer
-from pipelines.evaluate.suites import Task
+from pipelines.evaluate.task import Task
 from pipelines.evaluate.torch_engine import TorchEngine
+from pipelines.onnx_engine import OnnxEngine
 from pipelines.tokens import tokenizer_of
+from resident import Peak
 
 ADAPTER = "home-en"
-ITEMS = 64  # of each task; the harness's model is slow
-BATCH = 16  # rows, for the harness's model
+QUESTIONS = "mmlu_dev"
+SHOTS = 4
+ITEMS = 64  # of each task
+ROUNDS = 2  # the better one counts: other work on the machine disturbs now one, now the other
+BATCH = 16  # rows, for HFLM; it sorts them by length itself
+
+Answer = Any
+"""A text, or a log-likelihood and whether greedy decoding gives the continuation."""
 
 
 def main() -> None:
-    """Print one row per task: seconds of both, ratio, share of equal scores."""
+    """Print two tables: PyTorch, ONNX."""
     block = params.load().adapter(ADAPTER)
-    base = layout.base(block.base)
+    tokenizer = tokenizer_of(layout.base(block.base))
+    found = {task.name: task for task in verdict.tasks(ADAPTER, block.evaluate, tokenizer)}
+    kinds = {
+        f"choice, {QUESTIONS}": found[QUESTIONS],
+        "choice, target": found[target.CHOICE],
+        f"choice, {SHOTS} shots": _with_shots(guards.task(QUESTIONS)),
+        "gold likelihood": found[target.GOLD],
+        "generation": found[target.GENERATION],
+    }
+    requests = {kind: _requests(task, tokenizer) for kind, task in kinds.items()}
+    print(f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {loading.device().type}, {ITEMS} items of each kind")
+
     trained_with = artifacts.read(layout.adapter(ADAPTER)).parameters
-    quantization, precision = loading.quantization_of(trained_with), loading.precision_of(trained_with)
-    model = loading.base_model(base, quantization=quantization, precision=precision)
+    quantization = loading.quantization_of(trained_with)
+    model = loading.base_model(layout.base(block.base), quantization=quantization, precision="fp32")
+    loading.unpack(model, torch.float32)
     model = loading.with_adapter(model, layout.adapter(ADAPTER))
-    tokenizer = tokenizer_of(base)
-    peers = {"lm-eval HFLM": HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH)}
-    peers["fineline"] = Scorer(TorchEngine(model, precision), tokenizer)
+    standard = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH)
+    _table("lm-eval HFLM", standard, Scorer(TorchEngine(model, "fp32"), tokenizer), requests)
+    del model, standard
+
+    exported = layout.export(ADAPTER, "quantized")
+    genai = ONNXRuntimeGenAILM(str(exported))
+    _table("lm-eval onnxruntime-genai", genai, Scorer(OnnxEngine(exported), tokenizer), requests)
+
+
+def _table(name: str, peer: Any, own: Any, requests: dict[str, list[Any]]) -> None:
     print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {loading.device().type}, {ITEMS} items a task"
+        f"\n{name:<26} {'requests':>8} {'peer':>11} {'fineline':>11} {'ratio':>6} {'difference':>10} {'same':>6} {'memory':>17}"
     )
-    print(f"{'task':<20} {'HFLM':>8} {'fineline':>9} {'ratio':>6} {'equal':>6}")
-    with TemporaryDirectory() as directory:
-        for task in verdict.lay_out(ADAPTER, block, tokenizer, Path(directory)):
-            timed = {name: _score(peer, task, Path(directory)) for name, peer in peers.items()}
-            (slow, expected), (fast, found) = timed.values()
-            equal = sum(one == two for one, two in zip(expected, found, strict=True)) / len(found)
-            print(f"{task.name:<20} {slow:>7.1f}s {fast:>8.1f}s {slow / fast:>6.2f} {equal:>6.1%}")
+    took = {peer: 0.0, own: 0.0}
+    for kind, asked in requests.items():
+        for subject in (peer, own):  # warm
+            _answers(subject, asked[:4])
+        best: dict[Any, tuple[float, list[Answer], int]] = {}
+        for _ in range(ROUNDS):
+            for subject in (peer, own):
+                measured = _measured(subject, asked)
+                best[subject] = min(best.get(subject, measured), measured, key=lambda one: one[0])
+        slow, fast = best[peer], best[own]
+        took = {peer: took[peer] + slow[0], own: took[own] + fast[0]}
+        difference, same = _agreement(asked, slow[1], fast[1])
+        print(
+            f"{kind:<26} {len(asked):>8} {len(asked) / slow[0]:>9.1f}/s {len(asked) / fast[0]:>9.1f}/s"
+            f" {slow[0] / fast[0]:>6.2f} {difference:>10} {same:>6.1%} {slow[2] >> 20:>6} and {fast[2] >> 20:>4} MB",
+            flush=True,
+        )
+    print(f"{'all of it':<26} {'':>8} {took[peer]:>10.1f}s {took[own]:>10.1f}s {took[peer] / took[own]:>6.2f}")
 
 
-def _score(model: Any, task: Task, scratch: Path) -> tuple[float, list[float]]:
-    started = time.perf_counter()
-    results = simple_evaluate(
-        model=model,
-        tasks=[task.name],
-        task_manager=TaskManager(include_path=str(scratch), include_defaults=False),
+def _measured(subject: Any, asked: list[Any]) -> tuple[float, list[Answer], int]:
+    """Seconds, answers, and bytes of memory that the process took on meanwhile, at most."""
+    with Peak() as peak:
+        started = time.perf_counter()
+        answers = _answers(subject, asked)
+        seconds = time.perf_counter() - started
+    return seconds, answers, peak.grown
+
+
+def _answers(subject: Any, asked: list[Any]) -> list[Answer]:
+    answers: list[Answer] = getattr(subject, asked[0].request_type)(asked, disable_tqdm=True)
+    return answers
+
+
+def _agreement(asked: list[Any], expected: list[Answer], found: list[Answer]) -> tuple[str, float]:
+    """The largest relative difference of two log-likelihoods, and the share of items that are decided alike: the same text,
+    the same choice, or for a single continuation whether greedy decoding gives it."""
+    if isinstance(expected[0], str):
+        return "", float(np.mean([one == two for one, two in zip(expected, found, strict=True)]))
+    one, two = (np.array([score for score, _ in answers]) for answers in (expected, found))
+    difference = f"{np.max(np.abs(one - two) / np.abs(one)):.1e}"
+    items: dict[int, list[int]] = {}
+    for place, request in enumerate(asked):
+        items.setdefault(request.doc_id, []).append(place)
+    if len(items) == len(asked):
+        return difference, float(np.mean([first[1] == second[1] for first, second in zip(expected, found, strict=True)]))
+    return difference, float(np.mean([one[places].argmax() == two[places].argmax() for places in items.values()]))
+
+
+def _requests(task: Task, tokenizer: Any) -> list[Any]:
+    """What the harness would ask a model: prompts with the chat template, rendered by fineline's scorer for all peers alike
+    (that of onnxruntime-genai does not know chat templates)."""
+    built = task.first(ITEMS + SHOTS).built()
+    built.build_all_requests(
+        samples=list(range(SHOTS, len(built.eval_docs))),
         apply_chat_template=not task.rendered,
-        bootstrap_iters=0,
-        limit=ITEMS,
-        log_samples=True,
-        verbosity="ERROR",
+        fewshot_as_multiturn=not task.rendered,
+        chat_template=None if task.rendered else Scorer(None, tokenizer).apply_chat_template,  # type: ignore[arg-type]
     )
-    samples = sorted(results["samples"][task.name], key=lambda sample: sample["doc_id"])
-    return time.perf_counter() - started, [float(sample[task.metric]) for sample in samples]
+    return list(built.instances)
+
+
+def _with_shots(task: Task) -> Task:
+    """The task with the same worked items before every question: the first ones, which are not asked."""
+    definition = task.definition | {"num_fewshot": SHOTS, "fewshot_split": "test", "fewshot_config": {"sampler": "first_n"}}
+    return Task(task.name, task.measures, task.clusters, task.items, definition)
+
+
+def _processor() -> str:
+    names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return names[0] if names else os.uname().machine
 
 
 if __name__ == "__main__":

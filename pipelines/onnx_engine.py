@@ -38,7 +38,7 @@ class OnnxEngine:
         config = json.loads((directory / "genai_config.json").read_text(encoding="utf-8"))["model"]
         decoder = config["decoder"]
         self.context_length = int(config["context_length"])
-        self.pack_tokens = _PACK_TOKENS
+        self.pack_tokens = min(_PACK_TOKENS, self.context_length // 2)  # twice as many may come to the longest context
         graph, window = _extended(directory / decoder["filename"])
         self.tree_length = min(self.context_length, window or self.context_length)
         options = onnxruntime.SessionOptions()
@@ -198,12 +198,18 @@ def _extended(file: Path) -> tuple[bytes, int | None]:
         head = producers.get(head.input[0])
     if not attention or head is None:
         raise InputError(f"{file}: scoring needs grouped-query attention and a linear head, as the model builder makes them")
+    longer: dict[str, str] = {}
     for node in attention:
         attributes = {attribute.name: attribute.i for attribute in node.attribute}
         node.input.extend([""] * (11 - len(node.input)))
         node.input[10] = _BIAS
         if attributes.get("do_rotary"):
             node.input[9] = _POSITIONS
+            for place, table in ((7, node.input[7]), (8, node.input[8])):  # the operator wants lines for all tokens of a pack
+                node.input[place] = longer.setdefault(table, f"fineline.{table}")
+    for place, (table, name) in enumerate(longer.items()):
+        twice = helper.make_node("Concat", [table, table], [name], axis=0)
+        graph.node.insert(list(graph.node).index(producers[table]) + 1 if table in producers else place, twice)
     kind = next(value for value in graph.input if value.name.startswith("past_key_values")).type.tensor_type.elem_type
     graph.input.append(helper.make_tensor_value_info(_BIAS, kind, [1, 1, "tokens", "seen"]))
     if any(_POSITIONS in node.input for node in attention):

@@ -14,7 +14,7 @@ from pipelines.evaluate.run import Record, score
 from pipelines.evaluate.scorer import Scorer
 from pipelines.evaluate.task import Task
 
-_ITEMS = 12  # of each task
+_ITEMS = 4  # of each task
 _BUDGET = 0.25  # of the tokens of a usual batch
 
 

@@ -24,9 +24,9 @@ class Rows:
         self.seen = seen
 
     @classmethod
-    def alone(cls, cache: Any, prompts: Prompts) -> "Rows":
+    def alone(cls, cache: Any, prompts: Prompts, device: torch.device) -> "Rows":
         """The only row of a pack, with the cache that it was read into."""
-        return cls(cache, torch.tensor(prompts.lengths), None)
+        return cls(cache, torch.tensor(prompts.lengths, device=device), None)
 
     @classmethod
     def spread(cls, caches: Sequence[Any], packs: Sequence[Prompts], room: int) -> "Rows":
@@ -38,9 +38,8 @@ class Rows:
         device = caches[0].layers[0].keys.device
         lengths = torch.tensor([length for prompts in packs for length in prompts.lengths], device=device)
         longest = int(lengths.max())
-        layers = [
-            _Slots.gathered(parts, packs, longest, room) for parts in zip(*(cache.layers for cache in caches), strict=True)
-        ]
+        by_layer = zip(*(cache.layers for cache in caches), strict=True)
+        layers: list[Any] = [_Slots.gathered(parts, packs, longest, room) for parts in by_layer]
         return cls(Cache(layers=layers), lengths, torch.arange(longest, device=device) < lengths[:, None])
 
     def grow(self) -> None:

@@ -30,10 +30,12 @@ class Engine(Protocol):
 
     context_length: int
     """Longest sequence in tokens."""
-    tree_length: int
-    """Longest sequence that may share a pack with others, or be written beside others."""
     pack_tokens: int
     """How many tokens it reads best at once."""
+
+    @property
+    def tree_length(self) -> int:
+        """Longest sequence that may share a pack with others, or be written beside others; 0 is none."""
 
     def encode(self, prefix: Sequence[int]) -> Any:
         """Read what many sequences begin with. Returns what packs behind it need."""

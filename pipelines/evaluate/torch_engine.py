@@ -86,7 +86,7 @@ class TorchEngine:
             lines = [ends.index(path[-1]) for path in prompts.paths]
             tokens.append(output.logits[0, lines].argmax(dim=-1))
             caches.append(output.past_key_values)
-        rows = Rows.alone(caches[0], packs[0]) if single else Rows.spread(caches, packs, room)
+        rows = Rows.alone(caches[0], packs[0], self.device) if single else Rows.spread(caches, packs, room)
         return torch.cat(tokens).cpu().numpy(), rows
 
     @torch.inference_mode()

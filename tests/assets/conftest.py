@@ -126,7 +126,7 @@ if kind in made:
 reports = {
     "curate": ("curation", {"rows_in": 4, "kept": 3}),
     "train": ("training", {"train_loss": 0.5, "seconds": time.time()}),
-    "evaluate": ("gate", {"verdict": "pass", "reasons": [], "tasks": []}),
+    "evaluate": ("gate", {"verdict": "pass", "reasons": [], "rules": []}),
 }
 if kind in reports:
     report, content = reports[kind]

@@ -6,14 +6,19 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from pipelines.evaluate.scorer import Scorer, _batches
+from pipelines.errors import InputError
+from pipelines.evaluate import batches, scorer
+from pipelines.evaluate.journal import Journal
+from pipelines.evaluate.scorer import Scorer
 from pipelines.evaluate.torch_engine import TorchEngine
 from pipelines.export import builder
 from pipelines.onnx_engine import OnnxEngine
 from pipelines.tokens import tokenizer_of
 
 CONTEXTS = ["turn on the kitchen lamp", "attic fan", "please switch the heater in the garage off and wait a while"]
-CHOICES = ["on", " off", ' {"intent":"turn_on"}', " x"]
+CHOICES = ["on", " off", ' {"intent":"turn_on"}', ' {"intent":"turn_off"}', " x"]
+SHOTS = "".join(f"{context} -> {choice}\n" for context in CONTEXTS for choice in CHOICES)
+LONG = SHOTS * 3  # more than the tiny model's 512 tokens
 
 
 @pytest.fixture(scope="module")
@@ -29,65 +34,235 @@ def tokenizer(tiny_base):
 
 
 @pytest.fixture(scope="module")
-def torch_scorer(model, tokenizer):
-    return Scorer(TorchEngine(model, "fp32"), tokenizer)
+def standard(model, tokenizer):
+    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
 
 
 @pytest.fixture(scope="module")
-def onnx_scorer(tiny_base, tokenizer, tmp_path_factory):
+def torch_engine(model):
+    return TorchEngine(model, "fp32")
+
+
+@pytest.fixture(scope="module")
+def onnx_engine(tiny_base, tmp_path_factory):
     directory = tmp_path_factory.mktemp("onnx")
     builder.build(tiny_base, "fp32", directory, tmp_path_factory.mktemp("cache"))
-    return Scorer(OnnxEngine(directory), tokenizer)
+    return OnnxEngine(directory)
 
 
-def likelihoods():
-    return [
-        Instance("loglikelihood", {}, (context, choice), index)
-        for index, (context, choice) in enumerate((context, choice) for context in CONTEXTS for choice in CHOICES)
-    ]
+@pytest.fixture(scope="module", params=["torch", "onnx"])
+def engine(request):
+    return request.getfixturevalue(f"{request.param}_engine")
 
 
-def generations(**options):
+@pytest.fixture(scope="module")
+def torch_scorer(torch_engine, tokenizer):
+    return Scorer(torch_engine, tokenizer)
+
+
+def likelihoods(contexts=CONTEXTS, choices=CHOICES):
+    pairs = ((context, choice) for context in contexts for choice in choices)
+    return [Instance("loglikelihood", {}, pair, number) for number, pair in enumerate(pairs)]
+
+
+def generations(contexts=CONTEXTS, **options):
     options = {"until": [], "max_gen_toks": 12, "do_sample": False} | options
-    return [Instance("generate_until", {}, (context, options), index) for index, context in enumerate(CONTEXTS)]
+    return [Instance("generate_until", {}, (context, options), number) for number, context in enumerate(contexts)]
 
 
-def test_likelihoods_equal_those_of_the_standard_harness(torch_scorer, model, tokenizer):
-    standard = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
-    expected = standard.loglikelihood(likelihoods(), disable_tqdm=True)
-    found = torch_scorer.loglikelihood(likelihoods(), disable_tqdm=True)
+def assert_same(found, expected, tolerance=1e-3):
     assert [greedy for _, greedy in found] == [greedy for _, greedy in expected]
-    assert np.allclose([score for score, _ in found], [score for score, _ in expected], atol=1e-4)
+    assert np.allclose([score for score, _ in found], [score for score, _ in expected], rtol=tolerance)
 
 
-def test_generations_equal_those_of_the_standard_harness(torch_scorer, model, tokenizer):
-    standard = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
+@pytest.fixture
+def shares_prefixes(monkeypatch):
+    """However little a shared prefix saves, it is read apart."""
+    monkeypatch.setattr(batches, "_WORTH", 0)
+
+
+@pytest.fixture
+def prefixes(monkeypatch):
+    """The lengths of the prefixes that are read apart."""
+    seen = []
+    encode = TorchEngine.encode
+    monkeypatch.setattr(TorchEngine, "encode", lambda self, prefix: seen.append(len(prefix)) or encode(self, prefix))
+    return seen
+
+
+def test_likelihoods_equal_those_of_the_standard_harness(engine, tokenizer, standard):
+    requests = likelihoods()
+    assert_same(Scorer(engine, tokenizer).loglikelihood(requests), standard.loglikelihood(requests, disable_tqdm=True))
+
+
+def test_a_shared_few_shot_prefix_is_read_once_and_changes_nothing(torch_engine, tokenizer, standard, prefixes):
+    requests = likelihoods([f"{SHOTS}{context} ->" for context in CONTEXTS])
+    found = Scorer(torch_engine, tokenizer).loglikelihood(requests)
+    assert len(prefixes) == 1
+    assert prefixes[0] == pytest.approx(len(tokenizer(SHOTS)["input_ids"]), abs=3)
+    assert_same(found, standard.loglikelihood(requests, disable_tqdm=True))
+
+
+def test_onnx_shares_prefixes_like_pytorch(torch_engine, onnx_engine, tokenizer, shares_prefixes):
+    requests = likelihoods([f"{SHOTS}{context} ->" for context in CONTEXTS])
+    expected = Scorer(torch_engine, tokenizer).loglikelihood(requests)
+    assert_same(Scorer(onnx_engine, tokenizer).loglikelihood(requests), expected)
+    writing = generations([f"{SHOTS}{context} ->" for context in CONTEXTS])
+    assert Scorer(onnx_engine, tokenizer).generate_until(writing) == Scorer(torch_engine, tokenizer).generate_until(writing)
+
+
+def test_sharing_prefixes_equals_not_sharing_them(engine, tokenizer, monkeypatch):
+    requests, writing = likelihoods(), generations()
+    results = []
+    for worth in (0, 10**9):
+        monkeypatch.setattr(batches, "_WORTH", worth)
+        subject = Scorer(engine, tokenizer)
+        results.append((subject.loglikelihood(requests), subject.generate_until(writing)))
+    assert_same(results[0][0], results[1][0])
+    assert results[0][1] == results[1][1]
+
+
+def test_batches_of_another_size_give_the_same_answers(engine, tokenizer):
+    requests, writing = likelihoods(), generations()
+    usual, small = Scorer(engine, tokenizer), Scorer(engine, tokenizer, budget=0.01)
+    assert_same(small.loglikelihood(requests), usual.loglikelihood(requests))
+    assert small.generate_until(writing) == usual.generate_until(writing)
+
+
+def test_long_packs_are_read_in_pieces(engine, tokenizer, monkeypatch):
+    requests = likelihoods()
+    expected = Scorer(engine, tokenizer).loglikelihood(requests)
+    monkeypatch.setattr(f"{type(engine).__module__}._PIECE", 7)
+    assert_same(Scorer(engine, tokenizer).loglikelihood(requests), expected)
+
+
+def test_generations_equal_those_of_the_standard_harness(engine, tokenizer, standard):
     expected = standard.generate_until(generations(), disable_tqdm=True)
-    assert torch_scorer.generate_until(generations()) == expected
+    assert Scorer(engine, tokenizer).generate_until(generations()) == expected
 
 
-def test_onnx_and_pytorch_give_the_same_likelihoods(torch_scorer, onnx_scorer):
-    expected = torch_scorer.loglikelihood(likelihoods(), disable_tqdm=True)
-    found = onnx_scorer.loglikelihood(likelihoods(), disable_tqdm=True)
-    assert np.allclose([score for score, _ in found], [score for score, _ in expected], atol=1e-3)
+def test_rows_end_at_their_own_limits(torch_scorer, standard):
+    requests = [
+        Instance("generate_until", {}, (context, {"until": [], "max_gen_toks": limit, "do_sample": False}), number)
+        for number, (context, limit) in enumerate(zip(CONTEXTS * 2, (1, 9, 4, 12, 2, 7), strict=True))
+    ]
+    alone = [standard.generate_until([request], disable_tqdm=True)[0] for request in requests]
+    assert torch_scorer.generate_until(requests) == alone
 
 
-def test_onnx_and_pytorch_write_the_same(torch_scorer, onnx_scorer):
-    assert onnx_scorer.generate_until(generations()) == torch_scorer.generate_until(generations())
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_stop_texts_end_and_cut_rows_like_the_standard_harness(engine, tokenizer, standard, length):
+    free = Scorer(engine, tokenizer).generate_until(generations())
+    stops = [text[3 : 3 + length] for text in free[:2]]
+    expected = standard.generate_until(generations(until=stops), disable_tqdm=True)
+    found = Scorer(engine, tokenizer).generate_until(generations(until=stops))
+    assert found == expected
+    assert found[0] == free[0][: min(at for stop in stops if (at := free[0].find(stop)) >= 0)]
 
 
-def test_whole_texts_score_as_the_sum_of_their_tokens(torch_scorer, model, tokenizer):
-    text = "turn on the kitchen lamp"
-    standard = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
-    request = [Instance("loglikelihood_rolling", {}, (text,), 0)]
-    expected = standard.loglikelihood_rolling(request, disable_tqdm=True)
-    assert np.allclose(torch_scorer.loglikelihood_rolling(request), expected, atol=1e-3)
+def test_one_stop_text_may_stand_alone(torch_scorer):
+    assert torch_scorer.generate_until(generations(until="e")) == torch_scorer.generate_until(generations(until=["e"]))
 
 
-def test_a_stop_text_ends_a_row_and_is_cut_off(torch_scorer):
-    free = torch_scorer.generate_until(generations())
-    stop = free[0][2:4]
-    assert torch_scorer.generate_until(generations(until=[stop]))[0] == free[0][: free[0].find(stop)]
+def test_whole_texts_score_like_the_standard_harness(engine, tokenizer, standard):
+    requests = [Instance("loglikelihood_rolling", {}, (text,), number) for number, text in enumerate((*CONTEXTS, LONG))]
+    expected = standard.loglikelihood_rolling(requests, disable_tqdm=True)
+    assert len(tokenizer(LONG)["input_ids"]) > 512
+    assert np.allclose(Scorer(engine, tokenizer).loglikelihood_rolling(requests), expected, rtol=1e-4)
+
+
+def test_an_empty_context_scores_like_the_standard_harness(engine, tokenizer, standard):
+    requests = likelihoods(["", *CONTEXTS])
+    assert_same(Scorer(engine, tokenizer).loglikelihood(requests), standard.loglikelihood(requests, disable_tqdm=True))
+
+
+def test_an_empty_prompt_starts_like_a_text_without_context(torch_scorer, tokenizer):
+    assert torch_scorer.generate_until(generations([""])) == torch_scorer.generate_until(generations([tokenizer.bos_token]))
+
+
+def test_a_context_longer_than_the_window_loses_its_beginning(engine, tokenizer, standard):
+    requests = likelihoods([LONG, *CONTEXTS])
+    assert_same(Scorer(engine, tokenizer).loglikelihood(requests), standard.loglikelihood(requests, disable_tqdm=True))
+    writing = generations([LONG, *CONTEXTS])
+    assert Scorer(engine, tokenizer).generate_until(writing) == standard.generate_until(writing, disable_tqdm=True)
+
+
+def test_a_continuation_longer_than_the_window_is_refused(torch_scorer):
+    with pytest.raises(InputError, match="the model reads 512"):
+        torch_scorer.loglikelihood(likelihoods(["attic fan"], [LONG]))
+    with pytest.raises(InputError, match="max_gen_toks is 512"):
+        torch_scorer.generate_until(generations(max_gen_toks=512))
+
+
+def test_continuations_of_one_token_score_like_the_standard_harness(engine, tokenizer, standard):
+    requests = likelihoods(choices=["a", "e", "o", "x"])
+    found = Scorer(engine, tokenizer).loglikelihood(requests)
+    assert_same(found, standard.loglikelihood(requests, disable_tqdm=True))
+
+
+def test_the_same_request_twice_is_answered_twice(engine, tokenizer):
+    subject = Scorer(engine, tokenizer)
+    once, twice = subject.loglikelihood(likelihoods()), subject.loglikelihood(likelihoods() * 2)
+    assert_same(twice, once * 2)
+    assert subject.generate_until(generations() * 2) == subject.generate_until(generations()) * 2
+
+
+def test_answers_come_in_the_order_of_the_requests(torch_scorer):
+    requests = likelihoods()
+    assert_same(torch_scorer.loglikelihood(requests[::-1]), torch_scorer.loglikelihood(requests)[::-1])
+
+
+def test_what_cannot_stand_beside_others_is_answered_alone(model, tokenizer, torch_scorer):
+    """A model with windows or a state of its own: each request is a plain pass."""
+    engine = TorchEngine(model, "fp32")
+    engine.tree_length = 0
+    alone = Scorer(engine, tokenizer)
+    assert_same(alone.loglikelihood(likelihoods()), torch_scorer.loglikelihood(likelihoods()))
+    assert alone.generate_until(generations()) == torch_scorer.generate_until(generations())
+
+
+def test_a_model_that_passes_a_state_on_reads_no_trees():
+    from transformers import MambaConfig, MambaForCausalLM
+
+    config = MambaConfig(vocab_size=384, hidden_size=32, state_size=4, num_hidden_layers=1)
+    config.max_position_embeddings = 64
+    assert TorchEngine(MambaForCausalLM(config).eval(), "fp32").tree_length == 0
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_a_model_with_windows_shares_no_more_than_a_window(attention, tokenizer):
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=384,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        sliding_window=24,
+        max_position_embeddings=512,
+        attn_implementation=attention,
+    )
+    windowed = MistralForCausalLM(config).eval()
+    engine = TorchEngine(windowed, "fp32")
+    assert engine.tree_length == 24
+    requests = likelihoods([*CONTEXTS, SHOTS])
+    expected = HFLM(pretrained=windowed, tokenizer=tokenizer, batch_size=1).loglikelihood(requests, disable_tqdm=True)
+    assert_same(Scorer(engine, tokenizer).loglikelihood(requests), expected)
+
+
+def test_a_model_that_computes_no_numbers_scores_none(model, tokenizer, tmp_path):
+    import copy
+
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        broken.model.layers[0].mlp.down_proj.weight.fill_(torch.nan)
+    file = tmp_path / "journal.jsonl"
+    for _ in range(2):  # computed, then read from the journal
+        found = Scorer(TorchEngine(broken, "fp32"), tokenizer, Journal(file)).loglikelihood(likelihoods())
+        assert all(np.isnan(score) and not greedy for score, greedy in found)
 
 
 def test_sampling_is_refused(torch_scorer):
@@ -95,7 +270,65 @@ def test_sampling_is_refused(torch_scorer):
         torch_scorer.generate_until(generations(do_sample=True))
 
 
-def test_batches_stay_within_the_budget():
-    sizes = {0: 2500, 1: 2500, 2: 100, 3: 90, 4: 9000}
-    ordered = sorted(sizes, key=lambda item: sizes[item])
-    assert list(_batches(ordered, sizes, budget=4096)) == [[3, 2], [0], [1], [4]]
+class Killed(Exception):
+    """What stands for the end of the process."""
+
+
+class Mortal:
+    """An engine that lives for so many batches, and says which it was given."""
+
+    def __init__(self, engine, life):
+        self.engine, self.life, self.packs = engine, life, []
+
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+    def _live(self, tokens):
+        if len(self.packs) == self.life:
+            raise Killed
+        self.packs.append(tokens)
+
+    def score(self, prefix, pack):
+        self._live(pack.tokens)
+        return self.engine.score(prefix, pack)
+
+    def open(self, prefix, packs, room):
+        self._live([prompts.pack.tokens for prompts in packs])
+        return self.engine.open(prefix, packs, room)
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(torch_engine, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(scorer, "WRITTEN_TOKENS", 3000)
+    small, file = {"budget": 0.02}, tmp_path / "journal.jsonl"
+    requests, writing = likelihoods(), generations([*CONTEXTS, *CHOICES])
+    whole = Mortal(torch_engine, life=100)
+    subject = Scorer(whole, tokenizer, **small)
+    expected = subject.loglikelihood(requests), subject.generate_until(writing)
+    assert len(whole.packs) >= 6
+
+    last_life = len(whole.packs) - 2
+    first = Mortal(torch_engine, last_life)
+    interrupted = Scorer(first, tokenizer, Journal(file), **small)
+    with pytest.raises(Killed):
+        _ = interrupted.loglikelihood(requests), interrupted.generate_until(writing)
+    second = Mortal(torch_engine, life=100)
+    resumed = Scorer(second, tokenizer, Journal(file), **small)
+    assert (resumed.loglikelihood(requests), resumed.generate_until(writing)) == expected
+    assert first.packs + second.packs == whole.packs
+
+
+def test_batches_are_the_same_for_every_model(model, tokenizer, torch_engine):
+    import copy
+
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    seen = []
+    for engine in (torch_engine, TorchEngine(other, "fp32")):
+        arm = Mortal(engine, life=100)
+        subject = Scorer(arm, tokenizer, budget=0.1)
+        subject.loglikelihood(likelihoods())
+        subject.generate_until(generations())
+        seen.append(arm.packs)
+    assert seen[0] == seen[1]
