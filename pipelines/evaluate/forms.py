@@ -3,24 +3,32 @@
 import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from pipelines import artifacts, layout, loading
+from pipelines import artifacts, layout, loading, reports
 from pipelines.evaluate.arms import Arm, environment, scoring_code
 from pipelines.evaluate.scorer import Engine
 from pipelines.evaluate.torch_engine import TorchEngine
 from pipelines.onnx_engine import OnnxEngine
+from pipelines.precision import Precision
 
 
 def merged(name: str) -> Arm:
     """The adapter folded into its base."""
     directory = layout.merged(name)
     artifact = artifacts.verified(directory)
-    precision = loading.precision_of(artifact.parameters)
+    precision: Precision = "fp32" if _stored_in(directory) == "float32" else "bf16"  # merged in that of its training
     identity = {"model": artifact.digest, "precision": precision, **environment()}
+
+    @cache
+    def model() -> Any:
+        return loading.base_model(directory, precision=precision)
 
     @contextmanager
     def engine() -> Iterator[Engine]:
-        yield TorchEngine(loading.base_model(directory, precision=precision), precision)
+        yield TorchEngine(model(), precision)
 
     return Arm(
         "merged", artifact, identity | {"code": scoring_code("pipelines.evaluate.torch_engine", "pipelines.loading")}, engine
@@ -38,3 +46,8 @@ def exported(name: str) -> Arm:
         yield OnnxEngine(directory)
 
     return Arm("exported", artifact, identity | {"code": scoring_code("pipelines.onnx_engine")}, engine)
+
+
+def _stored_in(model: Path) -> str:
+    """The type of a model's weights, by its configuration."""
+    return str(reports.read(model / "config.json").get("dtype", ""))
