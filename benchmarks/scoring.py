@@ -5,6 +5,7 @@ object, in fp32 and unpacked for both, then the exported model in lm-eval's `onn
 compared one by one, so that speed is not bought with other results.
 """
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -39,6 +40,7 @@ Answer = Any
 
 def main() -> None:
     """Print two tables: PyTorch, ONNX."""
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     block = params.load().adapter(ADAPTER)
     tokenizer = tokenizer_of(layout.base(block.base))
     found = {task.name: task for task in verdict.tasks(ADAPTER, block.evaluate, tokenizer)}

@@ -126,10 +126,9 @@ def test_the_sealed_rows_are_opened_for_a_reason_and_every_use_is_recorded(chain
         sealed.open_for("support", " ")
     decision = sealed.open_for("support", "the first release")
     rows = reports.read_lines(layout.curated("support") / "test.jsonl")
-    opened, closed = holdout.divide(rows, 0.5)
-    assert opened
+    _, closed = holdout.divide(rows, 0.5)
     assert decision["items"] == 3 * len(closed)  # written, gold and chosen
-    assert decision["verdict"] == "pass"
+    assert decision["verdict"] == "inconclusive"  # they are all of one group, so nothing can be told
     sealed.open_for("support", "a second look")
     uses = reports.read_lines(Path("reports/support/holdout_uses.jsonl"))
     assert [use["reason"] for use in uses] == ["the first release", "a second look"]
