@@ -92,16 +92,18 @@ class VirtualTokens(Adapted):
 
         Args:
             input_ids: (rows, tokens).
-            attention_mask: (rows, tokens so far), without virtual ones.
+            attention_mask: (rows, tokens so far), or (rows, 1, tokens, tokens so far) if each token sees others, without virtual
+                ones. All see these: numbers, which are added to scores, are 0 there.
             position_ids: (rows, tokens), without virtual ones.
-            past_key_values: The cache that an earlier call returned.
+            past_key_values: The cache that an earlier call returned; an empty one is as good as none.
         """
         if self.enabled:
-            if past_key_values is None:
+            if past_key_values is None or not past_key_values.get_seq_length():
                 past_key_values = self._cache(len(input_ids))
             if attention_mask is not None:
-                seen = attention_mask.new_ones(len(attention_mask), self.virtual_tokens)
-                attention_mask = torch.cat([seen, attention_mask], dim=1)
+                added = attention_mask.is_floating_point()
+                seen = attention_mask.new_full((*attention_mask.shape[:-1], self.virtual_tokens), 0 if added else 1)
+                attention_mask = torch.cat([seen, attention_mask], dim=-1)
             if position_ids is not None:
                 position_ids = position_ids + self.virtual_tokens
         return self.model(

@@ -1,10 +1,12 @@
 """Virtual tokens: invisible to the caller, and otherwise what PEFT computes."""
 
+import numpy as np
 import pytest
 import torch
 
 from pipelines import adapters
 from pipelines.adapters.virtual import VirtualTokens
+from pipelines.evaluate.packs import Pack, Prompts
 from pipelines.evaluate.torch_engine import TorchEngine
 from tests.adapters.cases import CASES, PROMPT_LEARNING, batch, loaded_base, new
 
@@ -46,20 +48,39 @@ def test_reading_on_from_the_cache_equals_reading_at_once(pair):
 
 
 @every_kind
-def test_the_engine_scores_rows_of_different_lengths_as_if_alone(pair):
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_the_engine_scores_a_tree_as_if_every_sequence_stood_alone(pair, attention):
+    _, loaded = pair
+    loaded.model.set_attn_implementation(attention)
+    engine = TorchEngine(loaded, "fp32")
+    assert engine.tree_length == engine.context_length
+    row = TOKENS[0].tolist()
+    sequences = [row[:9] + [5, 6], row[:9] + [7], row[:12]]
+    pack = Pack(4)
+    numbers = [pack.ask(pack.add(sequence[4:])[-2:], [8, 9]) for sequence in sorted(sequences)]
+    found = engine.score(engine.encode(row[:4]), pack)
+    for sequence, asked in zip(sorted(sequences), numbers, strict=True):
+        with torch.no_grad():
+            expected = loaded(input_ids=torch.tensor([sequence])).logits[0].log_softmax(-1)
+        assert found.scores[asked] == pytest.approx([expected[-2, 8].item(), expected[-1, 9].item()], abs=1e-4)
+
+
+@every_kind
+def test_the_engine_writes_rows_of_different_lengths_as_if_alone(pair):
     _, loaded = pair
     engine = TorchEngine(loaded, "fp32")
-    lengths = torch.tensor([10, 6]).numpy()
-    padded = TOKENS[:2, :10].clone()
-    padded[1, 6:] = 2
-    first, cache = engine.start(padded.numpy(), lengths)
-    second, _ = engine.extend(TOKENS[2:, :3].numpy(), lengths, cache)
-    for row, length in enumerate(lengths):
-        alone = torch.cat([TOKENS[row, :length], TOKENS[2 + row, :3]])[None]
-        with torch.no_grad():
-            expected = loaded(input_ids=alone).logits[0]
-        assert torch.allclose(torch.tensor(first[row]), expected[length - 1], atol=1e-4)
-        assert torch.allclose(torch.tensor(second[row]), expected[length:], atol=1e-4)
+    texts = sorted([TOKENS[0, :10].tolist(), TOKENS[0, :6].tolist(), TOKENS[1, :8].tolist()])
+    prompts = Prompts(Pack())
+    prompts.paths += [prompts.pack.add(text) for text in texts]
+    tokens, rows = engine.open(None, [prompts], room=4)
+    written = [tokens]
+    for _ in range(3):
+        written.append(engine.write(rows, written[-1]))
+    for text, own in zip(texts, np.stack(written, axis=1).tolist(), strict=True):
+        for token in own:
+            with torch.no_grad():
+                assert loaded(input_ids=torch.tensor([text])).logits[0, -1].argmax().item() == token
+            text = [*text, token]
 
 
 @every_kind
