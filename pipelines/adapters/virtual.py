@@ -92,8 +92,8 @@ class VirtualTokens(Adapted):
 
         Args:
             input_ids: (rows, tokens).
-            attention_mask: (rows, tokens so far), or (rows, 1, tokens, tokens so far) if each token sees others, without virtual
-                ones. All see these: numbers, which are added to scores, are 0 there.
+            attention_mask: (rows, tokens so far), or (rows, 1, tokens, tokens so far) if each token sees others. Without
+                virtual ones, which all see: numbers, which are added to scores, are 0 there.
             position_ids: (rows, tokens), without virtual ones.
             past_key_values: The cache that an earlier call returned; an empty one is as good as none.
         """

@@ -24,7 +24,7 @@ def run(name: str) -> None:
 
     started = time.perf_counter()
     seconds: dict[str, float] = {}
-    pair = arms.Adapted(base, layout.adapter(name))
+    pair = arms.Arms(base, layout.adapter(name))
     judged = [pair.arm(arms.BASE), pair.arm(arms.CANDIDATE)]
     if rule.champion:
         judged.append(arms.champion(rule.champion, base).arm(arms.CHAMPION))

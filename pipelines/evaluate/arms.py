@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import artifacts, code, loading
+from pipelines.adapters.adapted import Adapted
 from pipelines.artifacts import Artifact
 from pipelines.errors import InputError
 from pipelines.evaluate.journal import Journal
@@ -18,6 +19,7 @@ from pipelines.evaluate.scores import remembered
 from pipelines.evaluate.task import Task
 from pipelines.evaluate.torch_engine import TorchEngine
 from pipelines.params.evaluation import Champion
+from pipelines.params.methods import METHODS
 from pipelines.plan import machine
 
 _SHARE = 0.4  # of the free memory that an unpacked base may take
@@ -44,18 +46,21 @@ class Arm:
 def records(arm: Arm, tasks: list[Task], tokenizer: Any) -> list[Record]:
     """The records of a model on all tasks: those that are remembered, and the rest computed."""
 
-    def compute(task: Task, journal: Path) -> list[Record]:
-        print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
+    def compute(asked: list[Task], journal: Path) -> list[Record]:
+        for task in asked:
+            print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
         with arm.engine() as engine:
-            return score(Scorer(engine, tokenizer, Journal(journal)), task)
+            return score(Scorer(engine, tokenizer, Journal(journal)), asked)
 
     return [record for _, found in remembered(arm.identity, tasks, compute) for record in found]
 
 
-class Adapted:
+class Arms:
     """An adapter on its base, in the form that it was trained on: two arms of one model.
 
-    Four-bit weights are unpacked if there is room: the numbers are the same, and nothing is unpacked again at every step.
+    Four-bit weights are unpacked if there is room: the numbers are the same, and nothing is unpacked again at every step. In
+    fp32 the adapter is then added to the weights, which costs nothing but the last bits of a sum; in bf16 that would round
+    what was trained (see `merge`), so there it stays beside them, as it was trained.
 
     Raises:
         InputError: The adapter was trained on another base.
@@ -73,6 +78,8 @@ class Adapted:
         self.quantization = loading.quantization_of(self.adapter.parameters)
         self.precision = loading.precision_of(self.adapter.parameters)
         self.unpacked = self.quantization is not None and _fits(base)
+        method = METHODS[self.adapter.parameters["method"]]
+        self.added = self.precision == "fp32" and method.mergeable and (self.unpacked or not self.quantization)
 
     def arm(self, name: str) -> Arm:
         """`base` is the model without its adapter; any other name is with it."""
@@ -86,27 +93,39 @@ class Adapted:
         }
         if name == BASE:
             return Arm(name, self.base, identity, self._without)
-        return Arm(name, self.adapter, identity | {"adapter": self.adapter.digest}, self._with)
+        return Arm(name, self.adapter, identity | {"adapter": self.adapter.digest, "added": self.added}, self._with)
 
     @cached_property
     def _model(self) -> Any:
+        """With the adapter beside its weights."""
         base, adapter = self.places
         model = loading.base_model(base, quantization=self.quantization, precision=self.precision)
         if self.unpacked:
             loading.unpack(model, loading.dtype(self.precision))
         return loading.with_adapter(model, adapter)
 
+    @cached_property
+    def _sum(self) -> Any:
+        """With the adapter in its weights. The other form is let go of: there may be no room for both."""
+        model = self._model
+        if isinstance(model, Adapted):  # nothing stands beside the weights
+            return model
+        del self._model
+        model.merge_adapter()
+        return model
+
     @contextmanager
     def _with(self) -> Iterator[Engine]:
-        yield TorchEngine(self._model, self.precision)
+        yield TorchEngine(self._sum if self.added else self._model, self.precision)
 
     @contextmanager
     def _without(self) -> Iterator[Engine]:
+        self.__dict__.pop("_sum", None)
         with self._model.disable_adapter():
             yield TorchEngine(self._model, self.precision)
 
 
-def champion(wanted: Champion, base: Path) -> Adapted:
+def champion(wanted: Champion, base: Path) -> Arms:
     """The adapter that is in production, on the base of the candidate.
 
     Raises:
@@ -118,7 +137,7 @@ def champion(wanted: Champion, base: Path) -> Adapted:
             f"evaluate.champion: {wanted.path} is {found.digest}, but params.yaml names {wanted.digest}; put the digest of what"
             " is in production"
         )
-    return Adapted(base, Path(wanted.path))
+    return Arms(base, Path(wanted.path))
 
 
 def environment() -> dict[str, str]:

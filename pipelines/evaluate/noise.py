@@ -14,7 +14,7 @@ from pipelines.evaluate.run import Record, score
 from pipelines.evaluate.scorer import Scorer
 from pipelines.evaluate.task import Task
 
-_ITEMS = 4  # of each task
+_ITEMS = 8  # of one task of each kind: kinds are computed in different ways, tasks of one kind are not
 _BUDGET = 0.25  # of the tokens of a usual batch
 
 
@@ -25,15 +25,17 @@ def measured(arm: Arm, tasks: list[Task], known: list[Record], tokenizer: Any) -
         `items` compared, `flips` (items whose share-like scores differ) and `largest`, the largest difference of a
         log-likelihood measure in bits.
     """
-    store = scores.STORE / f"noise-{scores.key(arm.identity, tasks[0])}.json"
+    own = [task for task in tasks if not task.packaged]  # what the harness brings cannot be asked in part
+    asked = list({task.output_type: task.first(_ITEMS) for task in reversed(own)}.values())
+    store = scores.STORE / f"noise-{scores.key(arm.identity, asked)}.json"
     if store.is_file():
         found: dict[str, Any] = reports.read(store)
         return found
     print(f"{arm.name} {arm.artifact.name}: again in other batches, to see its own noise", flush=True)
     again: list[Record] = []
     with arm.engine() as engine:
-        for task in tasks:
-            again += score(Scorer(engine, tokenizer, budget=_BUDGET), task.first(_ITEMS))
+        for task in asked:
+            again += score(Scorer(engine, tokenizer, budget=_BUDGET), [task])
     found = difference(known, again, tasks)
     reports.write(Path(store), found)
     return found

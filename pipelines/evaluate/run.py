@@ -1,6 +1,7 @@
 """Running a task on one model with lm-eval, and what is kept of every item."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from pipelines.errors import FinelineError
@@ -13,11 +14,14 @@ Record = dict[str, Any]
 are any, and the digests by which two models' records are paired (of the item, the prompt and the target)."""
 
 
-def score(scorer: Any, task: Task) -> list[Record]:
-    """Score every item of a task.
+def score(scorer: Any, tasks: Sequence[Task]) -> list[Record]:
+    """Score every item of tasks that are asked at once; all or none of them hold rendered prompts.
 
     Args:
         scorer: A model class of lm-eval.
+
+    Returns:
+        Task by task, in the order of the items.
 
     Raises:
         FinelineError: The harness gives no number for a measure.
@@ -25,16 +29,20 @@ def score(scorer: Any, task: Task) -> list[Record]:
     from lm_eval.evaluator import evaluate
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    built = task.built()
+    (rendered,) = {task.rendered for task in tasks}
+    built = {task.name: task.built() for task in tasks}
     results = evaluate(
         lm=scorer,
-        task_dict={"tasks": {task.name: built}, "groups": {}, "group_map": {}},
-        apply_chat_template=not task.rendered,
-        fewshot_as_multiturn=not task.rendered,
+        task_dict={"tasks": dict(built), "groups": {}, "group_map": {}},
+        apply_chat_template=not rendered,
+        fewshot_as_multiturn=not rendered,
         bootstrap_iters=0,
         log_samples=True,
     )
-    samples = results["samples"][task.name]
+    return [record for task in tasks for record in _records(task, built[task.name], results["samples"][task.name])]
+
+
+def _records(task: Task, built: Any, samples: list[dict[str, Any]]) -> list[Record]:
     first = samples[0]["filter"]  # of several filters, the first is the strictest
     samples = sorted((sample for sample in samples if sample["filter"] == first), key=lambda sample: sample["doc_id"])
     if len(samples) != len(task.items):
@@ -46,9 +54,8 @@ def score(scorer: Any, task: Task) -> list[Record]:
 def _record(task: Task, built: Any, sample: dict[str, Any], signs: dict[str, int]) -> Record:
     number = sample["doc_id"]
     item = task.items[number]
-    output_type = task.definition["output_type"]
-    choices = built.doc_to_choice(sample["doc"]) if output_type == "multiple_choice" else ()
-    given = _given(item, sample, output_type, choices)
+    choices = built.doc_to_choice(sample["doc"]) if task.output_type == "multiple_choice" else ()
+    given = _given(item, sample, task.output_type, choices)
     harness = {name: signs.get(name, 1) * sample[name] for name in sample["metrics"] if isinstance(sample[name], int | float)}
     scores = {measure.name: metrics.score(measure.metric, given, harness) for measure in task.measures}
     record = {
@@ -57,7 +64,7 @@ def _record(task: Task, built: Any, sample: dict[str, Any], signs: dict[str, int
         "cluster": task.clusters[number],
         "scores": scores,
         "question": str(item.get("question", "")),
-        "answer": given.text if output_type == "generate_until" else [_likelihood(one) for one in given.likelihoods],
+        "answer": given.text if task.output_type == "generate_until" else [_likelihood(one) for one in given.likelihoods],
         "expected": sample["target"],
     }
     if choices:

@@ -1,4 +1,4 @@
-"""Scores of models, computed once for each model and task, and shared by every adapter and every run.
+"""Scores of models, computed once for each model and what it is asked, and shared by every adapter and every run.
 
 They are kept under a digest of all that decides them, in a directory of the machine's own: what is missing there is computed
 again. lm-eval's own cache does not name the model in its key, so it would hand one model the answers of another.
@@ -19,27 +19,39 @@ STORE = SCRATCH / "scores"
 
 
 def remembered(
-    identity: dict[str, Any], tasks: Iterable[Task], compute: Callable[[Task, Path], list[Record]]
-) -> Iterator[tuple[Task, list[Record]]]:
-    """Each task with the records of a model, computing only what was never computed for it.
+    identity: dict[str, Any], tasks: Iterable[Task], compute: Callable[[list[Task], Path], list[Record]]
+) -> Iterator[tuple[list[Task], list[Record]]]:
+    """Tasks that are asked at once, with the records of a model, computing only what was never computed for it.
 
-    A task that is done is kept at once, so an interrupted evaluation goes on where it stopped.
+    What is done is kept at once, so an interrupted evaluation goes on where it stopped.
 
     Args:
         identity: What decides the numbers besides the task: digest of the model, its precision, versions, device, the code
             that scores.
-        compute: Scores a task; the path is that of a journal in which it may keep what is done of it so far.
+        compute: Scores tasks; the path is that of a journal in which it may keep what is done of them so far.
     """
-    for task in tasks:
-        store = STORE / f"{task.name}-{key(identity, task)}.json"
+    for group in together(tasks):
+        store = STORE / f"{group[0].name}-{key(identity, group)}.json"
         if not store.is_file():
             journal = store.with_suffix(".part.jsonl")
             journal.parent.mkdir(parents=True, exist_ok=True)
-            reports.write(store, compute(task, journal))
+            reports.write(store, compute(group, journal))
             journal.unlink(missing_ok=True)
-        yield task, reports.read(store)
+        yield group, reports.read(store)
 
 
-def key(identity: dict[str, Any], task: Task) -> str:
-    """What the scores of a model on a task are kept under."""
-    return hashlib.sha256(json.dumps(identity | {"task": task.digest}, sort_keys=True).encode()).hexdigest()[:32]
+def together(tasks: Iterable[Task]) -> list[list[Task]]:
+    """Tasks by what is asked at once, in the order of their first ones.
+
+    Batches depend on all that is asked at once, so it is kept as one: every model has seen the same batches.
+    """
+    groups: dict[str, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(f"beside {task.beside}" if task.beside else task.name, []).append(task)
+    return list(groups.values())
+
+
+def key(identity: dict[str, Any], tasks: Iterable[Task]) -> str:
+    """What the scores of a model on tasks that are asked at once are kept under."""
+    asked = identity | {"tasks": [task.digest for task in tasks]}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]

@@ -45,7 +45,7 @@ def open_for(name: str, reason: str) -> dict[str, Any]:
     tasks = target.tasks(sealed, block.evaluate.target, tokenizer)
     uses = _recorded(name, reason, shipped.artifact.digest, tasks)
 
-    pair = arms.Adapted(base, layout.adapter(name))
+    pair = arms.Arms(base, layout.adapter(name))
     decision = verdict.judge(
         tasks,
         arms.records(pair.arm(arms.BASE), tasks, tokenizer),

@@ -99,7 +99,13 @@ def _items(source: Path, origin: Any) -> list[dict[str, Any]]:
         raise InputError(f"{place}: {package}/{inside} is not the pinned file; look at it, then pin its sha256")
     if reader not in READERS:
         raise InputError(f"{place}: unknown reader {reader!r}; accepted: {', '.join(READERS)}")
-    return READERS[reader](content.decode("utf-8"))
+    items = READERS[reader](content.decode("utf-8"))
+    longest = origin.get("longest")
+    if longest is None:
+        return items
+    if not isinstance(longest, int) or longest < 1:
+        raise InputError(f"{place}: items.longest is {longest!r}, but must be a number of characters of a question")
+    return [item for item in items if len(item["question"]) <= longest]
 
 
 def _digest(file: Path) -> str:

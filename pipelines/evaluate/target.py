@@ -84,7 +84,7 @@ def generation(name: str, metrics: dict[str, str], rows: list[dict[str, Any]], c
         "metric_list": [{"metric": "bypass"}],
     }
     measures = tuple(Measure(measure, metric, unit(metric, "generate_until")) for measure, metric in metrics.items())
-    return Task(name, measures, clusters, rows, definition, rendered=True)
+    return Task(name, measures, clusters, rows, definition, rendered=True, beside="written")
 
 
 def choice(name: str, metric: str, rows: list[dict[str, Any]], clusters: list[str]) -> Task:
@@ -98,7 +98,8 @@ def choice(name: str, metric: str, rows: list[dict[str, Any]], clusters: list[st
         "target_delimiter": "",
         "metric_list": [{"metric": "acc"}],
     }
-    return Task(name, (Measure(name, metric, unit(metric, "multiple_choice")),), clusters, rows, definition, rendered=True)
+    measures = (Measure(name, metric, unit(metric, "multiple_choice")),)
+    return Task(name, measures, clusters, rows, definition, rendered=True, beside="read")
 
 
 def _generation(items: list[Asked], target: Target, metrics: Sequence[str]) -> Task:
@@ -123,7 +124,8 @@ def _gold(items: list[Asked]) -> Task:
         "metric_list": [{"metric": "acc"}],
     }
     measures = (Measure(GOLD, "gold", unit("gold", "loglikelihood")),)
-    return Task(GOLD, measures, [item.cluster for item in items], [_row(item) for item in items], definition, rendered=True)
+    clusters, rows = [item.cluster for item in items], [_row(item) for item in items]
+    return Task(GOLD, measures, clusters, rows, definition, rendered=True, beside="read")
 
 
 def _row(item: Asked) -> dict[str, Any]:

@@ -28,17 +28,25 @@ class Task:
     """For each item, what it shares with others: a template, a subject. Items of one cluster are not independent."""
     items: Sequence[dict[str, Any]]
     definition: dict[str, Any]
-    """In lm-eval's format, without where the data lie; of a task that lm-eval brings, its name alone."""
+    """In lm-eval's format, without where the data lie."""
     rendered: bool = False
     """Whether the items hold prompts that are already rendered with the chat template."""
     packaged: bool = False
     """Whether lm-eval brings the task and knows its data."""
+    beside: str = ""
+    """Tasks with the same word here are asked at once: what their prompts begin with is read once, and more is written side by
+    side. Without a word, alone."""
 
     @property
     def digest(self) -> str:
         """sha256 over the definition, the items, their clusters and what is measured."""
         content = [self.definition, list(self.items), list(self.clusters), [vars(measure) for measure in self.measures]]
         return f"sha256:{hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()}"
+
+    @property
+    def output_type(self) -> str:
+        """What is asked of a model, in lm-eval's words."""
+        return str(self.definition["output_type"])
 
     def first(self, count: int) -> "Task":
         """The task with its first items only."""

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from pipelines import adapters
+from pipelines.evaluate import tree_attention
 from pipelines.evaluate.packs import Answers, Pack, Prompts
 from pipelines.evaluate.rows import Rows
 from pipelines.precision import Precision, autocast
@@ -35,6 +37,7 @@ class TorchEngine:
         config = model.config.get_text_config()
         windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
         self._windows = [window for window in windows if window]
+        self._by_parts = tree_attention.use(model)
 
     @cached_property
     def tree_length(self) -> int:
@@ -117,15 +120,16 @@ class TorchEngine:
         """A pass over the tokens from `first` up to `last` of a pack, with logits after the places to keep. `past` may be
         used again."""
         part = slice(first, last or len(pack))
-        mask = None if pack.is_chain else self._mask(pack.visible()[part, : pack.behind + part.stop])
+        visible = None if pack.is_chain else pack.visible()[part, : pack.behind + part.stop]
         if past is not None:
             layers = [copy.copy(layer) for layer in past.layers]
             past = copy.copy(past)
             past.layers = layers
-        with autocast(self.precision, self.device.type):
+        by_parts = tree_attention.reading(visible) if self._by_parts and visible is not None else nullcontext()
+        with autocast(self.precision, self.device.type), by_parts:
             return self.model(
                 input_ids=torch.tensor([pack.tokens[part]], device=self.device),
-                attention_mask=mask,
+                attention_mask=None if visible is None else self._mask(visible),
                 position_ids=torch.tensor([pack.positions[part]], device=self.device),
                 past_key_values=past,
                 use_cache=cached,

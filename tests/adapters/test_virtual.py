@@ -55,7 +55,7 @@ def test_the_engine_scores_a_tree_as_if_every_sequence_stood_alone(pair, attenti
     engine = TorchEngine(loaded, "fp32")
     assert engine.tree_length == engine.context_length
     row = TOKENS[0].tolist()
-    sequences = [row[:9] + [5, 6], row[:9] + [7], row[:12]]
+    sequences = [[*row[:9], 5, 6], [*row[:9], 7], row[:12]]
     pack = Pack(4)
     numbers = [pack.ask(pack.add(sequence[4:])[-2:], [8, 9]) for sequence in sorted(sequences)]
     found = engine.score(engine.encode(row[:4]), pack)

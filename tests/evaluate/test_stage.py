@@ -13,6 +13,8 @@ from pipelines import artifacts, base, ingest, layout, loading, reports
 from pipelines.curate import __main__ as curate
 from pipelines.errors import FinelineError, InputError
 from pipelines.evaluate import __main__ as evaluate
+from pipelines.evaluate import arms
+from pipelines.evaluate.packs import Pack
 from pipelines.plan import __main__ as plan
 from pipelines.train import __main__ as train
 from tests.conftest import pin, small_params, write_project
@@ -99,6 +101,25 @@ def test_a_better_adapter_passes_and_leaves_its_evidence(home):
     for name in ("table.md", "flips.md", "differences.csv", "forest.svg", "speed.json"):
         assert (evidence / name).stat().st_size
     assert "NaN" not in Path("reports/home/gate.json").read_text()
+
+
+def test_an_adapter_in_the_weights_scores_as_beside_them_and_leaves_no_trace_on_its_base(home):
+    pair = arms.Arms(layout.base("tiny"), layout.adapter("home"))
+    pair.precision = "fp32"
+    pack = Pack()
+    numbers = pack.ask(pack.add(tuple(range(3, 40))), tuple(range(4, 41)))
+
+    def scores(arm, added):
+        pair.added = added
+        with pair.arm(arm).engine() as engine:
+            return engine.score(None, pack).scores[numbers]
+
+    base, beside = scores(arms.BASE, False), scores(arms.CANDIDATE, False)
+    inside = scores(arms.CANDIDATE, True)
+    assert pair.unpacked
+    assert abs(inside - beside).max() < 1e-4 < abs(beside - base).max()
+    assert (scores(arms.BASE, True) == base).all()
+    assert (scores(arms.CANDIDATE, True) == inside).all()
 
 
 def test_an_adapter_that_does_nothing_does_not_pass(home):

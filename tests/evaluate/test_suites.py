@@ -13,8 +13,9 @@ from tests.conftest import ROOT, pin, write_lines
 def test_the_shipped_guard_has_its_questions_and_a_steady_digest(monkeypatch):
     monkeypatch.chdir(ROOT)
     task = guards.task("mmlu_dev")
-    assert len(task.items) == 280
-    assert len(set(task.clusters)) == 57
+    assert len(task.items) == 253
+    assert len(set(task.clusters)) == 55
+    assert max(len(item["question"]) for item in task.items) <= 500
     assert [(measure.name, measure.metric, measure.unit) for measure in task.measures] == [
         ("mmlu_dev", "acc", "share"),
         ("mmlu_dev_gold", "gold", "bits"),
@@ -105,6 +106,7 @@ def test_an_unknown_suite_is_answered_with_those_at_hand(project):
         ({"package": "no_such_package"}, "is not installed"),
         ({"file": "none.json"}, "has no file"),
         ({"reader": "none"}, "unknown reader"),
+        ({"longest": "short"}, "must be a number of characters"),
     ],
 )
 def test_items_of_a_package_that_are_not_what_was_pinned_are_refused(project, change, complaint):
