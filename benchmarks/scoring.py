@@ -30,7 +30,8 @@ from resident import Peak
 ADAPTER = "home-en"
 QUESTIONS = "mmlu_dev"
 SHOTS = 4
-ITEMS = 64  # of each task
+ITEMS = 32  # of each task
+ITEMS_WITH_SHOTS = 16  # a peer reads the worked items again before every choice
 ROUNDS = 2  # the better one counts: other work on the machine disturbs now one, now the other
 BATCH = 16  # rows, for HFLM; it sorts them by length itself
 
@@ -47,12 +48,12 @@ def main() -> None:
     kinds = {
         f"choice, {QUESTIONS}": found[QUESTIONS],
         "choice, target": found[target.CHOICE],
-        f"choice, {SHOTS} shots": _with_shots(guards.task(QUESTIONS)),
+        f"choice, {SHOTS} shots": _with_shots(guards.task(QUESTIONS).first(ITEMS_WITH_SHOTS + SHOTS)),
         "gold likelihood": found[target.GOLD],
         "generation": found[target.GENERATION],
     }
     requests = {kind: _requests(task, tokenizer) for kind, task in kinds.items()}
-    print(f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {loading.device().type}, {ITEMS} items of each kind")
+    print(f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {loading.device().type}, {ITEMS} items of each kind ({ITEMS_WITH_SHOTS} with shots)")
 
     trained_with = artifacts.read(layout.adapter(ADAPTER)).parameters
     quantization = loading.quantization_of(trained_with)

@@ -1,4 +1,4 @@
-"""A server on the loopback that answers as the Hugging Face Hub does, for one repository at one revision."""
+"""A server on the loopback that answers as the Hugging Face Hub does, for one repository at one revision, its newest."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Literal
+from urllib.parse import unquote
 
 REPO = "acme/tiny"
 GATED = "acme/gated"
@@ -17,8 +18,8 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serving(directory: Path, kind: Literal["models", "datasets"]) -> Iterator[dict[str, str]]:
-    """Serve the files below `directory` as `acme/tiny`; yields the environment of a process that takes it for the Hub.
+def serving(directory: Path, kind: Literal["models", "datasets"], repo: str = REPO) -> Iterator[dict[str, str]]:
+    """Serve the files below `directory` as a repository; yields the environment of a process that takes it for the Hub.
 
     A process of its own, because huggingface_hub reads its endpoint once, at import.
     """
@@ -32,16 +33,20 @@ def serving(directory: Path, kind: Literal["models", "datasets"]) -> Iterator[di
             self._answer(body=True)
 
         def _answer(self, body: bool) -> None:
-            path = self.path.partition("?")[0]
+            path = unquote(self.path.partition("?")[0])
+            for asked in (f"/resolve/main/", "/revision/main", "/tree/main"):
+                path = path.replace(asked, asked.replace("main", REVISION))
             files = sorted(file for file in directory.rglob("*") if file.is_file())
             names = {file.relative_to(directory).as_posix(): file for file in files}
-            name = path.removeprefix(f"/{prefix}{REPO}/resolve/{REVISION}/")
+            name = path.removeprefix(f"/{prefix}{repo}/resolve/{REVISION}/")
             headers = {"Content-Type": "application/json"}
-            if path == f"/api/{kind}/{REPO}/revision/{REVISION}":
+            if path in (f"/api/{kind}/{repo}", f"/api/{kind}/{repo}/revision/{REVISION}"):
                 siblings = [{"rfilename": name} for name in names]
-                content = json.dumps({"id": REPO, "sha": REVISION, "siblings": siblings}).encode()
-            elif path.startswith(f"/api/{kind}/{REPO}/tree/{REVISION}"):
-                tree = [{"type": "file", "path": n, "size": f.stat().st_size, "oid": "0" * 40} for n, f in names.items()]
+                content = json.dumps({"id": repo, "sha": REVISION, "siblings": siblings}).encode()
+            elif path.startswith(f"/api/{kind}/{repo}/tree/{REVISION}"):
+                below = path.removeprefix(f"/api/{kind}/{repo}/tree/{REVISION}").strip("/")
+                inside = {name: file for name, file in names.items() if name.startswith(below)}
+                tree = [{"type": "file", "path": n, "size": f.stat().st_size, "oid": "0" * 40} for n, f in inside.items()]
                 content = json.dumps(tree).encode()
             elif name in names:
                 content = names[name].read_bytes()

@@ -158,3 +158,58 @@ def test_doctor_names_what_is_wrong(project):
     assert answer.returncode == 2
     assert "adaptrs: unknown key; did you mean 'adapters'?" in answer.stderr
     assert "torch" in answer.stdout
+
+
+GARAK = [
+    {"entry_type": "init", "garak_version": "0.17.0", "start_time": "2026-03-01T10:00:00.123456", "run": "5b1f"},
+    {"entry_type": "eval", "probe": "dan.Dan_11_0", "detector": "dan.DAN", "passed": 200, "fails": 0, "nones": 0},
+    {"entry_type": "completion", "end_time": "2026-03-01T10:20:00.000000", "run": "5b1f"},
+]
+
+
+@pytest.fixture
+def adapted(project):
+    """A project with something in the place of an adapter."""
+    record = {"kind": "adapter", "name": "home", "owner": "o@example.com", "license": "mit", "stage": "pipelines.train"}
+    with artifacts.create(layout.adapter("home"), **record) as building:
+        (building / "weights").write_text("1")
+    return project
+
+
+def test_evidence_of_another_tool_is_brought_in_and_a_draft_is_stamped(adapted):
+    report = adapted / "garak.report.jsonl"
+    report.write_text("".join(json.dumps(entry) + "\n" for entry in GARAK))
+    about = ("--adapter", "home", "--by", "Ada <ada@example.com>", "--subject", "adapter")
+    answer = fineline("evidence", "import", "garak", str(report), *about)
+    assert answer.returncode == 0, answer.stderr
+    said, subject = answer.stdout.splitlines()
+    digest = artifacts.read(layout.adapter("home")).digest
+    assert said.startswith("evidence/home/garak.json: pass: ")
+    assert subject == f"about adapter {digest}, by Ada <ada@example.com>"
+
+    stamped = json.loads(Path("evidence/home/garak.json").read_text())
+    draft = Path("evidence/home/redteam.json")
+    draft.write_text(json.dumps({key: value for key, value in stamped.items() if key not in ("digest", "raw")}))
+    answer = fineline("evidence", "stamp", str(draft))
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("evidence/home/redteam.json: pass: ")
+    assert json.loads(draft.read_text())["digest"] != stamped["digest"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("evidence", "stamp", "none.json"), "none.json"),
+        (("evidence", "import", "lm-eval", "none.json", "--adapter", "home", "--by", "Ada"), "garak, promptfoo"),
+        (("evidence", "import", "garak", "none.json", "--adapter", "hom", "--by", "Ada"), "did you mean 'home'?"),
+        (("preference", "home", "--endpoint", "http://judge.example/v1", "--model", "j"), "http://judge.example"),
+        (("preference", "home", "--endpoint", "http://127.0.0.1:9/v1", "--model", "j"), "reports/home"),
+        (("holdout", "home", "--reason", " "), "give one with --reason"),
+        (("holdout", "home", "--reason", "release"), "reports/home/candidate.json: missing; run `dvc repro`"),
+    ],
+)
+def test_wrong_words_about_evidence_are_answered_with_exit_code_2(adapted, arguments, message):
+    answer = fineline(*arguments)
+    assert answer.returncode == 2, answer.stderr
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr

@@ -1,11 +1,17 @@
 """Guards as tasks: what is measured, and tasks that the harness brings."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 import yaml
+from datasets import Dataset
 
 from pipelines.errors import InputError
-from pipelines.evaluate import guards, packaged
+from pipelines.evaluate import guards
 from tests.conftest import pin, write_lines
+from tests.hub_server import serving
 
 
 def measure(project, **measures):
@@ -50,10 +56,8 @@ def test_what_the_harness_does_not_have_is_told(name, complaint):
 
 
 @pytest.fixture
-def arc(monkeypatch):
-    """The harness's arc_easy, with rows of our own where the Hub's would be."""
-    from datasets import Dataset, DatasetDict
-
+def asked(tmp_path):
+    """Takes a task of the harness by name, in a process that finds its data on a Hub (or finds none)."""
     rows = [
         {
             "id": str(number),
@@ -63,24 +67,51 @@ def arc(monkeypatch):
         }
         for number in range(3)
     ]
-    data = DatasetDict({split: Dataset.from_list(rows) for split in ("train", "validation", "test")})
-    monkeypatch.setattr("datasets.load_dataset", lambda **_: data)
-    packaged.built.cache_clear()
-    yield
-    packaged.built.cache_clear()
+    repository = tmp_path / "repository"
+    for split in ("train", "validation", "test"):
+        (repository / "ARC-Easy").mkdir(parents=True, exist_ok=True)
+        Dataset.from_list(rows).to_parquet(repository / "ARC-Easy" / f"{split}-00000-of-00001.parquet")
+    (repository / "README.md").write_text(CARD)
+    program = (
+        "import json, sys\n"
+        "from pipelines.evaluate import guards, packaged, verdict\n"
+        "name = sys.argv[1]\n"
+        "task = guards.task(name)\n"
+        "print(json.dumps([task.name, len(task.items), task.measures[0].metric, packaged.questions(name)[0]]))\n"
+    )
+
+    def run(name, repo="allenai/ai2_arc"):
+        with serving(repository, "datasets", repo) as environment:
+            return subprocess.run(
+                [sys.executable, "-c", program, name],
+                env=environment | {"HF_HOME": str(tmp_path / "hub")},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+    return run
 
 
-def test_a_task_of_the_harness_is_taken_by_name(arc):
-    task = guards.task("lm_eval/arc_easy")
-    assert (task.name, len(task.items), task.measures[0].metric) == ("arc_easy", 3, "acc")
-    assert packaged.questions("lm_eval/arc_easy")[0] == ("Question: Which is hot, number 0?\nAnswer:", "fire")
+CARD = """---
+configs:
+- config_name: ARC-Easy
+  data_files:
+  - {split: train, path: ARC-Easy/train-*}
+  - {split: validation, path: ARC-Easy/validation-*}
+  - {split: test, path: ARC-Easy/test-*}
+---
+"""
 
 
-def test_data_that_cannot_be_reached_are_an_input_error(monkeypatch):
-    def unreachable(**_):
-        raise ConnectionError("no route to host\nand more")
+def test_a_task_of_the_harness_is_taken_by_name_and_its_data_from_the_hub(asked):
+    answer = asked("lm_eval/arc_easy")
+    assert answer.returncode == 0, answer.stderr
+    question = ["Question: Which is hot, number 0?\nAnswer:", "fire"]
+    assert json.loads(answer.stdout.splitlines()[-1]) == ["arc_easy", 3, "acc", question]
 
-    monkeypatch.setattr("datasets.load_dataset", unreachable)
-    packaged.built.cache_clear()
-    with pytest.raises(InputError, match="lm_eval/arc_easy: its data cannot be reached: no route to host; fetch them"):
-        guards.task("lm_eval/arc_easy")
+
+def test_data_that_cannot_be_reached_are_an_input_error(asked):
+    answer = asked("lm_eval/arc_easy", repo="acme/another")
+    assert "InputError: evaluate.guards: lm_eval/arc_easy: its data cannot be reached: " in answer.stderr
+    assert "fetch them once where there is a network" in answer.stderr
