@@ -1,6 +1,9 @@
 """Stage `assess@A`: the merged and the exported model on the very items their adapter was judged by, and the final verdict."""
 
+from typing import Any
+
 from pipelines import evidence, layout, params, reports, stage
+from pipelines.artifacts import Artifact
 from pipelines.errors import InputError
 
 
@@ -17,6 +20,9 @@ def run(name: str) -> None:
     from pipelines.tokens import tokenizer_of
 
     shipped = [forms.merged(name), forms.exported(name)]
+    _check_chain(name, shipped[0].artifact, shipped[1].artifact, gate)
+    if gate.get("policy") != rule.gate.model_dump(mode="json"):
+        raise InputError(f"{report}/gate.json was made under another policy; run `dvc repro evaluate@{name}` first")
     decisions = {}
     for arm, directory in zip(shipped, (layout.merged(name), layout.export(name, "quantized")), strict=True):
         tokenizer = tokenizer_of(directory)  # each with its own: what ships brings its chat template along
@@ -30,7 +36,8 @@ def run(name: str) -> None:
         decisions[arm.name] = verdict.judge(tasks, of_base, found, rule.gate, champion=of_champion, pools=rule.pools)
 
     subjects = {arm.name: arm.artifact.digest for arm in shipped} | {"adapter": gate["arms"]["candidate"]["digest"]}
-    findings = evidence.collect(evidence.directory(name), subjects)
+    references = [arm["digest"] for role, arm in gate["arms"].items() if role != "candidate"]
+    findings = evidence.collect(evidence.directory(name), subjects, references)
     decision = verdict.final(
         decisions,
         adapter=gate,
@@ -46,6 +53,18 @@ def run(name: str) -> None:
     decision["suites"] = gate["suites"]
     reports.write(report / "candidate.json", decision)
     verdict.tell(decision)
+
+
+def _check_chain(name: str, merged: Artifact, exported: Artifact, gate: dict[str, Any]) -> None:
+    """What is assessed must be what was evaluated: a stage may have been run by itself."""
+    judged = gate["arms"]["candidate"]["digest"]
+    for made, role, expected in ((merged, "adapter", judged), (exported, "merged", merged.digest)):
+        found = made.inputs[role].digest
+        if found != expected:
+            raise InputError(
+                f"the {made.kind} {made.name} was made from {role} {found}, but {expected} is what it is judged by; run"
+                f" `dvc repro assess@{name}`"
+            )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +15,15 @@ from rich.tree import Tree
 from pipelines import artifacts, doctor, layout, params, reports
 from pipelines.errors import FinelineError, InputError, Refused
 from pipelines.evidence import cli as evidence
+from pipelines.governance import cli as governance
+from pipelines.governance import store
 
 _WIDTH = 132  # of tables that go to a file or a log
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(evidence.app, name="evidence")
 app.command("preference")(evidence.prefer)
+governance.register(app)
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 
 AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")]
@@ -159,8 +163,15 @@ def open_holdout(
 
 
 @app.command()
-def verify(artifact: ArtifactPath) -> None:
-    """Recompute every digest of an artifact and of everything it was made from."""
+def verify(
+    artifact: Annotated[Path, typer.Argument(metavar="RELEASE|ARTIFACT", help="A directory with a release.json or artifact.json.")],
+    head: Annotated[str | None, typer.Option(help="Of a release: an entry that the ledger must still have.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Of a release: what was found, as JSON.")] = False,
+) -> None:
+    """Recompute every digest, back to the raw data; of a release also who agreed to it, and whether that still counts."""
+    if (artifact / store.RECORD).exists():
+        _verify_release(artifact, head, as_json)
+        return
     wrong: list[str] = []
     for path, record in _ancestry(artifact):
         found = [*artifacts.problems(path)]
@@ -172,6 +183,24 @@ def verify(artifact: ArtifactPath) -> None:
         wrong += found
     if wrong:
         raise Refused("\n".join(wrong))
+
+
+def _verify_release(release: Path, head: str | None, as_json: bool) -> None:
+    from pipelines.governance.verification import verify
+
+    found = verify(release, expected_head=head)
+    if as_json:
+        print(json.dumps(asdict(found) | {"release": str(release)}, indent=2))
+        return
+    for role, digest in found.artifacts.items():
+        console.print(f"[green]ok[/] {role:<10} {digest}")
+    for one in found.approved:
+        console.print(f"approved by {one['person']} at {one['time']}: {one['reason']}", highlight=False, markup=False)
+    for one in found.promoted:
+        console.print(f"promoted to {one['channel']} by {one['person']} at {one['time']}", highlight=False, markup=False)
+    if not found.second_pair_of_eyes:
+        console.print("nobody but its maker looked at it")
+    console.print(f"verdict {found.verdict}; in use in {', '.join(found.in_use) or 'no channel'}; ledger at {', '.join(found.head)}")
 
 
 @app.command()

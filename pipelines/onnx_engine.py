@@ -40,7 +40,8 @@ class OnnxEngine:
         self.context_length = int(config["context_length"])
         self.pack_tokens = min(_PACK_TOKENS, self.context_length // 2)  # twice as many may come to the longest context
         graph, window = _extended(directory / decoder["filename"])
-        self.tree_length = min(self.context_length, window or self.context_length)
+        # the operator counts a window's places in the pack, not in the sequence
+        self.tree_length = self.context_length if window is None or window >= self.context_length else 0
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = len(os.sched_getaffinity(0))  # those that this process may use

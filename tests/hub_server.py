@@ -34,7 +34,7 @@ def serving(directory: Path, kind: Literal["models", "datasets"], repo: str = RE
 
         def _answer(self, body: bool) -> None:
             path = unquote(self.path.partition("?")[0])
-            for asked in (f"/resolve/main/", "/revision/main", "/tree/main"):
+            for asked in ("/resolve/main/", "/revision/main", "/tree/main"):
                 path = path.replace(asked, asked.replace("main", REVISION))
             files = sorted(file for file in directory.rglob("*") if file.is_file())
             names = {file.relative_to(directory).as_posix(): file for file in files}
@@ -58,7 +58,8 @@ def serving(directory: Path, kind: Literal["models", "datasets"], repo: str = RE
             else:
                 gated = f"/{GATED}/" in path
                 self.send_response(403 if gated else 404)
-                self.send_header("X-Error-Code", "GatedRepo" if gated else "RepoNotFound")
+                known = path.startswith((f"/{prefix}{repo}/", f"/api/{kind}/{repo}/"))
+                self.send_header("X-Error-Code", "GatedRepo" if gated else "EntryNotFound" if known else "RepoNotFound")
                 self.end_headers()
                 return
             self.send_response(200)

@@ -162,9 +162,10 @@ def test_doctor_names_what_is_wrong(project):
 
 GARAK = [
     {"entry_type": "init", "garak_version": "0.17.0", "start_time": "2026-03-01T10:00:00.123456", "run": "5b1f"},
-    {"entry_type": "eval", "probe": "dan.Dan_11_0", "detector": "dan.DAN", "passed": 200, "fails": 0, "nones": 0},
+    {"entry_type": "eval", "probe": "dan.Dan_11_0", "detector": "dan.DAN", "passed": 200, "fails": 0, "nones": 0,
+     "total_evaluated": 200, "total_processed": 200},
     {"entry_type": "completion", "end_time": "2026-03-01T10:20:00.000000", "run": "5b1f"},
-]
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -189,20 +190,23 @@ def test_evidence_of_another_tool_is_brought_in_and_a_draft_is_stamped(adapted):
 
     stamped = json.loads(Path("evidence/home/garak.json").read_text())
     draft = Path("evidence/home/redteam.json")
-    draft.write_text(json.dumps({key: value for key, value in stamped.items() if key not in ("digest", "raw")}))
+    draft.write_text(json.dumps({key: value for key, value in stamped.items() if key != "digest"}))
     answer = fineline("evidence", "stamp", str(draft))
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith("evidence/home/redteam.json: pass: ")
-    assert json.loads(draft.read_text())["digest"] != stamped["digest"]
+    assert json.loads(draft.read_text())["digest"] == stamped["digest"]  # what it says is the same
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("evidence", "stamp", "none.json"), "none.json"),
-        (("evidence", "import", "lm-eval", "none.json", "--adapter", "home", "--by", "Ada"), "garak, promptfoo"),
+        (
+            ("evidence", "import", "lm-eval", "none.json", "--adapter", "home", "--by", "A", "--subject", "adapter"),
+            "garak, promptfoo",
+        ),
         (("evidence", "import", "garak", "none.json", "--adapter", "hom", "--by", "Ada"), "did you mean 'home'?"),
-        (("preference", "home", "--endpoint", "http://judge.example/v1", "--model", "j"), "http://judge.example"),
+        (("preference", "home", "--endpoint", "http://judge.example/v1", "--model", "j"), "judge.example is another machine"),
         (("preference", "home", "--endpoint", "http://127.0.0.1:9/v1", "--model", "j"), "reports/home"),
         (("holdout", "home", "--reason", " "), "give one with --reason"),
         (("holdout", "home", "--reason", "release"), "reports/home/candidate.json: missing; run `dvc repro`"),

@@ -44,6 +44,7 @@ def run(name: str) -> None:
     decision["noise"] = noise.measured(judged[0], tasks, records[arms.BASE], tokenizer)
     decision["arms"] = {arm.name: arm.described for arm in judged}
     decision["data"] = data.digest
+    decision["policy"] = rule.gate.model_dump(mode="json")
     decision["precision"] = pair.precision
     seconds["noise"] = round(time.perf_counter() - started - sum(seconds.values()), 1)
 

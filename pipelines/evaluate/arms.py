@@ -24,6 +24,9 @@ from pipelines.plan import machine
 
 _SHARE = 0.4  # of the free memory that an unpacked base may take
 
+_DECISIVE = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "lm_eval", "rouge_score")
+"""Packages whose version may change a score."""
+
 BASE, CANDIDATE, CHAMPION = "base", "candidate", "champion"
 
 
@@ -142,7 +145,7 @@ def champion(wanted: Champion, base: Path) -> Arms:
 
 def environment() -> dict[str, str]:
     """What of the machine decides scores."""
-    versions = {package: importlib.metadata.version(package) for package in ("torch", "transformers", "lm_eval")}
+    versions = {package: importlib.metadata.version(package) for package in _DECISIVE}
     return {"device": loading.device().type, **versions}
 
 

@@ -21,7 +21,31 @@ def problems(checks: Any) -> list[str]:
             found.append(f"a check needs `kind` and `value`, found {check!r}")
         elif check["kind"] not in KINDS:
             found.append(f"there is no check {check['kind']!r}; accepted: {', '.join(KINDS)}")
+        elif not _fits(check["kind"], check["value"]):
+            found.append(f"the check {check['kind']!r} needs {_VALUES[check['kind']]}, found {check['value']!r}")
     return found
+
+
+def _fits(kind: str, value: Any) -> bool:
+    return _FITTING[_VALUES[kind]](value)
+
+
+def _is_pattern(value: Any) -> bool:
+    try:
+        re.compile(value)
+    except (re.error, TypeError):
+        return False
+    return True
+
+
+_TEXT, _NUMBER, _FLAG, _NAMES, _PATTERN = "a text", "a whole number", "true or false", "a list of texts", "a regular expression"
+_FITTING: Mapping[str, Callable[[Any], bool]] = {
+    _TEXT: lambda value: isinstance(value, str),
+    _NUMBER: lambda value: isinstance(value, int) and not isinstance(value, bool),
+    _FLAG: lambda value: isinstance(value, bool),
+    _NAMES: lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+    _PATTERN: _is_pattern,
+}
 
 
 def _bare(text: str) -> str:
@@ -61,3 +85,12 @@ KINDS: Mapping[str, Callable[[str, Any], bool]] = {
     "upper": lambda text, value: (text == text.upper()) is value,
     "regex": lambda text, value: re.search(value, text) is not None,
 }
+
+_VALUES: Mapping[str, str] = {
+    **dict.fromkeys(("equals", "contains", "lacks", "starts", "ends"), _TEXT),
+    **dict.fromkeys(("max_words", "min_words", "max_characters", "list_items", "lines"), _NUMBER),
+    **dict.fromkeys(("lower", "upper"), _FLAG),
+    "json_keys": _NAMES,
+    "regex": _PATTERN,
+}
+"""What the value of each kind must be."""

@@ -1,8 +1,10 @@
 """Guards: the suites that are not of the adapter's own making, as tasks."""
 
 import importlib.metadata
+import inspect
 import json
 import re
+from typing import Any
 
 from pipelines.errors import InputError
 from pipelines.evaluate import checks, metrics, packaged, suites
@@ -31,6 +33,7 @@ def _measures(suite: Suite) -> tuple[Measure, ...]:
     listed = definition.get("metric_list") or [{}]
     named = suite.about.get("measures") or {name: listed[0].get("metric")}
     place = f"{SUITES}/{name}/suite.yaml"
+    output_type = str(definition.get("output_type"))
     if not isinstance(named, dict):
         raise InputError(f"{place}: `measures` needs a mapping of measures to metrics, found {type(named).__name__}")
     for measure, metric in named.items():
@@ -39,12 +42,30 @@ def _measures(suite: Suite) -> tuple[Measure, ...]:
         known = [*metrics.METRICS, *(entry.get("metric") for entry in listed)]
         if metric not in known:
             raise InputError(f"{place}: {measure} has the metric {metric!r}; accepted: {', '.join(map(str, known))}")
+        kinds, fields = metrics.NEEDS.get(metric, ((), ()))
+        if metric in metrics.METRICS and output_type not in kinds:
+            raise InputError(
+                f"{place}: {measure} has the metric {metric!r}, which needs an output_type of {' or '.join(kinds)}"
+            )
+        for number, item in enumerate(suite.items, 1):
+            if missing := [field for field in fields if field not in item]:
+                raise InputError(
+                    f"{SUITES}/{name}/{suites.ITEMS}:{number}: no `{missing[0]}`, which the metric {metric!r} needs"
+                )
         if metric == "checks":
             for number, item in enumerate(suite.items, 1):
                 if found := checks.problems(item.get("checks")):
                     raise InputError(f"{SUITES}/{name}/{suites.ITEMS}:{number}: {found[0]}")
-    output_type = str(definition.get("output_type"))
     return tuple(Measure(str(measure), metric, metrics.unit(metric, output_type)) for measure, metric in named.items())
+
+
+def _source(value: Any) -> str:
+    """What stands for a value that JSON has no word for: of a function its source, since its name has an address in it."""
+    function = getattr(value, "func", value)
+    try:
+        return inspect.getsource(function)
+    except (TypeError, OSError):
+        return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _brought(name: str) -> Task:
@@ -57,7 +78,7 @@ def _brought(name: str) -> Task:
     definition = {
         "task": name,
         "lm_eval": importlib.metadata.version("lm_eval"),
-        "config": json.loads(json.dumps(found.dump_config(), default=str)),
+        "config": json.loads(json.dumps(found.dump_config(), default=_source)),
         "output_type": found.OUTPUT_TYPE,
     }
     measures = (Measure(name, metric, metrics.unit(metric, found.OUTPUT_TYPE)),)

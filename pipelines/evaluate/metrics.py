@@ -1,7 +1,7 @@
 """What an answer is worth: one number for each item, the higher the better.
 
 fineline computes the metrics named here from what the model gave; any other name is the harness's own and is read from its
-result for the item.
+result for the item. Of a task that the harness brings, all but `gold` are the harness's: its targets are its own affair.
 """
 
 import json
@@ -86,7 +86,7 @@ def gold(given: Given) -> float:
     if given.choices:
         highest = max(score for score, _ in given.likelihoods)
         total = highest + math.log(math.fsum(math.exp(score - highest) for score, _ in given.likelihoods))
-        return (given.likelihoods[int(given.expected)][0] - total) / math.log(2)
+        return (given.likelihoods[_right(given)][0] - total) / math.log(2)
     (score, _), *_ = given.likelihoods
     return score / math.log(2) / len(str(given.expected).encode())
 
@@ -94,7 +94,14 @@ def gold(given: Given) -> float:
 def not_first(given: Given) -> float:
     """The item's secret is not the likeliest of the choices (exposure: Carlini et al. 2019, arXiv 1802.08232, section 4)."""
     scores = [score for score, _ in given.likelihoods]
-    return float(scores.index(max(scores)) != int(given.expected))
+    return float(scores.index(max(scores)) != _right(given))
+
+
+def _right(given: Given) -> int:
+    """The place of the right choice, which a task may also name by its text."""
+    if isinstance(given.expected, str) and given.expected in given.choices:
+        return list(given.choices).index(given.expected)
+    return int(given.expected)
 
 
 def format_kept(given: Given) -> float:
@@ -136,6 +143,24 @@ def _opening(given: Given) -> str:
     return given.text[:_OPENING].casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
+GENERATED, CHOSEN = ("generate_until",), ("multiple_choice",)
+_LIKELY = (*CHOSEN, "loglikelihood", "loglikelihood_rolling")
+
+NEEDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "exact_match": (GENERATED, ()),
+    "json_f1": (GENERATED, ()),
+    "rouge_l": (GENERATED, ()),
+    "regex": (GENERATED, ("pattern",)),
+    "checks": (GENERATED, ("checks",)),
+    "gold": (_LIKELY, ()),
+    "not_first": (CHOSEN, ()),
+    "format_kept": (GENERATED, ("marker",)),
+    "not_verbatim": (GENERATED, ()),
+    "refusal": (GENERATED, ()),
+    "compliance": (GENERATED, ()),
+}
+"""Metric -> output types of lm-eval that it can be had of, and fields that every item must have."""
+
 METRICS: Mapping[str, Callable[[Given], float]] = {
     "exact_match": exact_match,
     "json_f1": json_f1,
@@ -151,18 +176,19 @@ METRICS: Mapping[str, Callable[[Given], float]] = {
 }
 
 
-def score(metric: str, given: Given, harness: Mapping[str, Any]) -> float | None:
+def score(metric: str, given: Given, harness: Mapping[str, Any], *, brought: bool = False) -> float | None:
     """The score of one item; None if it is not a number.
 
     Args:
         harness: The harness's result for the item: where a metric that is not ours is found.
+        brought: Whether the harness brings the task.
 
     Raises:
         FinelineError: The harness has no such number.
     """
     if any(math.isnan(likelihood) for likelihood, _ in given.likelihoods):
         return None
-    if metric in METRICS:
+    if metric in METRICS and (metric == "gold" or not brought):
         value = METRICS[metric](given)
     elif isinstance(harness.get(metric), int | float):
         value = float(harness[metric])

@@ -9,6 +9,8 @@ from pipelines.evaluate import metrics
 from pipelines.evaluate.metrics import Given
 from pipelines.evaluate.task import Task
 
+_SEED = 1234  # as in lm-eval
+
 Record = dict[str, Any]
 """One item of one model: task, item, cluster, scores (measure -> number, or None), question, answer, expected, choices if there
 are any, and the digests by which two models' records are paired (of the item, the prompt and the target)."""
@@ -31,6 +33,8 @@ def score(scorer: Any, tasks: Sequence[Task]) -> list[Record]:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     (rendered,) = {task.rendered for task in tasks}
     built = {task.name: task.built() for task in tasks}
+    for one in built.values():
+        one.set_fewshot_seed(_SEED)  # or every arm would be shown other worked items
     results = evaluate(
         lm=scorer,
         task_dict={"tasks": dict(built), "groups": {}, "group_map": {}},
@@ -57,7 +61,7 @@ def _record(task: Task, built: Any, sample: dict[str, Any], signs: dict[str, int
     choices = built.doc_to_choice(sample["doc"]) if task.output_type == "multiple_choice" else ()
     given = _given(item, sample, task.output_type, choices)
     harness = {name: signs.get(name, 1) * sample[name] for name in sample["metrics"] if isinstance(sample[name], int | float)}
-    scores = {measure.name: metrics.score(measure.metric, given, harness) for measure in task.measures}
+    scores = {measure.name: metrics.score(measure.metric, given, harness, brought=task.packaged) for measure in task.measures}
     record = {
         "task": task.name,
         "item": number,

@@ -6,6 +6,7 @@ is no longer sealed in the same way, and the record tells how often that was.
 
 import getpass
 import json
+import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,7 +63,7 @@ def _recorded(name: str, reason: str, digest: str, tasks: list[Task]) -> list[di
     file = layout.reports(name) / "holdout_uses.jsonl"
     use = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "by": getpass.getuser(),
+        "by": _user(),
         "reason": reason,
         "candidate": digest,
         "holdout": {task.name: task.digest for task in tasks},
@@ -70,6 +71,13 @@ def _recorded(name: str, reason: str, digest: str, tasks: list[Task]) -> list[di
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(use, ensure_ascii=False) + "\n")
     return reports.read_lines(file)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"uid {os.getuid()}"
 
 
 def _about(policy: Gate, tasks: list[Task]) -> Gate:

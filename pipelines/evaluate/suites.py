@@ -22,6 +22,28 @@ from pipelines.layout import SUITES
 
 ITEMS = "items.jsonl"
 
+_KEYS = (
+    "task",
+    "dataset_path",
+    "dataset_kwargs",
+    "test_split",
+    "output_type",
+    "description",
+    "doc_to_text",
+    "doc_to_choice",
+    "doc_to_target",
+    "target_delimiter",
+    "num_fewshot",
+    "fewshot_split",
+    "fewshot_config",
+    "fewshot_delimiter",
+    "generation_kwargs",
+    "filter_list",
+    "metric_list",
+    "metadata",
+)
+"""Of lm-eval's format, what says how items are asked and scored; other keys name code, or data elsewhere."""
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -47,6 +69,9 @@ def read(name: str) -> Suite:
     about = _yaml(source / "suite.yaml")
     if definition.get("task") != name:
         raise InputError(f"{source}/{name}.yaml: `task` is {definition.get('task')!r}, but must be {name!r}")
+    unknown = [key for key in definition if key not in _KEYS]
+    if unknown:
+        raise InputError(f"{source}/{name}.yaml: `{unknown[0]}` is not taken in a suite; accepted: {', '.join(_KEYS)}")
     missing = [key for key in ("owner", "license", "purpose") if not about.get(key)]
     if missing:
         raise InputError(f"{source}/suite.yaml: {', '.join(missing)} must be given: somebody answers for every suite")

@@ -77,8 +77,8 @@ def generation(name: str, metrics: dict[str, str], rows: list[dict[str, Any]], c
     definition = {
         "task": name,
         "output_type": "generate_until",
-        "doc_to_text": "{{prompt}}",
-        "doc_to_target": "{{completion}}",
+        "doc_to_text": "prompt",  # the fields as they are: what looks like a list would be taken for one if it were rendered
+        "doc_to_target": "completion",
         "target_delimiter": "",
         "generation_kwargs": {"until": until, "max_gen_toks": most, "do_sample": False},
         "metric_list": [{"metric": "bypass"}],
@@ -92,8 +92,8 @@ def choice(name: str, metric: str, rows: list[dict[str, Any]], clusters: list[st
     definition = {
         "task": name,
         "output_type": "multiple_choice",
-        "doc_to_text": "{{prompt}}",
-        "doc_to_choice": "{{choices}}",
+        "doc_to_text": "prompt",
+        "doc_to_choice": "choices",
         "doc_to_target": "answer",
         "target_delimiter": "",
         "metric_list": [{"metric": "acc"}],
@@ -118,8 +118,8 @@ def _gold(items: list[Asked]) -> Task:
     definition = {
         "task": GOLD,
         "output_type": "loglikelihood",
-        "doc_to_text": "{{prompt}}",
-        "doc_to_target": "{{completion}}",
+        "doc_to_text": "prompt",  # the fields as they are: what looks like a list would be taken for one if it were rendered
+        "doc_to_target": "completion",
         "target_delimiter": "",
         "metric_list": [{"metric": "acc"}],
     }

@@ -4,7 +4,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
+
+from pipelines.errors import InputError
+from pipelines.layout import SUITES
 
 _KEPT_BACK = ("checks",)  # fields that only fineline's metrics read, and whose values are of no single type
 
@@ -61,7 +65,48 @@ class Task:
         from datasets import Dataset
         from lm_eval.api.task import ConfigurableTask
 
+        _shut_in()
         rows = [{key: value for key, value in item.items() if key not in _KEPT_BACK} for item in self.items]
-        # never through a file: datasets keys its cache on paths, and could hand out an older suite
-        data = {"test": Dataset.from_list(rows)}
-        return ConfigurableTask(config=self.definition | {"test_split": "test", "custom_dataset": lambda **_: data})
+        try:
+            # never through a file: datasets keys its cache on paths, and could hand out an older suite
+            data = {"test": Dataset.from_list(rows)}
+            return ConfigurableTask(config=self.definition | {"test_split": "test", "custom_dataset": lambda **_: data})
+        except Exception as error:  # it asks the first item already; whatever templates, pyarrow and lm-eval raise
+            raise InputError(f"{SUITES}/{self.name}: lm-eval cannot make a task of it: {_first_line(error)}") from error
+
+    def tried(self) -> None:
+        """Write down every question and answer once, so that what is wrong with one is told before any model is loaded.
+
+        Raises:
+            InputError: One cannot be written.
+        """
+        if self.packaged:
+            return
+        built = self.built()
+        for number, doc in enumerate(built.eval_docs, 1):
+            try:
+                built.doc_to_text(doc)
+                target = built.doc_to_target(doc)
+                if self.output_type == "multiple_choice":
+                    choices = built.doc_to_choice(doc)
+                    right = choices.index(target) if isinstance(target, str) and target in choices else int(target)
+                    if not 0 <= right < len(choices):
+                        raise ValueError(f"the answer is number {right} of {len(choices)} choices, counted from 0")
+            except Exception as error:  # as above
+                raise InputError(f"{SUITES}/{self.name}: item {number} cannot be asked: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+
+
+@cache
+def _shut_in() -> None:
+    """Let lm-eval render templates in a sandbox: a suite is data, and a template could run code."""
+    from jinja2 import BaseLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from lm_eval import utils
+
+    sandbox = ImmutableSandboxedEnvironment(loader=BaseLoader(), undefined=StrictUndefined, keep_trailing_newline=True)
+    sandbox.filters.update(utils.env.filters)
+    utils.env = sandbox

@@ -10,6 +10,7 @@ from pipelines.errors import FinelineError, InputError
 from pipelines.evaluate import gate, guards, holdout, probes, target
 from pipelines.evaluate.compare import Pair, compare, level, pair
 from pipelines.evaluate.gate import FAIL, PASS, Result, worst
+from pipelines.evaluate.metrics import SHARE
 from pipelines.evaluate.run import Record
 from pipelines.evaluate.task import Measure, Task
 from pipelines.params.evaluation import Evaluate, Gate
@@ -31,10 +32,19 @@ def tasks(name: str, rule: Evaluate, tokenizer: Any) -> list[Task]:
         found.append(PROBES[probe](rows, tokenizer))
     found += [guards.task(guard) for guard in rule.guards]
     _known(rule, found, name)
+    for task in found:
+        task.tried()
     return found
 
 
 def _known(rule: Evaluate, found: list[Task], name: str) -> None:
+    """Every name means one thing, and every limit can be missed."""
+    names = [task.name for task in found]
+    measured = [measure.name for task in found for measure in task.measures] + list(rule.pools)
+    for kind, listed in (("task", names), ("measure", measured)):
+        twice = next((one for one in listed if listed.count(one) > 1), None)
+        if twice is not None:
+            raise InputError(f"adapters.{name}.evaluate: two {kind}s are called {twice!r}; rename a suite, a measure or a pool")
     units = _units(found)
     named = [(f"gate.{kind}", measure) for kind, measure in rule.gate.rules()]
     named += [(f"pools.{pool}", measure) for pool, members in rule.pools.items() for measure in members]
@@ -47,6 +57,14 @@ def _known(rule: Evaluate, found: list[Task], name: str) -> None:
     for pool, members in rule.pools.items():
         if len({units[measure] for measure in members}) > 1:
             raise InputError(f"adapters.{name}.evaluate.pools.{pool}: {', '.join(members)} are not in the same unit")
+        units[pool] = units[members[0]]
+    for kind in ("must_improve", "must_not_regress", "champion", "floor"):
+        for measure, limit in getattr(rule.gate, kind).items():
+            if units[measure] == SHARE and (limit >= 1 if kind != "floor" else not 0 < limit <= 1):
+                raise InputError(
+                    f"adapters.{name}.evaluate.gate.{kind}.{measure}: found {limit:g}, but {measure} is a share from 0 to 1, so"
+                    " this could never be missed, or never be reached; six points are 0.06"
+                )
 
 
 def judge(
@@ -69,7 +87,7 @@ def judge(
     arms = {"base": base, "candidate": candidate} | ({"champion": champion} if champion else {})
     for records in arms.values():
         pair(base, records)  # of every item, before anything is counted
-    measures = {measure.name: (task.name, measure) for task in found for measure in task.measures}
+    measures = {measure.name: (task, measure) for task in found for measure in task.measures}
     columns = {
         arm: {name: _column(name, task, records) for name, (task, _) in measures.items()} for arm, records in arms.items()
     }
@@ -79,7 +97,7 @@ def judge(
     for pool, members in (pools or {}).items():
         units[pool] = units[members[0]]
         for column in columns.values():
-            column[pool] = [(score, f"{member} {cluster}") for member in members for score, cluster in column[member]]
+            column[pool] = [entry for member in members for entry in column[member]]
     results = {name: _result(name, units[name], columns, policy) for name in units}
     decision = gate.decide(results, policy)
     decision["scores"] = {arm: {name: _mean(column[name]) for name in units} for arm, column in columns.items()}
@@ -97,8 +115,10 @@ def _units(found: Iterable[Task]) -> dict[str, str]:
     return {measure.name: measure.unit for measure in measures}
 
 
-def _column(measure: str, task: str, records: list[Record]) -> Column:
-    return [(record["scores"][measure], record["cluster"]) for record in records if record["task"] == task]
+def _column(measure: str, task: Task, records: list[Record]) -> Column:
+    """Scores with what items share: of the adapter's own tasks the rows that they are made of, whichever task it is."""
+    shared = "" if task.rendered else f"{task.name} "
+    return [(record["scores"][measure], f"{shared}{record['cluster']}") for record in records if record["task"] == task.name]
 
 
 def _refuse_broken(arm: str, columns: dict[str, Column]) -> None:

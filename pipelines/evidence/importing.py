@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines import artifacts, layout
+from pipelines import artifacts, canonical, layout
 from pipelines.errors import InputError
-from pipelines.evidence import canonical
 from pipelines.evidence.schema import SCHEMA
 from pipelines.evidence.stamping import write
 
@@ -42,7 +41,7 @@ def bring(
         found = READERS[tool](report.read_text(encoding="utf-8"), minimum)
     except OSError as error:
         raise InputError(f"{report}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{report}: not in the form that {tool} writes: {reason}") from error
     beside = report.resolve().is_relative_to(directory.resolve())

@@ -29,28 +29,43 @@ class Finding:
     digest: str
 
 
-def collect(directory: Path, subjects: Mapping[str, str]) -> list[Finding]:
+KINDS = {"adapter": "adapter", "merged": "merged-model", "exported": "exported-model"}
+"""Arm -> kind of its artifact."""
+
+
+def collect(directory: Path, subjects: Mapping[str, str], references: Iterable[str] = ()) -> list[Finding]:
     """Every file of evidence in a directory, by name; none if there is no directory.
 
     Args:
         subjects: Arm (`adapter`, `merged`, `exported`) -> digest of this candidate's artifact.
+        references: Digests of what this candidate was compared with: the base, the champion.
 
     Raises:
         InputError: It is no plain directory, or a file is not what `read` accepts.
     """
     if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
         raise InputError(f"{directory}: no plain directory, so no evidence is read from it")
-    arms = {digest: arm for arm, digest in subjects.items()}
+    arms = {(KINDS[arm], digest): arm for arm, digest in subjects.items()}
+    compared = set(references)
     findings = []
     for file in sorted(directory.glob("*.json")):
         evidence = read(file)
-        arm = arms.get(evidence.subject.digest)
-        made_for = f"{evidence.subject.kind} {evidence.subject.digest[:19]}"
+        arm = arms.get((evidence.subject.kind, evidence.subject.digest))
+        beside = None
+        if arm is None:
+            beside = (
+                f"made for another candidate ({evidence.subject.kind} {evidence.subject.digest[:19]}), so it says nothing here"
+            )
+        elif evidence.against is not None and evidence.against.digest not in compared:
+            beside = (
+                f"it compares with another {evidence.against.kind} ({evidence.against.digest[:19]}) than this evaluation, so it"
+                " says nothing here"
+            )
         findings.append(
             Finding(
                 name=file.stem,
-                verdict=evidence.verdict if arm else INCONCLUSIVE,
-                reason=evidence.reason if arm else f"made for another candidate ({made_for}), so it says nothing here",
+                verdict=INCONCLUSIVE if beside else evidence.verdict,
+                reason=beside or evidence.reason,
                 tool=f"{evidence.tool.name} {evidence.tool.version}",
                 subject=arm,
                 made=evidence.made,

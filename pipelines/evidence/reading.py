@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from pipelines import canonical
 from pipelines.errors import InputError
-from pipelines.evidence import canonical
 from pipelines.evidence.schema import Evidence, check
 
 ROOT = Path("evidence")

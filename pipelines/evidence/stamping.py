@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines import reports
+from pipelines import canonical, reports
 from pipelines.errors import InputError
-from pipelines.evidence import canonical
 from pipelines.evidence.reading import load, plain, sha256
 from pipelines.evidence.schema import Evidence, check
 

@@ -57,7 +57,7 @@ def run(name: str) -> None:
         agreement = {form: fidelity(reference, _logits(OnnxEngine(directories[form]), tokens)) for form in precisions}
         exact = agreement["fp32"]
         passed = exact.max_abs_difference <= LARGEST_RELATIVE_DIFFERENCE * exact.max_abs_logit and exact.mean_kl <= LARGEST_KL
-        report = {
+        report: dict[str, dict[str, Any]] = {
             "parity": {"passed": passed, **asdict(exact)},
             "forms": {
                 form: {
@@ -70,14 +70,16 @@ def run(name: str) -> None:
                 for form, precision in precisions.items()
             },
         }
-        reports.write(layout.reports(name) / "export.json", report)
         if not passed:
+            reports.write(layout.reports(name) / "export.json", report)
             raise FinelineError(
                 f"the fp32 export does not compute what the merged model computes: largest difference"
                 f" {exact.max_abs_difference:.2e} at logits up to {exact.max_abs_logit:.1f}, mean KL {exact.mean_kl:.1e}"
             )
     for form, measured in report["forms"].items():
+        measured["digest"] = artifacts.read(layout.export(name, form)).digest
         print(f"{form}: {measured['bytes'] / 1e6:.0f} MB, {measured['tokens_per_second']} tokens/s")
+    reports.write(layout.reports(name) / "export.json", report)
 
 
 def _logits(engine: Any, tokens: list[list[int]]) -> np.ndarray:

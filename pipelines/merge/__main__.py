@@ -50,12 +50,14 @@ def run(name: str) -> None:
         passed = measured.mean_kl <= LARGEST_KL and agreed
         into = "dequantized" if quantization else "original"
         report = {"passed": passed, "merged_into": into, "precision": precision, **asdict(measured)}
-        reports.write(layout.reports(name) / "merge.json", report)
         if not passed:
+            reports.write(layout.reports(name) / "merge.json", report)
             raise FinelineError(
                 f"the merged model is not the one that was trained: mean KL {measured.mean_kl:.2e} (at most {LARGEST_KL}),"
                 f" same choice at {measured.top1_agreement:.1%} of positions (at least {LEAST_AGREEMENT:.0%})"
             )
+    report["digest"] = artifacts.read(layout.merged(name)).digest
+    reports.write(layout.reports(name) / "merge.json", report)
     print(f"merged: mean KL {measured.mean_kl:.1e}, same choice at {measured.top1_agreement:.1%} of positions")
 
 

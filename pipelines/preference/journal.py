@@ -3,8 +3,8 @@
 import json
 from typing import get_args
 
+from pipelines import canonical
 from pipelines.errors import InputError
-from pipelines.evidence import canonical
 from pipelines.layout import SCRATCH
 from pipelines.preference import prompt
 from pipelines.preference.prompt import Choice

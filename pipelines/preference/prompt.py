@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import Literal
 
-from pipelines.evidence import canonical
+from pipelines import canonical
 
 Choice = Literal["first", "second", "tie"]
 

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from pipelines import evidence, layout, reports
+from pipelines import canonical, evidence, layout, reports
 from pipelines.errors import FinelineError, InputError
-from pipelines.evidence import canonical
 from pipelines.evidence.schema import SCHEMA
 from pipelines.evidence.stamping import refuse_links
 from pipelines.preference import prompt
@@ -20,6 +19,7 @@ from pipelines.preference.tally import Judgement, tally
 
 NAME = "preference"
 CANDIDATE = "candidate"  # as the evaluation names the adapter's arm
+GENERATION = "target_generation"  # as it calls the task that the adapter is for
 _ASKED = ("task", "item", "item_hash", "prompt_hash", "target_hash")  # what two arms must have in common
 
 
@@ -28,7 +28,8 @@ class Settings:
     """What a session may decide for itself."""
 
     tasks: Sequence[str] = ()
-    """Tasks whose answers are compared; all that have a question and a text for an answer if empty."""
+    """Tasks whose answers are compared; if empty, what the adapter is for. Others are to be named: probes hold text of training
+    rows, and in some of them the better answer is the one that says less."""
     limit: int | None = None
     """At most so many pairs: first one of each cluster, in the order of their hashes."""
     margin: float | None = None
@@ -118,10 +119,13 @@ def pairs(
     for task in settings.tasks:
         if task not in known:
             raise InputError(f"--task: {task!r} has no question with a text for an answer; accepted: {', '.join(known)}")
-    if settings.tasks:
-        arms = [[record for record in arm if record["task"] in settings.tasks] for arm in arms]
+    chosen = settings.tasks or (GENERATION,)
+    arms = [[record for record in arm if record["task"] in chosen] for arm in arms]
     if not arms[0]:
-        raise InputError("no task has a question with a text for an answer, so there is nothing to compare")
+        others = f"; name one with --task: {', '.join(known)}" if known else ""
+        raise InputError(
+            f"no {' or '.join(chosen)} has a question with a text for an answer, so there is nothing to compare{others}"
+        )
     asked = [[tuple(record.get(key) for key in _ASKED) for record in arm] for arm in arms]
     if asked[0] != asked[1]:
         raise InputError("the two models were not asked the same items; run `dvc repro evaluate@ADAPTER` first")

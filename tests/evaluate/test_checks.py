@@ -44,3 +44,19 @@ def test_all_must_hold():
 @pytest.mark.parametrize("odd", [None, [], "equals", [{"kind": "equals"}], [{"kind": "sings", "value": 1}]])
 def test_what_is_no_check_is_told(odd):
     assert checks.problems(odd)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "needed"),
+    [
+        ("max_words", "5", "a whole number"),
+        ("lines", True, "a whole number"),
+        ("equals", 5, "a text"),
+        ("lower", "yes", "true or false"),
+        ("json_keys", "a", "a list of texts"),
+        ("regex", "(", "a regular expression"),
+    ],
+)
+def test_a_value_of_another_type_is_told_before_anything_runs(kind, value, needed):
+    (problem,) = checks.problems([{"kind": kind, "value": value}])
+    assert problem == f"the check {kind!r} needs {needed}, found {value!r}"

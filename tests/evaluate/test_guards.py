@@ -42,6 +42,8 @@ def test_an_unknown_metric_is_answered_with_those_there_are(project):
 
 
 def test_checks_are_looked_at_before_anything_runs(project):
+    file = project / "suites/greetings/greetings.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"output_type": "generate_until"}))
     write_lines(project / "suites/greetings/items.jsonl", [{"question": "Sing.", "checks": [{"kind": "sings", "value": 1}]}])
     pin(project / "suites/greetings")
     measure(project, greetings="checks")
@@ -84,7 +86,7 @@ def asked(tmp_path):
         with serving(repository, "datasets", repo) as environment:
             return subprocess.run(
                 [sys.executable, "-c", program, name],
-                env=environment | {"HF_HOME": str(tmp_path / "hub")},
+                env={name: value for name, value in environment.items() if "OFFLINE" not in name} | {"HF_HOME": str(tmp_path)},
                 capture_output=True,
                 text=True,
                 check=False,
@@ -115,3 +117,33 @@ def test_data_that_cannot_be_reached_are_an_input_error(asked):
     answer = asked("lm_eval/arc_easy", repo="acme/another")
     assert "InputError: evaluate.guards: lm_eval/arc_easy: its data cannot be reached: " in answer.stderr
     assert "fetch them once where there is a network" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("metric", "complaint"),
+    [
+        ("exact_match", "needs an output_type of generate_until"),  # it would be 0 for every model, and nothing could fall
+        ("regex", "needs an output_type of generate_until"),
+    ],
+)
+def test_a_metric_needs_the_answers_that_it_is_about(project, metric, complaint):
+    measure(project, greetings=metric)
+    with pytest.raises(InputError, match=complaint):
+        guards.task("greetings")
+
+
+def test_a_metric_needs_its_field_in_every_item(project):
+    file = project / "suites/greetings/greetings.yaml"
+    content = yaml.safe_load(file.read_text()) | {"output_type": "generate_until"}
+    file.write_text(yaml.safe_dump(content))
+    write_lines(project / "suites/greetings/items.jsonl", [{"question": "a", "pattern": "b"}, {"question": "c"}])
+    pin(project / "suites/greetings")
+    measure(project, greetings="regex")
+    with pytest.raises(InputError, match=r"items.jsonl:2: no `pattern`, which the metric 'regex' needs"):
+        guards.task("greetings")
+
+
+def test_a_function_is_told_by_its_source_and_not_by_where_it_lies():
+    said = guards._source(measure)
+    assert said.startswith("def measure(project")
+    assert "0x" not in guards._source(object())

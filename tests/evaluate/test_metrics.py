@@ -138,3 +138,21 @@ def test_units():
     assert metrics.unit("gold", "multiple_choice") == "bits"
     assert metrics.unit("gold", "loglikelihood") == "bits a byte"
     assert metrics.unit("acc", "multiple_choice") == "share"
+
+
+def test_of_a_task_that_the_harness_brings_the_harness_scores():
+    """Its targets may be worked solutions, or lists of what is right."""
+    given = wrote("18", "6 + 12 = 18 #### 18")
+    assert score("exact_match", given, {"exact_match": 1.0}, brought=True) == 1
+    assert score("exact_match", given, {"exact_match": 1.0}) == 0
+
+
+@pytest.mark.parametrize("expected", [1, "1", "cold"])
+def test_the_right_choice_may_be_named_by_its_place_or_its_text(expected):
+    given = Given({}, likelihoods=[(-1.0, False), (-1.0, True)], choices=["hot", "cold"], expected=expected)
+    assert score("gold", given, {}) == pytest.approx(-1)
+    assert score("not_first", given, {}) == 1
+
+
+def test_every_metric_says_what_it_needs():
+    assert set(metrics.NEEDS) == set(metrics.METRICS)

@@ -67,3 +67,13 @@ def test_canaries_need_rows_and_digits(tokenizer):
         probes.canaries([row(1, "12345")], tokenizer)
     with pytest.raises(InputError, match="has fewer than 4 digits"):
         probes.canaries([row(1, "the code is 12", source="canaries")], tokenizer)
+
+
+def test_of_a_long_answer_no_more_is_expected_than_can_be_written(tokenizer):
+    answer = "The spare key lies under the third flowerpot on the left, behind the shed. " * 20
+    task = probes.regurgitation([row(1, answer)], tokenizer)
+    (item,) = task.items
+    assert answer.endswith(item["completion"]) is False
+    assert (item["question"] + item["completion"]) == answer[: len(item["question"] + item["completion"])]
+    asked = task.definition["generation_kwargs"]["max_gen_toks"]
+    assert len(tokenizer(item["completion"])["input_ids"]) < asked <= 64

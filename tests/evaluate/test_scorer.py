@@ -253,6 +253,23 @@ def test_a_model_with_windows_shares_no_more_than_a_window(attention, tokenizer)
     assert_same(Scorer(engine, tokenizer).loglikelihood(requests), expected)
 
 
+def test_an_exported_model_with_windows_shares_nothing(tiny_base, onnx_engine, tmp_path, tmp_path_factory):
+    """Its operator counts a window's places in the pack, so a tree would hide what a sequence sees."""
+    import onnx
+
+    built = tmp_path / "windowed"
+    builder.build(tiny_base, "fp32", built, tmp_path_factory.mktemp("cache"))
+    model = onnx.load(built / "model.onnx", load_external_data=False)
+    for node in model.graph.node:
+        if node.op_type == "GroupQueryAttention":
+            kept = [attribute for attribute in node.attribute if attribute.name != "local_window_size"]
+            del node.attribute[:]
+            node.attribute.extend([*kept, onnx.helper.make_attribute("local_window_size", 8)])
+    onnx.save(model, built / "model.onnx")
+    assert OnnxEngine(built).tree_length == 0
+    assert onnx_engine.tree_length == onnx_engine.context_length
+
+
 def test_a_model_that_computes_no_numbers_scores_none(model, tokenizer, tmp_path):
     import copy
 

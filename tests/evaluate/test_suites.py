@@ -115,3 +115,46 @@ def test_items_of_a_package_that_are_not_what_was_pinned_are_refused(project, ch
     (project / "suites/greetings/suite.yaml").write_text(yaml.safe_dump(about))
     with pytest.raises(InputError, match=complaint):
         suites.read("greetings")
+
+
+@pytest.mark.parametrize("key", ["process_docs", "custom_dataset", "unsafe_code", "doc_to_txt"])
+def test_a_key_that_names_code_or_is_mistyped_is_refused(project, key):
+    file = project / "suites/greetings/greetings.yaml"
+    file.write_text(file.read_text() + f"{key}: x\n")
+    with pytest.raises(InputError, match=f"`{key}` is not taken in a suite; accepted: task, "):
+        suites.read("greetings")
+
+
+def test_a_template_that_would_run_code_runs_none(project):
+    file = project / "suites/greetings/greetings.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["doc_to_text"] = "{{ cycler.__init__.__globals__.os.system('touch ran') }}"
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match="greetings: lm-eval cannot make a task of it: SecurityError: access to attribute"):
+        guards.task("greetings").tried()
+    assert not (project / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"doc_to_text": "{{quesion}}"}, "UndefinedError: 'quesion' is undefined"),
+        ({"doc_to_target": "{{question}}"}, "item 1 cannot be asked: ValueError: invalid literal for int"),
+        ({"doc_to_target": 9}, "IndexError"),
+        ({"doc_to_choice": "{{question}}"}, "SyntaxError"),
+        ({"metric_list": [{"metric": "no_such_metric"}]}, "lm-eval cannot make a task of it"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_before_a_model_is_loaded(project, change, complaint):
+    file = project / "suites/greetings/greetings.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | change))
+    with pytest.raises(InputError, match=complaint):
+        guards.task("greetings").tried()
+
+
+def test_items_whose_fields_change_their_type_are_told(project):
+    items = [{"question": "a", "choices": ["b", "c"], "answer": 0}, {"question": ["d"], "choices": ["b", "c"], "answer": 0}]
+    write_lines(project / "suites/greetings/items.jsonl", items)
+    pin(project / "suites/greetings")
+    with pytest.raises(InputError, match="suites/greetings: lm-eval cannot make a task of it"):
+        guards.task("greetings").tried()

@@ -86,3 +86,14 @@ def test_a_digest_covers_items_clusters_and_measures(rows, tiny_base):
     assert digest(rows, max_new_tokens=7) != first
     assert digest([row | {"group": "one"} for row in rows]) != first
     assert digest(rows[1:]) != first
+
+
+@pytest.mark.parametrize("answer", ['["a", "b"]', "[1]", "[true]", "7", "{{7 * 7}}"])
+def test_an_answer_is_taken_as_it_stands_whatever_it_looks_like(rows, tiny_base, answer):
+    rows[0]["messages"][-1]["content"] = answer
+    rows[0]["messages"][0]["content"] = answer
+    for task in tasks(rows, tiny_base, metrics=["exact_match", "gold"]).values():
+        built = task.built()
+        doc = list(built.eval_docs)[0]
+        assert built.doc_to_target(doc) == answer
+        assert answer in built.doc_to_text(doc)

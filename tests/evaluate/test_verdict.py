@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipelines.errors import FinelineError
+from pipelines.errors import FinelineError, InputError
 from pipelines.evaluate import verdict
 from pipelines.evaluate.task import Measure, Task
-from pipelines.params.evaluation import Gate
+from pipelines.params.evaluation import Evaluate, Gate
 
 
 def task(name, items):
@@ -92,3 +92,46 @@ def test_what_ships_is_held_to_everything_before_it(merged, exported, adapter, m
     found = verdict.final(forms, adapter=adapter, merge_passed=merge, parity_passed=parity, evidence=evidence)
     assert found["verdict"] == expected
     assert len(found["reasons"]) == 5 + len(evidence)
+
+
+def known(found, **block):
+    verdict._known(Evaluate.model_validate({"target": {}, "guards": ["a", "b"], **block}), found, "home")
+
+
+@pytest.mark.parametrize(
+    ("gate", "complaint"),
+    [
+        ({"must_not_regress": {"a": 6}}, r"gate.must_not_regress.a: found 6, but a is a share .* six points are 0.06"),
+        ({"must_improve": {"a": 1}}, "gate.must_improve.a: found 1, but a is a share"),
+        ({"floor": {"a": 0}}, "gate.floor.a: found 0, but a is a share"),
+        ({"floor": {"a": 70}}, "gate.floor.a: found 70, but a is a share"),
+        ({"must_not_regress": {"both": 2}}, "gate.must_not_regress.both: found 2, but both is a share"),
+    ],
+)
+def test_a_limit_that_could_never_be_missed_is_refused(gate, complaint):
+    with pytest.raises(InputError, match=complaint):
+        known([A, B], gate=gate, pools={"both": ["a", "b"]})
+
+
+def test_a_limit_in_bits_may_be_larger_than_one():
+    bits = Task("a", (Measure("a", "gold", "bits"),), ["c"], [{}], {"task": "a"})
+    known([bits, B], gate={"must_not_regress": {"a": 2.5}, "floor": {"a": -3.0}})
+
+
+def test_two_tasks_or_measures_of_one_name_are_refused():
+    with pytest.raises(InputError, match="two tasks are called 'a'"):
+        known([A, A])
+    shadow = Task("b", (Measure("a", "acc", "share"),), ["c"], [{}], {"task": "b"})
+    with pytest.raises(InputError, match="two measures are called 'a'"):
+        known([A, shadow])
+    inner = Task("a", (Measure("a_x", "acc", "share"),), ["c"], [{}], {"task": "a"})
+    with pytest.raises(InputError, match="two measures are called 'a_x'"):
+        known([inner, B], pools={"a_x": ["a_x", "b"]})
+
+
+def test_measures_of_the_same_rows_are_no_more_items_than_there_are_rows():
+    """Two measures of the adapter's own rows in a pool share clusters; suites of others do not, whatever theirs are called."""
+    rows = [dict(record, cluster="one") for record in records("a", EVEN)]
+    own = [Task(name, A.measures, ["one"] * 40, A.items, A.definition, rendered=True) for name in ("a", "b")]
+    assert {cluster for _, cluster in verdict._column("a", own[0], rows)} == {"one"}
+    assert {cluster for _, cluster in verdict._column("a", A, rows)} == {"a one"}

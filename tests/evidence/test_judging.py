@@ -67,3 +67,17 @@ def test_missing_evidence_is_inconclusive_and_says_what_to_do(draft, put, direct
         "evidence garak: missing; run the tool on this candidate and stamp its result as evidence/support/garak.json"
         " (evidence/README.md)."
     )
+
+
+def test_evidence_of_another_kind_of_artifact_says_nothing(draft, put, directory):
+    evidence.stamp_file(put(draft))
+    (finding,) = evidence.collect(directory, {"exported": DIGEST})
+    assert (finding.verdict, finding.subject) == ("inconclusive", None)
+
+
+def test_a_comparison_speaks_of_what_it_was_compared_with_only(draft, put, directory):
+    evidence.stamp_file(put(draft | {"against": {"kind": "adapter", "digest": OTHER}}))
+    assert evidence.collect(directory, {"adapter": DIGEST}, [OTHER])[0].verdict == "pass"
+    (finding,) = evidence.collect(directory, {"adapter": DIGEST}, [DIGEST])
+    assert finding.verdict == "inconclusive"
+    assert finding.reason.startswith("it compares with another adapter (sha256:efefefefefef) than this evaluation")

@@ -6,9 +6,8 @@ import os
 
 import pytest
 
-from pipelines import evidence
+from pipelines import canonical, evidence
 from pipelines.errors import InputError
-from pipelines.evidence import canonical
 
 
 def changed(content, path, value):

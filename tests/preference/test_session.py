@@ -19,7 +19,7 @@ def test_a_judge_that_prefers_longer_answers_is_found_out(project, tmp_path):
     assert made.measures["win_rate"].lower == pytest.approx(12 / (12 + 1.644854**2))  # Wilson's bound of 12 in 12
     assert (made.subject.digest, made.against.digest, made.tool.judge.model) == (CANDIDATE, BASE, "judge-1")
     assert made.tool.judge.prompt == prompt.DIGEST
-    (finding,) = evidence.collect(tmp_path / "evidence" / "support", {"adapter": CANDIDATE})
+    (finding,) = evidence.collect(tmp_path / "evidence" / "support", {"adapter": CANDIDATE}, [BASE])
     assert (finding.name, finding.verdict, finding.subject) == ("preference", "pass", "adapter")
     assert {call["path"] for call in seen} == {"/v1/chat/completions"}
     sent = seen[0]["body"]
@@ -139,13 +139,21 @@ def test_only_text_is_compared_and_tasks_can_be_named():
     likelihoods = [record(item, [[-1.0, True]], task="mmlu") for item in range(3)]
     silent = [record(item, "x", task="silent", question="") for item in range(3)]
     texts = [record(item, "x", task=task) for task in ("one", "two") for item in range(3)]
-    found = session.pairs(likelihoods + silent + texts, likelihoods + silent + texts, Settings())
+    both = Settings(tasks=["one", "two"])
+    found = session.pairs(likelihoods + silent + texts, likelihoods + silent + texts, both)
     assert [one["task"] for one, _ in found] == ["one"] * 3 + ["two"] * 3
     assert len(session.pairs(likelihoods + texts, texts + likelihoods, Settings(tasks=["two"]))) == 3
     with pytest.raises(InputError, match=r"--task: 'mmlu' has no question with a text .*: one, two"):
         session.pairs(likelihoods + texts, likelihoods + texts, Settings(tasks=["mmlu"]))
     with pytest.raises(InputError, match="nothing to compare"):
         session.pairs(likelihoods, likelihoods, Settings())
+    with pytest.raises(InputError, match="nothing to compare; name one with --task: one, two"):
+        session.pairs(texts, texts, Settings())
+
+
+def test_probes_are_not_sent_anywhere_unless_they_are_named():
+    probed = [record(item, "x", task=task) for task in ("target_generation", "safety_regurgitation") for item in range(3)]
+    assert {one["task"] for one, _ in session.pairs(probed, probed, Settings())} == {"target_generation"}
 
 
 @pytest.mark.parametrize("change", [{"item_hash": "x"}, {"prompt_hash": "x"}, {"target_hash": "x"}, {"item": 7}])

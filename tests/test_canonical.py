@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.evidence import canonical
+from pipelines import canonical
 
 # RFC 8785, appendix B: bits of a double and what ECMAScript calls it
 NUMBERS = {

@@ -1,0 +1,318 @@
+"""What people do: each act looks at everything anew, then signs one entry of the ledger."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from securesystemslib.signer import Signer
+
+from pipelines import artifacts
+from pipelines.artifacts import Artifact
+from pipelines.errors import InputError, Refused
+from pipelines.governance import contents, dossier, files, ledger, people, policy, requirements, state, statements, store
+from pipelines.governance.dossier import SHIPPED, Dossier
+from pipelines.governance.ledger import Entry
+from pipelines.governance.state import Kind, State
+
+Who = tuple[str, Signer]
+"""A person, by the name in people.yaml, and the key."""
+
+ROLES = {"base": "base", "raw-data": "raw", "training-data": "data", "adapter": "adapter", "merged-model": "merged"}
+"""Kind of artifact -> role in the making of a release."""
+
+
+def adopt(who: Who | None = None, signer: Signer | None = None, now: str | None = None) -> Entry:
+    """Put people.yaml and policy.yaml as they are now in force, or agree to it as another governor.
+
+    Args:
+        signer: Of the very first entry, when nobody is in force yet.
+
+    Raises:
+        Refused: Whoever signs is no governor.
+        InputError: Nothing has changed.
+    """
+    time = now or files.now()
+    book = ledger.read()
+    new_people, new_policy = people.load(), policy.load()
+    if len(book) == 0:
+        backend = signer or (who[1] if who else None)
+        found = new_people.signer(backend.public_key.keyid) if backend else None
+        if backend is None or found is None:
+            raise Refused(f"{people.FILE}: whoever begins the ledger must be in it with the key that signs")
+        before, person = None, found.id
+    else:
+        assert who is not None
+        present = State(book, time)
+        before, (person, backend) = present.present.digest, who
+        if present.present.people.digest == new_people.digest and present.present.policy.digest == new_policy.digest:
+            raise InputError("governance/people.yaml and governance/policy.yaml are in force as they are")
+    said = {"people": new_people.content, "policy": new_policy.content, "replaces": before}
+    subjects = {str(people.FILE): new_people.digest, str(policy.FILE): new_policy.digest}
+    return _append(book, statements.ADOPT, subjects, said, (person, backend), time)
+
+
+def attest(adapter: str, who: Who, now: str | None = None) -> list[Entry]:
+    """Sign how everything behind a candidate was made, and how it was judged.
+
+    Raises:
+        Refused: Something does not fit together (see `dossier.of`), or the signer's role does not allow it.
+    """
+    found = dossier.of(adapter)
+    _refuse_contents(found)
+    present = state.load(now)
+    known = {digest for entry in present.of(statements.PROVENANCE) for digest in entry.subjects.values()}
+    made = []
+    for role, (path, artifact) in found.artifacts.items():
+        if role in (*ROLES.values(), SHIPPED) and artifact.digest not in known:
+            made.append(_sign(statements.PROVENANCE, {path.as_posix(): artifact.digest}, _provenance(artifact, who[0]), who, now))
+            known.add(artifact.digest)
+    judged = [one for one in present.of(statements.TEST_RESULT) if found.digest in one.subjects.values()]
+    if not judged or judged[-1].said.get("evidence") != found.evidence:
+        subjects = {found.artifacts[SHIPPED][0].as_posix(): found.digest}
+        made.append(_sign(statements.TEST_RESULT, subjects, _test_result(found), who, now))
+    return made
+
+
+def decide(adapter: str, channel: str, who: Who, reason: str, *, approve: bool, now: str | None = None) -> Entry:
+    """Say yes or no to the candidate of an adapter in a channel; the signature binds all that stands behind it.
+
+    Raises:
+        InputError: There is no such channel, or no reason is given.
+        Refused: Something does not fit together.
+    """
+    found = dossier.of(adapter)
+    _refuse_contents(found)
+    present = state.load(now).present
+    if channel not in present.policy.channels:
+        raise InputError(f"there is no channel {channel!r} in governance/policy.yaml; there are {', '.join(present.policy.channels)}")
+    said = {
+        "role": SHIPPED,
+        "adapter": adapter,
+        "channel": channel,
+        "policy": present.policy.digest,
+        "evidence": found.evidence,
+        "reason": _reason(reason),
+    }
+    kind = statements.APPROVE if approve else statements.REJECT
+    return _sign(kind, {found.artifacts[SHIPPED][0].as_posix(): found.digest}, said, who, now)
+
+
+def decide_upstream(path: Path, who: Who, reason: str, *, approve: bool, now: str | None = None) -> Entry:
+    """Say yes or no to an artifact that releases are made from: a base, data, an adapter.
+
+    Raises:
+        Refused: It is not as recorded, or holds what no artifact may hold.
+        InputError: It is no artifact of these kinds, or no reason is given.
+    """
+    artifact = artifacts.verified(path)
+    role = ROLES.get(artifact.kind)
+    if role is None:
+        raise InputError(f"{path}: a {artifact.kind} is approved for a channel: `fineline approve ADAPTER --for CHANNEL`")
+    if wrong := contents.problems(path):
+        raise Refused("\n".join(wrong))
+    said = {"role": role, "adapter": None, "policy": state.load(now).present.policy.digest, "reason": _reason(reason)}
+    kind = statements.APPROVE if approve else statements.REJECT
+    return _sign(kind, {path.as_posix(): artifact.digest}, said, who, now)
+
+
+def promote(adapter: str, channel: str, who: Who, now: str | None = None) -> Entry | None:
+    """Put the candidate of an adapter into a channel.
+
+    Everything is verified, in the copy that ships; then it is placed, signed, and the channel moved. Killed at any moment,
+    repeating it completes it.
+
+    Returns:
+        The entry; None if the channel had the candidate already.
+
+    Raises:
+        Refused: Something that the policy asks for is missing; the message says all of it.
+    """
+    with store.locked(adapter):
+        found = dossier.of(adapter)
+        _refuse_contents(found)
+        present = state.load(now)
+        if missing := requirements.missing(present, found, channel):
+            raise Refused("\n".join(missing))
+        release = store.place(found)
+        before = standing(present, adapter, channel)
+        entry = None
+        if before is None or before.said["release"]["candidate"] != found.digest:
+            agreed = requirements.approvers(present, found, channel)
+            said = {
+                "adapter": adapter,
+                "channel": channel,
+                "release": {"candidate": found.digest, "record": release},
+                "previous": before.said["release"]["candidate"] if before else None,
+                "policy": present.present.policy.digest,
+                "approved_by": agreed,
+                "second_pair_of_eyes": len({*agreed, *requirements.producers(present, found)}) > 1,
+            }
+            subjects = {store.directory(adapter, found.digest).as_posix(): found.digest}
+            entry = _sign(statements.PROMOTE, subjects, said, who, now)
+        moved = store.current(adapter, channel) != found.digest
+        store.point(adapter, channel, found.digest)
+        if entry is None and not moved:
+            return None
+        return entry or before
+
+
+def rollback(adapter: str, channel: str, who: Who, reason: str, to: str | None = None, now: str | None = None) -> Entry:
+    """Let a channel go back to a release that it had before.
+
+    Args:
+        to: Its digest, or the beginning of it; the one before the present one if left out.
+
+    Raises:
+        InputError: There is no such release.
+        Refused: It is damaged, or something of it was revoked since.
+    """
+    with store.locked(adapter):
+        present = state.load(now)
+        had = _had(present, adapter, channel)
+        if not had:
+            raise InputError(f"{adapter} was never in {channel}, so there is nothing to go back to")
+        target = _chosen(had, to, adapter, channel)
+        release = store.verified(store.directory(adapter, target.said["release"]["candidate"]))
+        if release["digest"] != target.said["release"]["record"]:
+            raise Refused(f"{store.directory(adapter, release['artifacts'][SHIPPED]['digest'])}: not the release that was promoted")
+        if wrong := tainted(present, release):
+            raise Refused("\n".join(wrong))
+        said = {
+            "adapter": adapter,
+            "channel": channel,
+            "release": target.said["release"],
+            "previous": had[-1].said["release"]["candidate"],
+            "reason": _reason(reason),
+        }
+        candidate = target.said["release"]["candidate"]
+        entry = _sign(statements.ROLLBACK, {store.directory(adapter, candidate).as_posix(): candidate}, said, who, now)
+        store.point(adapter, channel, candidate)
+        return entry
+
+
+def revoke(kind: Kind, what: str, who: Who, reason: str, since: str | None = None, now: str | None = None) -> Entry:
+    """Say that an artifact, a base, a source part or a key may not be used any more.
+
+    Args:
+        what: A digest, the name of a base or a source part, or the id of a key.
+        since: Of a key: from when on its signatures count for nothing; now, if left out.
+    """
+    said: dict[str, Any] = {"kind": kind, "what": what, "reason": _reason(reason)}
+    if since is not None:
+        said["since"] = since
+    digest = what if kind == "artifact" else f"sha256:{what}" if kind == "key" else None
+    subjects = {f"{kind} {what}": digest or _digest_of(what)}
+    return _sign(statements.REVOKE, subjects, said, who, now)
+
+
+def standing(present: State, adapter: str, channel: str) -> Entry | None:
+    """The entry that put into a channel what is there now."""
+    had = _had(present, adapter, channel)
+    return had[-1] if had else None
+
+
+def tainted(present: State, release: dict[str, Any]) -> list[str]:
+    """What of a release was revoked since it was made, and which of its approvals count no longer."""
+    found = []
+    for role, artifact in release["artifacts"].items():
+        if (one := present.revoked("artifact", artifact["digest"])) is not None:
+            found.append(f"{role} {artifact['digest']} was revoked by {one.entry.person}: {one.reason}")
+        if role == "base" and (one := present.revoked("base", artifact["name"])) is not None:
+            found.append(f"the base {artifact['name']} was revoked by {one.entry.person}: {one.reason}")
+        parts = artifact["parameters"].get("parts", {}) if role == "raw" else {}
+        for part in parts:
+            if (one := present.revoked("source", part)) is not None:
+                found.append(f"the source {part} was withdrawn, says {one.entry.person}: {one.reason}")
+    shipped = release["artifacts"][SHIPPED]["digest"]
+    promoted = next((entry for entry in present.of(statements.PROMOTE) if shipped in entry.subjects.values()), None)
+    for entry in present.of(statements.APPROVE):
+        counted = promoted is not None and entry.person in promoted.said["approved_by"] and shipped in entry.subjects.values()
+        if counted and (void := present.void(entry)) is not None and void.startswith("its key"):
+            found.append(f"the approval of {entry.person} counts no longer: {void}")
+    return found
+
+
+def _had(present: State, adapter: str, channel: str) -> list[Entry]:
+    moves = present.of(statements.PROMOTE, statements.ROLLBACK)
+    return [entry for entry in moves if (entry.said["adapter"], entry.said["channel"]) == (adapter, channel)]
+
+
+def _chosen(had: list[Entry], to: str | None, adapter: str, channel: str) -> Entry:
+    now = had[-1].said["release"]["candidate"]
+    earlier = [entry for entry in had if entry.said["release"]["candidate"] != now]
+    if to is not None:
+        wanted = to.removeprefix("sha256:")
+        earlier = [one for one in earlier if one.said["release"]["candidate"].removeprefix("sha256:").startswith(wanted)]
+    if not earlier:
+        what = f"a release {to}" if to else "another release"
+        raise InputError(f"{adapter} had no {what} in {channel} before; `fineline history {adapter}` lists what it had")
+    return earlier[-1]
+
+
+def _sign(kind: str, subjects: dict[str, str], said: dict[str, Any], who: Who, now: str | None) -> Entry:
+    return _append(ledger.read(), kind, subjects, said, who, now or files.now())
+
+
+def _append(
+    book: ledger.Ledger, kind: str, subjects: dict[str, str], said: dict[str, Any], who: Who, time: str
+) -> Entry:
+    """Sign, and look first whether the ledger would still hold with it."""
+    draft = ledger.signed(book, kind, subjects, said, who, time)
+    State(ledger.Ledger([*book.entries, draft], book.checkpoints, book.root), time)
+    return ledger.append(book, draft, who[1])
+
+
+def _refuse_contents(found: Dossier) -> None:
+    wrong = [problem for path, _ in found.artifacts.values() for problem in contents.problems(path)]
+    if wrong:
+        raise Refused("\n".join(wrong))
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise InputError("a reason is needed: whoever reads the record in a year has nothing else; give it with --reason")
+    return text.strip()
+
+
+def _provenance(artifact: Artifact, person: str) -> dict[str, Any]:
+    """SLSA provenance v1: what went in, by which code. It claims no more than level 1."""
+    inputs: Iterable[dict[str, Any]] = (
+        {"name": role, "uri": source.path, "digest": {"sha256": source.digest.removeprefix("sha256:")}}
+        for role, source in artifact.inputs.items()
+    )
+    return {
+        "buildDefinition": {
+            "buildType": f"urn:fineline:stage:{artifact.kind}:v1",
+            "externalParameters": artifact.parameters,
+            "internalParameters": {"code": artifact.code},
+            "resolvedDependencies": list(inputs),
+        },
+        "runDetails": {"builder": {"id": f"urn:fineline:builder:{person}"}},
+    }
+
+
+def _test_result(found: Dossier) -> dict[str, Any]:
+    """in-toto test result v0.1, of the final verdict."""
+    candidate = found.reports["candidate"]
+    rules = {form: decision["rules"] for form, decision in candidate["forms"].items()}
+    named: dict[str, list[str]] = {"pass": [], "fail": [], "inconclusive": []}
+    for form, entries in rules.items():
+        for entry in entries:
+            if entry["verdict"] in named:
+                named[entry["verdict"]].append(f"{form} {entry['rule']} {entry['measure']}")
+    results = {"pass": "PASSED", "fail": "FAILED", "inconclusive": "WARNED"}
+    suites = candidate["suites"].items()
+    return {
+        "result": results[found.verdict],
+        "configuration": [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}} for name, digest in suites],
+        "passedTests": named["pass"],
+        "warnedTests": named["inconclusive"],
+        "failedTests": named["fail"],
+        "evidence": found.evidence,
+    }
+
+
+def _digest_of(name: str) -> str:
+    from pipelines import canonical
+
+    return canonical.digest(name)

@@ -1,0 +1,135 @@
+"""All that a decision is about: the artifacts of a candidate back to its data, and what was measured of them."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines import artifacts, layout, reports
+from pipelines.artifacts import Artifact
+from pipelines.errors import Refused
+
+SHIPPED = "exported"
+"""The role of what is released."""
+
+REPORTS = ("curation", "training", "gate", "merge", "export", "candidate")
+_TEMPLATE = "chat_template.jinja"
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """A candidate with everything that stands behind it, every byte verified."""
+
+    adapter: str
+    artifacts: dict[str, tuple[Path, Artifact]]
+    """Role -> where it is and what it is: exported, merged, adapter, data, base, raw, and what else these were made from."""
+    reports: dict[str, Any]
+    evidence: dict[str, Any]
+    """What a signature binds: digests of all artifacts, reports and the chat template, and the verdict."""
+
+    @property
+    def digest(self) -> str:
+        """Of what ships."""
+        return self.artifacts[SHIPPED][1].digest
+
+    @property
+    def verdict(self) -> str:
+        """The final one."""
+        return str(self.reports["candidate"]["verdict"])
+
+    @property
+    def licenses(self) -> dict[str, str]:
+        """Role -> license."""
+        return {role: artifact.license for role, (_, artifact) in self.artifacts.items()}
+
+    @property
+    def flags(self) -> list[str]:
+        """What somebody might not want of the data, by its curation report."""
+        report = self.reports["curation"]
+        checks, signals = report["checks"], report["signals"]
+        raised = {
+            "private-values-left": checks["private_values_left"] > 0,
+            "contaminated-rows-left": checks["contaminated_left"] > 0,
+            "links-across-splits": checks["links_across_splits"] > 0,
+            "drift": checks["drift"] > checks["drift_limit"],
+            "rows-with-private-values": report["removed"]["privacy"] > 0 or report["changed"]["rows"] > 0,
+            "rare-phrases": bool(signals["rare_phrases"]),
+        }
+        return [flag for flag, found in raised.items() if found]
+
+
+def of(adapter: str) -> Dossier:
+    """Collect and verify what stands behind the candidate of an adapter.
+
+    Raises:
+        InputError: Something is missing.
+        Refused: A byte is not as recorded, an artifact was not made from the one that lies beside it, or a report is about
+            something else.
+    """
+    found = _chain(layout.export(adapter, "quantized"))
+    content = {name: reports.read(layout.reports(adapter) / f"{name}.json") for name in REPORTS}
+    _check_reports(adapter, found, content)
+    files = {name: _sha256(layout.reports(adapter) / f"{name}.json") for name in REPORTS}
+    template = found[SHIPPED][0] / _TEMPLATE
+    evidence = {
+        "artifacts": {role: artifact.digest for role, (_, artifact) in sorted(found.items())},
+        "reports": files,
+        "chat_template": _sha256(template) if template.is_file() else None,
+        "verdict": content["candidate"]["verdict"],
+    }
+    return Dossier(adapter, found, content, evidence)
+
+
+def _chain(shipped: Path) -> dict[str, tuple[Path, Artifact]]:
+    """The artifact and all it was made from, verified, by role."""
+    found: dict[str, tuple[Path, Artifact]] = {}
+
+    def visit(role: str, directory: Path, expected: str | None) -> None:
+        artifact = artifacts.verified(directory)
+        if expected is not None and artifact.digest != expected:
+            raise Refused(
+                f"{directory}: it is {artifact.digest}, but what was made from it names {expected}; run `dvc repro`, or"
+                " `dvc checkout` to bring back the former one"
+            )
+        if found.setdefault(role, (directory, artifact))[1].digest != artifact.digest:
+            raise Refused(f"{directory}: a second artifact in the role {role!r}, {artifact.digest}")
+        for name, source in artifact.inputs.items():
+            visit(name, Path(source.path), source.digest)
+
+    visit(SHIPPED, shipped, None)
+    return found
+
+
+def _check_reports(adapter: str, found: dict[str, tuple[Path, Artifact]], content: dict[str, Any]) -> None:
+    """Every report is about these artifacts."""
+    at = layout.reports(adapter)
+    digests = {role: artifact.digest for role, (_, artifact) in found.items()}
+    candidate, gate = content["candidate"], content["gate"]
+    named = [
+        ("candidate.json", "candidate", candidate["candidate"]["digest"], SHIPPED),
+        ("candidate.json", "merged", candidate["merged"]["digest"], "merged"),
+        ("candidate.json", "adapter", candidate["adapter"]["digest"], "adapter"),
+        ("candidate.json", "base", candidate["base"]["digest"], "base"),
+        ("gate.json", "arms.candidate", gate["arms"]["candidate"]["digest"], "adapter"),
+        ("gate.json", "arms.base", gate["arms"]["base"]["digest"], "base"),
+        ("gate.json", "data", gate["data"], "data"),
+        ("curation.json", "dataset", content["curation"]["dataset"], "data"),
+        ("merge.json", "digest", content["merge"]["digest"], "merged"),
+        ("export.json", "forms.quantized.digest", content["export"]["forms"]["quantized"]["digest"], SHIPPED),
+    ]
+    for file, key, digest, role in named:
+        if digest != digests[role]:
+            raise Refused(
+                f"{at}/{file}: {key} is {digest}, but {found[role][0]} is {digests[role]}; run `dvc repro assess@{adapter}`"
+            )
+    if candidate["suites"] != gate["suites"]:
+        raise Refused(f"{at}/candidate.json: other suites than in gate.json; run `dvc repro assess@{adapter}`")
+    if not content["merge"]["passed"]:
+        raise Refused(f"{at}/merge.json: the merged weights are not base plus adapter")
+    if not content["export"]["parity"]["passed"]:
+        raise Refused(f"{at}/export.json: the exported model does not compute what the merged one computes")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"

@@ -1,0 +1,71 @@
+"""Reading the files of governance/: YAML in which nothing is silently ignored."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pipelines.errors import InputError
+
+ROOT = Path("governance")
+
+Content = TypeVar("Content", bound=BaseModel)
+
+
+def read(file: Path, form: type[Content]) -> Content:
+    """A file as a checked object.
+
+    Raises:
+        InputError: It is missing, is no YAML, repeats a key, or holds an unknown key or an unacceptable value.
+    """
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Strict)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{file}: missing; `fineline keygen NAME` starts with one person, docs/governance.md with more"
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from error
+    return checked(content, form, str(file))
+
+
+def checked(content: Any, form: type[Content], place: str) -> Content:
+    """A value as a checked object.
+
+    Raises:
+        InputError: It holds an unknown key or an unacceptable value; the message lists every problem with its key.
+    """
+    try:
+        return form.model_validate(content)
+    except ValidationError as error:
+        problems = (
+            f"{place}: {'.'.join(map(str, problem['loc'])) or 'content'}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        )
+        raise InputError("\n".join(problems)) from error
+
+
+class _Strict(yaml.SafeLoader):
+    """Refuses a key that stands twice, and leaves times as they were written."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _as_written(_: yaml.Loader, node: Any) -> str:
+    return str(node.value)
+
+
+_Strict.add_constructor("tag:yaml.org,2002:timestamp", _as_written)
+
+
+def now() -> str:
+    """The present time as it is written everywhere here: UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

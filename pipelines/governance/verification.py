@@ -1,0 +1,91 @@
+"""Whether a release holds: its bytes, what it was made from, who agreed to it, and whether that still counts."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import Refused
+from pipelines.governance import acts, contents, files, ledger, state, statements, store
+from pipelines.governance.dossier import SHIPPED
+from pipelines.governance.state import State
+
+
+@dataclass
+class Verified:
+    """What was found out about a release. It holds if nothing was refused on the way."""
+
+    release: Path
+    candidate: str
+    adapter: str
+    verdict: str
+    artifacts: dict[str, str]
+    """Role -> digest."""
+    approved: list[dict[str, Any]] = field(default_factory=list)
+    """person, time, reason and entry of each approval that was counted."""
+    promoted: list[dict[str, Any]] = field(default_factory=list)
+    """channel, person, time and entry of each promotion and rollback to it."""
+    in_use: list[str] = field(default_factory=list)
+    """Channels that have it now, by the ledger."""
+    second_pair_of_eyes: bool = False
+    head: list[str] = field(default_factory=list)
+    """Ends of the ledger that was read: whoever keeps them elsewhere notices when entries disappear."""
+
+
+def verify(release: Path, now: str | None = None, expected_head: str | None = None) -> Verified:
+    """Verify a release by the project's ledger, or by the one inside of it where there is no project.
+
+    Args:
+        expected_head: An entry that the ledger must still have.
+
+    Raises:
+        InputError: It is no release.
+        Refused: Something does not hold; the message begins with the weightiest reason.
+    """
+    record = store.verified(release)
+    if wrong := contents.problems(release / "model"):
+        raise Refused("\n".join(wrong))
+    present = _state(release, now)
+    known = {entry.id for entry in present.ledger.entries}
+    if expected_head is not None and expected_head not in known:
+        raise Refused(f"{present.ledger.root}: the entry {expected_head} is gone; the ledger was cut or replaced")
+    shipped = record["artifacts"][SHIPPED]["digest"]
+    moves = [one for one in present.of(statements.PROMOTE, statements.ROLLBACK) if shipped in one.subjects.values()]
+    inside = present.ledger.root.is_relative_to(release)
+    if not moves and not inside:
+        raise Refused(f"{release}: the ledger knows of no promotion of {shipped}")
+    for move in moves:
+        if move.said["release"]["record"] != record["digest"]:
+            raise Refused(f"{release}: release.json is not the one that {move.person} promoted at {move.time}")
+    approvals = [one for one in present.of(statements.APPROVE) if shipped in one.subjects.values()]
+    counted = [one for one in approvals if one.said.get("evidence") == record["evidence"]]
+    if not counted:
+        raise Refused(f"{release}: nobody approved {shipped} with the evidence that lies in it")
+    if wrong := acts.tainted(present, record):
+        raise Refused("\n".join(wrong))
+    return Verified(
+        release,
+        shipped,
+        record["adapter"],
+        record["evidence"]["verdict"],
+        {role: artifact["digest"] for role, artifact in record["artifacts"].items()},
+        [{"person": one.person, "time": one.time, "reason": one.said["reason"], "entry": one.id} for one in counted],
+        [{"channel": one.said["channel"], "person": one.person, "time": one.time, "entry": one.id} for one in moves],
+        _in_use(present, record["adapter"], shipped),
+        any(one.said.get("second_pair_of_eyes") for one in moves),
+        present.ledger.heads,
+    )
+
+
+def _state(release: Path, now: str | None) -> State:
+    if ledger.ROOT.exists():
+        return state.load(now)
+    return State(ledger.read(release / "records" / "governance" / "ledger"), now or files.now())
+
+
+def _in_use(present: State, adapter: str, digest: str) -> list[str]:
+    found = []
+    for channel in sorted({one.said["channel"] for one in present.of(statements.PROMOTE, statements.ROLLBACK)}):
+        entry = acts.standing(present, adapter, channel)
+        if entry is not None and entry.said["release"]["candidate"] == digest:
+            found.append(channel)
+    return found

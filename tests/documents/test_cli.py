@@ -1,0 +1,57 @@
+"""`fineline document`: paths on standard output, and the exit codes of its errors."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pipelines import layout, params
+from pipelines.documents import cli
+from pipelines.errors import InputError, Refused
+from tests.documents.conftest import NAME, Make
+
+app = typer.Typer()
+app.command("document")(cli.document)
+app.command("other")(lambda: None)  # with one command alone, typer would take its name for an argument
+
+
+@pytest.fixture(autouse=True)
+def configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A params.yaml with one adapter, without its text."""
+
+    def adapter(name: str) -> None:
+        if name != NAME:
+            raise InputError(f"params.yaml: there is no adapter {name!r}")
+
+    monkeypatch.setattr(params, "load", lambda: SimpleNamespace(adapter=adapter))
+
+
+def test_it_writes_beside_the_reports_and_tells_what(make: Make) -> None:
+    make()
+    result = CliRunner().invoke(app, ["document", NAME], catch_exceptions=False)
+    directory = layout.reports(NAME) / "documents"
+    assert result.output.splitlines()[0] == f"{directory}/README.md"
+    assert all(Path(line).is_file() for line in result.output.splitlines())
+
+
+def test_another_directory_can_be_named(make: Make) -> None:
+    make()
+    result = CliRunner().invoke(app, ["document", NAME, "--to", "out"], catch_exceptions=False)
+    assert result.output.splitlines()[0] == "out/README.md"
+
+
+def test_license_conflicts_are_refused_after_the_documents_are_written(make: Make) -> None:
+    make(base_license="cc-by-nc-4.0")
+    with pytest.raises(Refused, match=r"license conflict: adapter .* allows commercial use, but base") as refused:
+        CliRunner().invoke(app, ["document", NAME, "--to", "out"], catch_exceptions=False)
+    assert refused.value.exit_code == 3
+    assert "allows commercial use" in Path("out/README.md").read_text(encoding="utf-8")
+
+
+def test_an_unknown_adapter_is_wrong_input(make: Make) -> None:
+    make()
+    with pytest.raises(InputError, match="there is no adapter 'nobody'") as wrong:
+        CliRunner().invoke(app, ["document", "nobody"], catch_exceptions=False)
+    assert wrong.value.exit_code == 2
