@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from pipelines import artifacts, doctor, layout, params, reports
+from pipelines.documents import cli as documents
 from pipelines.errors import FinelineError, InputError, Refused
 from pipelines.evidence import cli as evidence
 from pipelines.governance import cli as governance
@@ -23,6 +24,7 @@ _WIDTH = 132  # of tables that go to a file or a log
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(evidence.app, name="evidence")
 app.command("preference")(evidence.prefer)
+app.command("document")(documents.document)
 governance.register(app)
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 
@@ -164,7 +166,9 @@ def open_holdout(
 
 @app.command()
 def verify(
-    artifact: Annotated[Path, typer.Argument(metavar="RELEASE|ARTIFACT", help="A directory with a release.json or artifact.json.")],
+    artifact: Annotated[
+        Path, typer.Argument(metavar="RELEASE|ARTIFACT", help="A directory with a release.json or an artifact.json.")
+    ],
     head: Annotated[str | None, typer.Option(help="Of a release: an entry that the ledger must still have.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Of a release: what was found, as JSON.")] = False,
 ) -> None:
@@ -200,13 +204,31 @@ def _verify_release(release: Path, head: str | None, as_json: bool) -> None:
         console.print(f"promoted to {one['channel']} by {one['person']} at {one['time']}", highlight=False, markup=False)
     if not found.second_pair_of_eyes:
         console.print("nobody but its maker looked at it")
-    console.print(f"verdict {found.verdict}; in use in {', '.join(found.in_use) or 'no channel'}; ledger at {', '.join(found.head)}")
+    in_use, head = ", ".join(found.in_use) or "no channel", ", ".join(found.head)
+    console.print(f"verdict {found.verdict}; in use in {in_use}; ledger at {head}")
 
 
 @app.command()
-def lineage(artifact: ArtifactPath) -> None:
-    """What an artifact was made from, back to the sources, as a tree."""
-    console.print(_tree(artifact))
+def lineage(
+    artifact: Annotated[Path | None, typer.Argument(metavar="[ARTIFACT]", help="A directory with an artifact.json.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--from-source", metavar="NAME", help="A source part that was withdrawn.")
+    ] = None,
+    row: Annotated[str | None, typer.Option("--from-row", metavar="ID", help="The id of a row that was withdrawn.")] = None,
+) -> None:
+    """What an artifact was made from, as a tree; or everything here that was made from a source or a row."""
+    if sum(given is not None for given in (artifact, source, row)) != 1:
+        raise InputError("fineline lineage: give an artifact, --from-source or --from-row")
+    if artifact is not None:
+        console.print(_tree(artifact))
+        return
+    from pipelines.governance import downstream
+
+    found = downstream.from_source(source) if source is not None else downstream.from_row(str(row))
+    for one in found:
+        where = f", in {', '.join(one.channels)} now" if one.channels else ""
+        console.print(f"{one.path} ({one.kind}{where})  {one.digest}", highlight=False, markup=False)
+    console.print("`fineline revoke` says that they may not be used any more")
 
 
 def _ancestry(path: Path) -> list[tuple[Path, artifacts.Artifact]]:

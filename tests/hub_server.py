@@ -45,8 +45,15 @@ def serving(directory: Path, kind: Literal["models", "datasets"], repo: str = RE
                 content = json.dumps({"id": repo, "sha": REVISION, "siblings": siblings}).encode()
             elif path.startswith(f"/api/{kind}/{repo}/tree/{REVISION}"):
                 below = path.removeprefix(f"/api/{kind}/{repo}/tree/{REVISION}").strip("/")
-                inside = {name: file for name, file in names.items() if name.startswith(below)}
-                tree = [{"type": "file", "path": n, "size": f.stat().st_size, "oid": "0" * 40} for n, f in inside.items()]
+                at = f"{below}/" if below else ""
+                inside = {name: file for name, file in names.items() if name.startswith(at)}
+                folders: list[str] = []
+                if "recursive=false" in self.path.lower():
+                    deeper = {name.removeprefix(at) for name in inside if "/" in name.removeprefix(at)}
+                    folders = sorted({at + name.partition("/")[0] for name in deeper})
+                    inside = {name: file for name, file in inside.items() if "/" not in name.removeprefix(at)}
+                tree = [{"type": "directory", "path": name, "size": 0, "oid": "0" * 40} for name in folders]
+                tree += [{"type": "file", "path": n, "size": f.stat().st_size, "oid": "0" * 40} for n, f in inside.items()]
                 content = json.dumps(tree).encode()
             elif name in names:
                 content = names[name].read_bytes()

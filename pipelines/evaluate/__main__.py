@@ -29,9 +29,13 @@ def run(name: str) -> None:
     if rule.champion:
         judged.append(arms.champion(rule.champion, base).arm(arms.CHAMPION))
     records: dict[str, list[dict[str, Any]]] = {}
+    own_noise: dict[str, Any] = {}
     for arm in judged:
         records[arm.name] = arms.records(arm, tasks, tokenizer)
         seconds[arm.name] = round(time.perf_counter() - started - sum(seconds.values()), 1)
+        if arm.name == arms.BASE:  # now, while it is there as it is
+            own_noise = noise.measured(arm, tasks, records[arm.name], tokenizer)
+            seconds["noise"] = round(time.perf_counter() - started - sum(seconds.values()), 1)
 
     decision = verdict.judge(
         tasks,
@@ -41,12 +45,11 @@ def run(name: str) -> None:
         champion=records.get(arms.CHAMPION),
         pools=rule.pools,
     )
-    decision["noise"] = noise.measured(judged[0], tasks, records[arms.BASE], tokenizer)
+    decision["noise"] = own_noise
     decision["arms"] = {arm.name: arm.described for arm in judged}
     decision["data"] = data.digest
     decision["policy"] = rule.gate.model_dump(mode="json")
     decision["precision"] = pair.precision
-    seconds["noise"] = round(time.perf_counter() - started - sum(seconds.values()), 1)
 
     evidence = layout.reports(name) / "evaluation"
     for arm in judged:

@@ -14,7 +14,7 @@ from pipelines.evaluate.run import Record, score
 from pipelines.evaluate.scorer import Scorer
 from pipelines.evaluate.task import Task
 
-_ITEMS = 8  # of one task of each kind: kinds are computed in different ways, tasks of one kind are not
+_ITEMS = 4  # of one task of each kind: kinds are computed in different ways, tasks of one kind are not
 _BUDGET = 0.25  # of the tokens of a usual batch
 
 

@@ -14,7 +14,7 @@ from pipelines.tokens import halves
 CANARIES = "canaries"
 """The source part whose rows are canaries."""
 
-_MOST = 64  # items of each probe
+_MOST = 48  # items of each probe
 _INJECTED_TOKENS = 48
 _RECALLED_TOKENS = 64  # at most: no more than the longest rest and a little has
 _MARGIN = 4  # tokens: a text may be cut otherwise in the middle of an answer than alone

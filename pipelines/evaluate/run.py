@@ -1,6 +1,5 @@
 """Running a task on one model with lm-eval, and what is kept of every item."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +29,6 @@ def score(scorer: Any, tasks: Sequence[Task]) -> list[Record]:
     """
     from lm_eval.evaluator import evaluate
 
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     (rendered,) = {task.rendered for task in tasks}
     built = {task.name: task.built() for task in tasks}
     for one in built.values():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -102,7 +103,8 @@ def _first_line(error: Exception) -> str:
 
 @cache
 def _shut_in() -> None:
-    """Let lm-eval render templates in a sandbox: a suite is data, and a template could run code."""
+    """Let lm-eval render templates in a sandbox, for a suite is data and a template could run code; and tell errors only."""
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     from jinja2 import BaseLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
     from lm_eval import utils

@@ -48,7 +48,7 @@ def adopt(who: Who | None = None, signer: Signer | None = None, now: str | None 
             raise InputError("governance/people.yaml and governance/policy.yaml are in force as they are")
     said = {"people": new_people.content, "policy": new_policy.content, "replaces": before}
     subjects = {str(people.FILE): new_people.digest, str(policy.FILE): new_policy.digest}
-    return _append(book, statements.ADOPT, subjects, said, (person, backend), time)
+    return _sign(statements.ADOPT, subjects, said, (person, backend), time)
 
 
 def attest(adapter: str, who: Who, now: str | None = None) -> list[Entry]:
@@ -64,7 +64,9 @@ def attest(adapter: str, who: Who, now: str | None = None) -> list[Entry]:
     made = []
     for role, (path, artifact) in found.artifacts.items():
         if role in (*ROLES.values(), SHIPPED) and artifact.digest not in known:
-            made.append(_sign(statements.PROVENANCE, {path.as_posix(): artifact.digest}, _provenance(artifact, who[0]), who, now))
+            made.append(
+                _sign(statements.PROVENANCE, {path.as_posix(): artifact.digest}, _provenance(artifact, who[0]), who, now)
+            )
             known.add(artifact.digest)
     judged = [one for one in present.of(statements.TEST_RESULT) if found.digest in one.subjects.values()]
     if not judged or judged[-1].said.get("evidence") != found.evidence:
@@ -84,7 +86,9 @@ def decide(adapter: str, channel: str, who: Who, reason: str, *, approve: bool, 
     _refuse_contents(found)
     present = state.load(now).present
     if channel not in present.policy.channels:
-        raise InputError(f"there is no channel {channel!r} in governance/policy.yaml; there are {', '.join(present.policy.channels)}")
+        raise InputError(
+            f"there is no channel {channel!r} in governance/policy.yaml; there are {', '.join(present.policy.channels)}"
+        )
     said = {
         "role": SHIPPED,
         "adapter": adapter,
@@ -136,7 +140,10 @@ def promote(adapter: str, channel: str, who: Who, now: str | None = None) -> Ent
         release = store.place(found)
         before = standing(present, adapter, channel)
         entry = None
-        if before is None or before.said["release"]["candidate"] != found.digest:
+        if before is not None and before.said["release"]["candidate"] == found.digest:
+            if before.said["release"]["record"] != release:
+                raise Refused(f"{store.directory(adapter, found.digest)}: release.json is not the one that was promoted")
+        else:
             agreed = requirements.approvers(present, found, channel)
             said = {
                 "adapter": adapter,
@@ -174,8 +181,10 @@ def rollback(adapter: str, channel: str, who: Who, reason: str, to: str | None =
         target = _chosen(had, to, adapter, channel)
         release = store.verified(store.directory(adapter, target.said["release"]["candidate"]))
         if release["digest"] != target.said["release"]["record"]:
-            raise Refused(f"{store.directory(adapter, release['artifacts'][SHIPPED]['digest'])}: not the release that was promoted")
-        if wrong := tainted(present, release):
+            raise Refused(
+                f"{store.directory(adapter, release['artifacts'][SHIPPED]['digest'])}: not the release that was promoted"
+            )
+        if wrong := [*requirements.unfounded(present, target, release), *tainted(present, release)]:
             raise Refused("\n".join(wrong))
         said = {
             "adapter": adapter,
@@ -250,16 +259,15 @@ def _chosen(had: list[Entry], to: str | None, adapter: str, channel: str) -> Ent
 
 
 def _sign(kind: str, subjects: dict[str, str], said: dict[str, Any], who: Who, now: str | None) -> Entry:
-    return _append(ledger.read(), kind, subjects, said, who, now or files.now())
-
-
-def _append(
-    book: ledger.Ledger, kind: str, subjects: dict[str, str], said: dict[str, Any], who: Who, time: str
-) -> Entry:
-    """Sign, and look first whether the ledger would still hold with it."""
-    draft = ledger.signed(book, kind, subjects, said, who, time)
-    State(ledger.Ledger([*book.entries, draft], book.checkpoints, book.root), time)
-    return ledger.append(book, draft, who[1])
+    """Sign, after a look whether the ledger would still hold with it. One at a time: a signer's entries are one line."""
+    time = now or files.now()
+    with ledger.locked():
+        book = ledger.read()
+        if book.lacks_checkpoint(who[1].public_key.keyid):
+            book = ledger.completed(book, who[1])
+        draft = ledger.signed(book, kind, subjects, said, who, time)
+        State(ledger.Ledger([*book.entries, draft], book.checkpoints, book.root), time)
+        return ledger.append(book, draft, who[1])
 
 
 def _refuse_contents(found: Dossier) -> None:

@@ -108,7 +108,9 @@ def show(
 
 
 def approve(
-    what: Annotated[str, typer.Argument(metavar="ADAPTER|ARTIFACT", help="An adapter's candidate, or the directory of an artifact.")],
+    what: Annotated[
+        str, typer.Argument(metavar="ADAPTER|ARTIFACT", help="An adapter's candidate, or the directory of an artifact.")
+    ],
     reason: Reason,
     channel: Annotated[str | None, typer.Option("--for", metavar="CHANNEL", help="For which channel, of an adapter.")] = None,
     key: KeyPlace = None,
@@ -119,7 +121,9 @@ def approve(
 
 
 def reject(
-    what: Annotated[str, typer.Argument(metavar="ADAPTER|ARTIFACT", help="An adapter's candidate, or the directory of an artifact.")],
+    what: Annotated[
+        str, typer.Argument(metavar="ADAPTER|ARTIFACT", help="An adapter's candidate, or the directory of an artifact.")
+    ],
     reason: Reason,
     channel: Annotated[str | None, typer.Option("--for", metavar="CHANNEL", help="For which channel, of an adapter.")] = None,
     key: KeyPlace = None,
@@ -162,7 +166,9 @@ def rollback(
 
 def revoke(
     kind: Annotated[Kind, typer.Argument(metavar="KIND", help="artifact, base, source or key.")],
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="A digest; the name of a base or a source part; the id of a key.")],
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="A digest; the name of a base or a source part; the id of a key.")
+    ],
     reason: Reason,
     since: Annotated[str | None, typer.Option(help="Of a key: its signatures from this time on count for nothing.")] = None,
     key: KeyPlace = None,
@@ -176,7 +182,9 @@ def revoke(
         record = reports.read(release)
         for problem in acts.tainted(present, record):
             touched = True
-            channels = [one.name for one in (release.parent.parent / "channels").glob("*") if one.resolve() == release.parent.resolve()]
+            channels = [
+                one.name for one in (release.parent.parent / "channels").glob("*") if one.resolve() == release.parent.resolve()
+            ]
             where = f", which is in {', '.join(channels)} now: roll it back" if channels else ""
             console.print(f"tainted: {release.parent}{where}: {problem}", markup=False)
     if not touched:
@@ -227,7 +235,9 @@ def _show(found: Dossier, present: State) -> None:
     curation = found.reports["curation"]
     splits = curation["splits"]
     sizes = ", ".join(f"{name} {part['rows'] if isinstance(part, dict) else part}" for name, part in splits.items())
-    console.print(f"data: {curation['rows_in']} rows in, {curation['kept']} kept ({sizes}); flags: {', '.join(found.flags) or 'none'}")
+    console.print(
+        f"data: {curation['rows_in']} rows in, {curation['kept']} kept ({sizes}); flags: {', '.join(found.flags) or 'none'}"
+    )
     candidate = found.reports["candidate"]
     for reason in candidate["reasons"]:
         console.print(f"  {reason}", markup=False)

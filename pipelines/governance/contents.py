@@ -5,8 +5,6 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipelines import artifacts
-
 _WIDTHS = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4}
 _WIDTHS |= {"F32": 4, "U64": 8, "I64": 8, "F64": 8}
 _RUNS = {".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".sh", ".exe", ".jar", ".wasm", ".ipynb"}
@@ -17,7 +15,7 @@ _LARGEST_HEADER = 100 * 2**20  # as the safetensors library has it
 def problems(directory: Path) -> list[str]:
     """What must not be in an artifact, one sentence each."""
     found = []
-    for file in sorted(path for path in directory.rglob("*") if path.is_file() and path.name != artifacts.RECORD):
+    for file in sorted(path for path in directory.rglob("*") if path.is_file()):
         reason = _problem(file, directory)
         if reason:
             found.append(f"{file}: {reason}")
@@ -25,6 +23,8 @@ def problems(directory: Path) -> list[str]:
 
 
 def _problem(file: Path, directory: Path) -> str | None:
+    if file.is_symlink():
+        return "a link, which may point elsewhere tomorrow; `dvc config cache.type reflink,copy` and `dvc checkout --relink`"
     suffix = file.suffix.casefold()
     if suffix in _RUNS:
         return "a program; an artifact holds data only"

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines import artifacts, layout, reports
 from pipelines.artifacts import Artifact
+from pipelines.documents import Link, conflicts
 from pipelines.errors import Refused
 
 SHIPPED = "exported"
@@ -41,6 +42,17 @@ class Dossier:
     def licenses(self) -> dict[str, str]:
         """Role -> license."""
         return {role: artifact.license for role, (_, artifact) in self.artifacts.items()}
+
+    @property
+    def license_conflicts(self) -> list[str]:
+        """Where the licenses of base, data and what was made from them do not fit together (docs/documents.md)."""
+        sources = ("base", "data")
+        roles = {"base": "base", "raw": "data", "adapter": "adapter", "merged": "merged", SHIPPED: "exported"}
+        chain = []
+        for role, name in roles.items():
+            artifact = self.artifacts[role][1]
+            chain.append(Link(name, artifact.name, artifact.license, artifact.digest, () if name in sources else sources))
+        return conflicts(chain)
 
     @property
     def flags(self) -> list[str]:

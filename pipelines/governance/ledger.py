@@ -6,9 +6,11 @@ nobody can tell two people different histories. A checkpoint for each key, signe
 ends at that time, so entries cannot be cut off the end.
 """
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -262,10 +264,23 @@ def signed(
     return Entry(identity, envelope, Statement.model_validate(envelope.content))
 
 
+@contextmanager
+def locked() -> Iterator[None]:
+    """Within the context nobody else on this machine signs."""
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with (SCRATCH / "ledger.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def completed(ledger: Ledger, signer: Signer) -> Ledger:
+    """The ledger with the checkpoint that a signer lacks: somebody was killed right after the first entry."""
+    _write_checkpoint(ledger, signer)
+    return read(ledger.root)
+
+
 def append(ledger: Ledger, made: Entry, signer: Signer) -> Entry:
     """Put an entry at the end of a ledger, on disk. Killed at any moment, it leaves the entry or none."""
-    if ledger.lacks_checkpoint(made.keyid):  # killed right after its first entry
-        _write_checkpoint(ledger, signer)
     _write(ledger.root / made.file_name, made.envelope)
     _write_checkpoint(Ledger([*ledger.entries, made], ledger.checkpoints, ledger.root), signer)
     return made

@@ -45,6 +45,8 @@ class Channel(Part):
     """Base models that are allowed, by name; None is any."""
     licenses: list[Text] | None = None
     """Licenses that are allowed of base, data and adapter, as they stand in the artifacts; None is any."""
+    fitting_licenses: bool = True
+    """Whether the licenses of base, data and adapter must fit together."""
     forbidden: list[Text] = []
     """Flags of the data that must not be there; `fineline show` lists those of a candidate."""
 

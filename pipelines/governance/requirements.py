@@ -28,6 +28,52 @@ def missing(state: State, dossier: Dossier, channel: str) -> list[str]:
     return found
 
 
+def unfounded(state: State, move: Entry, release: dict[str, Any]) -> list[str]:
+    """Why a promotion should not have been signed, by what was in force and in the ledger then; empty if it was right.
+
+    Whoever holds a key of a releaser can sign anything; that a channel's conditions held is for the reader to see.
+
+    Args:
+        move: A promotion.
+        release: The content of release.json.
+    """
+    then = state.in_force(move)
+    where = f"promoted to {move.said['channel']} by {move.person} at {move.time}"
+    rule = then.policy.channels.get(move.said["channel"])
+    if rule is None:
+        return [f"{where}, which was no channel"]
+    before = [entry for entry in state.ledger.entries if state.ledger.follows(move, entry)]
+    evidence, artifacts = release["evidence"], release["artifacts"]
+    shipped = artifacts[SHIPPED]["digest"]
+    found = []
+    if evidence["verdict"] not in rule.verdicts:
+        found.append(f"{where} although the verdict was {evidence['verdict']!r}")
+    judged = [one for one in before if one.kind == statements.TEST_RESULT and shipped in one.subjects.values()]
+    if rule.attested and not any(one.said.get("evidence") == evidence for one in judged):
+        found.append(f"{where} although nobody had signed how it was judged")
+    digests = {artifact["digest"] for artifact in artifacts.values()}
+    made_by = {one.person for one in before if one.kind == statements.PROVENANCE and digests & set(one.subjects.values())}
+    agreed = set()
+    for entry in before:
+        if entry.kind != statements.APPROVE or shipped not in entry.subjects.values():
+            continue
+        bound = {"channel": move.said["channel"], "policy": then.policy.digest, "evidence": evidence}
+        signer = then.people.signer(entry.keyid)
+        roles = signer.person.roles if signer else []
+        good = all(entry.said.get(key) == value for key, value in bound.items()) and set(rule.approve.roles) & set(roles)
+        if good and (rule.approve.producer or entry.person not in made_by) and not _too_old(entry, rule.approve, move.time):
+            agreed.add(entry.person)
+    if len(agreed) < rule.approve.people:
+        found.append(f"{where} with {len(agreed)} of {rule.approve.people} approvals that counted then")
+    return found
+
+
+def _too_old(entry: Entry, rule: Rule, now: str) -> bool:
+    if rule.max_age_days is None:
+        return False
+    return datetime.fromisoformat(entry.time) < datetime.fromisoformat(now) - timedelta(days=rule.max_age_days)
+
+
 def approvers(state: State, dossier: Dossier, channel: str) -> list[str]:
     """Who has said yes to this candidate in this channel, in a way that counts."""
     rule = state.present.policy.channels[channel].approve
@@ -74,6 +120,8 @@ def _properties(rule: Channel, dossier: Dossier) -> Iterator[str]:
     for role, license in dossier.licenses.items():
         if rule.licenses is not None and license not in rule.licenses:
             yield f"the license {license!r} of {role} is not among those allowed: {', '.join(rule.licenses)}"
+    if rule.fitting_licenses:
+        yield from dossier.license_conflicts
     for flag in dossier.flags:
         if flag in rule.forbidden:
             yield f"the data have the flag {flag!r}, which this channel forbids"
@@ -150,10 +198,8 @@ def _flaw(state: State, entry: Entry, rule: Rule, digest: str, bound: dict[str, 
         return f"has none of the roles {', '.join(rule.roles)}"
     if entry.person in made_by and not rule.producer:
         return "made it, and may not approve it too"
-    if rule.max_age_days is not None:
-        oldest = datetime.fromisoformat(state.now) - timedelta(days=rule.max_age_days)
-        if datetime.fromisoformat(entry.time) < oldest:
-            return f"approved it at {entry.time}, more than {rule.max_age_days} days ago"
+    if _too_old(entry, rule, state.now):
+        return f"approved it at {entry.time}, more than {rule.max_age_days} days ago"
     return None
 
 

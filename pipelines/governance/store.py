@@ -1,9 +1,9 @@
 """Releases: copies that nothing else writes to, named after what they hold, and channels that point at one of them.
 
-    releases/<adapter>/<sha256>/model/     the exported model as it ships
-    releases/<adapter>/<sha256>/records/   artifact.json of everything it was made from, its reports, and the ledger of that day
-    releases/<adapter>/<sha256>/release.json
-    releases/<adapter>/channels/<channel>  a link to one of them; changed in one step
+releases/<adapter>/<sha256>/model/     the exported model as it ships
+releases/<adapter>/<sha256>/records/   artifact.json of everything it was made from, its reports, and the ledger of that day
+releases/<adapter>/<sha256>/release.json
+releases/<adapter>/channels/<channel>  a link to one of them; changed in one step
 """
 
 import fcntl
@@ -81,7 +81,13 @@ def place(dossier: Dossier) -> str:
             building.rename(target)
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    return verified(target)["digest"]
+    placed = verified(target)
+    if placed["evidence"] != dossier.evidence:
+        raise Refused(
+            f"{target}: these bytes were released before, with other reports, and a release is never changed; export anew, or"
+            " bring back the reports of that day"
+        )
+    return str(placed["digest"])
 
 
 def point(adapter: str, name: str, digest: str) -> None:
@@ -122,13 +128,14 @@ def verified(release: Path) -> dict[str, Any]:
             raise Refused(f"{release}/{path}: not recorded")
         if found[path] != recorded[path]:
             raise Refused(f"{release}/{path}: changed")
-    _check_artifacts(release, record)
+    inside = [{**entry, "path": path.removeprefix("model/")} for path, entry in found.items() if path.startswith("model/")]
+    _check_artifacts(release, record, inside)
     if release.name != shipped.removeprefix("sha256:"):
         raise Refused(f"{release}: it holds {shipped}, so its name is wrong")
     return {**record, "digest": f"sha256:{hashlib.sha256(raw).hexdigest()}"}
 
 
-def _check_artifacts(release: Path, record: dict[str, Any]) -> None:
+def _check_artifacts(release: Path, record: dict[str, Any], model: list[dict[str, Any]]) -> None:
     """The chain of artifact.json files holds by itself, and the model is the one it ends in."""
     chain = {}
     for role, known in record["artifacts"].items():
@@ -140,8 +147,8 @@ def _check_artifacts(release: Path, record: dict[str, Any]) -> None:
         for name, source in artifact.inputs.items():
             if name not in chain or chain[name].digest != source.digest:
                 raise Refused(f"{release}: {role} was made from {name} {source.digest}, of which there is no record")
-    model = [entry for entry in artifacts.manifest(release / "model")]
-    if model != chain[SHIPPED].files:
+    recorded = {entry["path"]: entry for entry in chain[SHIPPED].files}
+    if {entry["path"]: entry for entry in model if entry["path"] != artifacts.RECORD} != recorded:
         raise Refused(f"{release}/model: not the files of {chain[SHIPPED].digest}")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import Refused
-from pipelines.governance import acts, contents, files, ledger, state, statements, store
+from pipelines.governance import acts, contents, files, ledger, requirements, state, statements, store
 from pipelines.governance.dossier import SHIPPED
 from pipelines.governance.state import State
 
@@ -56,6 +56,8 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
     for move in moves:
         if move.said["release"]["record"] != record["digest"]:
             raise Refused(f"{release}: release.json is not the one that {move.person} promoted at {move.time}")
+        if move.kind == statements.PROMOTE and (wrong := requirements.unfounded(present, move, record)):
+            raise Refused("\n".join(wrong))
     approvals = [one for one in present.of(statements.APPROVE) if shipped in one.subjects.values()]
     counted = [one for one in approvals if one.said.get("evidence") == record["evidence"]]
     if not counted:

@@ -94,6 +94,6 @@ def test_an_answer_is_taken_as_it_stands_whatever_it_looks_like(rows, tiny_base,
     rows[0]["messages"][0]["content"] = answer
     for task in tasks(rows, tiny_base, metrics=["exact_match", "gold"]).values():
         built = task.built()
-        doc = list(built.eval_docs)[0]
+        doc = next(iter(built.eval_docs))
         assert built.doc_to_target(doc) == answer
         assert answer in built.doc_to_text(doc)

@@ -1,7 +1,6 @@
 """A project with a candidate, made by hand, and people with keys."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +38,9 @@ def day(number):
     return DAY.format(number)
 
 
+DAYS = [day(number) for number in range(32)]
+
+
 class World:
     """The project, its people, and the acts by name. Days count up by themselves unless they are given."""
 
@@ -70,20 +72,20 @@ class World:
             file.parent.mkdir(exist_ok=True)
             file.write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def adopt(self, name="ada", now=day(1)):
+    def adopt(self, name="ada", now=DAYS[1]):
         self.write()
         return acts.adopt(self.who(name), self.signers[name], now)
 
-    def attest(self, name="dan", now=day(2)):
+    def attest(self, name="dan", now=DAYS[2]):
         return acts.attest(NAME, self.who(name), now)
 
-    def approve(self, name, channel="production", now=day(3), **options):
+    def approve(self, name, channel="production", now=DAYS[3], **options):
         return acts.decide(NAME, channel, self.who(name), "Looks good.", approve=True, now=now, **options)
 
-    def reject(self, name, channel="production", now=day(3)):
+    def reject(self, name, channel="production", now=DAYS[3]):
         return acts.decide(NAME, channel, self.who(name), "Talks nonsense.", approve=False, now=now)
 
-    def promote(self, name="cho", channel="production", now=day(4)):
+    def promote(self, name="cho", channel="production", now=DAYS[4]):
         return acts.promote(NAME, channel, self.who(name), now)
 
     def ready(self):
@@ -148,7 +150,9 @@ def candidate(version, verdict="pass", template="{{ messages }}", **changes):
     digests = {
         "base": made(base, "base", lambda at: tensors(at, 1.0)),
         "raw": made(raw, "raw-data", lambda at: (at / "rows.jsonl").write_text(version), parameters=source),
-        "data": made(data, "training-data", lambda at: (at / "train.jsonl").write_text(version), {"raw": raw, "tokenizer": base}),
+        "data": made(
+            data, "training-data", lambda at: (at / "train.jsonl").write_text(version), {"raw": raw, "tokenizer": base}
+        ),
         "adapter": made(adapter, "adapter", lambda at: tensors(at, float(version)), {"base": base, "data": data}),
         "merged": made(merged, "merged-model", lambda at: tensors(at, 1 + float(version)), {"base": base, "adapter": adapter}),
     }
@@ -208,5 +212,5 @@ def change(file, edit):
     path = Path(file)
     content = json.loads(path.read_text())
     edit(content)
-    os.chmod(path, 0o644)
+    path.chmod(0o644)
     path.write_text(json.dumps(content))

@@ -44,7 +44,7 @@ def rewrite(file, edit, payload=None):
 
 def test_an_edited_entry_is_refused(signed):
     rewrite(signed[-1], None, lambda inner: inner["predicate"].update(reason="Something else."))
-    with pytest.raises(Refused, match="its name must be .*; it was edited or renamed"):
+    with pytest.raises(Refused, match=r"its name must be .*; it was edited or renamed"):
         ledger.read()
 
 
@@ -143,7 +143,7 @@ def test_another_spelling_of_the_same_envelope_is_refused(signed):
 
 def test_an_unknown_predicate_type_is_refused(world, signed):
     forged(world, "ada", day(5), kind="https://example.com/anything/v1")
-    with pytest.raises(Refused, match="unknown predicate type 'https://example.com/anything/v1'"):
+    with pytest.raises(Refused, match=r"unknown predicate type 'https://example.com/anything/v1'"):
         ledger.read()
 
 
@@ -165,7 +165,7 @@ def forged(world, name, time, kind=statements.REJECT, link=None, person=None):
     """An entry as somebody with a good key and bad intentions would write it."""
     book = ledger.read()
     said = {"role": "exported", "adapter": "support", "channel": "production", "reason": "x"}
-    own = book.next_link(world.keyid(name), person or name, max(time, day(1))) | (link or {}) | {"time": time}
+    own = book.next_link(world.keyid(name), person or name, day(28)) | (link or {}) | {"time": time}
     content = statements.statement(kind, {"x": f"sha256:{'a' * 64}"}, said, own)
     envelope = envelopes.sign(content, envelopes.STATEMENT, world.signers[name])
     import hashlib
@@ -184,9 +184,8 @@ def test_two_histories_of_one_signer_are_refused(world, signed):
 
 def test_a_clock_that_was_set_back_is_noticed(world, signed):
     with pytest.raises(Refused, match=r"by this machine's clock it is 2026-03-02.*, but the ledger has an entry of 2026-03-03"):
-        world.reject("bob", now=day(2))
-    forged_time = ledger.read().heads
-    forged(world, "bob", day(2), link={"parents": forged_time})
+        ledger.read().next_link(world.keyid("bob"), "bob", day(2))
+    forged(world, "bob", day(2))
     with pytest.raises(Refused, match="signed at 2026-03-02T12:00:00Z, but after an entry of 2026-03-03"):
         ledger.read()
 
@@ -198,19 +197,19 @@ def test_an_entry_from_the_future_is_refused(world, signed):
 
 
 def test_two_people_who_sign_at_once_merge_without_a_conflict(world, signed, tmp_path):
-    """As two branches of git would: the files of both lie side by side afterwards."""
+    """As two branches of git would: no file was changed on both."""
     here = ledger.ROOT.resolve()
-    shutil.copytree(here, tmp_path / "other")
+    shutil.copytree(here, tmp_path / "before")
     world.reject("bob", now=day(5))
     shutil.move(here, tmp_path / "mine")
-    shutil.move(tmp_path / "other", here)
+    shutil.copytree(tmp_path / "before", here)
     world.reject("cho", now=day(6))
-    theirs = {path.relative_to(here) for path in here.rglob("*.json")}
     for file in (tmp_path / "mine").rglob("*.json"):
         relative = file.relative_to(tmp_path / "mine")
-        if relative in theirs:
-            assert file.read_bytes() == (here / relative).read_bytes()  # nothing that both have differs
-        else:
+        versions = [root / relative for root in (tmp_path / "before", here)]
+        before, theirs = (path.read_bytes() if path.exists() else None for path in versions)
+        if file.read_bytes() != before:
+            assert theirs == before
             shutil.copy(file, here / relative)
     book = ledger.read()
     assert len(book.heads) == 2
@@ -235,16 +234,14 @@ def test_killed_after_the_entry_and_before_the_checkpoint_the_next_one_goes_on(w
     assert state.load(day(5)).ledger.checkpoints
 
 
-def test_a_thousand_entries_are_read_quickly_enough_to_be_read_every_time(world, monkeypatch):
-    """The time itself stands in benchmarks/; here only that nothing of it grows with the square."""
+def test_a_long_line_of_one_signer_holds(world):
     world.adopt()
     book = ledger.read()
-    entries, who = list(book.entries), world.who("bob")
+    entries, who, grown = list(book.entries), world.who("bob"), book
     said = {"role": "exported", "adapter": "x", "channel": "production", "reason": "x"}
     for _ in range(200):
-        grown = ledger.Ledger(entries, (), ledger.ROOT) if len(entries) < 2 else grown
         entries.append(ledger.signed(grown, statements.REJECT, {"x": f"sha256:{'a' * 64}"}, said, who, day(2)))
-        grown = ledger.Ledger(entries, [checkpoint(world, entries)], ledger.ROOT)
+        grown = ledger.Ledger(entries, [*book.checkpoints, checkpoint(world, entries)], ledger.ROOT)
     assert len(State(grown, day(3)).of(statements.REJECT)) == 200
 
 

@@ -1,0 +1,91 @@
+"""What was made from a row or a source that somebody has withdrawn."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines import artifacts, reports
+from pipelines.artifacts import Artifact
+from pipelines.errors import InputError
+from pipelines.governance import store
+
+_ROOTS = (Path("data"), Path("models"))
+_SPLITS = ("train", "validation", "test", "left_out")
+
+
+@dataclass(frozen=True)
+class Made:
+    """An artifact or a release that the withdrawn thing went into."""
+
+    path: Path
+    kind: str
+    digest: str
+    channels: tuple[str, ...] = ()
+    """Of a release, those that have it now."""
+
+
+def from_source(part: str) -> list[Made]:
+    """Everything that lies here and was made from a source part, releases last.
+
+    Raises:
+        InputError: No raw data have such a part.
+    """
+    found = dict(_artifacts())
+    raw = {artifact.digest for artifact in found.values() if part in artifact.parameters.get("parts", {})}
+    released = [
+        record for record in _releases() if part in record[1]["artifacts"].get("raw", {}).get("parameters", {}).get("parts", {})
+    ]
+    if not raw and not released:
+        known = sorted({name for artifact in found.values() for name in artifact.parameters.get("parts", {})})
+        raise InputError(f"no raw data have a source part {part!r}; there are {', '.join(known) or 'none'}")
+    return [*_downstream(found, raw), *(_release(*one) for one in released)]
+
+
+def from_row(identity: str) -> list[Made]:
+    """Everything that lies here and was made from data with this row, releases last.
+
+    Raises:
+        InputError: No curated data have such a row, in any split or among those left out.
+    """
+    found = dict(_artifacts())
+    data = {artifact.digest for path, artifact in found.items() if artifact.kind == "training-data" and _has(path, identity)}
+    if not data:
+        raise InputError(
+            f"no curated data that lie here have a row {identity!r}; older versions come back with `git checkout` and"
+            " `dvc checkout`"
+        )
+    released = [one for one in _releases() if one[1]["artifacts"].get("data", {}).get("digest") in data]
+    return [*_downstream(found, data), *(_release(*one) for one in released)]
+
+
+def _artifacts() -> Iterator[tuple[Path, Artifact]]:
+    for root in _ROOTS:
+        for record in sorted(root.rglob(artifacts.RECORD)):
+            yield record.parent, artifacts.read(record.parent)
+
+
+def _downstream(found: dict[Path, Artifact], digests: set[str]) -> list[Made]:
+    reached = set(digests)
+    grown = True
+    while grown:
+        more = {one.digest for one in found.values() if any(source.digest in reached for source in one.inputs.values())}
+        grown = not more <= reached
+        reached |= more
+    return [Made(path, one.kind, one.digest) for path, one in found.items() if one.digest in reached]
+
+
+def _has(data: Path, identity: str) -> bool:
+    files = (data / f"{split}.jsonl" for split in _SPLITS)
+    return any(str(row.get("id")) == identity for file in files if file.is_file() for row in reports.read_lines(file))
+
+
+def _releases() -> Iterator[tuple[Path, dict[str, Any]]]:
+    for record in sorted(store.ROOT.glob(f"*/*/{store.RECORD}")):
+        yield record.parent, reports.read(record)
+
+
+def _release(path: Path, record: dict[str, Any]) -> Made:
+    links = (path.parent / "channels").glob("*")
+    channels = tuple(sorted(link.name for link in links if link.resolve() == path.resolve()))
+    return Made(path, "release", record["artifacts"]["exported"]["digest"], channels)

@@ -1,0 +1,135 @@
+"""Governance at the command line: what a person alone does first, and wrong words."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import small_params
+from tests.governance.conftest import NAME, candidate
+from tests.test_cli import fineline
+
+
+@pytest.fixture
+def project(tmp_path, tmp_path_factory, monkeypatch):
+    """A candidate, and a home for keys outside of the project."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("FINELINE_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    content = small_params(tmp_path)
+    content["adapters"] = {NAME: content["adapters"]["home"]}
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    candidate("1")
+    return home / ".config" / "fineline" / "keys" / "ada.pem"
+
+
+def said(*arguments, code=0):
+    answer = fineline(*arguments)
+    assert answer.returncode == code, answer.stdout + answer.stderr
+    assert "Traceback" not in answer.stderr
+    return answer.stdout if code == 0 else answer.stderr
+
+
+def test_one_person_from_the_first_key_to_a_release_and_back(project, monkeypatch):
+    begun = said("keygen", "ada", "--email", "ada@example.com")
+    assert f"export FINELINE_KEY={project}" in begun
+    assert "the production channel refuses until two others can approve" in begun
+    monkeypatch.setenv("FINELINE_KEY", str(project))
+    assert "nobody signed how" in said("show", NAME)
+    assert said("attest", NAME).count("signed by ada") == 6 + 1
+    assert "attested already" in said("attest", NAME)
+    shown = said("approve", NAME, "--for", "staging", "--reason", "Fine.", "--yes")
+    for words in (
+        "100 rows in, 90 kept",
+        "verdict: pass",
+        "owner support@example.com",
+        "staging: nothing yet",
+        "approved by ada",
+    ):
+        assert words in shown
+    promoted = said("promote", NAME, "--to", "staging")
+    assert "nobody else looked at it, and the record says so" in promoted
+    assert "has this candidate already" in said("promote", NAME, "--to", "staging")
+    assert "has 0 of 2 approvals" in said("promote", NAME, "--to", "production", code=3)
+
+    release = f"releases/{NAME}/channels/staging"
+    assert "nobody but its maker looked at it" in said("verify", release)
+    found = json.loads(said("verify", release, "--json"))
+    assert (found["in_use"], found["second_pair_of_eyes"]) == (["staging"], False)
+    history = said("history", NAME)
+    assert "approve" in history
+    assert f"staging: {found['candidate']} since" in history
+
+    candidate("2")
+    said("attest", NAME)
+    assert "adapter, data, exported, merged, raw changed; the chat template is the same" in " ".join(
+        said("approve", NAME, "--for", "staging", "--reason", "Better.", "--yes").split()
+    ).replace("raw, data, adapter, merged, exported", "adapter, data, exported, merged, raw")
+    said("promote", NAME, "--to", "staging")
+    assert found["candidate"].removeprefix("sha256:") in said("rollback", NAME, "--in", "staging", "--reason", "Worse.")
+    tainted = said("revoke", "source", "faq", "--reason", "Consent withdrawn.")
+    assert "which is in staging now: roll it back" in tainted
+    assert "the source faq was withdrawn" in said("verify", release, code=3)
+
+
+def test_a_second_person_gets_a_block_to_hand_in(project, monkeypatch):
+    said("keygen", "ada", "--email", "ada@example.com")
+    block = said("keygen", "bob", "--email", "bob@example.com", "--role", "approver")
+    added = yaml.safe_load(block.split("`fineline adopt`:")[1])
+    file = Path("governance/people.yaml")
+    content = yaml.safe_load(file.read_text())
+    content["people"] |= added
+    file.write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("FINELINE_KEY", str(project))
+    assert "not what was adopted" in said("show", NAME, code=3)
+    assert "in force" in said("adopt")
+    assert "not yet" in said("show", NAME)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("show", NAME), 2, "governance/people.yaml: missing; `fineline keygen NAME` starts with one person"),
+        (("keygen", "ada", "--email", "a@example.com", "--to", "ada.pem"), 3, "lies in the project"),
+        (("promote", "suport", "--to", "staging"), 2, "did you mean 'support'?"),
+        (("promote", NAME, "--to", "staging"), 2, "governance/people.yaml: missing"),
+        (("verify", "releases/none"), 2, "releases/none/artifact.json: missing"),
+    ],
+)
+def test_wrong_words(project, arguments, code, message):
+    assert message in said(*arguments, code=code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("approve", NAME, "--reason", "x", "--yes"), 2, "for which channel? Give --for; there are staging, production"),
+        (("approve", NAME, "--for", "prod", "--reason", "x", "--yes"), 2, "there is no channel 'prod'"),
+        (("approve", NAME, "--for", "staging", "--reason", " ", "--yes"), 2, "a reason is needed"),
+        (("approve", f"models/export/{NAME}/quantized", "--reason", "x", "--yes"), 2, "is approved for a channel"),
+        (("approve", "models/none", "--reason", "x", "--yes"), 2, "models/none/artifact.json: missing"),
+        (("rollback", NAME, "--in", "staging", "--reason", "x"), 2, "was never in staging"),
+        (("promote", NAME, "--to", "prod"), 3, "there is no channel 'prod'"),
+    ],
+)
+def test_wrong_words_with_a_key(project, monkeypatch, arguments, code, message):
+    said("keygen", "ada", "--email", "ada@example.com")
+    monkeypatch.setenv("FINELINE_KEY", str(project))
+    assert message in said(*arguments, code=code)
+
+
+def test_nothing_is_signed_without_a_yes(project, monkeypatch):
+    said("keygen", "ada", "--email", "ada@example.com")
+    monkeypatch.setenv("FINELINE_KEY", str(project))
+    answer = fineline("approve", NAME, "--for", "staging", "--reason", "x")
+    assert answer.returncode != 0
+    assert len(list(Path("governance/ledger").glob("*.json"))) == 1
+
+
+def test_what_was_made_from_a_source_is_listed(project):
+    listed = said("lineage", "--from-source", "faq")
+    assert f"models/adapters/{NAME} (adapter)" in listed
+    assert "no raw data have a source part 'fax'" in said("lineage", "--from-source", "fax", code=2)
+    assert "give an artifact, --from-source or --from-row" in said("lineage", code=2)

@@ -1,0 +1,48 @@
+"""What was made from a row or a source."""
+
+import json
+
+import pytest
+
+from pipelines import layout
+from pipelines.errors import InputError
+from pipelines.governance import downstream, store
+from tests.governance.conftest import NAME, made, tensors
+
+
+def test_everything_from_a_source_down_to_the_release_in_production(world):
+    world.ready()
+    world.promote()
+    found = downstream.from_source("faq")
+    assert {one.kind for one in found} == {"raw-data", "training-data", "adapter", "merged-model", "exported-model", "release"}
+    assert (found[-1].path, found[-1].channels) == (store.directory(NAME, world.digest()), ("production",))
+
+
+def test_what_was_not_made_from_it_is_left_out(world):
+    made(layout.adapter("other"), "adapter", lambda at: tensors(at, 9.0), {"base": layout.base("tiny")})
+    assert layout.adapter("other") not in {one.path for one in downstream.from_source("faq")}
+
+
+def test_a_row_is_found_in_any_split_and_among_those_left_out(world):
+    base, raw = layout.base("tiny"), layout.raw(NAME)
+
+    def fill(at):
+        (at / "train.jsonl").write_text(json.dumps({"id": "r1"}) + "\n")
+        (at / "left_out.jsonl").write_text(json.dumps({"id": "r2"}) + "\n")
+
+    made(layout.curated(NAME), "training-data", fill, {"raw": raw, "tokenizer": base})
+    for row in ("r1", "r2"):
+        assert layout.curated(NAME) in {one.path for one in downstream.from_row(row)}
+
+
+@pytest.mark.parametrize(
+    ("look", "complaint"),
+    [
+        (lambda: downstream.from_source("fax"), "no raw data have a source part 'fax'; there are faq"),
+        (lambda: downstream.from_row("r9"), "no curated data that lie here have a row 'r9'"),
+    ],
+)
+def test_what_is_nowhere(world, look, complaint):
+    (layout.curated(NAME) / "train.jsonl").write_text("")
+    with pytest.raises(InputError, match=complaint):
+        look()

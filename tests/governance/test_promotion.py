@@ -1,0 +1,418 @@
+"""Promotion: everything is verified, and each attack is refused with its own reason."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines import layout, reports
+from pipelines.errors import InputError, Refused
+from pipelines.governance import acts, ledger, requirements, state, statements, store
+from tests.governance.conftest import DAYS, NAME, candidate, change, day, made, network, tensors, write_reports
+
+
+def refused(world, *words, now=DAYS[4], channel="production"):
+    """Promotion is refused, and the message has all of these words."""
+    before = sorted(path.name for path in ledger.ROOT.iterdir())
+    with pytest.raises(Refused) as why:
+        world.promote(now=now, channel=channel)
+    for word in words:
+        assert word in str(why.value)
+    assert sorted(path.name for path in ledger.ROOT.iterdir()) == before
+    assert store.current(NAME, channel) is None
+    return str(why.value)
+
+
+def test_what_the_policy_asks_for_is_there_and_the_channel_moves(world):
+    world.ready()
+    entry = world.promote()
+    digest = world.digest()
+    assert entry.said["approved_by"] == ["ada", "bob"]
+    assert entry.said["second_pair_of_eyes"] is True
+    assert store.current(NAME, "production") == digest
+    served = store.channel(NAME, "production") / "model"
+    assert (served / "model.onnx").read_bytes() == (layout.export(NAME, "quantized") / "model.onnx").read_bytes()
+    assert world.promote(now=day(5)) is None
+    assert len(state.load(day(5)).of(statements.PROMOTE)) == 1
+
+
+def test_nothing_signed_is_nothing_promoted(world):
+    world.adopt()
+    refused(
+        world,
+        "nobody signed how adapter",
+        "nobody signed how sha256:",
+        "has 0 of 2 approvals by different people in one of the roles approver",
+    )
+
+
+def test_one_approval_too_few(world):
+    world.adopt()
+    world.attest()
+    world.approve("ada")
+    refused(world, "has 1 of 2 approvals")
+
+
+def test_who_made_it_may_not_approve_it(world):
+    world.adopt()
+    world.attest("ada")
+    world.approve("ada")
+    world.approve("bob")
+    refused(world, "has 1 of 2 approvals", "ada: made it, and may not approve it too")
+
+
+def test_two_approvals_of_one_person_are_one(world):
+    world.adopt()
+    world.attest()
+    world.approve("bob")
+    world.approve("bob")
+    refused(world, "has 1 of 2 approvals")
+
+
+def test_two_keys_of_one_person_are_one_person(world):
+    from securesystemslib.signer import CryptoSigner
+
+    second = CryptoSigner.generate_ed25519()
+    keys = world.content["people"]["bob"]["keys"]
+    keys.append({"public": second.public_key.keyval["public"], "valid_from": day(1)})
+    world.adopt()
+    world.attest()
+    world.approve("bob")
+    acts.decide(NAME, "production", ("bob", second), "Again.", approve=True, now=day(3))
+    refused(world, "has 1 of 2 approvals")
+
+
+def test_an_approval_of_somebody_without_the_role_does_not_count(world):
+    world.adopt()
+    world.attest()
+    world.approve("ada")
+    world.approve("dan")
+    refused(world, "dan: has none of the roles approver")
+
+
+def test_an_approval_for_another_channel_does_not_count(world):
+    world.adopt()
+    world.attest()
+    world.approve("ada", "staging")
+    world.approve("bob", "staging")
+    refused(world, "approved it for the channel staging")
+    world.promote(channel="staging")
+
+
+def test_an_approval_under_another_policy_does_not_count(world):
+    world.ready()
+    world.rules["channels"]["production"]["approve"]["max_age_days"] = 29
+    world.adopt(now=day(4))
+    refused(world, "ada: approved it for the policy sha256:")
+
+
+def test_an_approval_that_is_too_old_does_not_count(world):
+    world.ready()
+    refused(world, "more than 30 days ago", now="2026-04-20T12:00:00Z")
+
+
+def test_an_approval_of_another_candidate_does_not_count(world):
+    world.ready()
+    candidate("2")
+    acts.attest(NAME, world.who("dan"), day(4))
+    refused(world, "has 0 of 2 approvals", "which is another one", now=day(5))
+
+
+def test_a_report_that_was_replaced_by_a_better_one_is_noticed(world):
+    candidate("1", verdict="fail")
+    world.ready()
+    refused(world, "the verdict is 'fail'; this channel takes pass")
+    candidate("1", verdict="pass")
+    message = refused(world, "not as it was when dan attested it: reports.candidate, verdict")
+    assert "approved it with other evidence: reports.candidate, verdict" in message
+
+
+@pytest.mark.parametrize("report", ["gate", "curation", "training", "export", "merge"])
+def test_any_report_that_was_touched_is_noticed(world, report):
+    world.ready()
+    change(layout.reports(NAME) / f"{report}.json", lambda content: content.update(more=1))
+    refused(world, f"not as it was when dan attested it: reports.{report}")
+
+
+@pytest.mark.parametrize("role", ["base", "raw", "data", "adapter", "merged", "exported"])
+@pytest.mark.parametrize("attack", ["changed", "removed", "added", "renamed", "linked"])
+def test_one_byte_anywhere_in_the_chain(world, role, attack):
+    world.ready()
+    directory = {
+        "base": layout.base("tiny"),
+        "raw": layout.raw(NAME),
+        "data": layout.curated(NAME),
+        "adapter": layout.adapter(NAME),
+        "merged": layout.merged(NAME),
+        "exported": layout.export(NAME, "quantized"),
+    }[role]
+    file = next(path for path in sorted(directory.iterdir()) if path.name != "artifact.json")
+    match attack:
+        case "changed":
+            content = bytearray(file.read_bytes())
+            content[-1] ^= 1
+            file.write_bytes(bytes(content))
+        case "removed":
+            file.unlink()
+        case "added":
+            (directory / "more.txt").write_text("x")
+        case "renamed":
+            file.rename(directory / f"other{file.suffix}")
+        case "linked":
+            file.rename(directory.parent / "aside")
+            file.symlink_to((directory.parent / "aside").resolve())
+    words = {"changed": ": changed", "removed": ": missing|no files", "added": ": not recorded", "renamed": ": not recorded"}
+    with pytest.raises((Refused, InputError), match=words.get(attack, "a link, which may point elsewhere")):
+        world.promote()
+    assert store.current(NAME, "production") is None
+
+
+def test_a_base_that_was_made_anew_after_the_evaluation(world):
+    world.ready()
+    made(layout.base("tiny"), "base", lambda at: tensors(at, 7.0))
+    with pytest.raises(Refused, match="but what was made from it names"):
+        world.promote()
+
+
+def test_data_that_were_made_anew_after_the_evaluation(world):
+    world.ready()
+    base, raw = layout.base("tiny"), layout.raw(NAME)
+    made(
+        layout.curated(NAME), "training-data", lambda at: (at / "train.jsonl").write_text("9"), {"raw": raw, "tokenizer": base}
+    )
+    with pytest.raises(Refused, match="but what was made from it names"):
+        world.promote()
+
+
+def test_another_chat_template_is_another_candidate(world):
+    world.ready()
+    candidate("1", template="{{ messages }} and more")
+    acts.attest(NAME, world.who("dan"), day(4))
+    refused(world, "has 0 of 2 approvals", now=day(5))
+
+
+def test_merged_weights_that_are_not_base_plus_adapter(world):
+    world.ready()
+    change(layout.reports(NAME) / "merge.json", lambda content: content.update(passed=False))
+    with pytest.raises(Refused, match="the merged weights are not base plus adapter"):
+        world.promote()
+
+
+def test_a_merged_model_that_was_put_in_the_place_of_the_checked_one(world):
+    world.ready()
+    base, adapter, merged = layout.base("tiny"), layout.adapter(NAME), layout.merged(NAME)
+    other = made(merged, "merged-model", lambda at: tensors(at, 666.0), {"base": base, "adapter": adapter})
+
+    def export(at):
+        network(at)
+        (at / "chat_template.jinja").write_text("{{ messages }}")
+
+    shipped = made(layout.export(NAME, "quantized"), "exported-model", export, {"merged": merged})
+    change(
+        layout.reports(NAME) / "candidate.json",
+        lambda c: (c["merged"].update(digest=other), c["candidate"].update(digest=shipped)),
+    )
+    with pytest.raises(Refused, match=r"merge.json: digest is sha256:.*, but models/merged/support is"):
+        world.promote()
+
+
+def test_an_export_whose_parity_failed(world):
+    world.ready()
+    change(layout.reports(NAME) / "export.json", lambda content: content["parity"].update(passed=False))
+    with pytest.raises(Refused, match="does not compute what the merged one computes"):
+        world.promote()
+
+
+def test_a_rejection_stands_against_any_number_of_approvals(world):
+    world.ready()
+    world.reject("cho")
+    world.approve("dan")
+    refused(world, "rejected by cho at 2026-03-03T12:00:00Z: Talks nonsense.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "words"),
+    [
+        ("base", "tiny", "the base tiny was revoked by bob: Backdoor."),
+        ("source", "faq", "was withdrawn, says bob: Backdoor."),
+        ("exported", None, "exported sha256:"),
+        ("data", None, "data sha256:"),
+    ],
+)
+def test_what_was_revoked_is_not_promoted(world, kind, what, words):
+    world.ready()
+    if what is None:
+        directory = {"exported": layout.export(NAME, "quantized"), "data": layout.curated(NAME)}[kind]
+        kind, what = "artifact", reports.read(directory / "artifact.json")["digest"]
+    acts.revoke(kind, what, world.who("bob"), "Backdoor.", now=day(4))
+    refused(world, words, now=day(5))
+
+
+def test_a_key_that_was_revoked_after_the_approval(world):
+    world.ready()
+    acts.revoke("key", world.keyid("bob"), world.who("ada"), "Laptop stolen.", since=day(2), now=day(4))
+    refused(world, "bob: its key was revoked from 2026-03-02T12:00:00Z on: Laptop stolen.", now=day(5))
+
+
+def test_what_a_key_signed_before_it_was_lost_still_counts(world):
+    world.ready()
+    acts.revoke("key", world.keyid("bob"), world.who("ada"), "New laptop.", now=day(4))
+    world.promote(now=day(5))
+    with pytest.raises(Refused, match="signed by bob with a key that was revoked before: New laptop"):
+        world.reject("bob", now=day(5))
+
+
+def test_a_promotion_takes_its_role(world):
+    world.ready()
+    with pytest.raises(Refused, match="bob may not promote: that takes one of the roles releaser"):
+        world.promote("bob")
+    assert store.current(NAME, "production") is None
+
+
+def test_an_unknown_channel(world):
+    world.ready()
+    with pytest.raises(Refused, match=r"there is no channel 'prod' in governance/policy.yaml; there are production, staging"):
+        world.promote(channel="prod")
+    with pytest.raises(InputError, match="there is no channel 'prod'"):
+        world.approve("ada", "prod")
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"bases": ["other"]}, "the base 'tiny' is not among those allowed: other"),
+        ({"licenses": ["mit"]}, "the license 'apache-2.0' of exported is not among those allowed: mit"),
+        ({"evidence": ["garak"]}, "the outside evidence 'garak' is missing"),
+        ({"upstream": {"data": {"roles": ["approver"], "people": 1}}}, "has 0 of 1 approvals"),
+    ],
+)
+def test_what_else_a_channel_may_ask_for(world, rule, words):
+    world.rules["channels"]["production"] |= rule
+    world.ready()
+    refused(world, words)
+
+
+def test_outside_evidence_that_says_pass_is_taken(world):
+    world.rules["channels"]["production"]["evidence"] = ["garak"]
+    candidate("1", evidence=[{"name": "garak", "verdict": "pass"}])
+    world.ready()
+    world.promote()
+
+
+def test_data_with_a_forbidden_flag(world):
+    digests = candidate("1")
+    write_reports(digests)
+    file = layout.reports(NAME) / "curation.json"
+    change(file, lambda content: content["checks"].update(private_values_left=2))
+    world.rules["channels"]["production"]["forbidden"] = ["private-values-left"]
+    world.ready()
+    refused(world, "the data have the flag 'private-values-left', which this channel forbids")
+
+
+def test_licenses_that_do_not_fit_together(world):
+    made(layout.base("tiny"), "base", lambda at: tensors(at, 1.0), license="cc-by-nc-4.0")
+    digests = {
+        "base": reports.read(layout.base("tiny") / "artifact.json")["digest"],
+        "exported": world.digest(),
+        **{
+            role: reports.read(directory(NAME) / "artifact.json")["digest"]
+            for role, directory in (("data", layout.curated), ("adapter", layout.adapter), ("merged", layout.merged))
+        },
+    }
+    write_reports(digests)
+    world.ready()
+    refused(world, "base 'tiny' (cc-by-nc-4.0)")
+    world.rules["channels"]["production"]["fitting_licenses"] = False
+    world.adopt(now=day(4))
+    world.approve("ada", now=day(4))
+    world.approve("bob", now=day(4))
+    world.promote(now=day(5))
+
+
+def test_data_that_somebody_approved(world):
+    world.rules["channels"]["production"]["upstream"] = {"data": {"roles": ["approver"], "people": 1}}
+    world.ready()
+    acts.decide_upstream(layout.curated(NAME), world.who("bob"), "Read a hundred rows.", approve=True, now=day(3))
+    world.promote()
+
+
+class TestKilled:
+    """A promotion that is killed between any two steps is completed by repeating it, and nothing half-placed is ever seen."""
+
+    @pytest.mark.parametrize("step", ["_copy", "_seal", "verified", "point"])
+    def test_in_the_store(self, world, monkeypatch, step):
+        world.ready()
+        self.killed(world, monkeypatch, store, step)
+        assert store.current(NAME, "production") is None
+        releases = [path for path in (store.ROOT / NAME).iterdir() if path.is_dir() and path.name != "channels"]
+        for release in releases:
+            store.verified(release)  # whole, or not there
+        world.promote(now=day(5))
+        assert store.current(NAME, "production") == world.digest()
+        assert len(state.load(day(5)).of(statements.PROMOTE)) == 1
+        assert not list(Path(".fineline/building").glob("release.*"))
+
+    def test_while_the_entry_is_written(self, world, monkeypatch):
+        world.ready()
+        self.killed(world, monkeypatch, ledger, "append")
+        assert store.current(NAME, "production") is None
+        world.promote(now=day(5))
+        assert len(state.load(day(5)).of(statements.PROMOTE)) == 1
+
+    @staticmethod
+    def killed(world, monkeypatch, module, name):
+        def kill(*_, **__):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, kill)
+            with pytest.raises(KeyboardInterrupt):
+                world.promote()
+
+
+def test_two_promotions_at_once(world):
+    world.ready()
+    with store.locked(NAME), pytest.raises(Refused, match="another promotion or rollback is running"):
+        world.promote()
+    world.promote()
+
+
+def test_a_release_that_was_damaged_is_not_pointed_at(world):
+    world.ready()
+    world.promote(channel="production")
+    file = store.channel(NAME, "production") / "model" / "model.onnx"
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(Refused, match=r"model.onnx: changed"):
+        world.promote(now=day(5))
+
+
+def test_approvers_and_what_is_missing_are_functions_of_state_and_dossier(world):
+    from pipelines.governance import dossier
+
+    world.ready()
+    present, found = state.load(day(4)), dossier.of(NAME)
+    assert requirements.missing(present, found, "production") == []
+    assert requirements.approvers(present, found, "production") == ["ada", "bob"]
+    assert requirements.producers(present, found) == {"dan"}
+
+
+def test_files_changed_while_they_are_copied_are_noticed(world, monkeypatch):
+    world.ready()
+    copy = store._copy
+
+    def changing(source, target):
+        if source.name == "model.onnx":
+            source.write_bytes(source.read_bytes() + b"x")
+        return copy(source, target)
+
+    monkeypatch.setattr(store, "_copy", changing)
+    with pytest.raises(Refused, match=r"model.onnx: changed while it was copied"):
+        world.promote()
+    assert not [path for path in (store.ROOT / NAME).iterdir() if path.is_dir()]
+
+
+def test_a_project_without_governance_says_how_to_begin(world):
+    shutil.rmtree("governance")
+    with pytest.raises(InputError, match=r"people.yaml: missing; `fineline keygen NAME` starts with one person"):
+        state.load(day(1))
