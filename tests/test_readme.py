@@ -16,6 +16,9 @@ import pytest
 from assets.definitions import build_definitions
 from tests.conftest import ENVIRONMENT, README, ROOT, readme_commands, shell
 
+SIGNED = ("keygen", "attest", "show", "approve", "promote")
+"""Commands that need a key: they are run in their order."""
+
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
@@ -39,12 +42,37 @@ def test_the_commands_for_one_s_own_data_reach_a_release_candidate(made):
 
 
 @pytest.mark.parametrize(
-    "command", [command for command in readme_commands("fineline") if "home-en" in command or "doctor" in command]
+    "command",
+    [
+        command
+        for command in readme_commands("fineline")
+        if ("home-en" in command or "doctor" in command) and command.split()[1] not in SIGNED and "releases/" not in command
+    ],
 )
 def test_the_commands_that_look_back_work(made, command):
     answer = shell(command.replace("home-en", "support"), made)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.strip()
+
+
+def test_the_commands_that_sign_work_in_their_order(made, tmp_path):
+    verdict = json.loads((made / "reports" / "support" / "candidate.json").read_text())["verdict"]
+    commands = [
+        command.partition(" #")[0].replace("home-en", "support").strip()
+        for command in readme_commands("fineline")
+        if command.split()[1] in SIGNED or "releases/" in command
+    ]
+    assert [command.split()[1] for command in commands] == [*SIGNED, "verify"]
+    environment = ENVIRONMENT | {"HOME": str(tmp_path), "FINELINE_KEY": str(tmp_path / ".config/fineline/keys/ada.pem")}
+    for command in commands:
+        answer = subprocess.run(
+            command, shell=True, cwd=made, env=environment, input="y\n", capture_output=True, text=True, check=False
+        )
+        if "promote" in command and verdict != "pass":
+            assert (answer.returncode, f"the verdict is {verdict!r}" in answer.stderr) == (3, True)
+            return
+        assert answer.returncode == 0, answer.stderr
+    assert "in use in staging" in answer.stdout
 
 
 def test_after_dvc_nothing_is_left_to_do_for_either_front(made):

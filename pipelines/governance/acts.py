@@ -279,6 +279,8 @@ def _refuse_contents(found: Dossier) -> None:
 def _reason(text: str) -> str:
     if not text.strip():
         raise InputError("a reason is needed: whoever reads the record in a year has nothing else; give it with --reason")
+    if not text.strip().isprintable():
+        raise InputError("--reason: one line of text is needed, without control characters")
     return text.strip()
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines import params, reports
@@ -202,12 +203,18 @@ def history(name: AdapterName) -> None:
         digest = next(iter(entry.subjects.values())).removeprefix("sha256:")[:12]
         void = present.void(entry)
         reason = str(entry.said.get("reason", "")) + (f" (counts no longer: {void})" if void else "")
-        table.add_row(entry.time, entry.person, act, str(entry.said.get("channel") or ""), digest, reason)
+        channel = str(entry.said.get("channel") or "")
+        table.add_row(*(_plain(text) for text in (entry.time, entry.person, act, channel, digest, reason)))
     console.print(table)
-    for channel in present.present.policy.channels:
-        entry = acts.standing(present, name, channel)
-        if entry is not None:
-            console.print(f"{channel}: {entry.said['release']['candidate']} since {entry.time}")
+    for each in present.present.policy.channels:
+        last = acts.standing(present, name, each)
+        if last is not None:
+            console.print(f"{each}: {last.said['release']['candidate']} since {last.time}")
+
+
+def _plain(text: str) -> str:
+    """Text of somebody else for a terminal: it neither moves the cursor nor becomes markup."""
+    return escape("".join(letter if letter.isprintable() else "?" for letter in text))
 
 
 def _decide(what: str, channel: str | None, reason: str, key: str | None, yes: bool, *, approve: bool) -> None:

@@ -63,7 +63,7 @@ class Dossier:
             "private-values-left": checks["private_values_left"] > 0,
             "contaminated-rows-left": checks["contaminated_left"] > 0,
             "links-across-splits": checks["links_across_splits"] > 0,
-            "drift": checks["drift"] > checks["drift_limit"],
+            "drift": checks["drift"] is not None and checks["drift"] > checks["drift_limit"],  # None: nothing to compare with
             "rows-with-private-values": report["removed"]["privacy"] > 0 or report["changed"]["rows"] > 0,
             "rare-phrases": bool(signals["rare_phrases"]),
         }

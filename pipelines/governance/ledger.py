@@ -212,13 +212,13 @@ def read(root: Path = ROOT) -> Ledger:
     Raises:
         Refused: Something lies there that is no entry, or see `Ledger`.
     """
-    entries = [entry(file.read_bytes(), file) for file in _files(root)]
-    checkpoints = []
+    checkpoints = []  # before the entries: somebody may be signing, and an entry is written before its checkpoint
     for file in _files(root / CHECKPOINTS):
         envelope = envelopes.parse(file.read_bytes(), envelopes.CHECKPOINT, str(file))
         if file.name != f"{envelope.keyid[:16]}.json":
             raise Refused(f"{file}: this checkpoint is of key {envelope.keyid[:16]}, so its name is wrong")
         checkpoints.append(envelope)
+    entries = [entry(file.read_bytes(), file) for file in _files(root)]
     return Ledger(entries, checkpoints, root)
 
 

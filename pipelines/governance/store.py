@@ -130,7 +130,7 @@ def verified(release: Path) -> dict[str, Any]:
             raise Refused(f"{release}/{path}: changed")
     inside = [{**entry, "path": path.removeprefix("model/")} for path, entry in found.items() if path.startswith("model/")]
     _check_artifacts(release, record, inside)
-    if release.name != shipped.removeprefix("sha256:"):
+    if release.resolve().name != shipped.removeprefix("sha256:"):
         raise Refused(f"{release}: it holds {shipped}, so its name is wrong")
     return {**record, "digest": f"sha256:{hashlib.sha256(raw).hexdigest()}"}
 

@@ -153,7 +153,9 @@ def candidate(version, verdict="pass", template="{{ messages }}", **changes):
         "data": made(
             data, "training-data", lambda at: (at / "train.jsonl").write_text(version), {"raw": raw, "tokenizer": base}
         ),
-        "adapter": made(adapter, "adapter", lambda at: tensors(at, float(version)), {"base": base, "data": data}),
+        "adapter": made(
+            adapter, "adapter", lambda at: tensors(at, float(version), "adapter_model"), {"base": base, "data": data}
+        ),
         "merged": made(merged, "merged-model", lambda at: tensors(at, 1 + float(version)), {"base": base, "adapter": adapter}),
     }
 

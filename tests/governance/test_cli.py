@@ -108,6 +108,7 @@ def test_wrong_words(project, arguments, code, message):
         (("approve", NAME, "--reason", "x", "--yes"), 2, "for which channel? Give --for; there are staging, production"),
         (("approve", NAME, "--for", "prod", "--reason", "x", "--yes"), 2, "there is no channel 'prod'"),
         (("approve", NAME, "--for", "staging", "--reason", " ", "--yes"), 2, "a reason is needed"),
+        (("approve", NAME, "--for", "staging", "--reason", "a\x1b[2J", "--yes"), 2, "without control characters"),
         (("approve", f"models/export/{NAME}/quantized", "--reason", "x", "--yes"), 2, "is approved for a channel"),
         (("approve", "models/none", "--reason", "x", "--yes"), 2, "models/none/artifact.json: missing"),
         (("rollback", NAME, "--in", "staging", "--reason", "x"), 2, "was never in staging"),
