@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.artifacts import Artifact
 from pipelines.documents import licenses
-from pipelines.documents.packages import Package, normal
+from pipelines.documents.packages import Package
 from pipelines.documents.records import Records
 
 Component = dict[str, Any]
@@ -121,8 +121,7 @@ def library(package: Package) -> Component:
     }
     hashes = [{"alg": "SHA-256", "content": digest} for digest in package.hashes]
     if hashes:
-        url = f"https://pypi.org/project/{normal(package.name)}/{package.version}/"
-        made["externalReferences"] = [{"type": "distribution", "url": url, "hashes": hashes}]
+        made["externalReferences"] = [{"type": "distribution", "url": package.purl, "hashes": hashes}]  # whichever index it is
     if package.marker:
         made["properties"] = properties({"marker": package.marker})
     return made
