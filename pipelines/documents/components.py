@@ -29,7 +29,15 @@ _WEIGHTS = (".safetensors", ".onnx", ".data", ".bin", ".gguf")
 def model(role: str, artifact: Artifact, description: str) -> Component:
     """A model, adapter or export as a component without its model card."""
     return {
-        "type": "machine-learning-model",
+        **_artifact("machine-learning-model", artifact, description),
+        "properties": properties({"role": role, "kind": artifact.kind, "digest": artifact.digest, "code": artifact.code}),
+    }
+
+
+def _artifact(kind: str, artifact: Artifact, description: str) -> Component:
+    """What any artifact tells of itself."""
+    return {
+        "type": kind,
         "bom-ref": reference(artifact),
         "supplier": {"name": artifact.owner},
         "name": artifact.name,
@@ -37,7 +45,6 @@ def model(role: str, artifact: Artifact, description: str) -> Component:
         "description": description,
         "licenses": license_choice(artifact.license),
         "components": files(artifact),
-        "properties": properties({"role": role, "kind": artifact.kind, "digest": artifact.digest, "code": artifact.code}),
     }
 
 
@@ -47,14 +54,7 @@ def dataset(records: Records) -> Component:
     counts = {f"rows.{split}": facts["rows"] for split, facts in curation["splits"].items()}
     private = records.croissant.get("rai:personalSensitiveInformation")
     return {
-        "type": "data",
-        "bom-ref": reference(artifact),
-        "supplier": {"name": artifact.owner},
-        "name": artifact.name,
-        "version": version(artifact),
-        "description": "Curated conversations in three splits.",
-        "licenses": license_choice(artifact.license),
-        "components": files(artifact),
+        **_artifact("data", artifact, "Curated conversations in three splits."),
         "data": [
             {
                 "type": "dataset",

@@ -6,7 +6,7 @@ from typing import Any
 
 from securesystemslib.signer import Signer
 
-from pipelines import artifacts
+from pipelines import artifacts, canonical
 from pipelines.artifacts import Artifact
 from pipelines.errors import InputError, Refused
 from pipelines.governance import contents, dossier, files, ledger, people, policy, requirements, state, statements, store
@@ -210,7 +210,7 @@ def revoke(kind: Kind, what: str, who: Who, reason: str, since: str | None = Non
     if since is not None:
         said["since"] = since
     digest = what if kind == "artifact" else f"sha256:{what}" if kind == "key" else None
-    subjects = {f"{kind} {what}": digest or _digest_of(what)}
+    subjects = {f"{kind} {what}": digest or canonical.digest(what)}
     return _sign(statements.REVOKE, subjects, said, who, now)
 
 
@@ -222,16 +222,8 @@ def standing(present: State, adapter: str, channel: str) -> Entry | None:
 
 def tainted(present: State, release: dict[str, Any]) -> list[str]:
     """What of a release was revoked since it was made, and which of its approvals count no longer."""
-    found = []
-    for role, artifact in release["artifacts"].items():
-        if (one := present.revoked("artifact", artifact["digest"])) is not None:
-            found.append(f"{role} {artifact['digest']} was revoked by {one.entry.person}: {one.reason}")
-        if role == "base" and (one := present.revoked("base", artifact["name"])) is not None:
-            found.append(f"the base {artifact['name']} was revoked by {one.entry.person}: {one.reason}")
-        parts = artifact["parameters"].get("parts", {}) if role == "raw" else {}
-        for part in parts:
-            if (one := present.revoked("source", part)) is not None:
-                found.append(f"the source {part} was withdrawn, says {one.entry.person}: {one.reason}")
+    chain = {role: (one["digest"], one["name"], one["parameters"]) for role, one in release["artifacts"].items()}
+    found = list(requirements.revoked(present, chain))
     shipped = release["artifacts"][SHIPPED]["digest"]
     promoted = next((entry for entry in present.of(statements.PROMOTE) if shipped in entry.subjects.values()), None)
     for entry in present.of(statements.APPROVE):
@@ -320,9 +312,3 @@ def _test_result(found: Dossier) -> dict[str, Any]:
         "failedTests": named["fail"],
         "evidence": found.evidence,
     }
-
-
-def _digest_of(name: str) -> str:
-    from pipelines import canonical
-
-    return canonical.digest(name)

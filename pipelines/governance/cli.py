@@ -32,6 +32,10 @@ from pipelines.governance.state import Kind, State
 AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")]
 KeyPlace = Annotated[str | None, typer.Option("--key", metavar="FILE|URI", help=f"Your key; or set {keys.VARIABLE}.")]
 Reason = Annotated[str, typer.Option(help="It is signed with the rest: whoever reads it in a year has nothing else.")]
+Subject = Annotated[
+    str, typer.Argument(metavar="ADAPTER|ARTIFACT", help="An adapter's candidate, or the directory of an artifact.")
+]
+ForChannel = Annotated[str | None, typer.Option("--for", metavar="CHANNEL", help="For which channel, of an adapter.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 console = Console(soft_wrap=True, highlight=False)
@@ -108,28 +112,12 @@ def show(
             console.print(f"  {reason}", markup=False)
 
 
-def approve(
-    what: Annotated[
-        str, typer.Argument(metavar="ADAPTER|ARTIFACT", help="An adapter's candidate, or the directory of an artifact.")
-    ],
-    reason: Reason,
-    channel: Annotated[str | None, typer.Option("--for", metavar="CHANNEL", help="For which channel, of an adapter.")] = None,
-    key: KeyPlace = None,
-    yes: Yes = False,
-) -> None:
+def approve(what: Subject, reason: Reason, channel: ForChannel = None, key: KeyPlace = None, yes: Yes = False) -> None:
     """Say yes, after it was shown what to. The signature binds every digest, report and the policy of today."""
     _decide(what, channel, reason, key, yes, approve=True)
 
 
-def reject(
-    what: Annotated[
-        str, typer.Argument(metavar="ADAPTER|ARTIFACT", help="An adapter's candidate, or the directory of an artifact.")
-    ],
-    reason: Reason,
-    channel: Annotated[str | None, typer.Option("--for", metavar="CHANNEL", help="For which channel, of an adapter.")] = None,
-    key: KeyPlace = None,
-    yes: Yes = False,
-) -> None:
+def reject(what: Subject, reason: Reason, channel: ForChannel = None, key: KeyPlace = None, yes: Yes = False) -> None:
     """Say no. These bytes will not be promoted; another candidate is another matter."""
     _decide(what, channel, reason, key, yes, approve=False)
 

@@ -1,15 +1,33 @@
 """Reading the files of governance/: YAML in which nothing is silently ignored."""
 
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from pipelines import canonical
 from pipelines.errors import InputError
+from pipelines.evidence.schema import Part
 
 ROOT = Path("governance")
+
+
+class Adopted(Part):
+    """The content of a file that counts once governors have signed it."""
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over the content, however the file is written."""
+        return canonical.digest(self.content)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """As JSON."""
+        return self.model_dump(mode="json", exclude_none=True)
+
 
 Content = TypeVar("Content", bound=BaseModel)
 

@@ -2,14 +2,13 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import Field, model_validator
 from securesystemslib.signer import SSlibKey
 
-from pipelines import canonical
 from pipelines.evidence.schema import Part, Text, Time
 from pipelines.governance import files
 
@@ -85,7 +84,7 @@ class Signer(NamedTuple):
     key: Key
 
 
-class People(Part):
+class People(files.Adopted):
     """The whole file."""
 
     people: dict[str, Person] = Field(min_length=1)
@@ -115,16 +114,6 @@ class People(Part):
     @cached_property
     def _by_key(self) -> dict[str, Signer]:
         return {key.id: Signer(name, person, key) for name, person in self.people.items() for key in person.keys}
-
-    @cached_property
-    def digest(self) -> str:
-        """sha256 over the content, however the file is written."""
-        return canonical.digest(self.content)
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """As JSON."""
-        return self.model_dump(mode="json", exclude_none=True)
 
 
 def load(file: Path = FILE) -> People:

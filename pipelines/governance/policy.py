@@ -1,12 +1,10 @@
 """What must be signed by whom: governance/policy.yaml."""
 
-from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipelines import canonical
 from pipelines.evidence.schema import Part, Text, Verdict
 from pipelines.governance import files
 
@@ -51,7 +49,7 @@ class Channel(Part):
     """Flags of the data that must not be there; `fineline show` lists those of a candidate."""
 
 
-class Policy(Part):
+class Policy(files.Adopted):
     """The whole file."""
 
     govern: Rule
@@ -66,16 +64,6 @@ class Policy(Part):
         if missing:
             raise ValueError(f"`acts` must name the roles that may {', '.join(missing)}")
         return self
-
-    @cached_property
-    def digest(self) -> str:
-        """sha256 over the content, however the file is written."""
-        return canonical.digest(self.content)
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """As JSON."""
-        return self.model_dump(mode="json", exclude_none=True)
 
 
 def load(file: Path = FILE) -> Policy:

@@ -1,12 +1,13 @@
 """What a channel asks of a candidate, and what of it is not there: a function of the state and the dossier alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from pipelines.governance import statements
 from pipelines.governance.dossier import SHIPPED, Dossier
 from pipelines.governance.ledger import Entry
+from pipelines.governance.people import People
 from pipelines.governance.policy import Channel, Rule
 from pipelines.governance.state import State
 
@@ -17,7 +18,8 @@ def missing(state: State, dossier: Dossier, channel: str) -> list[str]:
     if rule is None:
         known = ", ".join(state.present.policy.channels)
         return [f"there is no channel {channel!r} in governance/policy.yaml; there are {known}"]
-    found = [*_revoked(state, dossier), *_properties(rule, dossier)]
+    chain = {role: (one.digest, one.name, one.parameters) for role, (_, one) in dossier.artifacts.items()}
+    found = [*revoked(state, chain), *_properties(rule, dossier)]
     if rule.attested:
         found += _not_attested(state, dossier)
     found += _rejected(state, dossier, channel)
@@ -55,13 +57,10 @@ def unfounded(state: State, move: Entry, release: dict[str, Any]) -> list[str]:
     made_by = {one.person for one in before if one.kind == statements.PROVENANCE and digests & set(one.subjects.values())}
     agreed = set()
     for entry in before:
-        if entry.kind != statements.APPROVE or shipped not in entry.subjects.values():
+        if entry.kind != statements.APPROVE:
             continue
         bound = {"channel": move.said["channel"], "policy": then.policy.digest, "evidence": evidence}
-        signer = then.people.signer(entry.keyid)
-        roles = signer.person.roles if signer else []
-        good = all(entry.said.get(key) == value for key, value in bound.items()) and set(rule.approve.roles) & set(roles)
-        if good and (rule.approve.producer or entry.person not in made_by) and not _too_old(entry, rule.approve, move.time):
+        if _flaw(entry, rule.approve, shipped, bound, made_by, then.people, move.time) is None:
             agreed.add(entry.person)
     if len(agreed) < rule.approve.people:
         found.append(f"{where} with {len(agreed)} of {rule.approve.people} approvals that counted then")
@@ -91,20 +90,20 @@ def _bound(state: State, dossier: Dossier, channel: str) -> dict[str, Any]:
     return {"channel": channel, "policy": state.present.policy.digest, "evidence": dossier.evidence}
 
 
-def _revoked(state: State, dossier: Dossier) -> Iterator[str]:
-    for role, (directory, artifact) in dossier.artifacts.items():
-        if (one := state.revoked("artifact", artifact.digest)) is not None:
-            yield f"{role} {artifact.digest} was revoked by {one.entry.person}: {one.reason}"
-        if role == "base" and (one := state.revoked("base", artifact.name)) is not None:
-            yield f"the base {artifact.name} was revoked by {one.entry.person}: {one.reason}"
-        if role == "raw":
-            for part in _parts(artifact.parameters):
-                if (one := state.revoked("source", part)) is not None:
-                    yield f"the source {part} of {directory} was withdrawn, says {one.entry.person}: {one.reason}"
+def revoked(state: State, chain: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> Iterator[str]:
+    """What of a chain of artifacts may not be used any more.
 
-
-def _parts(parameters: dict[str, Any]) -> Iterable[str]:
-    return parameters.get("parts", {})
+    Args:
+        chain: Role -> digest, name and parameters.
+    """
+    for role, (digest, name, parameters) in chain.items():
+        if (one := state.revoked("artifact", digest)) is not None:
+            yield f"{role} {digest} was revoked by {one.entry.person}: {one.reason}"
+        if role == "base" and (one := state.revoked("base", name)) is not None:
+            yield f"the base {name} was revoked by {one.entry.person}: {one.reason}"
+        for part in parameters.get("parts", {}) if role == "raw" else ():
+            if (one := state.revoked("source", part)) is not None:
+                yield f"the source {part} was withdrawn, says {one.entry.person}: {one.reason}"
 
 
 def _properties(rule: Channel, dossier: Dossier) -> Iterator[str]:
@@ -173,7 +172,7 @@ def _counted(
     for entry in state.of(statements.APPROVE):
         if (entry.said.get("role"), entry.said.get("adapter")) != (role, dossier.adapter if role == SHIPPED else None):
             continue
-        reason = _flaw(state, entry, rule, digest, bound, made_by)
+        reason = _flaw(entry, rule, digest, bound, made_by, state.present.people, state.now) or state.void(entry)
         if reason is None:
             counted.add(entry.person)
         else:
@@ -181,7 +180,9 @@ def _counted(
     return counted, [f"{person}: {reason}" for person, reason in why_not.items() if person not in counted]
 
 
-def _flaw(state: State, entry: Entry, rule: Rule, digest: str, bound: dict[str, Any], made_by: set[str]) -> str | None:
+def _flaw(
+    entry: Entry, rule: Rule, digest: str, bound: dict[str, Any], made_by: set[str], people: People, now: str
+) -> str | None:
     """Why an approval does not count here; None if it does."""
     if digest not in entry.subjects.values():
         return f"approved {next(iter(entry.subjects.values()))}, which is another one"
@@ -190,15 +191,14 @@ def _flaw(state: State, entry: Entry, rule: Rule, digest: str, bound: dict[str, 
             if key == "evidence":
                 return f"approved it with other evidence: {_differences(entry.said.get(key), value)}"
             return f"approved it for the {key} {entry.said.get(key)}"
-    if (void := state.void(entry)) is not None:
-        return void
-    signer = state.present.people.signer(entry.keyid)
-    assert signer is not None  # or it would be void
+    signer = people.signer(entry.keyid)
+    if signer is None:
+        return f"{entry.person} is not in people.yaml any more with that key"
     if not set(rule.roles) & set(signer.person.roles):
         return f"has none of the roles {', '.join(rule.roles)}"
     if entry.person in made_by and not rule.producer:
         return "made it, and may not approve it too"
-    if _too_old(entry, rule, state.now):
+    if _too_old(entry, rule, now):
         return f"approved it at {entry.time}, more than {rule.max_age_days} days ago"
     return None
 
