@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.approval import channel_assets, ledger_sensor
 from assets.retraining import retraining_jobs
 from assets.stages import read_stages
 from assets.translation import stage_asset
@@ -19,7 +20,12 @@ EXECUTOR = dg.multiprocess_executor.configured(
 def build_definitions(root: Path) -> dg.Definitions:
     """The definitions of the project at `root`."""
     stages = read_stages(root)
-    return dg.Definitions(assets=[stage_asset(stage) for stage in stages], jobs=retraining_jobs(stages), executor=EXECUTOR)
+    return dg.Definitions(
+        assets=[*(stage_asset(stage) for stage in stages), *channel_assets(root, stages)],
+        jobs=retraining_jobs(stages),
+        sensors=[ledger_sensor(root, stages)],
+        executor=EXECUTOR,
+    )
 
 
 @dg.definitions

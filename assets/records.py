@@ -73,7 +73,6 @@ def _artifact(directory: Path) -> Metadata:
         "digest": artifact.digest,
         "owner": artifact.owner,
         "license": artifact.license,
-        "approval": artifact.approval.get("state", "unapproved"),
         "bytes": sum(int(entry["size"]) for entry in artifact.files),
         "files": len(artifact.files),
         "inputs": table(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from assets import data, delivery, evaluation, training
+from assets import approval, data, delivery, evaluation, training
 from assets.display import Display, Displays, Judgement
 from assets.records import made
 from assets.repro import Outcome, ReproFailed, reproduce
@@ -29,7 +29,7 @@ def stage_asset(stage: Stage) -> dg.AssetsDefinition:
     when asset and checks go together.
     """
     display = DISPLAYS.get(stage.kind, UNKNOWN)
-    checks = display.checks_of(stage)
+    checks = (*display.checks_of(stage), *approval.checks_of(stage))
     spec = asset_spec(stage)
 
     @dg.multi_asset(

@@ -50,7 +50,7 @@ def release(gigabytes: float) -> None:
     started = time.perf_counter()
     world.promote()
     placed = time.perf_counter() - started
-    where = store.directory(project.NAME, world.digest())
+    where = store.directory(project.NAME, world.release())
     files = [str(path) for path in where.rglob("*") if path.is_file()]
     ours, theirs = [], []
     for _ in range(ROUNDS):

@@ -1,8 +1,9 @@
 """Scoring speed: fineline's scorer against lm-eval's own model classes, on the same requests of the shipped adapter.
 
 `make bench` after `make demo`. Both peers run in this process and take turns: Hugging Face models on one and the same model
-object, in fp32 and unpacked for both, then the exported model in lm-eval's `onnxruntime-genai` class and in ours. Answers are
-compared one by one, so that speed is not bought with other results.
+object, in fp32, unpacked and with the adapter in its weights for both, as `evaluate` has it, then the exported model in
+lm-eval's `onnxruntime-genai` class and in ours. Answers are compared one by one, so that speed is not bought with other
+results.
 """
 
 import logging
@@ -62,6 +63,7 @@ def main() -> None:
     model = loading.base_model(layout.base(block.base), quantization=quantization, precision="fp32")
     loading.unpack(model, torch.float32)
     model = loading.with_adapter(model, layout.adapter(ADAPTER))
+    model.merge_adapter()
     standard = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH)
     written = requests.pop("generation")
     _table("lm-eval HFLM", standard, Scorer(TorchEngine(model, "fp32"), tokenizer), requests)

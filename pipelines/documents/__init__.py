@@ -3,6 +3,7 @@
 from pipelines.documents.chain import license_chain
 from pipelines.documents.compatibility import conflicts, refusals, require
 from pipelines.documents.link import Link
-from pipelines.documents.writing import write
+from pipelines.documents.records import gather
+from pipelines.documents.writing import contents, write
 
-__all__ = ["Link", "conflicts", "license_chain", "refusals", "require", "write"]
+__all__ = ["Link", "conflicts", "contents", "gather", "license_chain", "refusals", "require", "write"]

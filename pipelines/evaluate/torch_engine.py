@@ -12,6 +12,7 @@ from transformers.cache_utils import DynamicCache
 
 from pipelines import adapters
 from pipelines.evaluate import tree_attention
+from pipelines.evaluate.packed_weights import PackedWeights
 from pipelines.evaluate.packs import Answers, Pack, Prompts
 from pipelines.evaluate.rows import Rows
 from pipelines.precision import Precision, autocast
@@ -22,7 +23,7 @@ _PIECE = 1024  # tokens whose logits may be held at once
 
 
 class TorchEngine:
-    """A `transformers` model, with or without an adapter.
+    """A `transformers` model, with or without an adapter, whose weights stay as they are meanwhile.
 
     Args:
         precision: What to compute in.
@@ -38,6 +39,7 @@ class TorchEngine:
         windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
         self._windows = [window for window in windows if window]
         self._by_parts = tree_attention.use(model)
+        self._weights = PackedWeights(model)
 
     @cached_property
     def tree_length(self) -> int:
@@ -97,7 +99,7 @@ class TorchEngine:
         """See `Engine.write`."""
         positions = rows.lengths[:, None]
         rows.grow()
-        with autocast(self.precision, self.device.type):
+        with autocast(self.precision, self.device.type), self._weights.used():
             output = self.model(
                 input_ids=torch.from_numpy(tokens).to(self.device)[:, None],
                 attention_mask=rows.seen,
@@ -126,7 +128,7 @@ class TorchEngine:
             past = copy.copy(past)
             past.layers = layers
         by_parts = tree_attention.reading(visible) if self._by_parts and visible is not None else nullcontext()
-        with autocast(self.precision, self.device.type), by_parts:
+        with autocast(self.precision, self.device.type), by_parts, self._weights.used():
             return self.model(
                 input_ids=torch.tensor([pack.tokens[part]], device=self.device),
                 attention_mask=None if visible is None else self._mask(visible),

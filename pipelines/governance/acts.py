@@ -6,7 +6,7 @@ from typing import Any
 
 from securesystemslib.signer import Signer
 
-from pipelines import artifacts, canonical
+from pipelines import artifacts, canonical, documents
 from pipelines.artifacts import Artifact
 from pipelines.errors import InputError, Refused
 from pipelines.governance import contents, dossier, files, ledger, people, policy, requirements, state, statements, store
@@ -137,27 +137,30 @@ def promote(adapter: str, channel: str, who: Who, now: str | None = None) -> Ent
         present = state.load(now)
         if missing := requirements.missing(present, found, channel):
             raise Refused("\n".join(missing))
-        release = store.place(found)
+        if present.present.policy.channels[channel].refolded:
+            _refuse_other_weights(found)
+        agreed = requirements.agreed(present, found, channel)
+        record = store.place(found, documents.contents(documents.gather(adapter), _decisions(present, agreed)))
+        place = store.directory(adapter, found.release)
         before = standing(present, adapter, channel)
         entry = None
-        if before is not None and before.said["release"]["candidate"] == found.digest:
-            if before.said["release"]["record"] != release:
-                raise Refused(f"{store.directory(adapter, found.digest)}: release.json is not the one that was promoted")
+        if before is not None and before.said["release"]["name"] == found.release:
+            if before.said["release"]["record"] != record:
+                raise Refused(f"{place}: release.json is not the one that was promoted")
         else:
-            agreed = requirements.approvers(present, found, channel)
+            people = sorted({one.person for one in agreed})
             said = {
                 "adapter": adapter,
                 "channel": channel,
-                "release": {"candidate": found.digest, "record": release},
-                "previous": before.said["release"]["candidate"] if before else None,
+                "release": {"name": found.release, "candidate": found.digest, "record": record},
+                "previous": before.said["release"]["name"] if before else None,
                 "policy": present.present.policy.digest,
-                "approved_by": agreed,
-                "second_pair_of_eyes": len({*agreed, *requirements.producers(present, found)}) > 1,
+                "approved_by": people,
+                "second_pair_of_eyes": len({*people, *requirements.producers(present, found.artifacts)}) > 1,
             }
-            subjects = {store.directory(adapter, found.digest).as_posix(): found.digest}
-            entry = _sign(statements.PROMOTE, subjects, said, who, now)
-        moved = store.current(adapter, channel) != found.digest
-        store.point(adapter, channel, found.digest)
+            entry = _sign(statements.PROMOTE, {place.as_posix(): found.digest}, said, who, now)
+        moved = store.current(adapter, channel) != found.release
+        store.point(adapter, channel, found.release)
         if entry is None and not moved:
             return None
         return entry or before
@@ -167,7 +170,7 @@ def rollback(adapter: str, channel: str, who: Who, reason: str, to: str | None =
     """Let a channel go back to a release that it had before.
 
     Args:
-        to: Its digest, or the beginning of it; the one before the present one if left out.
+        to: Its name or the digest of its model, or the beginning of one; the one before the present one if left out.
 
     Raises:
         InputError: There is no such release.
@@ -179,23 +182,22 @@ def rollback(adapter: str, channel: str, who: Who, reason: str, to: str | None =
         if not had:
             raise InputError(f"{adapter} was never in {channel}, so there is nothing to go back to")
         target = _chosen(had, to, adapter, channel)
-        release = store.verified(store.directory(adapter, target.said["release"]["candidate"]))
+        place = store.directory(adapter, target.said["release"]["name"])
+        release = store.verified(place)
         if release["digest"] != target.said["release"]["record"]:
-            raise Refused(
-                f"{store.directory(adapter, release['artifacts'][SHIPPED]['digest'])}: not the release that was promoted"
-            )
+            raise Refused(f"{place}: not the release that was promoted")
         if wrong := [*requirements.unfounded(present, target, release), *tainted(present, release)]:
             raise Refused("\n".join(wrong))
         said = {
             "adapter": adapter,
             "channel": channel,
             "release": target.said["release"],
-            "previous": had[-1].said["release"]["candidate"],
+            "previous": had[-1].said["release"]["name"],
             "reason": _reason(reason),
         }
-        candidate = target.said["release"]["candidate"]
-        entry = _sign(statements.ROLLBACK, {store.directory(adapter, candidate).as_posix(): candidate}, said, who, now)
-        store.point(adapter, channel, candidate)
+        subjects = {place.as_posix(): target.said["release"]["candidate"]}
+        entry = _sign(statements.ROLLBACK, subjects, said, who, now)
+        store.point(adapter, channel, target.said["release"]["name"])
         return entry
 
 
@@ -224,10 +226,11 @@ def tainted(present: State, release: dict[str, Any]) -> list[str]:
     """What of a release was revoked since it was made, and which of its approvals count no longer."""
     chain = {role: (one["digest"], one["name"], one["parameters"]) for role, one in release["artifacts"].items()}
     found = list(requirements.revoked(present, chain))
-    shipped = release["artifacts"][SHIPPED]["digest"]
-    promoted = next((entry for entry in present.of(statements.PROMOTE) if shipped in entry.subjects.values()), None)
+    name = canonical.digest(release["evidence"])
+    promotions = [entry for entry in present.of(statements.PROMOTE) if entry.said["release"]["name"] == name]
+    people = {person for entry in promotions for person in entry.said["approved_by"]}
     for entry in present.of(statements.APPROVE):
-        counted = promoted is not None and entry.person in promoted.said["approved_by"] and shipped in entry.subjects.values()
+        counted = entry.person in people and entry.said.get("evidence") == release["evidence"]
         if counted and (void := present.void(entry)) is not None and void.startswith("its key"):
             found.append(f"the approval of {entry.person} counts no longer: {void}")
     return found
@@ -239,11 +242,11 @@ def _had(present: State, adapter: str, channel: str) -> list[Entry]:
 
 
 def _chosen(had: list[Entry], to: str | None, adapter: str, channel: str) -> Entry:
-    now = had[-1].said["release"]["candidate"]
-    earlier = [entry for entry in had if entry.said["release"]["candidate"] != now]
+    now = had[-1].said["release"]["name"]
+    earlier = [entry for entry in had if entry.said["release"]["name"] != now]
     if to is not None:
-        wanted = to.removeprefix("sha256:")
-        earlier = [one for one in earlier if one.said["release"]["candidate"].removeprefix("sha256:").startswith(wanted)]
+        wanted = f"sha256:{to.removeprefix('sha256:')}"
+        earlier = [one for one in earlier if any(one.said["release"][key].startswith(wanted) for key in ("name", "candidate"))]
     if not earlier:
         what = f"a release {to}" if to else "another release"
         raise InputError(f"{adapter} had no {what} in {channel} before; `fineline history {adapter}` lists what it had")
@@ -260,6 +263,30 @@ def _sign(kind: str, subjects: dict[str, str], said: dict[str, Any], who: Who, n
         draft = ledger.signed(book, kind, subjects, said, who, time)
         State(ledger.Ledger([*book.entries, draft], book.checkpoints, book.root), time)
         return ledger.append(book, draft, who[1])
+
+
+def _decisions(present: State, agreed: Iterable[Entry]) -> list[dict[str, str]]:
+    """Approvals as the documents have them."""
+    return [
+        {
+            "person": entry.person,
+            "role": ", ".join(signer.person.roles) if (signer := present.present.people.signer(entry.keyid)) else "",
+            "time": entry.time,
+            "decision": f"approved for {entry.said['channel']}",
+            "reason": entry.said["reason"],
+            "entry": entry.id,
+        }
+        for entry in agreed
+    ]
+
+
+def _refuse_other_weights(found: Dossier) -> None:
+    """Fold the adapter into its base once more: whoever signed the merged weights may have made them otherwise."""
+    from pipelines.merge import refolding  # PyTorch, which no other act needs
+
+    roles = ("base", "adapter", "merged")
+    if wrong := refolding.differences(*(found.artifacts[role][0] for role in roles)):
+        raise Refused("\n".join(wrong))
 
 
 def _refuse_contents(found: Dossier) -> None:

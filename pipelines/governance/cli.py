@@ -134,7 +134,7 @@ def promote(
         console.print(f"{channel} has this candidate already")
         return
     said = entry.said
-    console.print(f"{store.channel(name, channel)} -> {store.directory(name, said['release']['candidate'])}")
+    console.print(f"{store.channel(name, channel)} -> {store.directory(name, said['release']['name'])}")
     agreed = ", ".join(said.get("approved_by", ()))
     alone = "" if said.get("second_pair_of_eyes") else "; nobody else looked at it, and the record says so"
     console.print(f"approved by {agreed}, promoted by {entry.person}{alone}: {entry.id}")
@@ -149,7 +149,7 @@ def rollback(
 ) -> None:
     """Let a channel go back to a release that it had, if that still holds today."""
     entry = acts.rollback(name, channel, _who(key), reason, to)
-    console.print(f"{store.channel(name, channel)} -> {store.directory(name, entry.said['release']['candidate'])}")
+    console.print(f"{store.channel(name, channel)} -> {store.directory(name, entry.said['release']['name'])}")
     console.print(f"rolled back by {entry.person}: {entry.id}")
 
 
@@ -187,12 +187,11 @@ def history(name: AdapterName) -> None:
     for entry in present.ledger.entries:
         if entry.said.get("adapter") != name:
             continue
-        act = entry.kind.removeprefix("urn:fineline:governance:").removesuffix(":v1")
         digest = next(iter(entry.subjects.values())).removeprefix("sha256:")[:12]
         void = present.void(entry)
         reason = str(entry.said.get("reason", "")) + (f" (counts no longer: {void})" if void else "")
         channel = str(entry.said.get("channel") or "")
-        table.add_row(*(_plain(text) for text in (entry.time, entry.person, act, channel, digest, reason)))
+        table.add_row(*(_plain(text) for text in (entry.time, entry.person, entry.act, channel, digest, reason)))
     console.print(table)
     for each in present.present.policy.channels:
         last = acts.standing(present, name, each)
@@ -242,12 +241,12 @@ def _show(found: Dossier, present: State) -> None:
         if before is None:
             console.print(f"{channel}: nothing yet")
             continue
-        digest = before.said["release"]["candidate"]
-        if digest == found.digest:
+        release = before.said["release"]
+        if release["name"] == found.release:
             console.print(f"{channel}: this very candidate, since {before.time}")
             continue
-        record = store.verified(store.directory(found.adapter, digest))
-        console.print(f"{channel}: {digest}, since {before.time}; against it, {_changes(record, found)}")
+        record = store.verified(store.directory(found.adapter, release["name"]))
+        console.print(f"{channel}: {release['candidate']}, since {before.time}; against it, {_changes(record, found)}")
 
 
 def _changes(record: dict[str, Any], found: Dossier) -> str:

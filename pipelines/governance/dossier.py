@@ -1,11 +1,12 @@
 """All that a decision is about: the artifacts of a candidate back to its data, and what was measured of them."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import artifacts, layout, reports
+from pipelines import artifacts, canonical, layout, reports
 from pipelines.artifacts import Artifact
 from pipelines.documents import Link, conflicts
 from pipelines.errors import Refused
@@ -34,6 +35,11 @@ class Dossier:
         return self.artifacts[SHIPPED][1].digest
 
     @property
+    def release(self) -> str:
+        """Of the release that it would be: these bytes, judged by this evidence."""
+        return canonical.digest(self.evidence)
+
+    @property
     def verdict(self) -> str:
         """The final one."""
         return str(self.reports["candidate"]["verdict"])
@@ -48,11 +54,11 @@ class Dossier:
         """Where the licenses of base, data and what was made from them do not fit together (docs/documents.md)."""
         sources = ("base", "data")
         roles = {"base": "base", "raw": "data", "adapter": "adapter", "merged": "merged", SHIPPED: "exported"}
-        chain = []
+        links = []
         for role, name in roles.items():
             artifact = self.artifacts[role][1]
-            chain.append(Link(name, artifact.name, artifact.license, artifact.digest, () if name in sources else sources))
-        return conflicts(chain)
+            links.append(Link(name, artifact.name, artifact.license, artifact.digest, () if name in sources else sources))
+        return conflicts(links)
 
     @property
     def flags(self) -> list[str]:
@@ -70,18 +76,26 @@ class Dossier:
         return [flag for flag, found in raised.items() if found]
 
 
-def of(adapter: str) -> Dossier:
+Reading = Callable[[Path], Artifact]
+
+
+def of(adapter: str, root: Path = Path(), read: Reading = artifacts.verified) -> Dossier:
     """Collect and verify what stands behind the candidate of an adapter.
+
+    Args:
+        root: Of the project.
+        read: How an artifact is read: with every byte verified, or `artifacts.read` for whoever only wants to show it.
 
     Raises:
         InputError: Something is missing.
         Refused: A byte is not as recorded, an artifact was not made from the one that lies beside it, or a report is about
             something else.
     """
-    found = _chain(layout.export(adapter, "quantized"))
-    content = {name: reports.read(layout.reports(adapter) / f"{name}.json") for name in REPORTS}
-    _check_reports(adapter, found, content)
-    files = {name: _sha256(layout.reports(adapter) / f"{name}.json") for name in REPORTS}
+    found = chain(SHIPPED, root / layout.export(adapter, "quantized"), root, read)
+    at = root / layout.reports(adapter)
+    content = {name: reports.read(at / f"{name}.json") for name in REPORTS}
+    _check_reports(adapter, at, found, content)
+    files = {name: _sha256(at / f"{name}.json") for name in REPORTS}
     template = found[SHIPPED][0] / _TEMPLATE
     evidence = {
         "artifacts": {role: artifact.digest for role, (_, artifact) in sorted(found.items())},
@@ -92,12 +106,20 @@ def of(adapter: str) -> Dossier:
     return Dossier(adapter, found, content, evidence)
 
 
-def _chain(shipped: Path) -> dict[str, tuple[Path, Artifact]]:
-    """The artifact and all it was made from, verified, by role."""
+def chain(role: str, last: Path, root: Path, read: Reading) -> dict[str, tuple[Path, Artifact]]:
+    """An artifact and all it was made from, by role.
+
+    Args:
+        role: Of the artifact itself.
+
+    Raises:
+        InputError: One is missing.
+        Refused: One is not as recorded, or not the one that went in.
+    """
     found: dict[str, tuple[Path, Artifact]] = {}
 
     def visit(role: str, directory: Path, expected: str | None) -> None:
-        artifact = artifacts.verified(directory)
+        artifact = read(directory)
         if expected is not None and artifact.digest != expected:
             raise Refused(
                 f"{directory}: it is {artifact.digest}, but what was made from it names {expected}; run `dvc repro`, or"
@@ -106,15 +128,14 @@ def _chain(shipped: Path) -> dict[str, tuple[Path, Artifact]]:
         if found.setdefault(role, (directory, artifact))[1].digest != artifact.digest:
             raise Refused(f"{directory}: a second artifact in the role {role!r}, {artifact.digest}")
         for name, source in artifact.inputs.items():
-            visit(name, Path(source.path), source.digest)
+            visit(name, root / source.path, source.digest)
 
-    visit(SHIPPED, shipped, None)
+    visit(role, last, None)
     return found
 
 
-def _check_reports(adapter: str, found: dict[str, tuple[Path, Artifact]], content: dict[str, Any]) -> None:
+def _check_reports(adapter: str, at: Path, found: dict[str, tuple[Path, Artifact]], content: dict[str, Any]) -> None:
     """Every report is about these artifacts."""
-    at = layout.reports(adapter)
     digests = {role: artifact.digest for role, (_, artifact) in found.items()}
     candidate, gate = content["candidate"], content["gate"]
     named = [

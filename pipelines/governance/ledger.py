@@ -22,7 +22,7 @@ from securesystemslib.signer import Signer
 from pipelines.errors import Refused
 from pipelines.governance import envelopes, files
 from pipelines.governance.envelopes import Envelope
-from pipelines.governance.statements import TYPES, Statement, statement
+from pipelines.governance.statements import ACTS, TYPES, Statement, statement
 from pipelines.layout import SCRATCH
 
 ROOT = files.ROOT / "ledger"
@@ -42,6 +42,11 @@ class Entry:
     def kind(self) -> str:
         """The type of its predicate."""
         return self.statement.predicateType
+
+    @property
+    def act(self) -> str:
+        """What its signer did, in a word."""
+        return ACTS[self.kind]
 
     @property
     def time(self) -> str:
@@ -107,6 +112,11 @@ class Ledger:
     def follows(self, later: Entry, earlier: Entry) -> bool:
         """Whether an entry was signed by somebody who had the other before him."""
         return later.id != earlier.id and bool(self._behind[later.id] >> self._places[earlier.id] & 1)
+
+    def since(self, heads: Iterable[str]) -> list[Entry]:
+        """Entries that somebody who knew these ends has not seen, in order."""
+        known = [entry for head in heads if (entry := self._by_id.get(head)) is not None]
+        return [entry for entry in self.entries if not any(entry is one or self.follows(one, entry) for one in known)]
 
     def place(self, entry: Entry) -> str:
         """Its file, for messages."""

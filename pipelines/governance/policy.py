@@ -43,6 +43,8 @@ class Channel(Part):
     """Base models that are allowed, by name; None is any."""
     licenses: list[Text] | None = None
     """Licenses that are allowed of base, data and adapter, as they stand in the artifacts; None is any."""
+    refolded: bool = True
+    """Whether promotion folds the adapter into its base again and compares the merged weights with that."""
     fitting_licenses: bool = True
     """Whether the licenses of base, data and adapter must fit together."""
     forbidden: list[Text] = []

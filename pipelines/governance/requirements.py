@@ -1,15 +1,21 @@
 """What a channel asks of a candidate, and what of it is not there: a function of the state and the dossier alone."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from pipelines.artifacts import Artifact
 from pipelines.governance import statements
 from pipelines.governance.dossier import SHIPPED, Dossier
 from pipelines.governance.ledger import Entry
 from pipelines.governance.people import People
 from pipelines.governance.policy import Channel, Rule
 from pipelines.governance.state import State
+
+Artifacts = Mapping[str, tuple[Path, Artifact]]
+"""Role -> where an artifact is and what it is."""
 
 
 def missing(state: State, dossier: Dossier, channel: str) -> list[str]:
@@ -23,11 +29,21 @@ def missing(state: State, dossier: Dossier, channel: str) -> list[str]:
     if rule.attested:
         found += _not_attested(state, dossier)
     found += _rejected(state, dossier, channel)
-    found += _too_few(state, rule.approve, dossier.digest, SHIPPED, _bound(state, dossier, channel), dossier)
+    found += _too_few(state, rule.approve, _for_release(state, dossier, channel))
     for role, upstream in rule.upstream.items():
-        digest = dossier.artifacts[role][1].digest
-        found += _too_few(state, upstream, digest, role, {"policy": state.present.policy.digest}, dossier)
+        found += _too_few(state, upstream, _by_itself(state, role, dossier.artifacts))
     return found
+
+
+def missing_upstream(state: State, role: str, chain: Artifacts) -> list[str]:
+    """What any channel asks of an artifact by itself that is not there.
+
+    Args:
+        role: Of the artifact in `chain`, which also holds what it was made from.
+    """
+    rules = (channel.upstream.get(role) for channel in state.present.policy.channels.values())  # type: ignore[call-overload]
+    asked = _by_itself(state, role, chain)
+    return list(dict.fromkeys(reason for rule in rules if rule is not None for reason in _too_few(state, rule, asked)))
 
 
 def unfounded(state: State, move: Entry, release: dict[str, Any]) -> list[str]:
@@ -55,15 +71,16 @@ def unfounded(state: State, move: Entry, release: dict[str, Any]) -> list[str]:
         found.append(f"{where} although nobody had signed how it was judged")
     digests = {artifact["digest"] for artifact in artifacts.values()}
     made_by = {one.person for one in before if one.kind == statements.PROVENANCE and digests & set(one.subjects.values())}
-    agreed = set()
+    people = set()
     for entry in before:
         if entry.kind != statements.APPROVE:
             continue
         bound = {"channel": move.said["channel"], "policy": then.policy.digest, "evidence": evidence}
-        if _flaw(entry, rule.approve, shipped, bound, made_by, then.people, move.time) is None:
-            agreed.add(entry.person)
-    if len(agreed) < rule.approve.people:
-        found.append(f"{where} with {len(agreed)} of {rule.approve.people} approvals that counted then")
+        asked = _Asked(SHIPPED, shipped, release["adapter"], bound, made_by)
+        if _flaw(entry, rule.approve, asked, then.people, move.time) is None:
+            people.add(entry.person)
+    if len(people) < rule.approve.people:
+        found.append(f"{where} with {len(people)} of {rule.approve.people} approvals that counted then")
     return found
 
 
@@ -73,21 +90,40 @@ def _too_old(entry: Entry, rule: Rule, now: str) -> bool:
     return datetime.fromisoformat(entry.time) < datetime.fromisoformat(now) - timedelta(days=rule.max_age_days)
 
 
-def approvers(state: State, dossier: Dossier, channel: str) -> list[str]:
-    """Who has said yes to this candidate in this channel, in a way that counts."""
+def agreed(state: State, dossier: Dossier, channel: str) -> list[Entry]:
+    """The approvals of this candidate in this channel that count, the last one of each person."""
     rule = state.present.policy.channels[channel].approve
-    return sorted(_counted(state, rule, dossier.digest, SHIPPED, _bound(state, dossier, channel), dossier)[0])
+    return list(_counted(state, rule, _for_release(state, dossier, channel))[0].values())
 
 
-def producers(state: State, dossier: Dossier) -> set[str]:
-    """Who signed that they made it, or anything that it was made from in this project's stages."""
-    digests = {artifact.digest for _, artifact in dossier.artifacts.values()}
+def producers(state: State, chain: Artifacts) -> set[str]:
+    """Who signed that they made any of these artifacts."""
+    digests = {artifact.digest for _, artifact in chain.values()}
     return {entry.person for entry in state.of(statements.PROVENANCE) if digests & set(entry.subjects.values())}
 
 
-def _bound(state: State, dossier: Dossier, channel: str) -> dict[str, Any]:
-    """What an approval of a release must say besides its digest."""
-    return {"channel": channel, "policy": state.present.policy.digest, "evidence": dossier.evidence}
+@dataclass(frozen=True)
+class _Asked:
+    """What an approval must be about."""
+
+    role: str
+    digest: str
+    adapter: str | None
+    """Of a release."""
+    bound: Mapping[str, Any]
+    """What it must say besides the digest."""
+    made_by: set[str]
+    """Who made it, or anything that it was made from."""
+
+
+def _for_release(state: State, dossier: Dossier, channel: str) -> _Asked:
+    bound = {"channel": channel, "policy": state.present.policy.digest, "evidence": dossier.evidence}
+    return _Asked(SHIPPED, dossier.digest, dossier.adapter, bound, producers(state, dossier.artifacts))
+
+
+def _by_itself(state: State, role: str, chain: Artifacts) -> _Asked:
+    bound = {"policy": state.present.policy.digest}
+    return _Asked(role, chain[role][1].digest, None, bound, producers(state, chain))
 
 
 def revoked(state: State, chain: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> Iterator[str]:
@@ -152,41 +188,37 @@ def _rejected(state: State, dossier: Dossier, channel: str) -> Iterator[str]:
             yield f"rejected by {entry.person} at {entry.time}: {entry.said['reason']}"
 
 
-def _too_few(state: State, rule: Rule, digest: str, role: str, bound: dict[str, Any], dossier: Dossier) -> Iterator[str]:
+def _too_few(state: State, rule: Rule, asked: _Asked) -> Iterator[str]:
     """What is wrong with each approval that does not count, if there are too few that do."""
-    counted, why_not = _counted(state, rule, digest, role, bound, dossier)
+    counted, why_not = _counted(state, rule, asked)
     if len(counted) < rule.people:
         said = f" ({'; '.join(why_not)})" if why_not else ""
         yield (
-            f"{role} {digest} has {len(counted)} of {rule.people} approvals by different people in one of the roles"
+            f"{asked.role} {asked.digest} has {len(counted)} of {rule.people} approvals by different people in one of the roles"
             f" {', '.join(rule.roles)}{said}"
         )
 
 
-def _counted(
-    state: State, rule: Rule, digest: str, role: str, bound: dict[str, Any], dossier: Dossier
-) -> tuple[set[str], list[str]]:
-    counted: set[str] = set()
+def _counted(state: State, rule: Rule, asked: _Asked) -> tuple[dict[str, Entry], list[str]]:
+    """Person -> approval that counts, and why others do not."""
+    counted: dict[str, Entry] = {}
     why_not: dict[str, str] = {}
-    made_by = producers(state, dossier)
     for entry in state.of(statements.APPROVE):
-        if (entry.said.get("role"), entry.said.get("adapter")) != (role, dossier.adapter if role == SHIPPED else None):
+        if (entry.said.get("role"), entry.said.get("adapter")) != (asked.role, asked.adapter):
             continue
-        reason = _flaw(entry, rule, digest, bound, made_by, state.present.people, state.now) or state.void(entry)
+        reason = _flaw(entry, rule, asked, state.present.people, state.now) or state.void(entry)
         if reason is None:
-            counted.add(entry.person)
+            counted[entry.person] = entry
         else:
             why_not[entry.person] = reason
     return counted, [f"{person}: {reason}" for person, reason in why_not.items() if person not in counted]
 
 
-def _flaw(
-    entry: Entry, rule: Rule, digest: str, bound: dict[str, Any], made_by: set[str], people: People, now: str
-) -> str | None:
+def _flaw(entry: Entry, rule: Rule, asked: _Asked, people: People, now: str) -> str | None:
     """Why an approval does not count here; None if it does."""
-    if digest not in entry.subjects.values():
+    if asked.digest not in entry.subjects.values():
         return f"approved {next(iter(entry.subjects.values()))}, which is another one"
-    for key, value in bound.items():
+    for key, value in asked.bound.items():
         if entry.said.get(key) != value:
             if key == "evidence":
                 return f"approved it with other evidence: {_differences(entry.said.get(key), value)}"
@@ -196,7 +228,7 @@ def _flaw(
         return f"{entry.person} is not in people.yaml any more with that key"
     if not set(rule.roles) & set(signer.person.roles):
         return f"has none of the roles {', '.join(rule.roles)}"
-    if entry.person in made_by and not rule.producer:
+    if entry.person in asked.made_by and not rule.producer:
         return "made it, and may not approve it too"
     if _too_old(entry, rule, now):
         return f"approved it at {entry.time}, more than {rule.max_age_days} days ago"

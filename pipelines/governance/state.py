@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 from pipelines import canonical
@@ -192,15 +193,15 @@ class State:
             checkpoint.verify(known.key.verifier, place)
 
 
-def load(now: str | None = None) -> State:
-    """The state of the project in the working directory.
+def load(now: str | None = None, root: Path = Path()) -> State:
+    """The state of the project at `root`.
 
     Raises:
         Refused: As `State`, and if people.yaml or policy.yaml was changed and not adopted.
         InputError: One of them is missing or wrong.
     """
-    state = State(ledger.read(), now or files.now())
-    in_use = {people.FILE: people.load().digest, policy.FILE: policy.load().digest}
+    state = State(ledger.read(root / ledger.ROOT), now or files.now())
+    in_use = {people.FILE: people.load(root / people.FILE).digest, policy.FILE: policy.load(root / policy.FILE).digest}
     adopted = {people.FILE: state.present.people.digest, policy.FILE: state.present.policy.digest}
     for file, digest in in_use.items():
         if digest != adopted[file]:

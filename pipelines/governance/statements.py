@@ -15,7 +15,18 @@ TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 ADOPT, APPROVE, REJECT, PROMOTE, ROLLBACK, REVOKE = (
     f"urn:fineline:governance:{act}:v1" for act in ("adopt", "approve", "reject", "promote", "rollback", "revoke")
 )
-TYPES = (PROVENANCE, TEST_RESULT, ADOPT, APPROVE, REJECT, PROMOTE, ROLLBACK, REVOKE)
+ACTS = {
+    PROVENANCE: "made",
+    TEST_RESULT: "judged",
+    ADOPT: "adopted",
+    APPROVE: "approved",
+    REJECT: "rejected",
+    PROMOTE: "promoted",
+    ROLLBACK: "rolled back",
+    REVOKE: "revoked",
+}
+"""Type of a predicate -> what whoever signs it has done."""
+TYPES = tuple(ACTS)
 
 
 class Link(Part):

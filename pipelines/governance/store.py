@@ -1,7 +1,11 @@
 """Releases: copies that nothing else writes to, named after what they hold, and channels that point at one of them.
 
-releases/<adapter>/<sha256>/model/     the exported model as it ships
-releases/<adapter>/<sha256>/records/   artifact.json of everything it was made from, its reports, and the ledger of that day
+The name is the sha256 of the evidence, which holds the digest of the model and of all that it was judged by: a model that is
+judged anew is another release.
+
+releases/<adapter>/<sha256>/model/      the exported model as it ships
+releases/<adapter>/<sha256>/documents/  model card, bill of materials, technical documentation (see `pipelines.documents`)
+releases/<adapter>/<sha256>/records/    artifact.json of everything it was made from, its reports, and the ledger of that day
 releases/<adapter>/<sha256>/release.json
 releases/<adapter>/channels/<channel>  a link to one of them; changed in one step
 """
@@ -10,7 +14,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,9 +31,9 @@ SCHEMA = "fineline/release/v1"
 _CHUNK = 2**20
 
 
-def directory(adapter: str, digest: str) -> Path:
-    """Where the release with this digest lies."""
-    return ROOT / adapter / digest.removeprefix("sha256:")
+def directory(adapter: str, release: str) -> Path:
+    """Where a release lies."""
+    return ROOT / adapter / release.removeprefix("sha256:")
 
 
 def channel(adapter: str, name: str) -> Path:
@@ -38,7 +42,7 @@ def channel(adapter: str, name: str) -> Path:
 
 
 def current(adapter: str, name: str) -> str | None:
-    """The digest that a channel's link points at; None if there is none."""
+    """The release that a channel's link points at; None if there is none."""
     link = channel(adapter, name)
     return f"sha256:{link.readlink().name}" if link.is_symlink() else None
 
@@ -59,10 +63,13 @@ def locked(adapter: str) -> Iterator[None]:
         yield
 
 
-def place(dossier: Dossier) -> str:
+def place(dossier: Dossier, documents: Mapping[str, str]) -> str:
     """Copy a candidate into the store, unless it is there, and check every byte of the copy.
 
     Until it is complete nothing has its name; repeating it completes it.
+
+    Args:
+        documents: Path -> text of what goes with it. One that is there already keeps those that it was placed with.
 
     Returns:
         The digest of release.json.
@@ -70,12 +77,12 @@ def place(dossier: Dossier) -> str:
     Raises:
         Refused: The copy is not what was approved, or what has its name already is something else.
     """
-    target = directory(dossier.adapter, dossier.digest)
+    target = directory(dossier.adapter, dossier.release)
     if not target.exists():
         building = layout.SCRATCH / "building" / f"release.{dossier.adapter}.{os.getpid()}"
         shutil.rmtree(building, ignore_errors=True)
         try:
-            _fill(building, dossier)
+            _fill(building, dossier, documents)
             _seal(building)
             target.parent.mkdir(parents=True, exist_ok=True)
             building.rename(target)
@@ -83,20 +90,17 @@ def place(dossier: Dossier) -> str:
             shutil.rmtree(building, ignore_errors=True)
     placed = verified(target)
     if placed["evidence"] != dossier.evidence:
-        raise Refused(
-            f"{target}: these bytes were released before, with other reports, and a release is never changed; export anew, or"
-            " bring back the reports of that day"
-        )
+        raise Refused(f"{target}: what lies there is another release, with other evidence")
     return str(placed["digest"])
 
 
-def point(adapter: str, name: str, digest: str) -> None:
+def point(adapter: str, name: str, release: str) -> None:
     """Let a channel point at a release, in one step."""
     link = channel(adapter, name)
     link.parent.mkdir(parents=True, exist_ok=True)
     draft = link.with_name(f".{name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
-    draft.symlink_to(Path("..") / digest.removeprefix("sha256:"))
+    draft.symlink_to(Path("..") / release.removeprefix("sha256:"))
     draft.replace(link)
 
 
@@ -114,7 +118,7 @@ def verified(release: Path) -> dict[str, Any]:
     try:
         record = canonical.parse(raw)
         recorded = {entry["path"]: entry for entry in record["files"]}
-        shipped = record["artifacts"][SHIPPED]["digest"]
+        record["artifacts"][SHIPPED]["digest"], record["evidence"]["artifacts"], record["evidence"]["reports"]
     except (ValueError, TypeError, KeyError) as error:
         raise Refused(f"{file}: not the record of a release: {error}") from error
     try:
@@ -130,8 +134,7 @@ def verified(release: Path) -> dict[str, Any]:
             raise Refused(f"{release}/{path}: changed")
     inside = [{**entry, "path": path.removeprefix("model/")} for path, entry in found.items() if path.startswith("model/")]
     _check_artifacts(release, record, inside)
-    if release.resolve().name != shipped.removeprefix("sha256:"):
-        raise Refused(f"{release}: it holds {shipped}, so its name is wrong")
+    _check_evidence(release, record["evidence"], record["artifacts"], found)
     return {**record, "digest": f"sha256:{hashlib.sha256(raw).hexdigest()}"}
 
 
@@ -152,7 +155,19 @@ def _check_artifacts(release: Path, record: dict[str, Any], model: list[dict[str
         raise Refused(f"{release}/model: not the files of {chain[SHIPPED].digest}")
 
 
-def _fill(building: Path, dossier: Dossier) -> None:
+def _check_evidence(release: Path, evidence: dict[str, Any], known: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
+    """What was judged are these artifacts, by these reports, and the release is named after that."""
+    if evidence["artifacts"] != {role: artifact["digest"] for role, artifact in known.items()}:
+        raise Refused(f"{release}/{RECORD}: its evidence is about other artifacts")
+    for name, digest in evidence["reports"].items():
+        lying = found.get(f"records/reports/{name}.json", {}).get("sha256")
+        if digest != f"sha256:{lying}":
+            raise Refused(f"{release}/records/reports/{name}.json: not the report in the evidence")
+    if release.resolve().name != canonical.digest(evidence).removeprefix("sha256:"):
+        raise Refused(f"{release}: its evidence has another digest, so its name is wrong")
+
+
+def _fill(building: Path, dossier: Dossier, documents: Mapping[str, str]) -> None:
     """Copy, hashing what is copied: the bytes that were read are the bytes that were checked."""
     source, artifact = dossier.artifacts[SHIPPED]
     for entry in artifact.files:
@@ -161,6 +176,10 @@ def _fill(building: Path, dossier: Dossier) -> None:
             raise Refused(f"{source}/{entry['path']}: changed while it was copied")
     if wrong := contents.problems(building / "model"):
         raise Refused("\n".join(wrong))
+    for name, text in documents.items():
+        file = building / "documents" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
     records = building / "records"
     for role, (directory, _) in dossier.artifacts.items():
         _copy(directory / artifacts.RECORD, records / "artifacts" / role / artifacts.RECORD)

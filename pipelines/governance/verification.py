@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines import canonical
 from pipelines.errors import Refused
 from pipelines.governance import acts, contents, files, ledger, requirements, state, statements, store
 from pipelines.governance.dossier import SHIPPED
@@ -49,10 +50,11 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
     if expected_head is not None and expected_head not in known:
         raise Refused(f"{present.ledger.root}: the entry {expected_head} is gone; the ledger was cut or replaced")
     shipped = record["artifacts"][SHIPPED]["digest"]
-    moves = [one for one in present.of(statements.PROMOTE, statements.ROLLBACK) if shipped in one.subjects.values()]
+    name = canonical.digest(record["evidence"])
+    moves = [one for one in present.of(statements.PROMOTE, statements.ROLLBACK) if one.said["release"]["name"] == name]
     inside = present.ledger.root.is_relative_to(release)
     if not moves and not inside:
-        raise Refused(f"{release}: the ledger knows of no promotion of {shipped}")
+        raise Refused(f"{release}: the ledger knows of no promotion of {name}, which holds {shipped}")
     for move in moves:
         if move.said["release"]["record"] != record["digest"]:
             raise Refused(f"{release}: release.json is not the one that {move.person} promoted at {move.time}")
@@ -72,7 +74,7 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
         {role: artifact["digest"] for role, artifact in record["artifacts"].items()},
         [{"person": one.person, "time": one.time, "reason": one.said["reason"], "entry": one.id} for one in counted],
         [{"channel": one.said["channel"], "person": one.person, "time": one.time, "entry": one.id} for one in moves],
-        _in_use(present, record["adapter"], shipped),
+        _in_use(present, record["adapter"], name),
         any(one.said.get("second_pair_of_eyes") for one in moves),
         present.ledger.heads,
     )
@@ -84,10 +86,10 @@ def _state(release: Path, now: str | None) -> State:
     return State(ledger.read(release / "records" / "governance" / "ledger"), now or files.now())
 
 
-def _in_use(present: State, adapter: str, digest: str) -> list[str]:
+def _in_use(present: State, adapter: str, name: str) -> list[str]:
     found = []
     for channel in sorted({one.said["channel"] for one in present.of(statements.PROMOTE, statements.ROLLBACK)}):
         entry = acts.standing(present, adapter, channel)
-        if entry is not None and entry.said["release"]["candidate"] == digest:
+        if entry is not None and entry.said["release"]["name"] == name:
             found.append(channel)
     return found

@@ -8,6 +8,7 @@ at 2.5% of positions (SmolLM2-135M, mean KL 1e-4).
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,28 +40,50 @@ def write(base: Path, model: Any, into: Path, precision: Precision) -> None:
     Raises:
         FinelineError: The adapter changes a weight that the checkpoint does not have.
     """
+    write_others(base, into, precision)
+    for name, tensors in folded(base, model, precision):
+        save_file(dict(tensors), into / name, metadata={"format": "pt"})
+
+
+def write_others(base: Path, into: Path, precision: Precision) -> None:
+    """All that stands beside the weights: the base's own files, with a configuration that fits."""
     for file in base.iterdir():
         if file.suffix != ".safetensors" and file.name != RECORD:
             shutil.copyfile(file, into / file.name)
     _mend_configuration(into, precision)
-    kind = dtype(precision)
+
+
+def folded(base: Path, model: Any, precision: Precision) -> Iterator[tuple[str, Iterator[tuple[str, torch.Tensor]]]]:
+    """Each file of weights of the base with its tensors, the adapter folded in. One file has to be read before the next.
+
+    Args:
+        model: The base with the adapter, as it was trained.
+
+    Raises:
+        FinelineError: The adapter changes a weight that the checkpoint does not have.
+    """
     folds, unpacked = folding.folds(model), trained_on(model)
     for file in sorted(base.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            merged = {}
-            for name in tensors.keys():  # noqa: SIM118 (safe_open is no mapping)
-                original = tensors.get_tensor(name)
-                weight = unpacked.pop(name, None)
-                fold = folds.pop(name, None)
-                if weight is None and fold is None:
-                    merged[name] = original.to(kind) if original.is_floating_point() else original
-                    continue
-                weight = original.float() if weight is None else weight
-                merged[name] = (weight if fold is None else fold(weight)).to(kind)
-            save_file(merged, into / file.name, metadata={"format": "pt"})
+        yield file.name, _folded(file, folds, unpacked, dtype(precision))
     if folds or unpacked:
         missing = ", ".join(sorted({*folds, *unpacked})[:3])
         raise FinelineError(f"{base}: the checkpoint has no tensor named {missing}; its layer names differ from the model's")
+
+
+def _folded(
+    file: Path, folds: dict[str, folding.Fold], unpacked: dict[str, torch.Tensor], kind: torch.dtype
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of one file; what is used of the folds and the unpacked weights is taken out."""
+    with safe_open(file, framework="pt") as tensors:
+        for name in tensors.keys():  # noqa: SIM118 (safe_open is no mapping)
+            original = tensors.get_tensor(name)
+            weight = unpacked.pop(name, None)
+            fold = folds.pop(name, None)
+            if weight is None and fold is None:
+                yield name, original.to(kind) if original.is_floating_point() else original
+                continue
+            weight = original.float() if weight is None else weight
+            yield name, (weight if fold is None else fold(weight)).to(kind)
 
 
 def _mend_configuration(model: Path, precision: Precision) -> None:

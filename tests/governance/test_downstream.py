@@ -15,7 +15,7 @@ def test_everything_from_a_source_down_to_the_release_in_production(world):
     world.promote()
     found = downstream.from_source("faq")
     assert {one.kind for one in found} == {"raw-data", "training-data", "adapter", "merged-model", "exported-model", "release"}
-    assert (found[-1].path, found[-1].channels) == (store.directory(NAME, world.digest()), ("production",))
+    assert (found[-1].path, found[-1].channels) == (store.directory(NAME, world.release()), ("production",))
 
 
 def test_what_was_not_made_from_it_is_left_out(world):

@@ -21,7 +21,7 @@ class TestKilled:
         for release in releases:
             store.verified(release)  # whole, or not there
         world.promote(now=day(5))
-        assert store.current(NAME, "production") == world.digest()
+        assert store.current(NAME, "production") == world.release()
         assert len(state.load(day(5)).of(statements.PROMOTE)) == 1
         assert not list(Path(".fineline/building").glob("release.*"))
 

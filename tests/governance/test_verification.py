@@ -72,9 +72,9 @@ def test_a_release_of_which_the_ledger_knows_nothing(world):
     world.ready()
     from pipelines.governance import dossier
 
-    store.place(dossier.of(NAME))
+    store.place(dossier.of(NAME), {})
     with pytest.raises(Refused, match="the ledger knows of no promotion"):
-        verify(store.directory(NAME, world.digest()), day(5))
+        verify(store.directory(NAME, world.release()), day(5))
 
 
 def test_an_entry_that_was_kept_elsewhere_and_is_gone(release):
@@ -103,7 +103,7 @@ def test_three_people_and_two_channels_through_a_year(world):
     """Promote, retrain, promote, revoke, roll back."""
     world.adopt()
     world.attest()
-    first = world.digest()
+    first = world.release()
     world.approve("ada", "staging", now=day(3))
     world.promote("ada", "staging", now=day(3))
     world.approve("ada", now=day(4))
@@ -111,7 +111,7 @@ def test_three_people_and_two_channels_through_a_year(world):
     world.promote("cho", now=day(5))
 
     candidate("2")
-    second = world.digest()
+    second, model = world.release(), world.digest()
     world.attest(now=day(6))
     world.approve("bob", "staging", now=day(6))
     world.promote("cho", "staging", now=day(7))
@@ -121,7 +121,7 @@ def test_three_people_and_two_channels_through_a_year(world):
     entry = world.promote("cho", now=day(9))
     assert entry.said["previous"] == first
 
-    acts.revoke("artifact", second, world.who("bob"), "Tells secrets.", now=day(10))
+    acts.revoke("artifact", model, world.who("bob"), "Tells secrets.", now=day(10))
     with pytest.raises(Refused, match="Tells secrets"):
         world.promote("cho", "production", now=day(11))
     back = acts.rollback(NAME, "production", world.who("cho"), "It was revoked.", now=day(11))
@@ -147,7 +147,7 @@ class TestRollback:
     def test_the_release_was_damaged(self, world):
         world.ready()
         world.promote()
-        first = store.directory(NAME, world.digest())
+        first = store.directory(NAME, world.release())
         candidate("2")
         world.attest(now=day(5))
         world.approve("ada", now=day(5))
@@ -259,32 +259,39 @@ def test_a_promotion_that_was_signed_without_the_approvals_it_takes(world):
     world.attest()
     world.approve("bob")
     found = dossier.of(NAME)
-    record = store.place(found)
+    record = store.place(found, {})
     said = {
         "adapter": NAME,
         "channel": "production",
-        "release": {"candidate": found.digest, "record": record},
+        "release": {"name": found.release, "candidate": found.digest, "record": record},
         "previous": None,
         "policy": "x",
         "approved_by": ["ada", "bob"],
         "second_pair_of_eyes": True,
     }
-    where = store.directory(NAME, found.digest)
+    where = store.directory(NAME, found.release)
     acts._sign(statements.PROMOTE, {where.as_posix(): found.digest}, said, world.who("cho"), day(4))
-    store.point(NAME, "production", found.digest)
+    store.point(NAME, "production", found.release)
     with pytest.raises(Refused, match=r"promoted to production by cho at .* with 1 of 2 approvals that counted then"):
         verify(where, day(5))
 
 
-def test_the_same_bytes_with_other_reports_are_not_the_release_that_is_there(world, release):
+def test_the_same_model_judged_anew_is_another_release(world, release):
     from pipelines import layout
 
     change(layout.reports(NAME) / "training.json", lambda content: content.update(train_loss=0.4))
     world.attest(now=day(5))
     for name in ("ada", "bob"):
         world.approve(name, now=day(5))
-    with pytest.raises(Refused, match="these bytes were released before, with other reports"):
-        world.promote(now=day(6))
+    entry = world.promote(now=day(6))
+    again = store.directory(NAME, world.release())
+    assert again != release
+    assert verify(again, day(7)).candidate == verify(release, day(7)).candidate == world.digest()
+    assert (verify(again, day(7)).in_use, verify(release, day(7)).in_use) == (["production"], [])
+    assert f"sha256:{release.name}" == entry.said["previous"]
+    back = acts.rollback(NAME, "production", world.who("cho"), "The old reports will do.", release.name[:12], now=day(8))
+    assert back.said["release"]["name"] == entry.said["previous"]
+    assert verify(release, day(9)).in_use == ["production"]
 
 
 def test_two_acts_at_once_by_one_person_are_one_line(world):

@@ -13,6 +13,7 @@ from pipelines.merge import __main__ as stage
 from pipelines.merge import reference, weights
 from pipelines.params.methods import METHODS
 from tests.adapters.cases import CASES, MERGEABLE, loaded_base, new
+from tests.merge.conftest import moved
 
 TOKENS = [list(range(3, 40)), list(range(90, 50, -1))]
 
@@ -20,13 +21,7 @@ TOKENS = [list(range(3, 40)), list(range(90, 50, -1))]
 def adapted(name, base, tmp_path, precision="bf16"):
     """A small base with an adapter that changes its answers, saved and loaded as stages do."""
     case = CASES[name]
-    model = new(case, base)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.requires_grad:
-                weight += 0.1 * torch.randn(weight.shape, generator=generator)
-    adapters.save(model, tmp_path / "adapter")
+    adapters.save(moved(case, base), tmp_path / "adapter")
     return adapters.load(loaded_base(case, base, precision), tmp_path / "adapter")
 
 
