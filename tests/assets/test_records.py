@@ -33,7 +33,6 @@ def test_an_artifact_is_shown_with_digest_owner_license_state_size_and_inputs(st
         "digest": adapter.digest,
         "owner": "voice@fineline.example",
         "license": "apache-2.0",
-        "approval": "unapproved",
         "bytes": 12,
         "files": 2,
     }

@@ -150,8 +150,17 @@ def made(target, kind, fill, inputs=None, parameters=None, license="apache-2.0")
     return artifacts.read(target).digest
 
 
-def candidate(version, verdict="pass", template="{{ messages }}", **changes):
-    """Make everything up to a verdict; another version has other data, and so other weights."""
+def candidate(version, verdict="pass", template="{{ messages }}", weights=None, **changes):
+    """Make everything up to a verdict; another version has other data, and so other weights.
+
+    Args:
+        weights: Role (base, adapter, merged) -> what puts files into the directory, instead of toys.
+    """
+    fill = {
+        "base": lambda at: tensors(at, 1.0),
+        "adapter": lambda at: tensors(at, float(version), "adapter_model"),
+        "merged": lambda at: tensors(at, 1 + float(version)),
+    } | (weights or {})
     base, raw, data = layout.base("tiny"), layout.raw(NAME), layout.curated(NAME)
     adapter, merged, shipped = layout.adapter(NAME), layout.merged(NAME), layout.export(NAME, "quantized")
     source = {"path": "faq.jsonl", "parts": {"faq": {"files": "faq.jsonl"}}}
@@ -167,17 +176,17 @@ def candidate(version, verdict="pass", template="{{ messages }}", **changes):
 
     LOCK.write_text(LOCKED)
     digests = {
-        "base": made(base, "base", lambda at: tensors(at, 1.0)),
+        "base": made(base, "base", fill["base"]),
         "raw": made(raw, "raw-data", rows, parameters=source),
         "data": made(data, "training-data", curated, {"raw": raw, "tokenizer": base}),
         "adapter": made(
             adapter,
             "adapter",
-            lambda at: tensors(at, float(version), "adapter_model"),
+            fill["adapter"],
             {"base": base, "data": data},
             {"method": "lora", "rank": 8, "keep": "last"},
         ),
-        "merged": made(merged, "merged-model", lambda at: tensors(at, 1 + float(version)), {"base": base, "adapter": adapter}),
+        "merged": made(merged, "merged-model", fill["merged"], {"base": base, "adapter": adapter}),
     }
 
     def export(at):

@@ -73,3 +73,23 @@ def test_files_changed_while_they_are_copied_are_noticed(world, monkeypatch):
     with pytest.raises(Refused, match=r"model.onnx: changed while it was copied"):
         world.promote()
     assert not [path for path in (store.ROOT / NAME).iterdir() if path.is_dir()]
+
+
+def test_the_documents_lie_in_the_release_with_who_agreed(world):
+    world.ready()
+    world.promote()
+    documents = store.channel(NAME, "production") / "documents"
+    assert {path.relative_to(documents).as_posix() for path in documents.rglob("*") if path.is_file()} == {
+        "README.md",
+        "bom.cdx.json",
+        "dataset/README.md",
+        "dataset/croissant.json",
+        "licenses.json",
+        "technical_documentation.json",
+        "technical_documentation.md",
+    }
+    card = (documents / "README.md").read_text()
+    entries = [entry.id for entry in state.load(day(5)).of(statements.APPROVE)]
+    assert all(entry in card for entry in entries)
+    assert card.count("approved for production") == 2
+    assert world.digest().removeprefix("sha256:") in (documents / "bom.cdx.json").read_text()
