@@ -1,6 +1,6 @@
 """What people do: each act looks at everything anew, then signs one entry of the ledger."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +265,7 @@ def _sign(kind: str, subjects: dict[str, str], said: dict[str, Any], who: Who, n
         return ledger.append(book, draft, who[1])
 
 
-def _decisions(present: State, agreed: Iterable[Entry]) -> list[dict[str, str]]:
+def _decisions(present: State, agreed: Iterable[Entry]) -> list[Mapping[str, str]]:
     """Approvals as the documents have them."""
     return [
         {

@@ -150,7 +150,7 @@ def rollback(
     """Let a channel go back to a release that it had, if that still holds today."""
     entry = acts.rollback(name, channel, _who(key), reason, to)
     console.print(f"{store.channel(name, channel)} -> {store.directory(name, entry.said['release']['name'])}")
-    console.print(f"rolled back by {entry.person}: {entry.id}")
+    console.print(f"rolled back by {entry.person} to {entry.said['release']['candidate']}: {entry.id}")
 
 
 def revoke(

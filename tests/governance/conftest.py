@@ -1,6 +1,7 @@
 """A project with a candidate, made by hand, and people with keys."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -199,11 +200,36 @@ def candidate(version, verdict="pass", template="{{ messages }}", weights=None, 
     return digests
 
 
+def trained(base, change=None):
+    """Weights that transformers and PEFT read: a base, a LoRA adapter, and both merged.
+
+    Args:
+        base: A small model.
+        change: What is done to the merged model besides.
+    """
+    from pipelines import adapters, loading
+    from pipelines.merge import weights
+    from tests.adapters.cases import CASES
+    from tests.merge.conftest import moved
+
+    def merge(at):
+        model = loading.with_adapter(loading.base_model(layout.base("tiny")), layout.adapter(NAME))
+        weights.write(layout.base("tiny"), model, at, "bf16")
+        if change is not None:
+            change(at)
+
+    return {
+        "base": lambda at: shutil.copytree(base, at, dirs_exist_ok=True),
+        "adapter": lambda at: adapters.save(moved(CASES["lora"], layout.base("tiny")), at),
+        "merged": merge,
+    }
+
+
 def write_reports(digests, verdict="pass", **changes):
     """Reports about these artifacts; `changes` are put into candidate.json."""
     checks = CURATION["checks"] | {"drift": 0.0, "drift_limit": 0.2}
     scores = {"base": {"target_exact_match": 0.125}, "candidate": {"target_exact_match": 0.8125}}
-    judged = {"rules": [RULES[0] | {"verdict": verdict}], "scores": scores, "verdict": verdict}
+    judged = {"rules": [RULES[0] | {"verdict": verdict}], "scores": scores, "verdict": verdict, "items": 400}
     content = {
         "curation": CURATION
         | {

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.governance import beginning, policy
 from tests.conftest import small_params
 from tests.governance.conftest import NAME, candidate
 from tests.test_cli import fineline
@@ -22,6 +23,10 @@ def project(tmp_path, tmp_path_factory, monkeypatch):
     content["adapters"] = {NAME: content["adapters"]["home"]}
     Path("params.yaml").write_text(yaml.safe_dump(content))
     candidate("1")
+    policy.FILE.parent.mkdir()
+    rule = "producer: true}"
+    assert rule in beginning.POLICY
+    policy.FILE.write_text(beginning.POLICY.replace(rule, f"{rule}\n    refolded: false # these weights are no model"))
     return home / ".config" / "fineline" / "keys" / "ada.pem"
 
 

@@ -121,8 +121,8 @@ def test_a_report_that_was_replaced_by_a_better_one_is_noticed(world):
     world.ready()
     refused(world, "the verdict is 'fail'; this channel takes pass")
     candidate("1", verdict="pass")
-    message = refused(world, "not as it was when dan attested it: reports.candidate, verdict")
-    assert "approved it with other evidence: reports.candidate, verdict" in message
+    message = refused(world, "not as it was when dan attested it: reports.candidate, reports.gate, verdict")
+    assert "approved it with other evidence: reports.candidate, reports.gate, verdict" in message
 
 
 @pytest.mark.parametrize("report", ["gate", "curation", "training", "export", "merge"])
@@ -340,8 +340,8 @@ def test_approvers_and_what_is_missing_are_functions_of_state_and_dossier(world)
     world.ready()
     present, found = state.load(day(4)), dossier.of(NAME)
     assert requirements.missing(present, found, "production") == []
-    assert requirements.approvers(present, found, "production") == ["ada", "bob"]
-    assert requirements.producers(present, found) == {"dan"}
+    assert [entry.person for entry in requirements.agreed(present, found, "production")] == ["ada", "bob"]
+    assert requirements.producers(present, found.artifacts) == {"dan"}
 
 
 def test_a_project_without_governance_says_how_to_begin(world):

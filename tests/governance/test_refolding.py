@@ -1,41 +1,25 @@
 """Promotion folds the adapter into its base again: a merged model that is something else is refused, whoever signed for it."""
 
-import shutil
-
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pipelines import adapters, layout, loading
 from pipelines.errors import Refused
 from pipelines.governance import store
-from pipelines.merge import weights
-from tests.adapters.cases import CASES
-from tests.governance.conftest import NAME, candidate
-from tests.merge.conftest import moved
+from tests.governance.conftest import NAME, candidate, trained
+
+
+def other(merged):
+    """Change one number of the merged weights."""
+    tensors = load_file(merged / "model.safetensors")
+    tensors["model.layers.0.self_attn.q_proj.weight"][0, 0] += 0.5
+    save_file(tensors, merged / "model.safetensors", metadata={"format": "pt"})
 
 
 @pytest.fixture
 def real(world, tiny_base):
     """A candidate with a base, a LoRA adapter and a merged model that transformers and PEFT read."""
     world.rules["channels"]["production"]["refolded"] = True
-
-    def base(at):
-        shutil.copytree(tiny_base, at, dirs_exist_ok=True, ignore=shutil.ignore_patterns("artifact.json"))
-
-    def adapter(at):
-        adapters.save(moved(CASES["lora"], layout.base("tiny")), at)
-
-    def merged(at):
-        model = loading.with_adapter(loading.base_model(layout.base("tiny")), layout.adapter(NAME))
-        weights.write(layout.base("tiny"), model, at, "bf16")
-
-    def other(at):
-        merged(at)
-        tensors = load_file(at / "model.safetensors")
-        tensors["model.layers.0.self_attn.q_proj.weight"][0, 0] += 0.5
-        save_file(tensors, at / "model.safetensors", metadata={"format": "pt"})
-
-    return lambda honest: candidate("1", weights={"base": base, "adapter": adapter, "merged": merged if honest else other})
+    return lambda honest: candidate("1", weights=trained(tiny_base, None if honest else other))
 
 
 def test_base_plus_adapter_may_be_promoted(world, real):
