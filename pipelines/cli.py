@@ -3,21 +3,19 @@
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.tree import Tree
 
-from pipelines import artifacts, doctor, layout, params, reports
+from pipelines import doctor, layout, params, reports
 from pipelines.documents import cli as documents
-from pipelines.errors import FinelineError, InputError, Refused
+from pipelines.errors import FinelineError, InputError
 from pipelines.evidence import cli as evidence
+from pipelines.governance import audit
 from pipelines.governance import cli as governance
-from pipelines.governance import store
 
 _WIDTH = 132  # of tables that go to a file or a log
 
@@ -26,6 +24,7 @@ app.add_typer(evidence.app, name="evidence")
 app.command("preference")(evidence.prefer)
 app.command("document")(documents.document)
 governance.register(app)
+audit.register(app)
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 
 AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")]
@@ -162,97 +161,6 @@ def open_holdout(
     worn = "" if times == 1 else "; what is looked at again and again is no longer sealed"
     console.print(f"verdict: [bold]{decision['verdict']}[/], candidate {decision['candidate']['digest']}")
     console.print(f"opened {times} time{'s' if times > 1 else ''} so far{worn}: {layout.reports(name)}/holdout_uses.jsonl")
-
-
-@app.command()
-def verify(
-    artifact: Annotated[
-        Path, typer.Argument(metavar="RELEASE|ARTIFACT", help="A directory with a release.json or an artifact.json.")
-    ],
-    head: Annotated[str | None, typer.Option(help="Of a release: an entry that the ledger must still have.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Of a release: what was found, as JSON.")] = False,
-) -> None:
-    """Recompute every digest, back to the raw data; of a release also who agreed to it, and whether that still counts."""
-    if (artifact / store.RECORD).exists():
-        _verify_release(artifact, head, as_json)
-        return
-    wrong: list[str] = []
-    for path, record in _ancestry(artifact):
-        found = [*artifacts.problems(path)]
-        for role, source in record.inputs.items():
-            now = artifacts.read(Path(source.path)).digest
-            if now != source.digest:
-                found.append(f"{path}: made from {role} {source.digest}, but {source.path} is {now}")
-        console.print(f"{'[red]!![/]' if found else '[green]ok[/]'} {path}  {record.digest}")
-        wrong += found
-    if wrong:
-        raise Refused("\n".join(wrong))
-
-
-def _verify_release(release: Path, head: str | None, as_json: bool) -> None:
-    from pipelines.governance.verification import verify
-
-    found = verify(release, expected_head=head)
-    if as_json:
-        print(json.dumps(asdict(found) | {"release": str(release)}, indent=2))
-        return
-    for role, digest in found.artifacts.items():
-        console.print(f"[green]ok[/] {role:<10} {digest}")
-    for one in found.approved:
-        console.print(f"approved by {one['person']} at {one['time']}: {one['reason']}", highlight=False, markup=False)
-    for one in found.promoted:
-        console.print(f"promoted to {one['channel']} by {one['person']} at {one['time']}", highlight=False, markup=False)
-    if not found.second_pair_of_eyes:
-        console.print("nobody but its maker looked at it")
-    in_use, head = ", ".join(found.in_use) or "no channel", ", ".join(found.head)
-    console.print(f"verdict {found.verdict}; in use in {in_use}; ledger at {head}")
-
-
-@app.command()
-def lineage(
-    artifact: Annotated[Path | None, typer.Argument(metavar="[ARTIFACT]", help="A directory with an artifact.json.")] = None,
-    source: Annotated[
-        str | None, typer.Option("--from-source", metavar="NAME", help="A source part that was withdrawn.")
-    ] = None,
-    row: Annotated[str | None, typer.Option("--from-row", metavar="ID", help="The id of a row that was withdrawn.")] = None,
-) -> None:
-    """What an artifact was made from, as a tree; or everything here that was made from a source or a row."""
-    if sum(given is not None for given in (artifact, source, row)) != 1:
-        raise InputError("fineline lineage: give an artifact, --from-source or --from-row")
-    if artifact is not None:
-        console.print(_tree(artifact))
-        return
-    from pipelines.governance import downstream
-
-    found = downstream.from_source(source) if source is not None else downstream.from_row(str(row))
-    for one in found:
-        where = f", in {', '.join(one.channels)} now" if one.channels else ""
-        console.print(f"{one.path} ({one.kind}{where})  {one.digest}", highlight=False, markup=False)
-    console.print("`fineline revoke` says that they may not be used any more")
-
-
-def _ancestry(path: Path) -> list[tuple[Path, artifacts.Artifact]]:
-    """The artifact and all it was made from, each once, the sources first."""
-    found: dict[Path, artifacts.Artifact] = {}
-
-    def visit(current: Path) -> None:
-        if current not in found:
-            record = artifacts.read(current)
-            for source in record.inputs.values():
-                visit(Path(source.path))
-            found[current] = record
-
-    visit(path)
-    return list(found.items())
-
-
-def _tree(path: Path, role: str = "") -> Tree:
-    record = artifacts.read(path)
-    label = f"{role + ': ' if role else ''}[bold]{path}[/] ({record.kind}, {record.owner}, {record.license})"
-    tree = Tree(f"{label}\n{record.digest}, {record.approval['state']}", highlight=True)
-    for source_role, source in record.inputs.items():
-        tree.add(_tree(Path(source.path), source_role))
-    return tree
 
 
 def _value(directory: Path) -> list[str]:

@@ -138,3 +138,24 @@ def test_what_was_made_from_a_source_is_listed(project):
     assert f"models/adapters/{NAME} (adapter)" in listed
     assert "no raw data have a source part 'fax'" in said("lineage", "--from-source", "fax", code=2)
     assert "give an artifact, --from-source or --from-row" in said("lineage", code=2)
+
+
+def test_an_auditor_sees_who_signed_for_an_artifact(project, monkeypatch):
+    adapter = f"models/adapters/{NAME}"
+    before = json.loads(said("lineage", adapter, "--json"))["chain"]
+    assert [one["signed"] for one in before] == [[]] * 4
+    said("keygen", "ada", "--email", "ada@example.com")
+    monkeypatch.setenv("FINELINE_KEY", str(project))
+    said("attest", NAME)
+    assert "made by ada" in said("lineage", adapter)
+    chain = json.loads(said("lineage", adapter, "--json"))["chain"]
+    assert {(one["act"], one["person"]) for artifact in chain for one in artifact["signed"]} == {("made", "ada")}
+    verified = json.loads(said("verify", adapter, "--offline", "--json"))
+    assert verified["holds"] is True
+    assert [one["kind"] for one in verified["chain"]] == ["base", "raw-data", "training-data", "adapter"]
+    assert "is no release" in said("verify", adapter, "--head", "x", code=2)
+    assert {"raw-data", "adapter"} <= {one["kind"] for one in json.loads(said("lineage", "--from-source", "faq", "--json"))}
+    rows = Path(f"data/raw/{NAME}/rows.jsonl")
+    rows.chmod(0o644)
+    rows.write_text("x")
+    assert f"{rows}: changed" in said("verify", adapter, "--json", code=3)
