@@ -20,6 +20,8 @@ from pipelines.precision import dtype
 from pipelines.train import __main__ as train
 from tests.conftest import ENVIRONMENT
 
+pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow
+
 
 @pytest.fixture
 def chain(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -16,6 +16,8 @@ import pytest
 from assets.definitions import build_definitions
 from tests.conftest import ENVIRONMENT, README, ROOT, readme_commands, shell
 
+pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow
+
 SIGNED = ("keygen", "attest", "show", "approve", "promote")
 """Commands that need a key: they are run in their order."""
 

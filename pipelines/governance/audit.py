@@ -1,6 +1,7 @@
 """`fineline verify` and `fineline lineage`: what an auditor asks, from files and signatures alone; nothing is ever fetched."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,8 @@ from pipelines.errors import InputError, Refused
 from pipelines.governance import downstream, ledger, state, store, verification
 from pipelines.governance.ledger import Entry
 
-console = Console(soft_wrap=True)
+_WIDTH = 132  # of trees that go to a file or a log
+console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 
 AsJson = Annotated[bool, typer.Option("--json", help="What was found, as JSON.")]
 Chain = Sequence[tuple[Path, Artifact]]
@@ -71,7 +73,7 @@ def lineage(
         if as_json:
             print(json.dumps({"artifact": artifact.as_posix(), "chain": _described(_ancestry(artifact), signed)}, indent=2))
         else:
-            console.print(_tree(artifact, signed))
+            console.print(_tree(artifact, signed), soft_wrap=False)
         return
     found = downstream.from_source(source) if source is not None else downstream.from_row(str(row))
     if as_json:
@@ -160,7 +162,7 @@ def _tree(path: Path, signed: Mapping[str, Sequence[Entry]], role: str = "") -> 
     acts = (
         escape(", ".join(f"{entry.act} by {entry.person}" for entry in signed.get(record.digest, ()))) or "nobody signed for it"
     )
-    tree = Tree(f"{label}\n{record.digest}, {acts}", highlight=True)
+    tree = Tree(f"{label}\n{record.digest}\n{acts}", highlight=True)
     for source_role, source in record.inputs.items():
         tree.add(_tree(Path(source.path), signed, source_role))
     return tree
