@@ -3,7 +3,7 @@
 There is no button here: an act takes a key (`fineline approve`, `promote`, `rollback`, `revoke`), and the browser follows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.display import Check, Judgement, Metadata
-from assets.records import table
+from assets.records import directories, table
 from assets.stages import Stage
-from pipelines import artifacts
 from pipelines.errors import FinelineError
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def judge(stage: Stage) -> Judgement:
         if stage.kind == CANDIDATE:
             found = [standing.of_candidate(state, stage.subject, stage.root)]
         else:
-            found = [standing.of_artifact(state, directory, stage.root) for directory in _directories(stage)]
+            found = [standing.of_artifact(state, directory, stage.root) for directory in directories(stage)]
     except FinelineError as error:
         return Judgement(False, str(error), dg.AssetCheckSeverity.WARN)
     if not found:
@@ -151,21 +150,7 @@ def _moved(entry: "Entry", stage: Stage) -> dg.AssetMaterialization:
 
 
 def _evaluation(stage: Stage) -> dg.AssetCheckEvaluation:
-    judgement = judge(stage)
-    return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(stage.key),
-        check_name=CHECK,
-        passed=judgement.passed,
-        severity=judgement.severity,
-        description=judgement.reason,
-        metadata=judgement.metadata,
-    )
-
-
-def _directories(stage: Stage) -> Iterator[Path]:
-    for out in stage.outs:
-        if (stage.root / out / artifacts.RECORD).is_file():
-            yield stage.root / out
+    return dg.AssetCheckEvaluation(asset_key=dg.AssetKey(stage.key), check_name=CHECK, **judge(stage).shown)
 
 
 def _state(root: Path) -> "State | None":

@@ -20,6 +20,16 @@ class Judgement:
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
     metadata: Metadata = field(default_factory=dict)
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """As Dagster's results and evaluations of checks take it."""
+        return {
+            "passed": self.passed,
+            "severity": self.severity,
+            "description": self.reason,
+            "metadata": self.metadata,
+        }
+
 
 @dataclass(frozen=True)
 class Check:

@@ -16,10 +16,15 @@ from pipelines.errors import InputError
 
 def made(stage: Stage) -> Metadata:
     """The artifact records among the stage's outs; with more than one, each under the name of its directory."""
-    directories = [stage.root / out for out in stage.outs if (stage.root / out / artifacts.RECORD).exists()]
-    if len(directories) == 1:
-        return _artifact(directories[0])
-    return {f"{path.name}/{name}": value for path in directories for name, value in _artifact(path).items()}
+    found = directories(stage)
+    if len(found) == 1:
+        return _artifact(found[0])
+    return {f"{path.name}/{name}": value for path in found for name, value in _artifact(path).items()}
+
+
+def directories(stage: Stage) -> list[Path]:
+    """The artifacts among the stage's outs that are there."""
+    return [stage.root / out for out in stage.outs if (stage.root / out / artifacts.RECORD).exists()]
 
 
 def report(stage: Stage, name: str) -> dict[str, Any]:

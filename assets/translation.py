@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets import approval, data, delivery, evaluation, training
-from assets.display import Display, Displays, Judgement
+from assets.display import Display, Displays
 from assets.records import made
 from assets.repro import Outcome, ReproFailed, reproduce
 from assets.stages import Stage, asset_key, data_version
@@ -44,7 +44,7 @@ def stage_asset(stage: Stage) -> dg.AssetsDefinition:
             yield _materialize(stage, display, config)
         for check in checks:
             if dg.AssetCheckKey(spec.key, check.name) in context.selected_asset_check_keys:
-                yield _check_result(spec.key, check.name, check.judge(stage))
+                yield dg.AssetCheckResult(asset_key=spec.key, check_name=check.name, **check.judge(stage).shown)
 
     return step
 
@@ -95,17 +95,6 @@ def _failure(error: ReproFailed) -> dg.Failure:
     """The last lines where they are seen at once. Not retried: the same input would fail in the same way."""
     log = "\n".join(error.tail)
     return dg.Failure(str(error), metadata={"log": dg.MetadataValue.md(f"```\n{log}\n```")}, allow_retries=False)
-
-
-def _check_result(key: dg.AssetKey, name: str, judgement: Judgement) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=name,
-        passed=judgement.passed,
-        severity=judgement.severity,
-        description=judgement.reason,
-        metadata=judgement.metadata,
-    )
 
 
 def _owners(owner: str) -> list[str]:

@@ -24,8 +24,7 @@ def missing(state: State, dossier: Dossier, channel: str) -> list[str]:
     if rule is None:
         known = ", ".join(state.present.policy.channels)
         return [f"there is no channel {channel!r} in governance/policy.yaml; there are {known}"]
-    chain = {role: (one.digest, one.name, one.parameters) for role, (_, one) in dossier.artifacts.items()}
-    found = [*revoked(state, chain), *_properties(rule, dossier)]
+    found = [*revoked(state, links(dossier.artifacts)), *_properties(rule, dossier)]
     if rule.attested:
         found += _not_attested(state, dossier)
     found += _rejected(state, dossier, channel)
@@ -126,12 +125,17 @@ def _by_itself(state: State, role: str, chain: Artifacts) -> _Asked:
     return _Asked(role, chain[role][1].digest, None, bound, producers(state, chain))
 
 
-def revoked(state: State, chain: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> Iterator[str]:
-    """What of a chain of artifacts may not be used any more.
+Links = Mapping[str, tuple[str, str, Mapping[str, Any]]]
+"""Role -> digest, name and parameters: what a revocation may name of a chain of artifacts."""
 
-    Args:
-        chain: Role -> digest, name and parameters.
-    """
+
+def links(chain: Artifacts) -> Links:
+    """What a revocation may name of artifacts that lie here."""
+    return {role: (artifact.digest, artifact.name, artifact.parameters) for role, (_, artifact) in chain.items()}
+
+
+def revoked(state: State, chain: Links) -> Iterator[str]:
+    """What of a chain of artifacts may not be used any more."""
     for role, (digest, name, parameters) in chain.items():
         if (one := state.revoked("artifact", digest)) is not None:
             yield f"{role} {digest} was revoked by {one.entry.person}: {one.reason}"

@@ -1,4 +1,4 @@
-"""How things stand with an artifact or a channel, for whoever only looks: nothing is hashed, signed or changed here."""
+"""How things stand with a candidate or an artifact, for whoever only looks: no bytes are verified, nothing is signed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +39,10 @@ def of_candidate(state: State, adapter: str, root: Path) -> Standing:
     """
     found = dossier.of(adapter, root, artifacts.read)
     missing = {channel: requirements.missing(state, found, channel) for channel in state.present.policy.channels}
-    signed = tuple(entry for entry in state.ledger.entries if found.digest in entry.subjects.values())
-    links = {role: (one.digest, one.name, one.parameters) for role, (_, one) in found.artifacts.items()}
-    rejected = any(entry.kind == statements.REJECT and state.void(entry) is None for entry in signed)
+    signed = _signed(state, found.digest)
+    refused = [*requirements.revoked(state, requirements.links(found.artifacts)), *_rejections(state, signed)]
     reasons = tuple(f"{channel}: {'; '.join(why) or 'may be promoted'}" for channel, why in missing.items())
-    return Standing(not all(missing.values()), rejected or any(requirements.revoked(state, links)), reasons, signed)
+    return Standing(not all(missing.values()), bool(refused), reasons, signed)
 
 
 def of_artifact(state: State, directory: Path, root: Path) -> Standing:
@@ -55,17 +54,19 @@ def of_artifact(state: State, directory: Path, root: Path) -> Standing:
     """
     role = acts.ROLES.get(artifacts.read(directory).kind, SHIPPED)
     found = dossier.chain(role, directory, root, artifacts.read)
-    digest = found[role][1].digest
-    signed = tuple(entry for entry in state.ledger.entries if digest in entry.subjects.values())
-    revoked = tuple(requirements.revoked(state, {one: (it.digest, it.name, it.parameters) for one, (_, it) in found.items()}))
-    rejected = tuple(
-        f"rejected by {entry.person}: {entry.said['reason']}"
-        for entry in signed
-        if entry.kind == statements.REJECT and state.void(entry) is None
-    )
-    missing = tuple(requirements.missing_upstream(state, role, found))
-    reasons = (*revoked, *rejected, *missing) or ("nothing against it",)
-    return Standing(not (revoked or rejected or missing), bool(revoked or rejected), reasons, signed)
+    signed = _signed(state, found[role][1].digest)
+    refused = [*requirements.revoked(state, requirements.links(found)), *_rejections(state, signed)]
+    missing = requirements.missing_upstream(state, role, found)
+    return Standing(not (refused or missing), bool(refused), (*refused, *missing) or ("nothing against it",), signed)
+
+
+def _signed(state: State, digest: str) -> tuple[Entry, ...]:
+    return tuple(entry for entry in state.ledger.entries if digest in entry.subjects.values())
+
+
+def _rejections(state: State, signed: tuple[Entry, ...]) -> list[str]:
+    rejections = [entry for entry in signed if entry.kind == statements.REJECT and state.void(entry) is None]
+    return [f"rejected by {entry.person}: {entry.said['reason']}" for entry in rejections]
 
 
 def told(entry: Entry, state: State) -> dict[str, Any]:
