@@ -47,6 +47,7 @@ bench: setup ## speed against the usual tools: datatrove, TRL, lm-eval, sha256su
 	python benchmarks/curation.py
 	python benchmarks/training.py
 	python benchmarks/scoring.py
+	python benchmarks/agreement.py
 	python benchmarks/governance.py
 
 lock: setup ## pin the newest versions that pyproject.toml allows

@@ -39,7 +39,7 @@ BATCH = 16  # rows, for HFLM; it sorts them by length itself
 WRITTEN = 64  # rows that HFLM writes at once: it is faster with them than with 16 or 32
 
 Answer = Any
-"""A text, or a log-likelihood and whether greedy decoding gives the continuation."""
+"""A text, the log-likelihood of a text, or a log-likelihood and whether greedy decoding gives the continuation."""
 
 
 def main() -> None:
@@ -55,15 +55,10 @@ def main() -> None:
         "gold likelihood": found[target.GOLD],
         "generation": found[target.GENERATION],
     }
-    requests = {kind: _requests(task, tokenizer) for kind, task in kinds.items()}
+    requests = {kind: requests_of(task, tokenizer) for kind, task in kinds.items()}
     print(f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {loading.device().type}, fp32, {ROUNDS} rounds")
 
-    trained_with = artifacts.read(layout.adapter(ADAPTER)).parameters
-    quantization = loading.quantization_of(trained_with)
-    model = loading.base_model(layout.base(block.base), quantization=quantization, precision="fp32")
-    loading.unpack(model, torch.float32)
-    model = loading.with_adapter(model, layout.adapter(ADAPTER))
-    model.merge_adapter()
+    model = shipped(block.base)
     standard = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH)
     written = requests.pop("generation")
     _table("lm-eval HFLM", standard, Scorer(TorchEngine(model, "fp32"), tokenizer), requests)
@@ -78,6 +73,16 @@ def main() -> None:
     )
 
 
+def shipped(base: str) -> Any:
+    """The shipped adapter in the weights of its base, in fp32."""
+    quantization = loading.quantization_of(artifacts.read(layout.adapter(ADAPTER)).parameters)
+    model = loading.base_model(layout.base(base), quantization=quantization, precision="fp32")
+    loading.unpack(model, torch.float32)
+    model = loading.with_adapter(model, layout.adapter(ADAPTER))
+    model.merge_adapter()
+    return model
+
+
 def _table(name: str, peer: Any, own: Any, requests: dict[str, list[Any]]) -> None:
     print(
         f"\n{name:<26} {'requests':>8} {'peer':>11} {'fineline':>11} {'ratio':>6} {'difference':>10} {'same':>6} {'memory':>17}"
@@ -85,7 +90,7 @@ def _table(name: str, peer: Any, own: Any, requests: dict[str, list[Any]]) -> No
     took = {peer: 0.0, own: 0.0}
     for kind, asked in requests.items():
         for subject in (peer, own):  # warm
-            _answers(subject, asked[:4])
+            answers_of(subject, asked[:4])
         best: dict[Any, tuple[float, list[Answer], int]] = {}
         for _ in range(ROUNDS):
             for subject in (peer, own):
@@ -93,10 +98,10 @@ def _table(name: str, peer: Any, own: Any, requests: dict[str, list[Any]]) -> No
                 best[subject] = min(best.get(subject, measured), measured, key=lambda one: one[0])
         slow, fast = best[peer], best[own]
         took = {peer: took[peer] + slow[0], own: took[own] + fast[0]}
-        difference, same = _agreement(asked, slow[1], fast[1])
+        difference, same = agreement(asked, slow[1], fast[1])
         print(
             f"{kind:<26} {len(asked):>8} {len(asked) / slow[0]:>9.1f}/s {len(asked) / fast[0]:>9.1f}/s"
-            f" {slow[0] / fast[0]:>6.2f} {difference:>10} {same:>6.1%} {slow[2] >> 20:>6} and {fast[2] >> 20:>4} MB",
+            f" {slow[0] / fast[0]:>6.2f} {difference:>10} {same:>6} {slow[2] >> 20:>6} and {fast[2] >> 20:>4} MB",
             flush=True,
         )
     print(f"{'all of it':<26} {'':>8} {took[peer]:>10.1f}s {took[own]:>10.1f}s {took[peer] / took[own]:>6.2f}")
@@ -106,32 +111,36 @@ def _measured(subject: Any, asked: list[Any]) -> tuple[float, list[Answer], int]
     """Seconds, answers, and bytes of memory that the process took on meanwhile, at most."""
     with Peak() as peak:
         started = time.perf_counter()
-        answers = _answers(subject, asked)
+        answers = answers_of(subject, asked)
         seconds = time.perf_counter() - started
     return seconds, answers, peak.grown
 
 
-def _answers(subject: Any, asked: list[Any]) -> list[Answer]:
+def answers_of(subject: Any, asked: list[Any]) -> list[Answer]:
+    """What a model answers to requests of one type."""
     answers: list[Answer] = getattr(subject, asked[0].request_type)(asked, disable_tqdm=True)
     return answers
 
 
-def _agreement(asked: list[Any], expected: list[Answer], found: list[Answer]) -> tuple[str, float]:
+def agreement(asked: list[Any], expected: list[Answer], found: list[Answer]) -> tuple[str, str]:
     """The largest relative difference of two log-likelihoods, and the share of items that are decided alike: the same text,
-    the same choice, or for a single continuation whether greedy decoding gives it."""
+    the same choice, or for a single continuation whether greedy decoding gives it. Whole texts decide nothing."""
     if isinstance(expected[0], str):
-        return "", float(np.mean([one == two for one, two in zip(expected, found, strict=True)]))
-    one, two = (np.array([score for score, _ in answers]) for answers in (expected, found))
+        return "", f"{np.mean([one == two for one, two in zip(expected, found, strict=True)]):.1%}"
+    whole = isinstance(expected[0], float)
+    one, two = (np.array(answers if whole else [score for score, _ in answers]) for answers in (expected, found))
     difference = f"{np.max(np.abs(one - two) / np.abs(one)):.1e}"
+    if whole:
+        return difference, ""
     items: dict[int, list[int]] = {}
     for place, request in enumerate(asked):
         items.setdefault(request.doc_id, []).append(place)
     if len(items) == len(asked):
-        return difference, float(np.mean([first[1] == second[1] for first, second in zip(expected, found, strict=True)]))
-    return difference, float(np.mean([one[places].argmax() == two[places].argmax() for places in items.values()]))
+        return difference, f"{np.mean([first[1] == second[1] for first, second in zip(expected, found, strict=True)]):.1%}"
+    return difference, f"{np.mean([one[places].argmax() == two[places].argmax() for places in items.values()]):.1%}"
 
 
-def _requests(task: Task, tokenizer: Any) -> list[Any]:
+def requests_of(task: Task, tokenizer: Any) -> list[Any]:
     """What the harness would ask a model: prompts with the chat template, rendered by fineline's scorer for all peers alike
     (that of onnxruntime-genai does not know chat templates)."""
     items = ITEMS_WRITTEN if task.output_type == "generate_until" else ITEMS
