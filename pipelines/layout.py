@@ -16,6 +16,11 @@ def raw(adapter: str) -> Path:
     return Path("data/raw") / adapter
 
 
+def inbox(adapter: str) -> Path:
+    """Examples from production, dropped here to see whether the champion still answers them as well as its holdout."""
+    return Path("data/inbox") / adapter
+
+
 def curated(adapter: str) -> Path:
     """train.jsonl, validation.jsonl, test.jsonl, and left_out.jsonl with every other row."""
     return Path("data/curated") / adapter

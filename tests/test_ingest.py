@@ -1,5 +1,6 @@
 """The ingest stage: from a `source:` block to an artifact."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def test_the_artifact_holds_each_part_and_their_record(project, capsys):
     printed = capsys.readouterr().out
     assert "lines: 2 rows from 1 files, 0 unreadable" in printed
     assert "table: 1 rows from 1 files, 1 unreadable" in printed
+
+
+def test_a_part_may_stand_under_a_license_of_its_own(project):
+    parts = {"ours": {"files": "commands.jsonl"}, "theirs": {"files": "commands.jsonl", "license": "odc-by-1.0"}}
+    with_source(project, {"path": "commands.jsonl", "parts": parts})
+    ingest.run("home")
+    recorded = json.loads((layout.raw("home") / "parts.json").read_text(encoding="utf-8"))
+    assert {name: facts["license"] for name, facts in recorded.items()} == {"ours": None, "theirs": "odc-by-1.0"}
 
 
 def test_a_block_without_parts_takes_every_file_at_the_path(project):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pipelines import canonical
 from pipelines.errors import InputError
 from pipelines.evidence.schema import Part
+from pipelines.params.loader import NoRepeats
 
 ROOT = Path("governance")
 
@@ -39,7 +40,7 @@ def read(file: Path, form: type[Content]) -> Content:
         InputError: It is missing, is no YAML, repeats a key, or holds an unknown key or an unacceptable value.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Strict)
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_AsWritten)
     except FileNotFoundError as error:
         raise InputError(
             f"{file}: missing; `fineline keygen NAME` starts with one person, docs/governance.md with more"
@@ -65,23 +66,11 @@ def checked(content: Any, form: type[Content], place: str) -> Content:
         raise InputError("\n".join(problems)) from error
 
 
-class _Strict(yaml.SafeLoader):
-    """Refuses a key that stands twice, and leaves times as they were written."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+class _AsWritten(NoRepeats):
+    """Leaves times as they were written."""
 
 
-def _as_written(_: yaml.Loader, node: Any) -> str:
-    return str(node.value)
-
-
-_Strict.add_constructor("tag:yaml.org,2002:timestamp", _as_written)
+_AsWritten.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: str(node.value))
 
 
 def now() -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipelines.errors import InputError
 from pipelines.params.block import Block
+from pipelines.params.loader import NoRepeats
 from pipelines.params.project import Params, did_you_mean
 
 FILE = Path("params.yaml")
@@ -22,7 +23,7 @@ def load(file: Path = FILE) -> Params:
             lists every problem with the path of its key.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_NoRepeats)
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=NoRepeats)
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -33,18 +34,6 @@ def load(file: Path = FILE) -> Params:
         return Params.model_validate(content)
     except ValidationError as error:
         raise InputError("\n".join(f"{file}: {_explain(problem)}" for problem in error.errors())) from error
-
-
-class _NoRepeats(yaml.SafeLoader):
-    """YAML keeps the last of two equal keys without a word; this loader refuses them."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def _explain(problem: Any) -> str:

@@ -32,6 +32,8 @@ class Adapter(Block):
     train: Train
     evaluate: Evaluate
     export: Export
+    retrain: Any = None
+    """When it is trained again. No stage reads it, so a mistake in it stops none; `pipelines.retraining` checks it."""
 
 
 class Params(Block):

@@ -52,6 +52,8 @@ class Part(Block):
     """Of CSV; without it, told from the first lines."""
     encoding: str = "utf-8"
     """Of text files. Bytes that do not belong to it reject their row."""
+    license: Annotated[str, Field(min_length=1)] | None = None
+    """Under which these rows stand, as an SPDX id, where that is not the license of the adapter."""
     weight: Annotated[float, Field(gt=0, le=100)] = 1.0
     """How often a row of this part stands in the train split: 2 is twice, 0.25 is every fourth row."""
 

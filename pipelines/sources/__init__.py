@@ -59,7 +59,9 @@ def _write(name: str, part: Part, listed: list[Stored], root: Path, into: Path) 
         origin, read = _read(part, listed, root, writer)
     if id_column is not None and 0 < writer.rows - writer.unreadable == writer.without_id:
         raise InputError(f"parts.{name}.columns.id: no row has a value in {id_column!r}; check the name of the column")
-    return PartRecord(part.layout, part.columns, part.prompt, part.weight, origin, writer.rows, writer.unreadable, read)
+    return PartRecord(
+        part.layout, part.columns, part.prompt, part.weight, part.license, origin, writer.rows, writer.unreadable, read
+    )
 
 
 def _read(part: Part, listed: list[Stored], root: Path, writer: Writer) -> tuple[str, list[FileRecord]]:

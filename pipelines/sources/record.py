@@ -24,6 +24,8 @@ class PartRecord:
     columns: dict[Column, str]
     prompt: str | None
     weight: float
+    license: str | None
+    """Of these rows, where params.yaml says so."""
     origin: str
     """`files`, `hub` or `home_assistant`."""
     rows: int

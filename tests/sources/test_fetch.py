@@ -35,6 +35,7 @@ def test_parts_json_says_what_each_part_is(fetch, root):
         "columns": {"prompt": "q"},
         "prompt": None,
         "weight": 2.0,
+        "license": None,
         "origin": "files",
         "rows": 4,
         "unreadable": 1,
