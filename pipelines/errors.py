@@ -11,6 +11,10 @@ class FinelineError(Exception):
     exit_code = 1
 
 
+class Unreachable(FinelineError):
+    """What has to be fetched did not come; the same may succeed later (exit code 1)."""
+
+
 class InputError(FinelineError):
     """The input or the configuration is wrong (exit code 2)."""
 

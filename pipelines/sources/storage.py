@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO
 
-from pipelines.errors import FinelineError, InputError
+from pipelines.errors import FinelineError, InputError, Unreachable
 
 CHUNK = 1 << 20  # bytes per read: large enough that calls cost nothing, small beside a row limit
 
@@ -45,7 +45,8 @@ class Tally(io.RawIOBase):
 
         Raises:
             FinelineError: The file has vanished.
-            InputError: Its storage refuses or breaks off.
+            InputError: We may not read it.
+            Unreachable: Its storage breaks off.
         """
         while self._next(CHUNK):
             pass
@@ -66,4 +67,5 @@ def unreadable(name: str, error: Exception) -> FinelineError:
     if isinstance(error, FileNotFoundError):
         return FinelineError(f"{name}: vanished while it was being read; run again when nothing writes to it")
     reason = getattr(error, "strerror", None) or getattr(error, "status", None) or type(error).__name__
-    return InputError(f"{name}: cannot be read ({reason}); check its permissions and, if it is far away, the connection")
+    said = f"{name}: cannot be read ({reason}); check its permissions and, if it is far away, the connection"
+    return InputError(said) if isinstance(error, PermissionError) else Unreachable(said)

@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 from fsspec.registry import known_implementations
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, Unreachable
 from pipelines.sources import formats
 from pipelines.sources.storage import Stored
 
@@ -33,8 +33,8 @@ def find(url: str) -> list[Stored]:
     """The data files that a URL names, by name. A glob is for protocols that can list.
 
     Raises:
-        InputError: The protocol is unknown, local or lacks its package, the place cannot be reached or is none, or no match
-            is a data file.
+        InputError: The protocol is unknown, local or lacks its package, there is no such file, or no match is a data file.
+        Unreachable: The place cannot be listed.
     """
     shown = public(url)
     protocols = re.findall(r"([a-z0-9+.-]+)://", url, re.IGNORECASE)
@@ -49,11 +49,14 @@ def find(url: str) -> list[Stored]:
     is_glob = bool(re.search(r"[*\[]" if is_web else r"[*?\[]", path))
     try:
         found = storage.glob(path, detail=True) if is_glob else {path: storage.info(path)}
-    except FileNotFoundError as error:
-        raise InputError(f"{shown}: there is no such file; check `files` in params.yaml") from error
     except Exception as error:  # each storage has exceptions of its own
-        reason = getattr(error, "status", None) or type(error).__name__
-        raise InputError(f"{shown}: cannot be listed ({reason}); check the address, the credentials and the network") from error
+        cause = error.__cause__ or error  # a web server that does not answer is no file either, to fsspec
+        if isinstance(error, FileNotFoundError) and (cause is error or getattr(cause, "status", None) in (404, 410)):
+            raise InputError(f"{shown}: there is no such file; check `files` in params.yaml") from error
+        reason = getattr(cause, "status", None) or type(cause).__name__
+        raise Unreachable(
+            f"{shown}: cannot be listed ({reason}); check the address, the credentials and the network"
+        ) from error
     files = {_name(storage, path): (path, info) for path, info in found.items() if info["type"] == "file"}
     if not is_glob:
         for name in files:

@@ -16,13 +16,13 @@ def ingest(tmp_path, root):
     """Runs the ingest stage on a repository of a Hub that holds the source directory."""
     with serving(root, "datasets") as environment:
 
-        def run(repo: str, files: str) -> subprocess.CompletedProcess:
+        def run(repo: str, files: str, **other: str) -> subprocess.CompletedProcess:
             content = small_params(tmp_path)
             hub = {"repo": repo, "revision": REVISION, "files": files}
             content["adapters"]["home"]["source"] = {"path": "params.yaml", "parts": {"faq": {"hub": hub}}}
             (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
             command = [sys.executable, "-m", "pipelines.ingest", "home"]
-            return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            return subprocess.run(command, cwd=tmp_path, env=environment | other, capture_output=True, text=True, check=False)
 
         yield run
 
@@ -54,4 +54,12 @@ def test_a_repository_without_the_files_is_an_input_error(ingest, repo, files, c
     answer = ingest(repo, files)
     assert answer.returncode == 2
     assert complaint in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_hub_that_does_not_answer_is_no_error_of_the_input(ingest):
+    answer = ingest("acme/tiny", "**", HF_ENDPOINT="http://127.0.0.1:9")
+    assert answer.returncode == 1
+    assert "acme/tiny@0123456789ab: cannot be fetched from the Hub" in answer.stderr
+    assert "check the network, or use local files" in answer.stderr
     assert "Traceback" not in answer.stderr
