@@ -84,6 +84,6 @@ def _plot(stage: Stage, name: str) -> Path:
 
 
 DISPLAYS: Displays = {
-    "ingest": Display(raw, kind="json"),
+    "ingest": Display(raw, kind="json", fetches=True),
     "curate": Display(curated, kind="json", checks=data_checks.CHECKS),
 }

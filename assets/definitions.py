@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.agreement import agreement_sensor
 from assets.approval import channel_assets, ledger_sensor
 from assets.retraining import retraining_jobs
 from assets.stages import read_stages
@@ -23,7 +24,7 @@ def build_definitions(root: Path) -> dg.Definitions:
     return dg.Definitions(
         assets=[*(stage_asset(stage) for stage in stages), *channel_assets(root, stages)],
         jobs=retraining_jobs(stages),
-        sensors=[ledger_sensor(root, stages)],
+        sensors=[agreement_sensor(root, stages), ledger_sensor(root, stages)],
         executor=EXECUTOR,
     )
 

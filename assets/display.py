@@ -50,6 +50,8 @@ class Display:
     checks: tuple[Check, ...] | Callable[[Stage], tuple[Check, ...]] = ()
     """The same for every stage of the kind, or what a stage's own settings ask for."""
     pool: str | None = None
+    fetches: bool = False
+    """Whether it reads from places that may be out of reach for a while."""
 
     def checks_of(self, stage: Stage) -> tuple[Check, ...]:
         """The checks of one stage."""

@@ -1,28 +1,26 @@
-"""The only place that starts DVC: one stage, in a process group that ends with us.
+"""The only place that starts `dvc repro`: one stage, once at a time."""
 
-`dvc repro` ignores SIGINT while a stage runs, so stopping DVC alone would leave the training alive, to be recorded as a
-result when it ends. Whatever interrupts us therefore ends the whole group.
-"""
-
-import os
-import signal
-import subprocess
-import sys
+import fcntl
+import re
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from assets import group
+from pipelines import layout
 from pipelines.errors import FinelineError
 
+LOCKED = "Unable to acquire lock"
 BUSY = "is busy, it is being blocked by"
-BUSY_WAITS = (1, 2, 4, 8, 16, 32, 60, 60)  # seconds between attempts while another DVC holds a path of the stage
-GRACE = 10.0  # seconds that a stage has to end by itself
+BUSY_WAITS = (1, 2, 4, 8, 16, 32, *[60] * 360)  # seconds between attempts while a person's DVC holds a path of the stage
 TAIL = 40  # lines kept for the failure
 
 Action = Literal["ran", "unchanged", "restored"]
+Show = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,21 @@ class Outcome:
 class ReproFailed(FinelineError):
     """The stage, or DVC itself, failed; `tail` holds the last lines that were printed."""
 
-    def __init__(self, stage: str, status: int, tail: Sequence[str]) -> None:
-        super().__init__(f"`dvc repro -s {stage}` ended with status {status}")
+    def __init__(self, stage: str, why: str, tail: Sequence[str]) -> None:
+        super().__init__(f"`dvc repro -s {stage}` {why}")
         self.stage = stage
         self.tail = list(tail)
+
+    @property
+    def stage_status(self) -> int | None:
+        """With what the command of the stage ended, negative for a signal; None if it did not come to that."""
+        ends = [re.search(r"failed to run: .*, exited with (-?\d+)$", line) for line in self.tail]
+        return next((int(end[1]) for end in reversed(ends) if end), None)
+
+    @property
+    def is_lock(self) -> bool:
+        """Whether other DVC processes were in the way."""
+        return any(LOCKED in line or BUSY in line for line in self.tail)
 
 
 def reproduce(
@@ -48,108 +57,102 @@ def reproduce(
     *,
     force: bool = False,
     pull: bool = False,
-    on_line: Callable[[str], None] | None = None,
-    grace: float = GRACE,
+    limit: float | None = None,
+    on_line: Show | None = None,
+    grace: float = group.GRACE,
     busy_waits: Sequence[float] = BUSY_WAITS,
+    environment: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Bring one stage up to date with `dvc repro -s`.
+
+    Asked for twice at a time, it runs once: the second call waits for the first, and then finds nothing to do.
 
     Args:
         force: Run it even if nothing changed.
         pull: Fetch missing inputs and recorded results from the DVC remote.
+        limit: Seconds after which it is ended and counts as failed.
         on_line: Receives each line as it is printed; by default it is printed on.
         grace: Seconds between SIGINT and SIGKILL when this call is interrupted.
-        busy_waits: Seconds to wait before each new attempt while another DVC process works on the same paths.
+        busy_waits: Seconds to wait before each new attempt while a DVC process that is none of ours works on the same paths.
+        environment: Variables of the stage, beside ours.
 
     Raises:
-        ReproFailed: DVC ended with another status than 0.
+        ReproFailed: DVC ended with another status than 0, or the time was over.
     """
     command = ["dvc", "--wait-for-lock", "repro", "-s", stage]
     command += ["--force"] * force + ["--pull"] * pull
     show = on_line or _print
-    started = time.monotonic()
-    for wait in (*busy_waits, None):
-        action: Action = "ran"
-        tail: deque[str] = deque(maxlen=TAIL)
-
-        def keep(line: str, tail: deque[str] = tail) -> None:
-            nonlocal action
-            action = _action(line, stage) or action
-            tail.append(line)
-            show(line)
-
-        status = _run(command, root, keep, grace)
-        if status == 0:
-            return Outcome(action, time.monotonic() - started)
-        if wait is None or not any(BUSY in line for line in tail):
-            break
-        show(f"{stage}: another DVC process works on its files, next attempt in {wait} s")
-        time.sleep(wait)
-    raise ReproFailed(stage, status, tail)
+    with _turn(root, stage, show):
+        started = time.monotonic()
+        for wait in (*busy_waits, None):
+            said = _Said(stage, show)
+            try:
+                status = group.run(command, root, said.line, grace=grace, limit=limit, environment=environment)
+            except group.TooLong as error:
+                raise ReproFailed(stage, f"was ended after {limit:g} s, its limit in dvc.yaml", said.tail) from error
+            if status == 0:
+                return Outcome(said.action, time.monotonic() - started)
+            if wait is None or not any(BUSY in line for line in said.tail):
+                break
+            show(f"{stage}: another DVC process works on its files, next attempt in {wait} s")
+            time.sleep(wait)
+    raise ReproFailed(stage, f"ended with status {status}", said.tail)
 
 
-def _action(line: str, stage: str) -> Action | None:
-    if line.startswith(f"Stage '{stage}' didn't change, skipping"):
-        return "unchanged"
-    if line.startswith(f"Stage '{stage}' is cached - skipping run"):
-        return "restored"
-    return None
+def would_run(root: Path, stages: Sequence[str]) -> list[str]:
+    """Those of the stages, and of what they are made from, that are not up to date, whether their results lie here or not.
+
+    Raises:
+        ReproFailed: DVC cannot tell.
+    """
+    lines: list[str] = []
+    command = ["dvc", "--wait-for-lock", "repro", "--dry", "--allow-missing", *stages]
+    status = group.run(command, root, lines.append)
+    if status:
+        raise ReproFailed(" ".join(stages), f"cannot tell what would run: status {status}", lines[-TAIL:])
+    found = (re.match(r"Running stage '(.+)':", line) for line in lines)
+    return [stage[1] for stage in found if stage]
 
 
-def _run(command: list[str], root: Path, on_line: Callable[[str], None], grace: float) -> int:
-    """Exit status of the command; every line of its output and error output goes to `on_line`."""
-    process = subprocess.Popen(
-        command,
-        cwd=root,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
-    assert process.stdout is not None
+class _Said:
+    """What DVC says, as it says it."""
+
+    def __init__(self, stage: str, show: Show) -> None:
+        self.action: Action = "ran"
+        self.tail: deque[str] = deque(maxlen=TAIL)
+        self._unchanged = f"Stage '{stage}' didn't change, skipping"
+        self._restored = f"Stage '{stage}' is cached - skipping run"
+        self._show = show
+
+    def line(self, line: str) -> None:
+        """One more line."""
+        if line.startswith(self._unchanged):
+            self.action = "unchanged"
+        elif line.startswith(self._restored):
+            self.action = "restored"
+        self.tail.append(line)
+        self._show(line)
+
+
+@contextmanager
+def _turn(root: Path, stage: str, show: Show) -> Iterator[None]:
+    """Our turn at a stage. The lock is the system's, so nobody holds it who is gone."""
+    file = root / layout.SCRATCH / "turns" / stage
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as turn:
+        told = False
+        while not _locked(turn.fileno()):
+            if not told:
+                show(f"{stage}: is being run already; waiting for its end")
+            told = True
+            time.sleep(0.2)
+        yield
+
+
+def _locked(descriptor: int) -> bool:
     try:
-        for line in process.stdout:
-            on_line(line.rstrip("\n"))
-        return process.wait()
-    except BaseException:
-        _end_group(process, grace)
-        raise
-    finally:
-        process.stdout.close()
-
-
-def _environment() -> dict[str, str]:
-    """Stages say `python` and mean ours, also where Dagster was started without activating the environment."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "1"}
-
-
-def _end_group(process: subprocess.Popen[str], grace: float) -> None:
-    """SIGINT to every process of the group, then SIGKILL to those that outlive the grace."""
-    try:
-        _signal_group(process, signal.SIGINT)
-        deadline = time.monotonic() + grace
-        while _group_lives(process) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    finally:  # a second interrupt cuts the grace short
-        _signal_group(process, signal.SIGKILL)
-        process.wait()
-
-
-def _group_lives(process: subprocess.Popen[str]) -> bool:
-    process.poll()  # an ended leader counts as alive until it is waited for
-    return _signal_group(process, 0)
-
-
-def _signal_group(process: subprocess.Popen[str], number: int) -> bool:
-    """Send a signal to the group that the process leads; False if the group is gone."""
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""dvc.yaml, dvc.lock and params.yaml as frozen stages. The only module that imports dvc, and only when it reads."""
+"""dvc.yaml and params.yaml as frozen stages. The only module that imports dvc, and only when it reads."""
 
 import hashlib
 import json
@@ -8,8 +8,6 @@ from graphlib import TopologicalSorter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from pipelines.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from dvc.stage import PipelineStage
 
 GRAPH = "dvc.yaml"
-LOCK = "dvc.lock"
 MISSING = object()
 
 
@@ -39,6 +36,8 @@ class Stage:
     outs: tuple[str, ...]
     identity: tuple[str, ...]
     """The outs that tell one result from another, see `_identity`."""
+    limit: float | None = None
+    """Seconds that it may take."""
 
     @property
     def kind(self) -> str:
@@ -63,7 +62,7 @@ class Stage:
     @property
     def code_version(self) -> str:
         """Digest of what DVC compares besides the outs of other stages: command, params, content of the sources."""
-        return _digest({"command": self.command, "params": self.params, "sources": self.sources})
+        return digest({"command": self.command, "params": self.params, "sources": self.sources})
 
 
 def asset_key(name: str) -> tuple[str, ...]:
@@ -107,38 +106,45 @@ def read_stages(root: Path) -> list[Stage]:
         raise InputError(f"{root / GRAPH}: {error}{details}; `dvc status` shows the place") from error
 
 
-def data_version(stage: Stage) -> str | None:
-    """Digest of the stage's result as dvc.lock records it; None if it was never made."""
-    file = stage.root / LOCK
-    if not file.exists():
-        return None
-    recorded = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].get(stage.name)
-    if recorded is None:
-        return None
-    return _digest({out["path"]: out.get("md5") for out in recorded["outs"] if out["path"] in stage.identity})
+def digest(content: Any) -> str:
+    """sha256 of a JSON value, however its keys are ordered."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _stage(root: Path, stage: "PipelineStage", index: "Index", files: "_Files") -> Stage:
     made = {out.def_path for out in index.outs}
+    meta = stage.meta if isinstance(stage.meta, dict) else {}
     params: dict[str, Any] = {}
     sources: dict[str, str | None] = {}
     for dep in stage.deps:
         if dep.hash_name == "params":
             params |= files.params(dep)
-        elif not _overlaps(dep.def_path, made):
+        elif not overlaps(dep.def_path, made):
             sources[dep.def_path] = files.md5(dep)
     return Stage(
         root=root,
         name=stage.name,
         command=stage.cmd if isinstance(stage.cmd, str) else "\n".join(stage.cmd or ()),
         description=stage.desc or "",
-        owner=str((stage.meta or {}).get("owner", "")),
+        owner=str(meta.get("owner", "")),
         upstream=tuple(sorted(upstream.name for upstream in index.graph.successors(stage))),
         sources=sources,
         params=params,
         outs=tuple(out.def_path for out in stage.outs),
         identity=_identity(stage, {dep.def_path for dep in index.deps}),
+        limit=_limit(stage.name, meta),
     )
+
+
+def _limit(name: str, meta: Mapping[str, Any]) -> float | None:
+    """`limit_hours` of the stage, in seconds."""
+    hours = meta.get("limit_hours")
+    if hours is None:
+        return None
+    if isinstance(hours, bool) or not isinstance(hours, int | float) or not hours > 0:
+        raise InputError(f"{GRAPH}: stage {name!r}: meta.limit_hours: a number above 0 is needed, found {hours!r}")
+    return float(hours) * 3600
 
 
 def _identity(stage: "PipelineStage", read: set[str]) -> tuple[str, ...]:
@@ -147,7 +153,7 @@ def _identity(stage: "PipelineStage", read: set[str]) -> tuple[str, ...]:
     Reports hold times and speeds, which differ between equal results; they count where another stage reads them, as they do
     for DVC, and at the end of the graph, where they are the result.
     """
-    is_read = {out.def_path: _overlaps(out.def_path, read) for out in stage.outs}
+    is_read = {out.def_path: overlaps(out.def_path, read) for out in stage.outs}
     is_end = not any(is_read.values())
 
     def is_report(out: Any) -> bool:
@@ -190,12 +196,7 @@ def _value(content: Any, name: str) -> Any:
     return content
 
 
-def _overlaps(path: str, others: Iterable[str]) -> bool:
+def overlaps(path: str, others: Iterable[str]) -> bool:
     """Whether `path` is, holds or lies in one of `others`."""
     here = PurePosixPath(path)
     return any(here.is_relative_to(other) or PurePosixPath(other).is_relative_to(here) for other in others)
-
-
-def _digest(content: Any) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -83,7 +83,7 @@ def _rendered(stage: Stage, digest: str) -> str:
 
 
 DISPLAYS: Displays = {
-    "base": Display(base, kind="huggingface"),
+    "base": Display(base, kind="huggingface", fetches=True),
     "plan": Display(plan, kind="json"),
     "train": Display(adapter, kind="peft", checks=training_checks.CHECKS, pool=GPU),
 }

@@ -6,12 +6,15 @@ import dagster as dg
 from pydantic import Field
 
 from assets import approval, data, delivery, evaluation, training
-from assets.display import Display, Displays
+from assets.display import Check, Display, Displays, Metadata
+from assets.lock import read_lock
 from assets.records import made
 from assets.repro import Outcome, ReproFailed, reproduce
-from assets.stages import Stage, asset_key, data_version
+from assets.stages import Stage, asset_key
 
 DISPLAYS: Displays = {**data.DISPLAYS, **training.DISPLAYS, **evaluation.DISPLAYS, **delivery.DISPLAYS}
+RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+KILLED = (128 + 9, 128 + 15)  # as a shell between us and the stage tells SIGKILL and SIGTERM
 UNKNOWN = Display(made)  # a kind of stage that this project has no display for still shows its artifacts
 
 
@@ -28,8 +31,8 @@ def stage_asset(stage: Stage) -> dg.AssetsDefinition:
     The step can be split, so that checks alone read their report and run nothing, and cost no process of their own
     when asset and checks go together.
     """
-    display = DISPLAYS.get(stage.kind, UNKNOWN)
-    checks = (*display.checks_of(stage), *approval.checks_of(stage))
+    display = _display(stage)
+    checks = checks_of(stage)
     spec = asset_spec(stage)
 
     @dg.multi_asset(
@@ -38,6 +41,7 @@ def stage_asset(stage: Stage) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec(check.name, asset=spec.key, description=check.description) for check in checks],
         can_subset=True,
         pool=display.pool,
+        retry_policy=RETRIES,
     )
     def step(context: dg.AssetExecutionContext, config: Knobs) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         if context.selected_asset_keys:
@@ -49,9 +53,19 @@ def stage_asset(stage: Stage) -> dg.AssetsDefinition:
     return step
 
 
+def checks_of(stage: Stage) -> tuple[Check, ...]:
+    """The questions that the stage's reports and the ledger answer."""
+    return (*_display(stage).checks_of(stage), *approval.checks_of(stage))
+
+
+def shown(stage: Stage) -> Metadata:
+    """What the browser shows of the result that lies there."""
+    return _display(stage).metadata(stage)
+
+
 def asset_spec(stage: Stage) -> dg.AssetSpec:
     """How the stage stands in the asset graph."""
-    display = DISPLAYS.get(stage.kind, UNKNOWN)
+    display = _display(stage)
     return dg.AssetSpec(
         key=dg.AssetKey(stage.key),
         deps=[dg.AssetKey(asset_key(name)) for name in stage.upstream],
@@ -70,15 +84,19 @@ def asset_spec(stage: Stage) -> dg.AssetSpec:
     )
 
 
+def _display(stage: Stage) -> Display:
+    return DISPLAYS.get(stage.kind, UNKNOWN)
+
+
 def _materialize(stage: Stage, display: Display, config: Knobs) -> dg.MaterializeResult:
     try:
-        outcome = reproduce(stage.root, stage.name, force=config.force, pull=config.pull)
+        outcome = reproduce(stage.root, stage.name, force=config.force, pull=config.pull, limit=stage.limit)
     except ReproFailed as error:
-        raise _failure(error) from error
+        raise _failure(error, display) from error
     return dg.MaterializeResult(
         asset_key=dg.AssetKey(stage.key),
         data_version=_version(stage),
-        metadata={**_action(outcome), **display.metadata(stage)},
+        metadata={**_action(outcome), **shown(stage)},
     )
 
 
@@ -87,14 +105,22 @@ def _action(outcome: Outcome) -> dict[str, dg.MetadataValue]:
 
 
 def _version(stage: Stage) -> dg.DataVersion | None:
-    version = data_version(stage)
+    version = read_lock(stage.root).data_version(stage)
     return dg.DataVersion(version) if version else None
 
 
-def _failure(error: ReproFailed) -> dg.Failure:
-    """The last lines where they are seen at once. Not retried: the same input would fail in the same way."""
+def _failure(error: ReproFailed, display: Display) -> dg.Failure:
+    """The last lines where they are seen at once; tried again only if that can help."""
     log = "\n".join(error.tail)
-    return dg.Failure(str(error), metadata={"log": dg.MetadataValue.md(f"```\n{log}\n```")}, allow_retries=False)
+    metadata = {"log": dg.MetadataValue.md(f"```\n{log}\n```")}
+    return dg.Failure(str(error), metadata=metadata, allow_retries=may_succeed_later(error, display))
+
+
+def may_succeed_later(error: ReproFailed, display: Display) -> bool:
+    """Whether the same input may end otherwise: DVC was locked out, the stage was killed, or what it fetches did not come."""
+    status = error.stage_status
+    killed = status is not None and (status < 0 or status in KILLED)
+    return error.is_lock or killed or (display.fetches and status == 1)
 
 
 def _owners(owner: str) -> list[str]:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+TIE = 0.95
+"""So many times the probability of the likeliest token make another one as likely."""
+
 
 @dataclass(frozen=True)
 class Fidelity:
@@ -14,6 +17,9 @@ class Fidelity:
     """Mean Kullback-Leibler divergence KL(reference || changed) in nats."""
     top1_agreement: float
     """Share of positions where both would choose the same token."""
+    same_choice: float
+    """The same, where a tie is no difference: the changed model chooses what the reference holds for nearly as likely (`TIE`) as
+    its own choice. Two tokens that are equally likely change places with every rounding."""
     max_abs_difference: float
     """Largest difference of two logits."""
     max_abs_logit: float
@@ -22,11 +28,14 @@ class Fidelity:
 
 def fidelity(reference: np.ndarray, changed: np.ndarray) -> Fidelity:
     """Compare logits (positions, vocabulary)."""
+    choices = changed.argmax(-1)
+    regret = reference.max(-1) - np.take_along_axis(reference, choices[:, None], -1)[:, 0]
     kl = [_kl(one, two) for one, two in zip(reference, changed, strict=True)]
     return Fidelity(
         positions=len(reference),
         mean_kl=float(np.mean(kl)),
-        top1_agreement=float(np.mean(reference.argmax(-1) == changed.argmax(-1))),
+        top1_agreement=float(np.mean(reference.argmax(-1) == choices)),
+        same_choice=float(np.mean(regret <= -np.log(TIE))),
         max_abs_difference=float(np.abs(reference - changed).max()),
         max_abs_logit=float(np.abs(reference).max()),
     )

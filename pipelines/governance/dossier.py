@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ SHIPPED = "exported"
 """The role of what is released."""
 
 REPORTS = ("curation", "training", "gate", "merge", "export", "candidate")
+PARTS = "parts.json"
 _TEMPLATE = "chat_template.jinja"
 
 
@@ -28,6 +29,8 @@ class Dossier:
     reports: dict[str, Any]
     evidence: dict[str, Any]
     """What a signature binds: digests of all artifacts, reports and the chat template, and the verdict."""
+    parts: dict[str, str] = field(default_factory=dict)
+    """Part of the raw rows -> its license."""
 
     @property
     def digest(self) -> str:
@@ -46,15 +49,17 @@ class Dossier:
 
     @property
     def licenses(self) -> dict[str, str]:
-        """Role -> license."""
-        return {role: artifact.license for role, (_, artifact) in self.artifacts.items()}
+        """Role -> license, and that of each part of the raw rows."""
+        parts = {f"raw, part {part}": license for part, license in self.parts.items()}
+        return {role: artifact.license for role, (_, artifact) in self.artifacts.items()} | parts
 
     @property
     def license_conflicts(self) -> list[str]:
         """Where the licenses of base, data and what was made from them do not fit together (docs/documents.md)."""
         sources = ("base", "data")
-        roles = {"base": "base", "raw": "data", "adapter": "adapter", "merged": "merged", SHIPPED: "exported"}
-        links = []
+        roles = {"base": "base", "adapter": "adapter", "merged": "merged", SHIPPED: "exported"}
+        raw = self.artifacts["raw"][1]
+        links = [Link("data", part, license, raw.digest) for part, license in self.parts.items()]
         for role, name in roles.items():
             artifact = self.artifacts[role][1]
             links.append(Link(name, artifact.name, artifact.license, artifact.digest, () if name in sources else sources))
@@ -103,7 +108,7 @@ def of(adapter: str, root: Path = Path(), read: Reading = artifacts.verified) ->
         "chat_template": _sha256(template) if template.is_file() else None,
         "verdict": content["candidate"]["verdict"],
     }
-    return Dossier(adapter, found, content, evidence)
+    return Dossier(adapter, found, content, evidence, _licenses_of_parts(*found["raw"]))
 
 
 def chain(role: str, last: Path, root: Path, read: Reading) -> dict[str, tuple[Path, Artifact]]:
@@ -132,6 +137,12 @@ def chain(role: str, last: Path, root: Path, read: Reading) -> dict[str, tuple[P
 
     visit(role, last, None)
     return found
+
+
+def _licenses_of_parts(directory: Path, raw: Artifact) -> dict[str, str]:
+    """Where the source says nothing of a part, it stands under the license of all rows."""
+    parts: dict[str, Any] = reports.read(directory / PARTS)
+    return {part: str(facts.get("license") or raw.license) for part, facts in parts.items()}
 
 
 def _check_reports(adapter: str, at: Path, found: dict[str, tuple[Path, Artifact]], content: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.stages import Stage, asset_key, data_version, read_stages, stage_name
+from assets.stages import Stage, asset_key, read_stages, stage_name
 from pipelines.errors import InputError
 
 NAMES = [
@@ -46,21 +46,6 @@ def test_stages_are_resolved_and_come_upstream_first(fresh_project):
     assert list(train.sources) == ["stage.py"]
     assert train.params == {"adapters.home-en.train": {"rank": 8}}
     assert train.outs == ("models/adapters/home-en", "reports/home-en/training.json")
-
-
-def test_an_unmade_stage_has_no_data_version(fresh_project):
-    assert data_version(by_name(fresh_project.root)["train@home-en"]) is None
-
-
-def test_the_data_version_is_that_of_the_result_and_not_of_its_timing(made_project):
-    stage = by_name(made_project.root)["train@home-en"]
-    before, lock = data_version(stage), made_project.lock()
-    made_project.dvc("repro", "-s", "--force", "train@home-en")
-    assert made_project.lock() != lock, "training.json holds the time, so the lock must have changed"
-    assert data_version(stage) == before
-    made_project.set(rank=16)
-    made_project.dvc("repro", "-s", "train@home-en")
-    assert data_version(stage) != before
 
 
 def test_the_last_stage_is_identified_by_its_report(fresh_project):

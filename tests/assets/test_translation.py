@@ -8,7 +8,8 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from assets.definitions import build_definitions
-from assets.stages import data_version, read_stages, stage_name
+from assets.lock import read_lock
+from assets.stages import read_stages, stage_name
 
 HOME = [["tiny_1m", "base"], ["home_en", "curate"], ["home_en", "train"], ["home_en", "evaluate"]]
 GATE = dg.AssetCheckKey(dg.AssetKey(["home_en", "evaluate"]), "gate")
@@ -73,7 +74,7 @@ def test_after_dvc_repro_nothing_is_left_for_dagster(made_project):
     for event in result.get_asset_materialization_events():
         materialization, stage = event.materialization, stages[tuple(event.asset_key.path)]
         assert materialization.metadata["dvc/action"].value == "unchanged"
-        assert materialization.tags["dagster/data_version"] == data_version(stage)
+        assert materialization.tags["dagster/data_version"] == read_lock(made_project.root).data_version(stage)
         assert materialization.tags["dagster/code_version"] == stage.code_version
 
 

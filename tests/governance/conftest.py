@@ -151,11 +151,12 @@ def made(target, kind, fill, inputs=None, parameters=None, license="apache-2.0")
     return artifacts.read(target).digest
 
 
-def candidate(version, verdict="pass", template="{{ messages }}", weights=None, **changes):
+def candidate(version, verdict="pass", template="{{ messages }}", weights=None, part=None, **changes):
     """Make everything up to a verdict; another version has other data, and so other weights.
 
     Args:
         weights: Role (base, adapter, merged) -> what puts files into the directory, instead of toys.
+        part: What is recorded of the one part of the raw rows, beside the usual.
     """
     fill = {
         "base": lambda at: tensors(at, 1.0),
@@ -168,7 +169,7 @@ def candidate(version, verdict="pass", template="{{ messages }}", weights=None, 
 
     def rows(at):
         (at / "rows.jsonl").write_text(version)
-        (at / "parts.json").write_text(json.dumps({"faq": TICKETS}))
+        (at / "parts.json").write_text(json.dumps({"faq": TICKETS | (part or {})}))
 
     def curated(at):
         (at / "train.jsonl").write_text(version)

@@ -327,6 +327,17 @@ def test_licenses_that_do_not_fit_together(world):
     world.promote(now=day(5))
 
 
+def test_a_part_of_the_data_may_have_a_license_that_does_not_fit(world):
+    candidate("2", part={"license": "cc-by-nc-4.0"})
+    world.ready()
+    refused(world, "data 'faq' (cc-by-nc-4.0)")
+    world.rules["channels"]["production"] |= {"fitting_licenses": False, "licenses": ["apache-2.0"]}
+    world.adopt(now=day(4))
+    world.approve("ada", now=day(4))
+    world.approve("bob", now=day(4))
+    refused(world, "the license 'cc-by-nc-4.0' of raw, part faq is not among those allowed: apache-2.0", now=day(5))
+
+
 def test_data_that_somebody_approved(world):
     world.rules["channels"]["production"]["upstream"] = {"data": {"roles": ["approver"], "people": 1}}
     world.ready()

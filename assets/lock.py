@@ -1,0 +1,38 @@
+"""What dvc.lock records: which result each stage has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assets.stages import Stage, digest
+
+FILE = "dvc.lock"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The content of dvc.lock at one moment."""
+
+    stages: Mapping[str, Any]
+
+    def data_version(self, stage: Stage) -> str | None:
+        """Digest of the stage's result; None if it was never made."""
+        recorded = self.stages.get(stage.name)
+        if recorded is None:
+            return None
+        return digest({out["path"]: out.get("md5") for out in recorded.get("outs", ()) if out["path"] in stage.identity})
+
+
+def read_lock(root: Path) -> Lock:
+    """The file as it is now; a project in which nothing was made has none."""
+    file = root / FILE
+    return parsed(file.read_text(encoding="utf-8")) if file.exists() else Lock({})
+
+
+def parsed(text: str) -> Lock:
+    """The content of a dvc.lock."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # thousands of lines, read at every tick that sees a change
+    return Lock((yaml.load(text, Loader=loader) or {}).get("stages") or {})
