@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 
 from assets import lock, status
+from assets.reloading import reload
 from assets.stages import GRAPH, Stage, asset_key, digest, read_stages
 from assets.status import Change
 from assets.translation import checks_of, shown
@@ -120,7 +121,8 @@ def agreement_sensor(root: Path, stages: Sequence[Stage]) -> dg.SensorDefinition
         if seen == context.cursor:
             return dg.SkipReason("no file of the project has changed")
         if read_stages(root) != list(stages):
-            return dg.SkipReason(_reload(context))
+            done = "the definitions were loaded again" if reload(context) else "press *Reload definitions*"
+            return dg.SkipReason(f"{GRAPH}, {params.FILE} or code has changed since the definitions were loaded: {done}")
         busy = status.at_work(root, stages)
         try:
             events = list(reports(context.instance, [stage for stage in stages if stage.name not in busy], stages))
@@ -203,14 +205,3 @@ def _materialization(stage: Stage, said: Known) -> dg.AssetMaterialization:
 def _evaluations(stage: Stage) -> Iterator[dg.AssetCheckEvaluation]:
     for check in checks_of(stage):
         yield dg.AssetCheckEvaluation(asset_key=dg.AssetKey(stage.key), check_name=check.name, **check.judge(stage).shown)
-
-
-def _reload(context: dg.SensorEvaluationContext) -> str:
-    """Have the code server load dvc.yaml and params.yaml again; what came of it."""
-    from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
-
-    origin = context.code_location_origin
-    if not isinstance(origin, GrpcServerCodeLocationOrigin):
-        return f"{GRAPH}, {params.FILE} or code has changed since the definitions were loaded: press *Reload definitions*"
-    origin.create_client().reload_code(timeout=context.instance.code_server_reload_timeout)
-    return f"{GRAPH}, {params.FILE} or code has changed: the definitions were loaded again"

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.display import Check, Judgement, Metadata
+from assets.notifying import tell_acts
 from assets.records import directories, table
+from assets.reloading import reload
 from assets.stages import Stage
 from pipelines.errors import FinelineError
 
@@ -35,6 +37,17 @@ def checks_of(stage: Stage) -> tuple[Check, ...]:
     if stage.kind in _ARTIFACTS:
         return (Check(CHECK, "Nobody has said no to it, and who must say yes to it by itself has", judge),)
     return ()
+
+
+def word(stage: Stage) -> str | None:
+    """How a candidate stands, in one word: approved, refused or waiting; None where there is no ledger or no candidate."""
+    from pipelines.governance import standing
+
+    try:
+        state = _state(stage.root)
+        return standing.of_candidate(state, stage.subject, stage.root).word if state else None
+    except FinelineError:
+        return None
 
 
 def judge(stage: Stage) -> Judgement:
@@ -90,6 +103,8 @@ def ledger_sensor(root: Path, stages: Sequence[Stage]) -> dg.SensorDefinition:
         new = state.ledger.since((context.cursor or "").split())
         if not new:
             return dg.SkipReason("nothing was signed since")
+        reload(context)  # the tags of the assets tell the state too
+        tell_acts(root, new if context.cursor else ())  # what was signed before anybody listened is no news
         events: list[Any] = [_evaluation(stage) for stage in followed]
         events += [_moved(entry, by_adapter[entry.said["adapter"]]) for entry in new if _is_move(entry, by_adapter)]
         return dg.SensorResult(asset_events=events, cursor=" ".join(state.ledger.heads))

@@ -1,12 +1,16 @@
-"""What Dagster loads: an asset per stage of dvc.yaml, and the jobs that run them."""
+"""What Dagster loads: an asset per stage of dvc.yaml, and what runs, follows and tells of them."""
 
 from pathlib import Path
 
 import dagster as dg
 
 from assets.agreement import agreement_sensor
-from assets.approval import channel_assets, ledger_sensor
-from assets.retraining import retraining_jobs
+from assets.approval import CANDIDATE, channel_assets, ledger_sensor
+from assets.arrivals import arrivals_sensor
+from assets.jobs import asset_jobs
+from assets.labels import labels
+from assets.notifying import delivery_sensor, failure_sensor
+from assets.retraining import challenger_asset, retrain_job, retrain_schedules
 from assets.stages import read_stages
 from assets.translation import stage_asset
 
@@ -21,10 +25,23 @@ EXECUTOR = dg.multiprocess_executor.configured(
 def build_definitions(root: Path) -> dg.Definitions:
     """The definitions of the project at `root`."""
     stages = read_stages(root)
+    tags = labels(root, stages)
+    retrain = retrain_job(root, stages)
     return dg.Definitions(
-        assets=[*(stage_asset(stage) for stage in stages), *channel_assets(root, stages)],
-        jobs=retraining_jobs(stages),
-        sensors=[agreement_sensor(root, stages), ledger_sensor(root, stages)],
+        assets=[
+            *(stage_asset(stage, tags.get(stage.subject, {})) for stage in stages),
+            *channel_assets(root, stages),
+            *(challenger_asset(stage) for stage in stages if stage.kind == CANDIDATE),
+        ],
+        jobs=[retrain, *asset_jobs(stages)],
+        schedules=retrain_schedules(root, stages, retrain),
+        sensors=[
+            agreement_sensor(root, stages),
+            arrivals_sensor(root, stages, retrain),
+            ledger_sensor(root, stages),
+            failure_sensor(root),
+            delivery_sensor(root),
+        ],
         executor=EXECUTOR,
     )
 

@@ -1,17 +1,15 @@
 """The only place that starts `dvc repro`: one stage, once at a time."""
 
-import fcntl
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from assets import group
-from pipelines import layout
+from assets.turns import turn
 from pipelines.errors import FinelineError
 
 LOCKED = "Unable to acquire lock"
@@ -82,7 +80,7 @@ def reproduce(
     command = ["dvc", "--wait-for-lock", "repro", "-s", stage]
     command += ["--force"] * force + ["--pull"] * pull
     show = on_line or _print
-    with _turn(root, stage, show):
+    with turn(root, stage, show):
         started = time.monotonic()
         for wait in (*busy_waits, None):
             said = _Said(stage, show)
@@ -132,29 +130,6 @@ class _Said:
             self.action = "restored"
         self.tail.append(line)
         self._show(line)
-
-
-@contextmanager
-def _turn(root: Path, stage: str, show: Show) -> Iterator[None]:
-    """Our turn at a stage. The lock is the system's, so nobody holds it who is gone."""
-    file = root / layout.SCRATCH / "turns" / stage
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as turn:
-        told = False
-        while not _locked(turn.fileno()):
-            if not told:
-                show(f"{stage}: is being run already; waiting for its end")
-            told = True
-            time.sleep(0.2)
-        yield
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _print(line: str) -> None:

@@ -1,6 +1,6 @@
 """A stage of dvc.yaml as an asset of Dagster: the one seam between the two graphs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 from pydantic import Field
@@ -8,6 +8,7 @@ from pydantic import Field
 from assets import approval, data, delivery, evaluation, training
 from assets.display import Check, Display, Displays, Metadata
 from assets.lock import read_lock
+from assets.notifying import tell_verdict
 from assets.records import made
 from assets.repro import Outcome, ReproFailed, reproduce
 from assets.stages import Stage, asset_key
@@ -25,7 +26,7 @@ class Knobs(dg.Config):
     pull: bool = Field(default=False, description="Fetch missing inputs and recorded results from the DVC remote")
 
 
-def stage_asset(stage: Stage) -> dg.AssetsDefinition:
+def stage_asset(stage: Stage, labels: Mapping[str, str] | None = None) -> dg.AssetsDefinition:
     """One asset and its checks in one step.
 
     The step can be split, so that checks alone read their report and run nothing, and cost no process of their own
@@ -33,7 +34,7 @@ def stage_asset(stage: Stage) -> dg.AssetsDefinition:
     """
     display = _display(stage)
     checks = checks_of(stage)
-    spec = asset_spec(stage)
+    spec = asset_spec(stage, labels or {})
 
     @dg.multi_asset(
         name="__".join(stage.key),
@@ -45,7 +46,7 @@ def stage_asset(stage: Stage) -> dg.AssetsDefinition:
     )
     def step(context: dg.AssetExecutionContext, config: Knobs) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         if context.selected_asset_keys:
-            yield _materialize(stage, display, config)
+            yield _materialize(stage, config)
         for check in checks:
             if dg.AssetCheckKey(spec.key, check.name) in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(asset_key=spec.key, check_name=check.name, **check.judge(stage).shown)
@@ -63,7 +64,26 @@ def shown(stage: Stage) -> Metadata:
     return _display(stage).metadata(stage)
 
 
-def asset_spec(stage: Stage) -> dg.AssetSpec:
+def pool_of(kind: str) -> str | None:
+    """Where steps of a kind of stage wait for their turn."""
+    return DISPLAYS.get(kind, UNKNOWN).pool
+
+
+def failure(error: ReproFailed, stage: Stage) -> dg.Failure:
+    """The last lines where they are seen at once; tried again only if that can help."""
+    log = "\n".join(error.tail)
+    metadata = {"log": dg.MetadataValue.md(f"```\n{log}\n```")}
+    return dg.Failure(str(error), metadata=metadata, allow_retries=may_succeed_later(error, _display(stage)))
+
+
+def may_succeed_later(error: ReproFailed, display: Display) -> bool:
+    """Whether the same input may end otherwise: DVC was locked out, the stage was killed, or what it fetches did not come."""
+    status = error.stage_status
+    killed = status is not None and (status < 0 or status in KILLED)
+    return error.is_lock or killed or (display.fetches and status == 1)
+
+
+def asset_spec(stage: Stage, labels: Mapping[str, str]) -> dg.AssetSpec:
     """How the stage stands in the asset graph."""
     display = _display(stage)
     return dg.AssetSpec(
@@ -73,7 +93,7 @@ def asset_spec(stage: Stage) -> dg.AssetSpec:
         group_name=stage.key[0],
         owners=_owners(stage.owner),
         kinds={"dvc", display.kind} if display.kind else {"dvc"},
-        tags={"fineline/stage": stage.kind, **({"fineline/subject": stage.subject} if stage.subject else {})},
+        tags={"fineline/stage": stage.kind, **({"fineline/subject": stage.subject} if stage.subject else {}), **labels},
         code_version=stage.code_version,
         metadata={
             "dvc/stage": stage.name,
@@ -88,11 +108,13 @@ def _display(stage: Stage) -> Display:
     return DISPLAYS.get(stage.kind, UNKNOWN)
 
 
-def _materialize(stage: Stage, display: Display, config: Knobs) -> dg.MaterializeResult:
+def _materialize(stage: Stage, config: Knobs) -> dg.MaterializeResult:
     try:
         outcome = reproduce(stage.root, stage.name, force=config.force, pull=config.pull, limit=stage.limit)
     except ReproFailed as error:
-        raise _failure(error, display) from error
+        raise failure(error, stage) from error
+    if stage.kind == approval.CANDIDATE and outcome.action == "ran":
+        tell_verdict(stage)
     return dg.MaterializeResult(
         asset_key=dg.AssetKey(stage.key),
         data_version=_version(stage),
@@ -107,20 +129,6 @@ def _action(outcome: Outcome) -> dict[str, dg.MetadataValue]:
 def _version(stage: Stage) -> dg.DataVersion | None:
     version = read_lock(stage.root).data_version(stage)
     return dg.DataVersion(version) if version else None
-
-
-def _failure(error: ReproFailed, display: Display) -> dg.Failure:
-    """The last lines where they are seen at once; tried again only if that can help."""
-    log = "\n".join(error.tail)
-    metadata = {"log": dg.MetadataValue.md(f"```\n{log}\n```")}
-    return dg.Failure(str(error), metadata=metadata, allow_retries=may_succeed_later(error, display))
-
-
-def may_succeed_later(error: ReproFailed, display: Display) -> bool:
-    """Whether the same input may end otherwise: DVC was locked out, the stage was killed, or what it fetches did not come."""
-    status = error.stage_status
-    killed = status is not None and (status < 0 or status in KILLED)
-    return error.is_lock or killed or (display.fetches and status == 1)
 
 
 def _owners(owner: str) -> list[str]:

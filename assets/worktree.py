@@ -6,11 +6,8 @@ they are data, are copied as they lie in the project.
 """
 
 import configparser
-import fcntl
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,23 +36,6 @@ class Worktree:
     def branches(self) -> str:
         """What the names of its results begin with."""
         return f"retrain/{self.adapter}/"
-
-
-@contextmanager
-def taken(project: Path, adapter: str) -> Iterator[None]:
-    """Within the context nobody else retrains the adapter.
-
-    Raises:
-        FinelineError: Somebody is at it.
-    """
-    file = project / layout.SCRATCH / "turns" / f"retrain@{adapter}"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as turn:
-        try:
-            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FinelineError(f"{adapter} is being retrained already; wait for that run") from error
-        yield
 
 
 def prepare(project: Path, adapter: str) -> Worktree:
@@ -168,5 +148,5 @@ def _bring_rows(worktree: Worktree) -> None:
 
 
 def _remove_stale_lock(root: Path) -> None:
-    """What a git that was killed leaves behind. Nobody else works here: `taken` sees to that."""
+    """What a git that was killed leaves behind. Nobody else works here: retrainings take turns."""
     (root / git(root, "rev-parse", "--git-path", "index.lock")).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ class Fidelity:
     top1_agreement: float
     """Share of positions where both would choose the same token."""
     same_choice: float
-    """The same, where a tie is no difference: the changed model chooses what the reference holds for nearly as likely (`TIE`) as
+    """The same, where a tie is no difference: the changed model chooses what the reference holds for as likely (`TIE`) as
     its own choice. Two tokens that are equally likely change places with every rounding."""
     max_abs_difference: float
     """Largest difference of two logits."""

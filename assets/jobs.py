@@ -1,0 +1,32 @@
+"""Jobs on the project's own assets, named for what people do. What is up to date is skipped, so each is cheap at any time."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from assets.stages import Stage
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
+
+EVERYTHING = "everything"
+_PARTS = {
+    "refresh_sources": (("base", "ingest"), "Base models and raw rows as their sources have them"),
+    "evaluate_only": (("evaluate", "assess"), "The verdicts, on adapters and exported models that are there"),
+    "export_only": (("merge", "export"), "Merged and exported models, of adapters that are there"),
+}
+
+
+def asset_jobs(stages: Sequence[Stage]) -> "list[AssetJob]":
+    """Each over all adapters: the launchpad narrows it down."""
+    found = [_job(name, kinds, description, stages) for name, (kinds, description) in _PARTS.items()]
+    kinds = list(dict.fromkeys(stage.kind for stage in stages))
+    found.append(_job(EVERYTHING, kinds, "Every stage of dvc.yaml; what is up to date is skipped", stages))
+    return [job for job in found if job is not None]
+
+
+def _job(name: str, kinds: Sequence[str], description: str, stages: Sequence[Stage]) -> "AssetJob | None":
+    # objects, not a selection string: strings depend on the antlr4 version that DVC and Dagster quarrel about
+    keys = [dg.AssetKey(stage.key) for stage in stages if stage.kind in kinds]
+    return dg.define_asset_job(name, selection=dg.AssetSelection.assets(*keys), description=description) if keys else None
