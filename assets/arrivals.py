@@ -86,7 +86,7 @@ def look(
 
 def _seen(name: str, root: Path, before: Memory, now: float) -> Memory:
     source = params.load(root / params.FILE).adapter(name).source
-    is_due = now - before.get("far_at", 0) >= FAR
+    is_due = "far_at" not in before or now - before["far_at"] >= FAR
     everything = newest.fingerprint(source, root, look_far=is_due)
     near = newest.fingerprint(source, root, look_far=False) if is_due else everything
     far = {part: version for part, version in everything.items() if part not in near} if is_due else before.get("far", {})

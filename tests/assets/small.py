@@ -90,7 +90,8 @@ elif kind == "evaluate":
     if block.evaluate.champion:
         arms["champion"] = {"digest": artifacts.verified(Path(block.evaluate.champion.path)).digest}
     verdict = "fail" if "bad" in rows else "pass"
-    gate = {"verdict": verdict, "arms": arms, "scores": {"candidate": {"target_exact_match": rows.count("{") / 100}}}}
+    scores = {"candidate": {"target_exact_match": rows.count("{") / 100}}
+    gate = {"verdict": verdict, "arms": arms, "scores": scores}
     reports.write(layout.reports(name) / "gate.json", gate)
 else:
     gate = reports.read(layout.reports(name) / "gate.json")

@@ -194,14 +194,14 @@ class TwoFronts(RuleBasedStateMachine):
     def edit_rows(self, content: str) -> None:
         (self.project.root / "rows" / "day-1.jsonl").write_text(content)
 
-    @rule(target=st.sampled_from(HOME))
-    def run_dvc(self, target: str) -> None:
-        if target.startswith("base") or (self.project.root / "data" / "curated" / "home-en").exists():
-            self.project.dvc("repro", target)
+    @rule(name=st.sampled_from(HOME))
+    def run_dvc(self, name: str) -> None:
+        if name.startswith("base") or (self.project.root / "data" / "curated" / "home-en").exists():
+            self.project.dvc("repro", name)
 
-    @rule(target=st.sampled_from(HOME))
-    def run_dagster(self, target: str) -> None:
-        self.materialize([target])
+    @rule(name=st.sampled_from(HOME))
+    def run_dagster(self, name: str) -> None:
+        self.materialize([name])
 
     @rule()
     def fail_in_dagster(self) -> None:
@@ -209,9 +209,9 @@ class TwoFronts(RuleBasedStateMachine):
         self.materialize(["train@home-en"])
         self.project.set(fails=False)
 
-    @rule(target=st.sampled_from(("models/adapters/home-en", "data/curated/home-en")))
-    def remove(self, target: str) -> None:
-        shutil.rmtree(self.project.root / target, ignore_errors=True)
+    @rule(name=st.sampled_from(("models/adapters/home-en", "data/curated/home-en")))
+    def remove(self, name: str) -> None:
+        shutil.rmtree(self.project.root / name, ignore_errors=True)
 
     @rule()
     def change_a_result(self) -> None:
