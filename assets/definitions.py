@@ -7,6 +7,7 @@ import dagster as dg
 from assets.agreement import agreement_sensor
 from assets.approval import CANDIDATE, channel_assets, ledger_sensor
 from assets.arrivals import arrivals_sensor
+from assets.drifting import drift_job, drift_sensor
 from assets.jobs import asset_jobs
 from assets.labels import labels
 from assets.notifying import delivery_sensor, failure_sensor
@@ -26,18 +27,19 @@ def build_definitions(root: Path) -> dg.Definitions:
     """The definitions of the project at `root`."""
     stages = read_stages(root)
     tags = labels(root, stages)
-    retrain = retrain_job(root, stages)
+    retrain, look = retrain_job(root, stages), drift_job(root, stages)
     return dg.Definitions(
         assets=[
             *(stage_asset(stage, tags.get(stage.subject, {})) for stage in stages),
             *channel_assets(root, stages),
             *(challenger_asset(stage) for stage in stages if stage.kind == CANDIDATE),
         ],
-        jobs=[retrain, *asset_jobs(stages)],
+        jobs=[retrain, look, *asset_jobs(stages)],
         schedules=retrain_schedules(root, stages, retrain),
         sensors=[
             agreement_sensor(root, stages),
             arrivals_sensor(root, stages, retrain),
+            drift_sensor(root, stages, look, retrain),
             ledger_sensor(root, stages),
             failure_sensor(root),
             delivery_sensor(root),

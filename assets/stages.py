@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assets.paths import Paths
 from pipelines.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ def read_stages(root: Path) -> list[Stage]:
         with Repo(str(root)) as repo:
             index = Index.from_file(repo, str(root / GRAPH))
             files = _Files({}, {})
-            by_name = {stage.name: _stage(root, stage, index, files) for stage in index.stages}
+            made = Paths(out.def_path for out in index.outs)
+            read = Paths(dep.def_path for dep in index.deps)
+            by_name = {stage.name: _stage(root, stage, index, files, made, read) for stage in index.stages}
             order = TopologicalSorter({name: by_name[name].upstream for name in sorted(by_name)})
             return [by_name[name] for name in order.static_order()]
     except NotDvcRepoError as error:
@@ -112,15 +115,14 @@ def digest(content: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _stage(root: Path, stage: "PipelineStage", index: "Index", files: "_Files") -> Stage:
-    made = {out.def_path for out in index.outs}
+def _stage(root: Path, stage: "PipelineStage", index: "Index", files: "_Files", made: Paths, read: Paths) -> Stage:
     meta = stage.meta if isinstance(stage.meta, dict) else {}
     params: dict[str, Any] = {}
     sources: dict[str, str | None] = {}
     for dep in stage.deps:
         if dep.hash_name == "params":
             params |= files.params(dep)
-        elif not overlaps(dep.def_path, made):
+        elif not made.touch(dep.def_path):
             sources[dep.def_path] = files.md5(dep)
     return Stage(
         root=root,
@@ -132,7 +134,7 @@ def _stage(root: Path, stage: "PipelineStage", index: "Index", files: "_Files") 
         sources=sources,
         params=params,
         outs=tuple(out.def_path for out in stage.outs),
-        identity=_identity(stage, {dep.def_path for dep in index.deps}),
+        identity=_identity(stage, read),
         limit=_limit(stage.name, meta),
     )
 
@@ -147,13 +149,13 @@ def _limit(name: str, meta: Mapping[str, Any]) -> float | None:
     return float(hours) * 3600
 
 
-def _identity(stage: "PipelineStage", read: set[str]) -> tuple[str, ...]:
+def _identity(stage: "PipelineStage", read: Paths) -> tuple[str, ...]:
     """The outs that count for the data version.
 
     Reports hold times and speeds, which differ between equal results; they count where another stage reads them, as they do
     for DVC, and at the end of the graph, where they are the result.
     """
-    is_read = {out.def_path: overlaps(out.def_path, read) for out in stage.outs}
+    is_read = {out.def_path: read.touch(out.def_path) for out in stage.outs}
     is_end = not any(is_read.values())
 
     def is_report(out: Any) -> bool:
@@ -194,9 +196,3 @@ def _value(content: Any, name: str) -> Any:
             return MISSING
         content = content[part]
     return content
-
-
-def overlaps(path: str, others: Iterable[str]) -> bool:
-    """Whether `path` is, holds or lies in one of `others`."""
-    here = PurePosixPath(path)
-    return any(here.is_relative_to(other) or PurePosixPath(other).is_relative_to(here) for other in others)

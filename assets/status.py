@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from assets import group
-from assets.stages import Stage, overlaps
+from assets.paths import Paths
+from assets.stages import Stage
 from pipelines.errors import FinelineError
 
 _SECONDS = 50.0  # a tick of a sensor has a minute
@@ -27,7 +28,8 @@ class Change:
 
     def reaches(self, stage: Stage) -> bool:
         """Whether something that `stage` makes is among what changed."""
-        return any(overlaps(dep, stage.outs) for dep in self.deps)
+        made = Paths(stage.outs)
+        return any(made.touch(dep) for dep in self.deps)
 
 
 def changes(root: Path, stages: Collection[Stage]) -> dict[str, Change]:
@@ -58,9 +60,9 @@ def at_work(root: Path, stages: Iterable[Stage]) -> set[str]:
         return set()
     here = root.resolve()
     written = [Path(path) for path, writer in held.get("write", {}).items() if writer and _lives(writer["pid"])]
-    inside = [path.relative_to(here).as_posix() for path in written if path.is_relative_to(here)]
+    inside = Paths(path.relative_to(here).as_posix() for path in written if path.is_relative_to(here))
     by_name = {stage.name: stage for stage in stages}
-    makers = {name for name, stage in by_name.items() if any(overlaps(out, inside) for out in stage.outs)}
+    makers = {name for name, stage in by_name.items() if any(inside.touch(out) for out in stage.outs)}
     return makers | {name for name, stage in by_name.items() if makers & set(stage.upstream)}
 
 

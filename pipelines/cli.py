@@ -16,6 +16,7 @@ from pipelines.errors import FinelineError, InputError
 from pipelines.evidence import cli as evidence
 from pipelines.governance import audit
 from pipelines.governance import cli as governance
+from pipelines.roster import cli as roster
 
 _WIDTH = 132  # of tables that go to a file or a log
 
@@ -25,6 +26,7 @@ app.command("preference")(evidence.prefer)
 app.command("document")(documents.document)
 governance.register(app)
 audit.register(app)
+roster.register(app)
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 
 AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")]

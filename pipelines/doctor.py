@@ -43,6 +43,8 @@ def examine() -> list[Finding]:
         _hardware(),
         _disk(),
         _configuration(),
+        *_retraining(),
+        _notifications(),
         _stages(),
     ]
 
@@ -72,6 +74,33 @@ def _configuration() -> Finding:
     except InputError as error:
         return Finding(str(params.FILE), str(error), holds=False)
     return Finding(str(params.FILE), f"bases {', '.join(loaded.bases)}; adapters {', '.join(loaded.adapters)}")
+
+
+def _retraining() -> list[Finding]:
+    """What starts each adapter anew; nothing where params.yaml is wrong as a whole."""
+    from pipelines.retraining import triggers
+
+    found = []
+    try:
+        known = params.load().adapters
+    except InputError:
+        return []
+    for name, adapter in known.items():
+        try:
+            found.append(Finding(f"retrain {name}", ", ".join(triggers.of(name, adapter).words)))
+        except InputError as error:
+            found.append(Finding(f"retrain {name}", str(error), holds=False))
+    return found
+
+
+def _notifications() -> Finding:
+    from pipelines.notifications import configuration
+
+    try:
+        receivers = configuration.load(Path()).receivers
+    except InputError as error:
+        return Finding(str(configuration.FILE), str(error), holds=False)
+    return Finding(str(configuration.FILE), ", ".join(receivers) or "nobody is told anything")
 
 
 def _stages() -> Finding:

@@ -217,3 +217,13 @@ def test_wrong_words_about_evidence_are_answered_with_exit_code_2(adapted, argum
     assert answer.returncode == 2, answer.stderr
     assert message in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_doctor_names_a_mistake_in_what_nothing_else_reads(project):
+    content = (project / "params.yaml").read_text(encoding="utf-8")
+    (project / "params.yaml").write_text(content.replace("export: {}", "export: {}\n    retrain: {corn: daily}"))
+    (project / "notifications.yaml").write_text("receivers: {ops: {}}")
+    answer = fineline("doctor")
+    assert answer.returncode == 2
+    assert "adapters.home.retrain.corn: unknown key; did you mean 'cron'?" in answer.stderr
+    assert "notifications.yaml: receivers.ops: exactly one of webhook, slack, email is needed" in answer.stderr

@@ -12,6 +12,7 @@ import urllib.request
 
 import dagster as dg
 import pytest
+import yaml
 
 from assets.definitions import build_definitions
 from tests.conftest import ENVIRONMENT, README, ROOT, readme_commands, shell
@@ -75,6 +76,21 @@ def test_the_commands_that_sign_work_in_their_order(made, tmp_path):
             return
         assert answer.returncode == 0, answer.stderr
     assert "in use in staging" in answer.stdout
+
+
+def test_the_command_for_a_new_adapter_adds_one(made, tmp_path):
+    (command,) = [command for command in readme_commands("fineline") if command.split()[1] == "init"]
+    project = tmp_path / "project"
+    project.mkdir()
+    content = yaml.safe_load((made / "params.yaml").read_text(encoding="utf-8"))
+    content["bases"]["smollm2-135m"] = content["bases"]["tiny"]
+    del content["adapters"]["support"]
+    (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    shutil.copytree(made / "tickets", project / "tickets")
+    answer = shell(command, project)
+    assert answer.returncode == 0, answer.stderr
+    assert "next: dvc repro plan@support" in answer.stdout
+    assert "support" in yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))["adapters"]
 
 
 def test_after_dvc_nothing_is_left_to_do_for_either_front(made):

@@ -37,7 +37,11 @@ def merged(name: str) -> Arm:
 
 def exported(name: str) -> Arm:
     """The model as it ships."""
-    directory = layout.export(name, "quantized")
+    return at(layout.export(name, "quantized"))
+
+
+def at(directory: Path) -> Arm:
+    """An exported model, wherever it lies."""
     artifact = artifacts.verified(directory)
     identity = {"model": artifact.digest, "onnxruntime": importlib.metadata.version("onnxruntime"), **environment()}
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-Event = Literal["failed", "verdict", "approval", "promoted", "revoked"]
-EVENTS: tuple[Event, ...] = ("failed", "verdict", "approval", "promoted", "revoked")
+Event = Literal["failed", "drift", "verdict", "approval", "promoted", "revoked"]
+EVENTS: tuple[Event, ...] = ("failed", "drift", "verdict", "approval", "promoted", "revoked")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ SOURCES = sorted((ROOT / "assets").glob("**/*.py"))
 def test_the_definitions_of_this_project_load(own_project):
     definitions = build_definitions(own_project.root)
     dg.Definitions.validate_loadable(definitions)
-    expected = {"retrain", "refresh_sources", "evaluate_only", "export_only", "everything"}
+    expected = {"retrain", "look_for_drift", "refresh_sources", "evaluate_only", "export_only", "everything"}
     assert {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")} == expected
 
 

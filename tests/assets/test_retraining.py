@@ -79,7 +79,7 @@ def test_an_unknown_adapter_is_refused(fresh_project):
 def test_the_jobs_are_named_for_what_people_do(project):
     definitions = build_definitions(project.root)
     jobs = {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert jobs == {JOB, "refresh_sources", "evaluate_only", "export_only", EVERYTHING} - {"export_only"}
+    assert jobs == {JOB, "look_for_drift", "refresh_sources", "evaluate_only", EVERYTHING}, "and none without stages"
     keys = {key.to_user_string() for key in definitions.resolve_job_def("refresh_sources").asset_layer.selected_asset_keys}
     assert keys == {"tiny/base", "support/ingest"}
 

@@ -1,0 +1,121 @@
+"""pipelines.retraining.drift: what production asks is compared with what the champion was tested on."""
+
+import json
+import random
+import shutil
+
+import pytest
+import yaml
+
+from assets.drifting import decide
+from pipelines import layout, params
+from pipelines.errors import InputError
+from pipelines.retraining import drift
+from pipelines.retraining.triggers import Drift, Triggers
+from tests.conftest import shell, write_lines
+
+
+def scores(mean, groups, spread=0.3, seed=0, rows=3):
+    draw = random.Random(seed)
+    return {str(group): [draw.gauss(mean, spread) for _ in range(rows)] for group in range(groups)}
+
+
+def test_examples_that_are_harder_are_drift():
+    found = drift.judge(scores(-1.0, 40), scores(-0.3, 40, seed=1), Drift(), "sha256:1")
+    assert found.drifted
+    assert (found.examples, found.holdout) == (120, 120)
+    assert found.on_examples < found.on_holdout
+
+
+@pytest.mark.parametrize("mean", [-0.3, 0.2])
+def test_examples_that_are_as_easy_or_easier_are_not(mean):
+    assert not drift.judge(scores(mean, 40), scores(-0.3, 40, seed=1), Drift(), "sha256:1").drifted
+
+
+def test_false_alarms_are_as_rare_as_was_asked_for():
+    rule = Drift(confidence=0.9)
+    alarms = sum(drift.judge(scores(0, 25, seed=n), scores(0, 60, seed=n + 5000), rule, "").drifted for n in range(400))
+    assert 0.06 < alarms / 400 < 0.14
+
+
+def test_many_rows_of_one_kind_are_one_witness():
+    many = {"one": [-2.0] * 500, "two": [-0.3]}
+    assert not drift.judge(many, scores(-0.3, 40), Drift(), "").drifted
+
+
+def test_rows_of_one_group_alone_decide_nothing():
+    with pytest.raises(InputError, match="over groups"):
+        drift.judge({"one": [-2.0] * 500}, scores(-0.3, 40), Drift(), "")
+
+
+@pytest.fixture
+def production(made, tmp_path, monkeypatch):
+    """A project with a model and an empty inbox; it is the working directory."""
+    project = tmp_path / "project"
+    shutil.copytree(made, project, symlinks=True, ignore=shutil.ignore_patterns(".git", ".dvc"))
+    content = yaml.safe_load((project / "params.yaml").read_text())
+    content["adapters"]["support"]["retrain"] = {"drift": {"examples": 20}}
+    (project / "params.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.chdir(project)
+    return project
+
+
+def drop(project, rows):
+    inbox = project / layout.inbox("support")
+    inbox.mkdir(parents=True, exist_ok=True)
+    write_lines(inbox / f"{len(list(inbox.iterdir()))}.jsonl", rows)
+
+
+def look(project):
+    answer = shell("python -m pipelines.retraining.drift support", project)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
+@pytest.mark.timeout(900)
+def test_the_champion_is_asked_about_the_inbox(production):
+    known = [json.loads(line) for line in (layout.curated("support") / "test.jsonl").read_text().splitlines()]
+    drop(production, [{"messages": row["messages"]} for row in known[:10]])
+    assert "10 usable examples so far; a look takes 20" in look(production)
+    assert not drift.finding_file("support").exists()
+
+    drop(production, [{"messages": row["messages"]} for row in known[10:30]])
+    drop(production, [{"nothing": "usable"}])
+    assert look(production).startswith("no drift: ")
+    finding = json.loads(drift.finding_file("support").read_text())
+    assert finding["examples"] == 30
+
+    strange = [{"prompt": f"¿Qué hora es en {n}?", "completion": f"Son las {n} y pico, señor."} for n in range(60)]
+    shutil.rmtree(production / layout.inbox("support"))
+    drop(production, strange)
+    assert look(production).startswith("drift: ")
+    assert json.loads(drift.finding_file("support").read_text())["drifted"]
+
+
+def test_an_inbox_is_scored_when_it_lies_still_and_a_finding_starts_one_retraining(tmp_path):
+    rule = {"support": Triggers(drift=Drift()), "other": Triggers()}
+    write = tmp_path / layout.inbox("support")
+    write.mkdir(parents=True)
+    assert decide(tmp_path, rule, {}, "retrain") == ([], {"support": {"seen": None}})
+    write_lines(write / "a.jsonl", [{"prompt": "a", "completion": "b"}])
+    requests, memory = decide(tmp_path, rule, {}, "retrain")
+    assert requests == []
+    (request,), memory = decide(tmp_path, rule, memory, "retrain")
+    assert (request.job_name, request.partition_key) == ("look_for_drift", "support")
+    assert decide(tmp_path, rule, memory, "retrain")[0] == []
+    file = tmp_path / drift.finding_file("support")
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"drifted": True, "p": 0.001}))
+    (request,), memory = decide(tmp_path, rule, memory, "retrain")
+    assert request.job_name == "retrain"
+    assert decide(tmp_path, rule, memory, "retrain")[0] == []
+
+
+def test_without_the_trigger_it_says_so(production):
+    content = yaml.safe_load((production / "params.yaml").read_text())
+    content["adapters"]["support"]["retrain"] = {}
+    (production / "params.yaml").write_text(yaml.safe_dump(content))
+    answer = shell("python -m pipelines.retraining.drift support", production)
+    assert answer.returncode == 2
+    assert "has no `drift`" in answer.stderr
+    assert params.load().adapter("support").retrain == {}
