@@ -25,6 +25,7 @@ VARIABLE = "FINELINE_KEY"
 """Environment variable: path of a private key, or a URI such as awskms:... or hsm:..."""
 PASSPHRASE = "FINELINE_PASSPHRASE"
 """Environment variable, for machines; people are asked."""
+_QUESTION = b"fineline asks whether this is the key"
 
 
 def default(person: str) -> Path:
@@ -88,30 +89,45 @@ def _from_file(file: Path) -> Backend:
         )
     locked = b"ENCRYPTED" in content.partition(b"\n")[0]
     try:
-        return CryptoSigner(load_pem_private_key(content, _passphrase(file).encode() if locked else None))
+        return CryptoSigner(load_pem_private_key(content, _passphrase(str(file)).encode() if locked else None))
     except (ValueError, TypeError) as error:
         reason = "the passphrase is wrong, or it is damaged" if locked else "it is no private key in PEM"
         raise InputError(f"{file}: {reason}") from error
 
 
-def _passphrase(file: Path) -> str:
+def _passphrase(place: str) -> str:
+    """Of a file, or the PIN of a token."""
     given = os.environ.get(PASSPHRASE)
     if given is None and sys.stdin.isatty():
-        given = getpass.getpass(f"passphrase of {file}: ")
+        given = getpass.getpass(f"passphrase of {place}: ")
     if not given:
-        raise InputError(f"{file}: it has a passphrase; set {PASSPHRASE}, or run it in a terminal")
+        raise InputError(f"{place}: it has a passphrase; set {PASSPHRASE}, or run it in a terminal")
     return given
 
 
 def _from_uri(uri: str, people: People) -> Backend:
-    """A signer of securesystemslib: which of the known public keys it has, it must be told beforehand."""
+    """A signer of securesystemslib: which of the known public keys it has, it must be told beforehand.
+
+    A service signs with its key whatever public key it is told, so a signature is asked for, and checked.
+    """
+    service = uri.partition(":")[0]
+    asked: list[str] = []
+
+    def secret(_: str) -> str:
+        if not asked:  # once, however many keys are tried
+            asked.append(_passphrase(f"{service}:..."))
+        return asked[0]
+
     reasons = []
     for person in people.people.values():
         for key in person.keys:
             try:
-                backend = Backend.from_priv_key_uri(uri, key.verifier)
-                backend.sign(b"fineline asks whether this is the key")  # a service tells only now
-                return backend
+                backend = Backend.from_priv_key_uri(uri, key.verifier, secret)
+                key.verifier.verify_signature(backend.sign(_QUESTION), _QUESTION)
+            except InputError:
+                raise
             except Exception as error:  # each backend has errors of its own
                 reasons.append(f"{type(error).__name__}: {error}")
-    raise InputError(f"{uri.partition(':')[0]}:...: no key of people.yaml can be used there: {reasons[0]}")
+            else:
+                return backend
+    raise InputError(f"{service}:...: no key of people.yaml can be used there: {reasons[0]}")
