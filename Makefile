@@ -43,12 +43,14 @@ lint: setup ## ruff, mypy
 	ruff format --check .
 	mypy
 
-bench: setup ## speed against the usual tools: datatrove, TRL, lm-eval, sha256sum (after `make demo`)
+bench: setup ## speed against the usual tools, and what Dagster and DVC add (after `make demo`)
 	python benchmarks/curation.py
 	python benchmarks/training.py
 	python benchmarks/scoring.py
 	python benchmarks/agreement.py
 	python benchmarks/governance.py
+	python benchmarks/loading.py
+	python benchmarks/overhead.py
 
 lock: setup ## pin the newest versions that pyproject.toml allows
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --quiet \

@@ -14,9 +14,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets import lock, status
+from assets import graph, lock, status
 from assets.reloading import reload
-from assets.stages import GRAPH, Stage, asset_key, digest, read_stages
+from assets.stages import Stage, asset_key, digest, read_stages
 from assets.status import Change
 from assets.translation import checks_of, shown
 from pipelines import params
@@ -122,7 +122,7 @@ def agreement_sensor(root: Path, stages: Sequence[Stage]) -> dg.SensorDefinition
             return dg.SkipReason("no file of the project has changed")
         if read_stages(root) != list(stages):
             done = "the definitions were loaded again" if reload(context) else "press *Reload definitions*"
-            return dg.SkipReason(f"{GRAPH}, {params.FILE} or code has changed since the definitions were loaded: {done}")
+            return dg.SkipReason(f"{graph.FILE}, {params.FILE} or code has changed since the definitions were loaded: {done}")
         busy = status.at_work(root, stages)
         try:
             events = list(reports(context.instance, [stage for stage in stages if stage.name not in busy], stages))
@@ -160,7 +160,7 @@ def reports(instance: dg.DagsterInstance, looked_at: Sequence[Stage], stages: Se
 
 def fingerprint(root: Path, stages: Sequence[Stage]) -> str:
     """Digest of the sizes and times of every file that the graph stands on: cheap, and another after every change."""
-    paths = {GRAPH, lock.FILE, str(params.FILE)}
+    paths = {graph.FILE, lock.FILE, str(params.FILE)}
     for stage in stages:
         paths |= {*stage.sources, *stage.outs}
     return digest([_stated(root / path) for path in sorted(paths)])

@@ -2,7 +2,7 @@
 
 Its ops are the steps of `assets.challenge`; the adapter is the partition, so that the browser shows for each how its last run
 went, and several can be started at once. What it makes is a branch, not the project's own assets: those follow when somebody
-merges it. `challengers/<adapter>` shows each result, and its scores over time.
+merges it. `retraining/<adapter>/challenger` shows each result, and its scores over time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -192,7 +192,7 @@ def _turn(adapter: str) -> str:
 
 
 def _key(adapter: str) -> dg.AssetKey:
-    return dg.AssetKey(["challengers", adapter.replace("-", "_")])
+    return dg.AssetKey(["retraining", adapter.replace("-", "_"), "challenger"])  # three parts: no stage can have its name
 
 
 def _notice(challenger: Challenger) -> notice.Notice:

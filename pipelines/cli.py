@@ -135,7 +135,13 @@ def show_report(name: AdapterName) -> None:
         arms = (gate["scores"]["base"], gate["scores"]["candidate"], *(forms[arm]["scores"]["candidate"] for arm in forms))
         scores = ["-" if arm[measure] is None else f"{arm[measure]:.3f}" for arm in arms]
         verdict = shipped[entry["rule"], measure]["verdict"]
-        table.add_row(measure, entry["rule"], "-" if entry["items"] is None else str(entry["items"]), *scores, "" if verdict == "info" else verdict)
+        table.add_row(
+            measure,
+            entry["rule"],
+            "-" if entry["items"] is None else str(entry["items"]),
+            *scores,
+            "" if verdict == "info" else verdict,
+        )
     console.print(table)
     for reason in candidate["reasons"]:
         console.print(f"  {reason}", highlight=False, markup=False)

@@ -257,7 +257,7 @@ def run_machine() -> None:
     run_state_machine_as_test(
         TwoFronts,
         settings=settings(
-            max_examples=5,
+            max_examples=3,
             stateful_step_count=8,
             deadline=None,
             derandomize=True,

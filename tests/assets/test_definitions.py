@@ -40,9 +40,9 @@ def test_annotations_are_not_postponed(source):
     assert not any(node.module == "__future__" for node in imports)
 
 
-def test_only_stages_imports_dvc():
+def test_only_one_module_imports_dvc():
     importers = {source.name for source in SOURCES if _imports(source, "dvc")}
-    assert importers == {"stages.py"}
+    assert importers == {"graph.py"}
 
 
 def test_stages_of_pipelines_know_neither_front():

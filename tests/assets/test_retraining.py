@@ -106,7 +106,9 @@ def test_new_rows_end_in_a_branch_and_a_request(project, instance):
     changed = project.git("diff", "--name-only", f"main..{branch}").split()
     assert changed == ["dvc.lock", "reports/support/candidate.json", "reports/support/gate.json"]
     assert waiting(project) == [("approval", "support: a candidate passed and waits for approval")]
-    shown = instance.get_latest_materialization_event(dg.AssetKey(["challengers", "support"])).asset_materialization.metadata
+    shown = instance.get_latest_materialization_event(
+        dg.AssetKey(["retraining", "support", "challenger"])
+    ).asset_materialization.metadata
     assert shown["branch"].value == branch
     assert shown["score/target_exact_match"].value == 0.02
 
@@ -138,7 +140,9 @@ def test_a_challenger_that_fails_is_saved_and_told_and_not_offered(project, inst
     assert retrain(project, instance).success
     assert len(project.branches()) == 1
     assert waiting(project) == [("verdict", "support: the verdict is fail")]
-    event = instance.get_latest_materialization_event(dg.AssetKey(["challengers", "support"])).asset_materialization
+    event = instance.get_latest_materialization_event(
+        dg.AssetKey(["retraining", "support", "challenger"])
+    ).asset_materialization
     assert event.description == "fail: is not to be promoted"
 
 
