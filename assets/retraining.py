@@ -117,8 +117,8 @@ def _begin_op(root: Path) -> dg.OpDefinition:
     def refresh(context: dg.OpExecutionContext) -> Iterator[dg.Output]:
         name = context.partition_key
         try:
-            turns.keep(root, _turn(name), context.log.info)
-            stale = challenge.begin(root, name, context.log.info)
+            with turns.kept(root, _turn(name), context.log.info):
+                stale = challenge.begin(root, name, context.log.info)
         except FinelineError as error:
             raise dg.Failure(str(error), allow_retries=isinstance(error, Unreachable)) from error
         if stale:
@@ -141,15 +141,16 @@ def _stage_op(root: Path, kind: str) -> dg.OpDefinition:
     )
     def step(context: dg.OpExecutionContext, config: Knobs) -> None:
         name = context.partition_key
-        turns.keep(root, _turn(name), context.log.info)  # a step may be run alone, by *re-execute*
-        for stage in challenge.stages_of(root, name):
-            if stage.kind != kind:
-                continue
-            try:
-                outcome = challenge.run(stage, root, name, force=config.force, pull=config.pull)
-            except ReproFailed as error:
-                raise failure(error, stage) from error
-            context.add_output_metadata({"dvc/action": outcome.action, "dvc/seconds": outcome.seconds, **shown(stage)})
+        # held from step to step; a step that is re-executed alone takes the turn anew
+        with turns.kept(root, _turn(name), context.log.info):
+            for stage in challenge.stages_of(root, name):
+                if stage.kind != kind:
+                    continue
+                try:
+                    outcome = challenge.run(stage, root, name, force=config.force, pull=config.pull)
+                except ReproFailed as error:
+                    raise failure(error, stage) from error
+                context.add_output_metadata({"dvc/action": outcome.action, "dvc/seconds": outcome.seconds, **shown(stage)})
 
     return step
 
@@ -163,13 +164,14 @@ def _conclude_op(root: Path) -> dg.OpDefinition:
     )
     def conclude(context: dg.OpExecutionContext) -> None:
         name = context.partition_key
-        turns.keep(root, _turn(name), context.log.info)
-        challenger = challenge.conclude(root, name)
+        with turns.kept(root, _turn(name), context.log.info):
+            challenger = challenge.conclude(root, name)
+            if challenger is not None:
+                outbox.put(root, _notice(challenger))
         turns.leave(root, _turn(name))
         if challenger is None:
             context.log.info(f"{name}: all came out as it was")
             return
-        outbox.put(root, _notice(challenger))
         context.log_event(_materialization(challenger))
 
     return conclude

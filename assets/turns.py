@@ -3,7 +3,7 @@
 import fcntl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -21,22 +21,25 @@ def turn(root: Path, name: str, show: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def keep(root: Path, name: str, show: Callable[[str], None]) -> None:
-    """Take the turn at `name`, unless this process has it, until `leave` or the end of the process."""
+@contextmanager
+def kept(root: Path, name: str, show: Callable[[str], None]) -> Iterator[None]:
+    """As `turn`, but what ends well keeps the turn for the next of its process, until `leave` or the end of the process."""
     file = _file(root, name)
-    if file in _kept:
-        return
-    stream = file.open("w")
+    if file not in _kept:
+        with ExitStack() as stack:
+            stream = stack.enter_context(file.open("w"))
+            _wait(stream, name, show)
+            stack.pop_all()
+        _kept[file] = stream
     try:
-        _wait(stream, name, show)
+        yield
     except BaseException:
-        stream.close()
+        leave(root, name)
         raise
-    _kept[file] = stream
 
 
 def leave(root: Path, name: str) -> None:
-    """Give back what `keep` took; nothing happens if it took nothing."""
+    """Give back what `kept` keeps; nothing happens if it keeps nothing."""
     stream = _kept.pop(_file(root, name), None)
     if stream is not None:
         stream.close()
