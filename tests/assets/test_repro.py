@@ -1,5 +1,6 @@
 """assets.repro: one stage through DVC, and nothing left behind when it is stopped."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from assets.display import Display
 from assets.repro import ReproFailed, reproduce
+from assets.translation import may_succeed_later
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,8 +121,51 @@ def test_sigint_to_the_caller_ends_every_process(made_project):
     assert made_project.lock() == lock
 
 
-def test_a_stage_that_another_dvc_works_on_is_tried_again(made_project):
-    made_project.set(seconds=3)
+@pytest.fixture
+def somebody(made_project):
+    """Somebody's own `dvc repro` of the training, at work for some seconds; its process group."""
+    running = []
+
+    def start(seconds: float) -> int:
+        made_project.set(seconds=seconds)
+        command = [sys.executable, "-m", "dvc", "repro", "-s", "train@home-en"]
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        process = subprocess.Popen(
+            command, cwd=made_project.root, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        running.append(process)
+        assert process.stdout is not None
+        assert any(line.startswith("group") for line in process.stdout)
+        return process.pid
+
+    yield start
+    for process in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_stage_that_another_dvc_works_on_is_tried_again(made_project, somebody):
+    somebody(3)
+    lines: list[str] = []
+    outcome = reproduce(made_project.root, "train@home-en", on_line=lines.append, busy_waits=[1] * 20)
+    assert any("another DVC process" in line for line in lines)
+    assert outcome.action == "unchanged"
+    assert made_project.runs().count("train@home-en") == 2, "once when the project was made, once here"
+
+
+def test_the_wait_for_another_dvc_is_bounded(made_project, somebody):
+    somebody(120)
+    with pytest.raises(ReproFailed) as failed:
+        reproduce(made_project.root, "train@home-en", on_line=silent, busy_waits=[])
+    assert any("is busy" in line for line in failed.value.tail)
+    assert failed.value.is_lock
+    assert may_succeed_later(failed.value, Display(lambda _: {}))
+
+
+def test_what_is_asked_for_twice_runs_once(made_project):
+    made_project.set(seconds=2)
     lines: list[str] = []
     running = threading.Event()
 
@@ -129,23 +175,60 @@ def test_a_stage_that_another_dvc_works_on_is_tried_again(made_project):
 
     other = threading.Thread(target=reproduce, args=(made_project.root, "train@home-en"), kwargs={"on_line": note})
     other.start()
-    assert running.wait(20)
-    outcome = reproduce(made_project.root, "train@home-en", on_line=lines.append, busy_waits=[1] * 10)
+    assert running.wait(30)
+    outcome = reproduce(made_project.root, "train@home-en", on_line=lines.append)
     other.join()
-    assert any("another DVC process" in line for line in lines)
+    assert lines[0] == "train@home-en: is being run already; waiting for its end"
     assert outcome.action == "unchanged"
     assert made_project.runs().count("train@home-en") == 2, "once when the project was made, once here"
 
 
-def test_the_wait_for_another_dvc_is_bounded(made_project):
+def test_a_stage_ends_when_its_time_is_over(made_project):
     made_project.set(seconds=120)
+    groups = []
 
-    def meet(line: str) -> None:
+    def note(line: str) -> None:
         if line.startswith("group"):
-            with pytest.raises(ReproFailed) as failed:
-                reproduce(made_project.root, "train@home-en", on_line=silent, busy_waits=[])
-            assert any("is busy" in line for line in failed.value.tail)
-            raise Stop
+            groups.append(int(line.split()[1]))
 
-    with pytest.raises(Stop):
-        reproduce(made_project.root, "train@home-en", on_line=meet)
+    lock = made_project.lock()
+    with pytest.raises(ReproFailed, match=r"was ended after 6 s, its limit in dvc\.yaml"):
+        reproduce(made_project.root, "train@home-en", on_line=note, limit=6)
+    assert living(groups[0]) == []
+    assert made_project.lock() == lock
+
+
+def test_a_caller_that_is_killed_takes_every_process_along(made_project):
+    made_project.set(seconds=120)
+    lock = made_project.lock()
+    code = (
+        "import pathlib, sys; from assets import repro; repro.reproduce(pathlib.Path(sys.argv[1]), 'train@home-en', grace=0.5)"
+    )
+    command = [sys.executable, "-c", code, str(made_project.root)]
+    caller = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert caller.stdout is not None
+    with caller:
+        group = next(int(line.split()[1]) for line in caller.stdout if line.startswith("group"))
+        caller.kill()
+    assert living(group) == []
+    assert made_project.lock() == lock
+    made_project.set(seconds=0)
+    assert reproduce(made_project.root, "train@home-en", on_line=silent).action == "ran", "nobody holds the turn"
+
+
+@pytest.mark.parametrize(
+    ("line", "fetches", "expected"),
+    [
+        ("failed to run: python -m pipelines.train a, exited with -9", False, True),
+        ("failed to run: python -m pipelines.train a, exited with 137", False, True),
+        ("failed to run: python -m pipelines.train a, exited with 1", False, False),
+        ("failed to run: python -m pipelines.ingest a, exited with 1", True, True),
+        ("failed to run: python -m pipelines.ingest a, exited with 2", True, False),
+        ("failed to run: python -m pipelines.ingest a, exited with 3", True, False),
+        ("Unable to acquire lock. Most likely another DVC process is running", False, True),
+        ("ERROR: something else", True, False),
+    ],
+)
+def test_only_what_can_succeed_on_repetition_is_tried_again(line, fetches, expected):
+    error = ReproFailed("train@a", "ended with status 255", ["before", f"ERROR: failed to reproduce 'train@a': {line}"])
+    assert may_succeed_later(error, Display(lambda _: {}, fetches=fetches)) is expected
