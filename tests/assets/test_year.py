@@ -133,13 +133,11 @@ class Year:
             process = subprocess.Popen(["dvc", "repro", "--quiet", "--force"], cwd=self.project.root, env=environment())
             assert self.run()
             assert process.wait(120) == 0
-            self.check_and_forget_the_person()
+            self.drop_what_the_person_made()
         else:
             self.kill(fault)
 
-    def check_and_forget_the_person(self) -> None:
-        """What a person made stays theirs: they commit it, or drop it."""
-        self.pending = False
+    def drop_what_the_person_made(self) -> None:
         self.project.git("checkout", "--quiet", "--", ".")
         self.project.run("dvc", "checkout", "--quiet", "--force")
 
