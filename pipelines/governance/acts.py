@@ -1,5 +1,6 @@
 """What people do: each act looks at everything anew, then signs one entry of the ledger."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from pipelines.governance.state import Kind, State
 
 Who = tuple[str, Signer]
 """A person, by the name in people.yaml, and the key."""
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FEWEST = 12
+"""Digits that may stand for a whole digest."""
+_ABOUT_ARTIFACTS = (statements.PROVENANCE, statements.TEST_RESULT, statements.APPROVE, statements.REJECT, statements.PROMOTE)
 
 ROLES = {"base": "base", "raw-data": "raw", "training-data": "data", "adapter": "adapter", "merged-model": "merged"}
 """Kind of artifact -> role in the making of a release."""
@@ -60,7 +67,8 @@ def attest(adapter: str, who: Who, now: str | None = None) -> list[Entry]:
     found = dossier.of(adapter)
     _refuse_contents(found)
     present = state.load(now)
-    known = {digest for entry in present.of(statements.PROVENANCE) for digest in entry.subjects.values()}
+    counting = [one for one in present.of(statements.PROVENANCE, statements.TEST_RESULT) if present.void(one) is None]
+    known = {digest for one in counting if one.kind == statements.PROVENANCE for digest in one.subjects.values()}
     made = []
     for role, (path, artifact) in found.artifacts.items():
         if role in (*ROLES.values(), SHIPPED) and artifact.digest not in known:
@@ -68,7 +76,7 @@ def attest(adapter: str, who: Who, now: str | None = None) -> list[Entry]:
                 _sign(statements.PROVENANCE, {path.as_posix(): artifact.digest}, _provenance(artifact, who[0]), who, now)
             )
             known.add(artifact.digest)
-    judged = [one for one in present.of(statements.TEST_RESULT) if found.digest in one.subjects.values()]
+    judged = [one for one in counting if one.kind == statements.TEST_RESULT and found.digest in one.subjects.values()]
     if not judged or judged[-1].said.get("evidence") != found.evidence:
         subjects = {found.artifacts[SHIPPED][0].as_posix(): found.digest}
         made.append(_sign(statements.TEST_RESULT, subjects, _test_result(found), who, now))
@@ -176,6 +184,7 @@ def rollback(adapter: str, channel: str, who: Who, reason: str, to: str | None =
         InputError: There is no such release.
         Refused: It is damaged, or something of it was revoked since.
     """
+    store.check_name(adapter)
     with store.locked(adapter):
         present = state.load(now)
         had = _had(present, adapter, channel)
@@ -205,11 +214,19 @@ def revoke(kind: Kind, what: str, who: Who, reason: str, since: str | None = Non
     """Say that an artifact, a base, a source part or a key may not be used any more.
 
     Args:
-        what: A digest, the name of a base or a source part, or the id of a key.
+        what: A digest, the name of a base or a source part, or the id of a key, or the beginning of one that the ledger knows.
         since: Of a key: from when on its signatures count for nothing; now, if left out.
+
+    Raises:
+        InputError: Nothing of that name or digest was ever signed for, or `since` is no time.
     """
+    what = _known(kind, what, state.load(now))
     said: dict[str, Any] = {"kind": kind, "what": what, "reason": _reason(reason)}
     if since is not None:
+        if kind != "key":
+            raise InputError(f"--since: of a key only; a {kind} may not be used whenever it was made")
+        if not _TIME.fullmatch(since):
+            raise InputError(f"--since {since}: a time in UTC is needed, such as 2026-03-01T00:00:00Z")
         said["since"] = since
     digest = what if kind == "artifact" else f"sha256:{what}" if kind == "key" else None
     subjects = {f"{kind} {what}": digest or canonical.digest(what)}
@@ -227,7 +244,7 @@ def tainted(present: State, release: dict[str, Any]) -> list[str]:
     chain = {role: (one["digest"], one["name"], one["parameters"]) for role, one in release["artifacts"].items()}
     found = list(requirements.revoked(present, chain))
     name = canonical.digest(release["evidence"])
-    promotions = [entry for entry in present.of(statements.PROMOTE) if entry.said["release"]["name"] == name]
+    promotions = [one for one in present.moves if one.kind == statements.PROMOTE and one.said["release"]["name"] == name]
     people = {person for entry in promotions for person in entry.said["approved_by"]}
     for entry in present.of(statements.APPROVE):
         counted = entry.person in people and entry.said.get("evidence") == release["evidence"]
@@ -237,8 +254,7 @@ def tainted(present: State, release: dict[str, Any]) -> list[str]:
 
 
 def _had(present: State, adapter: str, channel: str) -> list[Entry]:
-    moves = present.of(statements.PROMOTE, statements.ROLLBACK)
-    return [entry for entry in moves if (entry.said["adapter"], entry.said["channel"]) == (adapter, channel)]
+    return [entry for entry in present.moves if (entry.said["adapter"], entry.said["channel"]) == (adapter, channel)]
 
 
 def _chosen(had: list[Entry], to: str | None, adapter: str, channel: str) -> Entry:
@@ -293,6 +309,27 @@ def _refuse_contents(found: Dossier) -> None:
     wrong = [problem for path, _ in found.artifacts.values() for problem in contents.problems(path)]
     if wrong:
         raise Refused("\n".join(wrong))
+
+
+def _known(kind: Kind, what: str, present: State) -> str:
+    """The full name of what is to be revoked: a typo that looks like a revocation would be worse than none."""
+    wanted = what.removeprefix("sha256:") if kind in ("artifact", "key") else what
+    if kind == "key":
+        known = {key.id for one in present.adoptions for person in one.people.people.values() for key in person.keys}
+    elif kind == "artifact":
+        known = {
+            digest.removeprefix("sha256:") for entry in present.of(*_ABOUT_ARTIFACTS) for digest in entry.subjects.values()
+        }
+    else:
+        return wanted
+    found = sorted(one for one in known if len(wanted) >= _FEWEST and one.startswith(wanted))
+    if len(found) == 1:
+        return f"sha256:{found[0]}" if kind == "artifact" else found[0]
+    if kind == "artifact" and _DIGEST.fullmatch(wanted):
+        return f"sha256:{wanted}"  # nobody has signed for it yet, and nobody is to
+    where = "people.yaml" if kind == "key" else "the ledger"
+    said = f"{len(found)} of them begin so" if found else f"{where} knows none that begins so"
+    raise InputError(f"{kind} {what}: {said}; give its id, or at least {_FEWEST} digits of it (`fineline history`)")
 
 
 def _reason(text: str) -> str:

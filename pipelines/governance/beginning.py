@@ -1,10 +1,14 @@
 """How a ledger begins: with one person, and a policy that says so."""
 
+from pathlib import Path
+
 import yaml
 
+from pipelines import params
 from pipelines.errors import InputError
 from pipelines.governance import acts, files, keys, people, policy
 from pipelines.governance.ledger import Entry
+from pipelines.params.block import NAME
 
 ROLES = ["governor", "builder", "approver", "releaser"]
 """Of somebody who is alone."""
@@ -24,6 +28,23 @@ channels:
   production: # two people, neither of whom made it, and none of it older than three months
     approve: {roles: [approver], people: 2, producer: false, max_age_days: 90}
 """
+
+
+def check(name: str, email: str) -> None:
+    """Whether a key may be made here for somebody of that name.
+
+    Raises:
+        InputError: The name or address is none, or this is a directory within a project, where a second ledger would begin.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no usable name: lower-case letters, digits and single inner hyphens, a letter first")
+    if not email.strip():
+        raise InputError("--email: an address is needed, or nobody knows whom to ask")
+    if params.FILE.exists() or files.ROOT.exists():
+        return
+    for above in Path.cwd().parents:
+        if (above / params.FILE).exists() or (above / files.ROOT).is_dir():
+            raise InputError(f"{Path.cwd()}: lies within the project {above}; run it there, or a second ledger would begin")
 
 
 def entry_of(name: str, email: str, roles: list[str], public: str) -> dict[str, object]:

@@ -55,6 +55,7 @@ def keygen(
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the private key goes: outside of the project.")] = None,
 ) -> None:
     """Make a key. The first one also begins the ledger, with one person and a policy to start from."""
+    beginning.check(name, email)
     first = not people.FILE.exists()
     place = to or keys.default(name)
     public = keys.make(place, os.environ.get(keys.PASSPHRASE))
@@ -245,7 +246,13 @@ def _show(found: Dossier, present: State) -> None:
         if release["name"] == found.release:
             console.print(f"{channel}: this very candidate, since {before.time}")
             continue
-        record = store.verified(store.directory(found.adapter, release["name"]))
+        place = store.directory(found.adapter, release["name"])
+        if not place.exists():  # releases are not in git: this machine may never have had it
+            console.print(
+                f"{channel}: {release['candidate']}, since {before.time}; it does not lie here, so nothing is compared"
+            )
+            continue
+        record = store.verified(place)
         console.print(f"{channel}: {release['candidate']}, since {before.time}; against it, {_changes(record, found)}")
 
 

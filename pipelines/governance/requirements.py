@@ -1,6 +1,6 @@
 """What a channel asks of a candidate, and what of it is not there: a function of the state and the dossier alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from pipelines.governance.dossier import SHIPPED, Dossier
 from pipelines.governance.ledger import Entry
 from pipelines.governance.people import People
 from pipelines.governance.policy import Channel, Rule
-from pipelines.governance.state import State
+from pipelines.governance.state import Revocation, State
 
 Artifacts = Mapping[str, tuple[Path, Artifact]]
 """Role -> where an artifact is and what it is."""
@@ -59,7 +59,7 @@ def unfounded(state: State, move: Entry, release: dict[str, Any]) -> list[str]:
     rule = then.policy.channels.get(move.said["channel"])
     if rule is None:
         return [f"{where}, which was no channel"]
-    before = [entry for entry in state.ledger.entries if state.ledger.follows(move, entry)]
+    before = [entry for entry in state.ledger.entries if state.ledger.follows(move, entry) and state.void(entry, move) is None]
     evidence, artifacts = release["evidence"], release["artifacts"]
     shipped = artifacts[SHIPPED]["digest"]
     found = []
@@ -68,6 +68,31 @@ def unfounded(state: State, move: Entry, release: dict[str, Any]) -> list[str]:
     judged = [one for one in before if one.kind == statements.TEST_RESULT and shipped in one.subjects.values()]
     if rule.attested and not any(one.said.get("evidence") == evidence for one in judged):
         found.append(f"{where} although nobody had signed how it was judged")
+    for entry in before:
+        about = shipped in entry.subjects.values() and entry.said.get("channel") in (move.said["channel"], None)
+        if entry.kind == statements.REJECT and about:
+            found.append(f"{where} although {entry.person} had rejected it at {entry.time}: {entry.said['reason']}")
+    chain = {role: (one["digest"], one["name"], one["parameters"]) for role, one in artifacts.items()}
+    seen = {entry.id for entry in before}
+    found += [f"{where} although {reason}" for reason, one in _revocations(state, chain) if one.entry.id in seen]
+    base = artifacts["base"]["name"]
+    if rule.bases is not None and base not in rule.bases:
+        found.append(f"{where} although the base {base!r} was not among those allowed")
+    for role, artifact in artifacts.items():
+        if rule.licenses is not None and artifact["license"] not in rule.licenses:
+            found.append(f"{where} although the license {artifact['license']!r} of {role} was not among those allowed")
+    for role, upstream in rule.upstream.items():
+        digest = artifacts[role]["digest"]
+        agreed = {
+            one.person
+            for one in before
+            if one.kind == statements.APPROVE
+            and digest in one.subjects.values()
+            and _flaw(one, upstream, _Asked(role, digest, None, {"policy": then.policy.digest}, set()), then.people, move.time)
+            is None
+        }
+        if len(agreed) < upstream.people:
+            found.append(f"{where} although {role} had {len(agreed)} of {upstream.people} approvals by itself")
     digests = {artifact["digest"] for artifact in artifacts.values()}
     made_by = {one.person for one in before if one.kind == statements.PROVENANCE and digests & set(one.subjects.values())}
     people = set()
@@ -81,6 +106,20 @@ def unfounded(state: State, move: Entry, release: dict[str, Any]) -> list[str]:
     if len(people) < rule.approve.people:
         found.append(f"{where} with {len(people)} of {rule.approve.people} approvals that counted then")
     return found
+
+
+def counting(state: State, approvals: Sequence[Entry], moves: Sequence[Entry], release: dict[str, Any]) -> list[Entry]:
+    """Those of the approvals that the promotions of a release rest on; of one that lies alone, all with its evidence.
+
+    Args:
+        release: The content of release.json.
+    """
+    bound = [one for one in approvals if one.said.get("evidence") == release["evidence"] and state.void(one) is None]
+    promotions = [move for move in moves if move.kind == statements.PROMOTE]
+    if not promotions:
+        return bound
+    rests = {(move.said["channel"], person) for move in promotions for person in move.said["approved_by"]}
+    return [one for one in bound if (one.said.get("channel"), one.person) in rests]
 
 
 def _too_old(entry: Entry, rule: Rule, now: str) -> bool:
@@ -136,14 +175,18 @@ def links(chain: Artifacts) -> Links:
 
 def revoked(state: State, chain: Links) -> Iterator[str]:
     """What of a chain of artifacts may not be used any more."""
+    return (reason for reason, _ in _revocations(state, chain))
+
+
+def _revocations(state: State, chain: Links) -> Iterator[tuple[str, Revocation]]:
     for role, (digest, name, parameters) in chain.items():
         if (one := state.revoked("artifact", digest)) is not None:
-            yield f"{role} {digest} was revoked by {one.entry.person}: {one.reason}"
+            yield f"{role} {digest} was revoked by {one.entry.person}: {one.reason}", one
         if role == "base" and (one := state.revoked("base", name)) is not None:
-            yield f"the base {name} was revoked by {one.entry.person}: {one.reason}"
+            yield f"the base {name} was revoked by {one.entry.person}: {one.reason}", one
         for part in parameters.get("parts", {}) if role == "raw" else ():
             if (one := state.revoked("source", part)) is not None:
-                yield f"the source {part} was withdrawn, says {one.entry.person}: {one.reason}"
+                yield f"the source {part} was withdrawn, says {one.entry.person}: {one.reason}", one
 
 
 def _properties(rule: Channel, dossier: Dossier) -> Iterator[str]:

@@ -23,6 +23,8 @@ _ACT_OF = {
     statements.REVOKE: "revoke",
 }
 
+_DECISIONS = (statements.ADOPT, statements.PROMOTE, statements.ROLLBACK)
+
 Kind = Literal["artifact", "base", "source", "key"]
 
 
@@ -65,21 +67,62 @@ class State:
     def __init__(self, ledger: Ledger, now: str) -> None:
         self.ledger = ledger
         self.now = now
+        self._distrusted: list[Revocation] = []
+        while True:  # a revocation may stand behind what it is about: on a branch, or later in a file name
+            problem = self._replay()
+            found = [one for one in self.revocations if one.kind == "key"]
+            if found == self._distrusted:
+                break
+            self._distrusted = found
+        if problem is not None:
+            raise problem
+        self._check_checkpoints()
+
+    def _replay(self) -> Refused | None:
+        """Go through all entries, those left out that a revoked key signed unseen; the first that may not be there."""
         self.adoptions: list[Adoption] = []
         self.revocations: list[Revocation] = []
         self._proposed: dict[str, tuple[Adoption, dict[str, Entry]]] = {}
-        for entry in ledger.entries:
-            self._check_now(entry)
-            if entry.kind == statements.ADOPT:
-                self._adopt(entry)
+        self._left_out: set[str] = set()
+        problem: Refused | None = None
+        for entry in self.ledger.entries:
+            if entry.kind in _DECISIONS and self._unseen(entry) is not None:
+                self._left_out.add(entry.id)
                 continue
-            signer = self._signed(entry, self.in_force(entry))
-            act = _ACT_OF.get(entry.kind)
-            if act is not None:
-                self._allowed(entry, signer, self.in_force(entry).policy.acts[act], act)  # type: ignore[index]
-            if entry.kind == statements.REVOKE:
-                self._revoke(entry)
-        self._check_checkpoints()
+            try:
+                self._take(entry)
+            except Refused as error:
+                if self._builds_on_left_out(entry):
+                    self._left_out.add(entry.id)
+                else:
+                    problem = problem or error
+        return problem
+
+    def _take(self, entry: Entry) -> None:
+        self._check_now(entry)
+        if entry.kind == statements.ADOPT:
+            self._adopt(entry)
+            return
+        signer = self._signed(entry, self.in_force(entry))
+        act = _ACT_OF.get(entry.kind)
+        if act is not None:
+            self._allowed(entry, signer, self.in_force(entry).policy.acts[act], act)  # type: ignore[index]
+        if entry.kind == statements.REVOKE:
+            self._revoke(entry)
+
+    def _builds_on_left_out(self, entry: Entry) -> bool:
+        """Whether it follows a decision that does not count, which may have been all that allowed it."""
+        return any(one.id in self._left_out and self.ledger.follows(entry, one) for one in self.ledger.entries)
+
+    def _unseen(self, entry: Entry) -> Revocation | None:
+        """The revocation of its key by somebody who had not seen the entry.
+
+        Whoever stole a key can sign beside the revocation, with any time: what the revocation does not follow does not count.
+        """
+        for one in self._distrusted:
+            if one.what == entry.keyid and one.entry.id != entry.id and not self.ledger.follows(one.entry, entry):
+                return one
+        return None
 
     @property
     def present(self) -> Adoption:
@@ -103,12 +146,26 @@ class State:
         """Entries of these types, in order."""
         return [entry for entry in self.ledger.entries if entry.kind in kinds]
 
-    def void(self, entry: Entry) -> str | None:
-        """Why a signature counts no longer, though it was good when it was made; None if it does."""
-        for revocation in self.revocations:
-            if revocation.kind == "key" and revocation.what == entry.keyid and entry.time >= revocation.since:
-                return f"its key was revoked from {revocation.since} on: {revocation.reason}"
-        signer = self.present.people.signer(entry.keyid)
+    @property
+    def moves(self) -> list[Entry]:
+        """Promotions and rollbacks, in order, but for those whose key was revoked by somebody who had not seen them."""
+        return [entry for entry in self.of(statements.PROMOTE, statements.ROLLBACK) if entry.id not in self._left_out]
+
+    def void(self, entry: Entry, at: Entry | None = None) -> str | None:
+        """Why a signature counts no longer, though it was good when it was made; None if it does.
+
+        Args:
+            at: An entry by whose signer's knowledge it is asked; now, if left out.
+        """
+        if (unseen := self._unseen(entry)) is not None:
+            return f"its key was revoked by {unseen.entry.person}, who had not seen it: {unseen.reason}"
+        if entry.id in self._left_out:
+            return "its key counted only by a decision that was left out, for the key of that one was revoked"
+        for one in self.revocations:
+            known = at is None or self.ledger.follows(at, one.entry)
+            if known and one.kind == "key" and one.what == entry.keyid and entry.time >= one.since:
+                return f"its key was revoked from {one.since} on: {one.reason}"
+        signer = (self.present if at is None else self.in_force(at)).people.signer(entry.keyid)
         if signer is None:
             return f"{entry.person} is not in people.yaml any more with that key"
         if signer.key.revoked is not None and entry.time >= signer.key.revoked.at:

@@ -24,6 +24,7 @@ from pipelines import artifacts, canonical, layout
 from pipelines.errors import InputError, Refused
 from pipelines.governance import contents, ledger, people, policy
 from pipelines.governance.dossier import SHIPPED, Dossier
+from pipelines.params.block import NAME
 
 ROOT = Path("releases")
 RECORD = "release.json"
@@ -45,6 +46,12 @@ def current(adapter: str, name: str) -> str | None:
     """The release that a channel's link points at; None if there is none."""
     link = channel(adapter, name)
     return f"sha256:{link.readlink().name}" if link.is_symlink() else None
+
+
+def check_name(adapter: str) -> None:
+    """Raise `InputError` for what could be no adapter's name: it becomes a directory."""
+    if not NAME.fullmatch(adapter):
+        raise InputError(f"{adapter!r} is no name of an adapter")
 
 
 @contextmanager

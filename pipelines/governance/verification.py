@@ -45,14 +45,16 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
     record = store.verified(release)
     if wrong := contents.problems(release / "model"):
         raise Refused("\n".join(wrong))
-    present = _state(release, now)
+    root = project_of(release)
+    present = _state(release, root, now)
+    _check_link(release, root, present, canonical.digest(record["evidence"]))
     known = {entry.id for entry in present.ledger.entries}
     if expected_head is not None and expected_head not in known:
         raise Refused(f"{present.ledger.root}: the entry {expected_head} is gone; the ledger was cut or replaced")
     shipped = record["artifacts"][SHIPPED]["digest"]
     name = canonical.digest(record["evidence"])
-    moves = [one for one in present.of(statements.PROMOTE, statements.ROLLBACK) if one.said["release"]["name"] == name]
-    inside = present.ledger.root.is_relative_to(release)
+    moves = [one for one in present.moves if one.said["release"]["name"] == name]
+    inside = root is None
     if not moves and not inside:
         raise Refused(f"{release}: the ledger knows of no promotion of {name}, which holds {shipped}")
     for move in moves:
@@ -61,7 +63,7 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
         if move.kind == statements.PROMOTE and (wrong := requirements.unfounded(present, move, record)):
             raise Refused("\n".join(wrong))
     approvals = [one for one in present.of(statements.APPROVE) if shipped in one.subjects.values()]
-    counted = [one for one in approvals if one.said.get("evidence") == record["evidence"]]
+    counted = requirements.counting(present, approvals, moves, record)
     if not counted:
         raise Refused(f"{release}: nobody approved {shipped} with the evidence that lies in it")
     if wrong := acts.tainted(present, record):
@@ -80,15 +82,40 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
     )
 
 
-def _state(release: Path, now: str | None) -> State:
-    if ledger.ROOT.exists():
-        return state.load(now)
-    return State(ledger.read(release / "records" / "governance" / "ledger"), now or files.now())
+def project_of(release: Path) -> Path | None:
+    """The project that a release lies in, whatever the working directory is; None if it is a copy that stands alone."""
+    place = release.resolve()
+    for above in place.parents:
+        if above.name == store.ROOT.name and (above.parent / files.ROOT).is_dir():
+            return above.parent
+    here = Path.cwd()  # a copy elsewhere, verified by somebody who has the project
+    return here if (here / files.ROOT).is_dir() else None
+
+
+def _check_link(release: Path, root: Path | None, present: State, name: str) -> None:
+    """A channel's link must lead to what was signed into the channel: whoever serves follows the link."""
+    if root is None or not release.is_symlink() or release.parent.name != "channels":
+        return
+    adapter, channel = release.parent.parent.name, release.name
+    entry = acts.standing(present, adapter, channel)
+    signed = entry.said["release"]["name"] if entry else "nothing"
+    if signed != name:
+        raise Refused(
+            f"{release}: leads to {name}, but {signed} was signed into {channel}; `fineline promote` or `rollback` moves it"
+        )
+
+
+def _state(release: Path, root: Path | None, now: str | None) -> State:
+    if root is None:
+        return State(ledger.read(release / "records" / "governance" / "ledger"), now or files.now())
+    if not (root / ledger.ROOT).is_dir():
+        raise Refused(f"{root / ledger.ROOT}: missing, though {root / files.ROOT} is there; nothing can be told without it")
+    return state.load(now, root)
 
 
 def _in_use(present: State, adapter: str, name: str) -> list[str]:
     found = []
-    for channel in sorted({one.said["channel"] for one in present.of(statements.PROMOTE, statements.ROLLBACK)}):
+    for channel in sorted({one.said["channel"] for one in present.moves}):
         entry = acts.standing(present, adapter, channel)
         if entry is not None and entry.said["release"]["name"] == name:
             found.append(channel)

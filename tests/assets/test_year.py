@@ -4,6 +4,7 @@ The clock is advanced by asking the schedule what it starts at each Monday's hou
 their own; what is killed is really killed.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -180,7 +181,11 @@ class Year:
         )
 
     def find(self, words: str) -> psutil.Process | None:
-        return next((one for one in self.processes() if words in " ".join(one.cmdline())), None)
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error, OSError):  # it may end while it is looked at
+                if words in " ".join(process.cmdline()):
+                    return process
+        return None
 
     def processes(self) -> list[psutil.Process]:
         """Those that work in the project."""
@@ -195,7 +200,7 @@ class Year:
 
     def nothing_is_left_running(self) -> None:
         _, alive = psutil.wait_procs(self.processes(), timeout=20)
-        assert [process.cmdline() for process in alive] == []
+        assert [process.pid for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
         with turn(self.project.root, f"{JOB}@support", pytest.fail):
             pass
 

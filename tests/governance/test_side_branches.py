@@ -1,0 +1,187 @@
+"""Whoever stole a key signs beside its revocation, as if nobody had revoked it; whoever can write moves a link."""
+
+import hashlib
+import shutil
+
+import pytest
+
+from pipelines.errors import InputError, Refused
+from pipelines.governance import acts, beginning, dossier, envelopes, ledger, people, policy, state, statements, store
+from pipelines.governance.ledger import Entry
+from pipelines.governance.statements import Statement, statement
+from pipelines.governance.verification import verify
+from tests.governance.conftest import NAME, candidate, day
+
+
+def beside(world, name, entry, kind, subjects, said, time):
+    """An entry with the stolen key of somebody that does not know of `entry`."""
+    book = ledger.read()
+    mine = [one for one in book.entries if one.keyid == world.keyid(name)]
+    link = {
+        "parents": entry.statement.predicate.ledger.parents,
+        "number": len(mine) + 1,
+        "previous": mine[-1].id if mine else None,
+        "time": time,
+        "person": name,
+    }
+    envelope = envelopes.sign(statement(kind, subjects, said, link), envelopes.STATEMENT, world.signers[name])
+    identity = f"sha256:{hashlib.sha256(envelope.payload).hexdigest()}"
+    forged = Entry(identity, envelope, Statement.model_validate(envelope.content))
+    ledger._write(ledger.ROOT / forged.file_name, envelope)
+    return forged
+
+
+def promotion(world, release):
+    """What a promotion to production says, whoever signs it."""
+    record = store.verified(store.directory(NAME, release))
+    said = {
+        "adapter": NAME,
+        "channel": "production",
+        "release": {"name": release, "candidate": world.digest(), "record": record["digest"]},
+        "previous": None,
+        "policy": state.load(day(9)).present.policy.digest,
+        "approved_by": ["ada", "bob"],
+        "second_pair_of_eyes": True,
+    }
+    return {store.directory(NAME, release).as_posix(): world.digest()}, said
+
+
+@pytest.mark.parametrize("time", [day(6), day(4)], ids=["afterwards", "with the clock set back"])
+def test_a_stolen_governor_s_key_puts_nobody_in_force(world, time):
+    world.rules["acts"]["revoke"] = ["approver"]
+    world.adopt()
+    before = state.load(day(3)).present.digest
+    revoked = acts.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
+    world.content["people"]["dan"]["roles"] = ["governor", "approver", "releaser"]
+    world.write()
+    taken, rules = people.load(), policy.load()
+    said = {"people": taken.content, "policy": rules.content, "replaces": before}
+    subjects = {str(people.FILE): taken.digest, str(policy.FILE): rules.digest}
+    beside(world, "ada", revoked, statements.ADOPT, subjects, said, time)
+    with pytest.raises(Refused, match="not what was adopted"):
+        state.load(day(7))
+    world.content["people"]["dan"]["roles"] = ["builder"]
+    world.write()
+    assert state.load(day(7)).present.digest == before
+
+
+@pytest.mark.parametrize("time", [day(6), day(4)], ids=["afterwards", "with the clock set back"])
+def test_a_stolen_releaser_s_key_promotes_nothing(world, time):
+    world.ready()
+    world.promote("ada", channel="production", now=day(4))
+    release = world.release()
+    revoked = acts.revoke("key", world.keyid("cho"), world.who("ada"), "Stolen.", now=day(5))
+    candidate("2")
+    forged = beside(world, "cho", revoked, statements.PROMOTE, *promotion_of(world, release), time)
+    present = state.load(day(7))
+    assert forged.id not in {entry.id for entry in present.moves}
+    assert "who had not seen it" in present.void(forged)
+    assert acts.standing(present, NAME, "production").person == "ada"
+
+
+def promotion_of(world, release):
+    subjects, said = promotion(world, release)
+    return subjects, said | {"previous": release}
+
+
+def test_a_promotion_in_spite_of_a_rejection_does_not_verify(world):
+    world.ready()
+    world.promote("ada", now=day(4))
+    release = world.release()
+    found = store.directory(NAME, release)
+    rejected = world.reject("cho", now=day(5))
+    assert rejected.act == "rejected"
+    subjects, said = promotion(world, release)
+    acts._sign(statements.PROMOTE, subjects, said, world.who("cho"), day(6))
+    with pytest.raises(Refused, match="although cho had rejected it"):
+        verify(found, day(7))
+
+
+def test_the_project_s_ledger_counts_wherever_one_stands(world, monkeypatch):
+    world.ready()
+    world.promote()
+    release = store.directory(NAME, world.release()).resolve()
+    acts.revoke("source", "faq", world.who("ada"), "Consent withdrawn.", now=day(5))
+    (release.parents[2] / "docs").mkdir()
+    monkeypatch.chdir(release.parents[2] / "docs")
+    with pytest.raises(Refused, match="the source faq was withdrawn"):
+        verify(release, day(6))
+    monkeypatch.chdir(release.parents[2])
+    shutil.move("governance/ledger", "elsewhere")
+    with pytest.raises(Refused, match="governance/ledger: missing"):
+        verify(release, day(6))
+
+
+def test_a_link_that_somebody_moved_does_not_verify(world):
+    world.ready()
+    world.approve("ada", channel="staging")
+    world.promote(channel="staging")
+    link = store.channel(NAME, "production")
+    link.symlink_to(store.channel(NAME, "staging").readlink())
+    with pytest.raises(Refused, match="but nothing was signed into production"):
+        verify(link, day(6))
+    assert verify(store.channel(NAME, "staging"), day(6)).in_use == ["staging"]
+
+
+def test_approvals_for_another_channel_are_not_shown_as_those_of_this_one(world):
+    world.ready()
+    world.approve("cho", channel="staging")
+    world.promote()
+    assert [one["person"] for one in verify(store.channel(NAME, "production"), day(6)).approved] == ["ada", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "options", "complaint"),
+    [
+        ("key", "abc", {}, "at least 12 digits"),
+        ("key", "a" * 64, {}, "people.yaml knows none that begins so"),
+        ("artifact", "f69471324fa3", {}, "the ledger knows none"),
+        ("key", "KEY", {"since": "yesterday"}, "--since yesterday: a time in UTC is needed"),
+        ("base", "tiny", {"since": day(1)}, "--since: of a key only"),
+    ],
+)
+def test_a_revocation_that_would_revoke_nothing_is_not_signed(world, kind, what, options, complaint):
+    world.adopt()
+    what = world.keyid("bob") if what == "KEY" else what
+    before = sorted(ledger.ROOT.rglob("*"))
+    with pytest.raises(InputError, match=complaint):
+        acts.revoke(kind, what, world.who("ada"), "x", now=day(3), **options)
+    assert sorted(ledger.ROOT.rglob("*")) == before
+
+
+def test_the_beginning_of_an_id_will_do(world):
+    world.adopt()
+    entry = acts.revoke("key", world.keyid("bob")[:16], world.who("ada"), "Lost.", now=day(3))
+    assert entry.said["what"] == world.keyid("bob")
+
+
+def test_what_a_revoked_builder_signed_can_be_signed_again(world):
+    world.content["people"]["cho"]["roles"] = ["builder", "releaser"]
+    world.adopt()
+    world.attest("dan")
+    acts.revoke("key", world.keyid("dan"), world.who("ada"), "Stolen.", since=day(1), now=day(3))
+    assert len(world.attest("cho", now=day(4))) > 1
+    assert not list(_unattested(day(5)))
+
+
+def _unattested(time):
+    from pipelines.governance import requirements
+
+    return requirements._not_attested(state.load(time), dossier.of(NAME))
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "", "A b", "/etc"])
+def test_names_that_lead_elsewhere_are_refused(world, name, tmp_path):
+    world.adopt()
+    with pytest.raises(InputError, match="is no name of an adapter"):
+        acts.rollback(name, "staging", world.who("ada"), "x", now=day(3))
+    with pytest.raises(InputError, match="no usable name"):
+        beginning.check(name, "a@example.com")
+
+
+def test_no_second_ledger_begins_below_the_first(world, monkeypatch, tmp_path):
+    world.adopt()
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    with pytest.raises(InputError, match="lies within the project"):
+        beginning.check("sub", "s@example.com")
