@@ -264,7 +264,7 @@ def _chosen(had: list[Entry], to: str | None, adapter: str, channel: str) -> Ent
         wanted = f"sha256:{to.removeprefix('sha256:')}"
         earlier = [one for one in earlier if any(one.said["release"][key].startswith(wanted) for key in ("name", "candidate"))]
     if not earlier:
-        what = f"a release {to}" if to else "another release"
+        what = f"release {to}" if to else "other release"
         raise InputError(f"{adapter} had no {what} in {channel} before; `fineline history {adapter}` lists what it had")
     return earlier[-1]
 

@@ -40,6 +40,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Recompute every digest, back to the raw data; of a release also who agreed to it, and whether that still counts."""
+    if what.parent.name == "channels" and not what.exists():
+        raise InputError(f"{what}: nothing was promoted there, or it lies on another machine; releases are not in git")
     if (what / store.RECORD).exists():
         _verify_release(what, head, as_json)
         return
@@ -106,14 +108,19 @@ def _ancestry(path: Path) -> Chain:
     """The artifact and all it was made from, each once, the sources first."""
     found: dict[Path, Artifact] = {}
 
-    def visit(current: Path) -> None:
+    def visit(current: Path, made_from_it: tuple[Path, ...]) -> None:
+        if current in made_from_it:
+            raise Refused(f"{current}: it says that it was made from itself")
         if current not in found:
-            record = artifacts.read(current)
+            try:
+                record = artifacts.read(current)
+            except OSError as error:
+                raise InputError(f"{current}: cannot be read: {error.strerror}") from error
             for source in record.inputs.values():
-                visit(Path(source.path))
+                visit(Path(source.path), (*made_from_it, current))
             found[current] = record
 
-    visit(path)
+    visit(path, ())
     return list(found.items())
 
 

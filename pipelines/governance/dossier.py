@@ -9,7 +9,7 @@ from typing import Any
 from pipelines import artifacts, canonical, layout, reports
 from pipelines.artifacts import Artifact
 from pipelines.documents import Link, conflicts
-from pipelines.errors import Refused
+from pipelines.errors import InputError, Refused
 
 SHIPPED = "exported"
 """The role of what is released."""
@@ -98,17 +98,26 @@ def of(adapter: str, root: Path = Path(), read: Reading = artifacts.verified) ->
     """
     found = chain(SHIPPED, root / layout.export(adapter, "quantized"), root, read)
     at = root / layout.reports(adapter)
-    content = {name: reports.read(at / f"{name}.json") for name in REPORTS}
-    _check_reports(adapter, at, found, content)
-    files = {name: _sha256(at / f"{name}.json") for name in REPORTS}
+    read_in = {name: _report(at / f"{name}.json") for name in REPORTS}
+    content = {name: value for name, (value, _) in read_in.items()}
+    files = {name: digest for name, (_, digest) in read_in.items()}
     template = found[SHIPPED][0] / _TEMPLATE
-    evidence = {
-        "artifacts": {role: artifact.digest for role, (_, artifact) in sorted(found.items())},
-        "reports": files,
-        "chat_template": _sha256(template) if template.is_file() else None,
-        "verdict": content["candidate"]["verdict"],
-    }
-    return Dossier(adapter, found, content, evidence, _licenses_of_parts(*found["raw"]))
+    try:
+        _check_reports(adapter, at, found, content)
+        evidence = {
+            "artifacts": {role: artifact.digest for role, (_, artifact) in sorted(found.items())},
+            "reports": files,
+            "chat_template": _sha256(template) if template.is_file() else None,
+            "verdict": content["candidate"]["verdict"],
+        }
+        dossier = Dossier(adapter, found, content, evidence, _licenses_of_parts(*found["raw"]))
+        _check_form(dossier)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Refused(
+            f"{at}: a report is not of the form that its stage writes ({type(error).__name__}: {error}); run"
+            f" `dvc repro assess@{adapter}`"
+        ) from error
+    return dossier
 
 
 def chain(role: str, last: Path, root: Path, read: Reading) -> dict[str, tuple[Path, Artifact]]:
@@ -137,6 +146,31 @@ def chain(role: str, last: Path, root: Path, read: Reading) -> dict[str, tuple[P
 
     visit(role, last, None)
     return found
+
+
+def _report(file: Path) -> tuple[Any, str]:
+    """What a report says, and the digest of the very bytes that say it."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: missing; run `dvc repro` to make it") from error
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from error
+    try:
+        return canonical.parse(content), f"sha256:{hashlib.sha256(content).hexdigest()}"
+    except ValueError as error:
+        raise Refused(f"{file}: {error}") from error
+
+
+def _check_form(dossier: Dossier) -> None:
+    """What is read of the reports later is there now. Raises what looking at something else raises."""
+    candidate = dossier.reports["candidate"]
+    words = [dossier.verdict, *candidate["reasons"], *dossier.flags, *dossier.licenses.values()]
+    words += [finding[key] for finding in candidate["evidence"] for key in ("name", "verdict")]
+    words += [str(decision["rules"]) for decision in candidate["forms"].values()]
+    words += candidate["suites"].values()
+    if not all(isinstance(word, str) for word in words):
+        raise TypeError("a word is needed where something else stands")
 
 
 def _licenses_of_parts(directory: Path, raw: Artifact) -> dict[str, str]:

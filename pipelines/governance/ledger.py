@@ -316,6 +316,8 @@ def _checkpoint(envelope: Envelope, place: str) -> dict[str, Any]:
 def _files(directory: Path) -> list[Path]:
     if not directory.exists():
         return []
+    if not directory.is_dir():
+        raise Refused(f"{directory}: a directory is needed here, and something else stands in its place")
     found = sorted(path for path in directory.iterdir() if path.name != CHECKPOINTS)
     for path in found:
         if path.is_symlink() or not path.is_file() or path.suffix != ".json":

@@ -27,7 +27,7 @@ def trained(tmp_path_factory, tiny_base):
     """A project up to its trained adapter."""
     directory = tmp_path_factory.mktemp("trained")
     params = small_params(tiny_base)
-    params["adapters"]["home"]["train"]["epochs"] = 3
+    params["adapters"]["home"]["train"]["epochs"] = 8
     params["adapters"]["home"]["evaluate"] |= {"holdout": 0.0, "gate": RULES, "safety": ["injection"]}
     write_project(directory, params)
     with pytest.MonkeyPatch.context() as patch:
@@ -131,7 +131,7 @@ def test_an_adapter_that_does_nothing_does_not_pass(home):
 
 
 def test_an_adapter_that_learned_the_contrary_fails(home):
-    change_adapter(lambda name, weight: -3 * weight if "lora_B" in name else weight)
+    change_adapter(lambda name, weight: -weight if "lora_B" in name else weight)
     policy(gate={"must_not_regress": {"target_gold": 0.02}})  # the base has random weights: there is little to lose
     decision = judged()
     assert decision["verdict"] == "fail"

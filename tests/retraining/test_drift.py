@@ -74,7 +74,8 @@ def look(project):
 
 @pytest.mark.timeout(900)
 def test_the_champion_is_asked_about_the_inbox(production):
-    known = [json.loads(line) for line in (layout.curated("support") / "test.jsonl").read_text().splitlines()]
+    files = (layout.curated("support") / f"{split}.jsonl" for split in ("test", "validation", "train"))
+    known = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     drop(production, [{"messages": row["messages"]} for row in known[:10]])
     assert "10 usable examples so far; a look takes 20" in look(production)
     assert not drift.finding_file("support").exists()
