@@ -69,22 +69,25 @@ def drop(project, rows):
 def look(project):
     answer = shell("python -m pipelines.retraining.drift support", project)
     assert answer.returncode == 0, answer.stderr
-    return answer.stdout
+    return answer.stdout.splitlines()[-1]
 
 
 @pytest.mark.timeout(900)
 def test_the_champion_is_asked_about_the_inbox(production):
     files = (layout.curated("support") / f"{split}.jsonl" for split in ("test", "validation", "train"))
-    known = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    (layout.curated("support") / "test.jsonl").write_text("\n".join(lines))  # held out are too few for a test of anything
+    known = [json.loads(line) for line in lines]
+    random.Random(0).shuffle(known)
     drop(production, [{"messages": row["messages"]} for row in known[:10]])
     assert "10 usable examples so far; a look takes 20" in look(production)
     assert not drift.finding_file("support").exists()
 
-    drop(production, [{"messages": row["messages"]} for row in known[10:30]])
+    drop(production, [{"messages": row["messages"]} for row in known[10:50]])
     drop(production, [{"nothing": "usable"}])
     assert look(production).startswith("no drift: ")
     finding = json.loads(drift.finding_file("support").read_text())
-    assert finding["examples"] == 30
+    assert finding["examples"] == 50
 
     strange = [{"prompt": f"¿Qué hora es en {n}?", "completion": f"Son las {n} y pico, señor."} for n in range(60)]
     shutil.rmtree(production / layout.inbox("support"))
