@@ -6,7 +6,6 @@ from typing import Any
 
 from pipelines import artifacts, editing, layout, params, reports
 from pipelines.errors import InputError
-from pipelines.governance import store
 
 CHANNEL = "production"
 
@@ -32,6 +31,8 @@ def of(adapter: str, root: Path, channel: str = CHANNEL) -> Champion | None:
     Raises:
         InputError: The release cannot be read.
     """
+    from pipelines.governance import store  # with every key service that is installed, which takes a second
+
     link = root / store.channel(adapter, channel)
     if not link.is_symlink():
         return None

@@ -16,7 +16,6 @@ from typing import Any
 from pipelines import artifacts, layout, params, reports, stage
 from pipelines.curate import layouts
 from pipelines.errors import InputError
-from pipelines.governance import store
 from pipelines.params.evaluation import Target
 from pipelines.params.project import Adapter
 from pipelines.params.sources import Part
@@ -131,6 +130,7 @@ def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift
     from pipelines.evaluate import forms, holdout
     from pipelines.evaluate.arms import records
     from pipelines.evaluate.target import tasks
+    from pipelines.governance import store
     from pipelines.tokens import tokenizer_of
 
     released = store.channel(name, CHANNEL) / "model"
