@@ -245,7 +245,7 @@ class TwoFronts(RuleBasedStateMachine):
         dg.materialize(assets, selection=selection, instance=self.instance, raise_on_error=False)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_dagster_and_dvc_agree_after_any_sequence_of_what_people_do(made):
     TwoFronts.made = made
     run_machine()
