@@ -9,7 +9,7 @@ from assets.stages import Stage
 from pipelines import params
 from pipelines.errors import InputError
 
-_RELEASES = "releases"
+_RELEASES = "releases"  # as `governance.store` has it, whose import brings every key service along
 
 Labels = Mapping[str, Mapping[str, str]]
 """Name of an adapter -> its tags."""
@@ -35,11 +35,7 @@ def labels(root: Path, stages: Sequence[Stage]) -> Labels:
 
 def _channels(root: Path, adapter: str) -> list[str]:
     """Channels that hold a release of the adapter."""
-    if not (root / _RELEASES).is_dir():
-        return []
-    from pipelines.governance import store  # with every key service that is installed, which takes a second
-
-    place = root / store.ROOT / adapter / "channels"
+    place = root / _RELEASES / adapter / "channels"
     return sorted(link.name for link in place.iterdir() if link.is_symlink()) if place.is_dir() else []
 
 

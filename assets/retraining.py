@@ -24,7 +24,7 @@ from pipelines.retraining.triggers import Triggers
 
 JOB = "retrain"
 ADAPTER_TAG = "fineline/adapter"
-_BEGUN, _DONE = "stale", "done"
+_BEGUN = "stale"
 
 
 def adapters(stages: Sequence[Stage]) -> list[str]:

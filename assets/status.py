@@ -24,7 +24,6 @@ class Change:
     """What it reads that is not as when it ran: paths, and the names of files with params."""
     outs: frozenset[str]
     """Its own results that are not as it left them."""
-    command: bool
 
     def reaches(self, stage: Stage) -> bool:
         """Whether something that `stage` makes is among what changed."""
@@ -88,8 +87,4 @@ def _change(entries: Sequence[str | Mapping[str, Any]]) -> Change:
         if isinstance(entry, dict):
             for kind, paths in entry.items():
                 found.setdefault(kind, set()).update(paths)
-    return Change(
-        frozenset(found["changed deps"]),
-        frozenset(found["changed outs"]),
-        any(not isinstance(entry, dict) for entry in entries),
-    )
+    return Change(frozenset(found["changed deps"]), frozenset(found["changed outs"]))

@@ -68,12 +68,14 @@ class State:
         self.ledger = ledger
         self.now = now
         self._distrusted: list[Revocation] = []
-        while True:  # a revocation may stand behind what it is about: on a branch, or later in a file name
+        for _ in range(len(ledger) + 2):  # a revocation may stand behind what it is about, on another branch
             problem = self._replay()
             found = [one for one in self.revocations if one.kind == "key"]
             if found == self._distrusted:
                 break
             self._distrusted = found
+        else:
+            raise Refused(f"{ledger.root}: revocations of keys contradict each other without an end")
         if problem is not None:
             raise problem
         self._check_checkpoints()
@@ -111,8 +113,19 @@ class State:
             self._revoke(entry)
 
     def _builds_on_left_out(self, entry: Entry) -> bool:
-        """Whether it follows a decision that does not count, which may have been all that allowed it."""
-        return any(one.id in self._left_out and self.ledger.follows(entry, one) for one in self.ledger.entries)
+        """Whether it is a good signature by the people of an adoption that does not count, and so counts for nothing itself.
+
+        Anything else that may not be there is refused: whoever damages a signature must not make an entry disappear.
+        """
+        place = self.ledger.place(entry)
+        for one in self.of(statements.ADOPT):
+            if one.id not in self._left_out or not self.ledger.follows(entry, one):
+                continue
+            signer = files.checked(one.said.get("people"), People, place).signer(entry.keyid)
+            if signer is not None and signer.id == entry.person:
+                entry.envelope.verify(signer.key.verifier, place)
+                return True
+        return False
 
     def _unseen(self, entry: Entry) -> Revocation | None:
         """The revocation of its key by somebody who had not seen the entry.

@@ -16,41 +16,31 @@ FILE = Path("notifications.yaml")
 Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
 
 
-class Webhook(Block):
-    """A POST of the notice as JSON."""
-
+class _Addressed(Block):
     url: Address | None = None
     url_env: str | None = None
     """Name of the variable that holds it, where it is a secret."""
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        one_of(self, "url", "url_env")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Raises `InputError` if the variable is not set."""
+        return self.url or variable(self.url_env or "")
+
+
+class Webhook(_Addressed):
+    """A POST of the notice as JSON."""
+
     secret_env: str | None = None
     """Name of the variable with a key: the body is then signed, `X-Fineline-Signature: sha256=<HMAC>`."""
 
-    @model_validator(mode="after")
-    def _one_address(self) -> Self:
-        one_of(self, "url", "url_env")
-        return self
 
-    @property
-    def address(self) -> str:
-        """Raises `InputError` if the variable is not set."""
-        return self.url or variable(self.url_env or "")
-
-
-class Slack(Block):
+class Slack(_Addressed):
     """An incoming webhook of Slack, or of what speaks like it (Mattermost, Rocket.Chat, Zulip)."""
-
-    url: Address | None = None
-    url_env: str | None = None
-
-    @model_validator(mode="after")
-    def _one_address(self) -> Self:
-        one_of(self, "url", "url_env")
-        return self
-
-    @property
-    def address(self) -> str:
-        """Raises `InputError` if the variable is not set."""
-        return self.url or variable(self.url_env or "")
 
 
 class Email(Block):

@@ -7,7 +7,6 @@ RUNS names, outside of the project.
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import yaml
@@ -181,9 +180,3 @@ def adapter(path: str, retrain: dict[str, object]) -> dict[str, object]:
         "export": {},
         "retrain": retrain,
     }
-
-
-def dagster(*arguments: str, cwd: Path) -> subprocess.Popen:
-    """Starts a command of Dagster in the environment of the tests."""
-    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.Popen([sys.executable, "-m", "dagster", *arguments], cwd=cwd, env=environment)

@@ -115,7 +115,7 @@ def test_dvc_says_why(made_project):
     (made_project.root / "rows" / "day-2.jsonl").write_text("{}\n")
     (made_project.root / "models" / "bases" / "tiny-1m" / "content.json").write_text("{}")
     found = changes(made_project.root, read_stages(made_project.root))
-    assert found["curate@home-en"] == Change(frozenset({"rows"}), frozenset(), command=False)
+    assert found["curate@home-en"] == Change(frozenset({"rows"}), frozenset())
     assert found["train@home-en"].deps == {"params.yaml", "models/bases/tiny-1m"}
     assert found["base@tiny-1m"].outs == {"models/bases/tiny-1m"}
     assert "evaluate@home-en" not in found
@@ -149,7 +149,7 @@ def test_whatever_dvc_holds_against_a_stage_makes_it_stale_in_dagster(reason):
         "train@a": Known("2", train.code_version, {"curate@a": "1"}),
     }
     is_out = reason == "out/train@a"
-    change = Change(frozenset() if is_out else frozenset({reason}), frozenset({reason} if is_out else ()), command=False)
+    change = Change(frozenset() if is_out else frozenset({reason}), frozenset({reason} if is_out else ()))
     wanted = disagreements([curate, train], {"curate@a": "1", "train@a": "2"}, {"train@a": change}, fresh)
     assert list(wanted) == ["train@a"]
     assert is_stale(wanted["train@a"], train, {"curate@a": "1", "train@a": "2"})
@@ -157,7 +157,7 @@ def test_whatever_dvc_holds_against_a_stage_makes_it_stale_in_dagster(reason):
 
 def test_a_result_that_the_lock_no_longer_records_is_told_to_be_gone():
     curate = make("curate@a")
-    change = Change(frozenset(), frozenset({"out/curate@a"}), command=False)
+    change = Change(frozenset(), frozenset({"out/curate@a"}))
     wanted = disagreements([curate], {}, {"curate@a": change}, {"curate@a": Known("1", curate.code_version, {})})
     assert wanted["curate@a"].data == OTHER
     assert disagreements([curate], {}, {"curate@a": change}, wanted) == {}

@@ -90,3 +90,16 @@ def test_a_broken_graph_is_named(fresh_project):
     (fresh_project.root / "dvc.yaml").write_text("stages:\n  train:\n    command: x\n")
     with pytest.raises(InputError, match=r"dvc\.yaml.*validation failed"):
         read_stages(fresh_project.root)
+
+
+def test_a_stage_may_have_a_limit(fresh_project):
+    file = fresh_project.root / "dvc.yaml"
+    file.write_text(file.read_text().replace("      meta:\n", "      meta:\n        limit_hours: 1.5\n"))
+    assert {stage.limit for stage in read_stages(fresh_project.root)} == {5400.0}
+
+
+def test_a_limit_that_is_none_is_told_with_the_stage(fresh_project):
+    file = fresh_project.root / "dvc.yaml"
+    file.write_text(file.read_text().replace("      meta:\n", "      meta:\n        limit_hours: soon\n"))
+    with pytest.raises(InputError, match=r"meta\.limit_hours: a number above 0 is needed, found 'soon'"):
+        read_stages(fresh_project.root)

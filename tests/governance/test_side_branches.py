@@ -1,6 +1,7 @@
 """Whoever stole a key signs beside its revocation, as if nobody had revoked it; whoever can write moves a link."""
 
 import hashlib
+import json
 import shutil
 
 import pytest
@@ -77,6 +78,25 @@ def test_a_stolen_releaser_s_key_promotes_nothing(world, time):
     assert forged.id not in {entry.id for entry in present.moves}
     assert "who had not seen it" in present.void(forged)
     assert acts.standing(present, NAME, "production").person == "ada"
+
+
+def test_a_damaged_signature_makes_no_entry_disappear(world):
+    world.rules["acts"]["revoke"] = ["approver"]
+    world.adopt()
+    before = state.load(day(3)).present.digest
+    revoked = acts.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
+    taken, rules = people.load(), policy.load()
+    said = {"people": taken.content, "policy": rules.content, "replaces": before}
+    beside(world, "ada", revoked, statements.ADOPT, {str(people.FILE): taken.digest}, said, day(6))
+    withdrawn = acts.revoke("source", "faq", world.who("bob"), "Consent withdrawn.", now=day(7))
+    assert state.load(day(8)).revoked("source", "faq") is not None
+    file = ledger.ROOT / withdrawn.file_name
+    content = json.loads(file.read_text())
+    signature = content["signatures"][0]["sig"]
+    content["signatures"][0]["sig"] = ("B" if signature[0] == "A" else "A") + signature[1:]
+    file.write_text(json.dumps(content))
+    with pytest.raises(Refused):
+        state.load(day(8))
 
 
 def promotion_of(world, release):
