@@ -15,8 +15,9 @@ from rich.tree import Tree
 from pipelines import artifacts
 from pipelines.artifacts import Artifact
 from pipelines.errors import InputError, Refused
-from pipelines.governance import downstream, ledger, state, store, verification
+from pipelines.governance import downstream, files, ledger, store, verification
 from pipelines.governance.ledger import Entry
+from pipelines.governance.state import State
 
 _WIDTH = 132  # of trees that go to a file or a log
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
@@ -100,6 +101,8 @@ def _verify_release(release: Path, head: str | None, as_json: bool) -> None:
         console.print(f"promoted to {one['channel']} by {one['person']} at {one['time']}", highlight=False, markup=False)
     if not found.second_pair_of_eyes:
         console.print("nobody but its maker looked at it")
+    for draft in found.drafts:
+        console.print(f"note: {draft}", highlight=False, markup=False)
     in_use, ends = ", ".join(found.in_use) or "no channel", ", ".join(found.head)
     console.print(f"verdict {found.verdict}; in use in {in_use}; ledger at {ends}")
 
@@ -157,7 +160,7 @@ def _signed() -> Mapping[str, Sequence[Entry]]:
     """Digest -> what people signed about it; nothing where no ledger has begun."""
     found: dict[str, list[Entry]] = {}
     if ledger.ROOT.is_dir():
-        for entry in state.load().ledger.entries:
+        for entry in State(ledger.read(), files.now()).ledger.entries:
             for digest in entry.subjects.values():
                 found.setdefault(digest, []).append(entry)
     return found

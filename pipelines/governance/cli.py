@@ -14,7 +14,9 @@ from pipelines import params, reports
 from pipelines.errors import InputError, Refused
 from pipelines.governance import (
     acts,
+    attesting,
     beginning,
+    channels,
     dossier,
     files,
     keys,
@@ -22,6 +24,8 @@ from pipelines.governance import (
     people,
     policy,
     requirements,
+    revoking,
+    signing,
     state,
     statements,
     store,
@@ -79,8 +83,7 @@ def adopt(key: KeyPlace = None) -> None:
     if len(book) == 0:
         entry = acts.adopt(signer=keys.signer(key, people.load())[1], now=time)
     else:
-        before = State(book, time).present
-        entry = acts.adopt(keys.signer(key, before.people), now=time)
+        entry = acts.adopt(_governor(key, State(book, time)), now=time)
     missing = State(ledger.read(), time).missing_governors(people.load(), policy.load())
     console.print(f"signed by {entry.person}: {entry.id}")
     console.print("in force" if not missing else f"{missing} more governors must run `fineline adopt` before it is in force")
@@ -89,7 +92,7 @@ def adopt(key: KeyPlace = None) -> None:
 def attest(name: AdapterName, key: KeyPlace = None) -> None:
     """Sign how everything behind a candidate was made, and how it was judged. Whoever ran the stages does this."""
     params.load().adapter(name)
-    made = acts.attest(name, _who(key))
+    made = attesting.attest(name, _who(key))
     for entry in made:
         what = "judged" if entry.kind == statements.TEST_RESULT else "made"
         console.print(f"{what}: {next(iter(entry.subjects))}, signed by {entry.person}: {entry.id}")
@@ -162,20 +165,27 @@ def revoke(
     reason: Reason,
     since: Annotated[str | None, typer.Option(help="Of a key: its signatures from this time on count for nothing.")] = None,
     key: KeyPlace = None,
+    yes: Yes = False,
 ) -> None:
     """Say that something may not be used any more, and list what was made from it."""
-    entry = acts.revoke(kind, what, _who(key), reason, since)
+    who = _who(key)
+    if kind == "key":
+        left, needed = revoking.governors_left(what, state.load())
+        if left < needed:
+            console.print(f"Without it {left} of {needed} governors are left, and nobody can adopt a new key any more.")
+            console.print(f"Add one to {people.FILE} and `fineline adopt` first; then revoke this one, signed with that.")
+            _ask(f"{who[0]}, revoke it all the same?", yes)
+    entry = revoking.revoke(kind, what, who, reason, since)
     console.print(f"revoked by {entry.person}: {entry.id}")
     present = state.load()
     touched = False
     for release in sorted(store.ROOT.glob("*/*/" + store.RECORD)):
         record = reports.read(release)
-        for problem in acts.tainted(present, record):
+        for problem in channels.tainted(present, record):
             touched = True
-            channels = [
-                one.name for one in (release.parent.parent / "channels").glob("*") if one.resolve() == release.parent.resolve()
-            ]
-            where = f", which is in {', '.join(channels)} now: roll it back" if channels else ""
+            links = (release.parent.parent / "channels").glob("*")
+            in_use = ", ".join(sorted(one.name for one in links if one.resolve() == release.parent.resolve()))
+            where = f", which is in {in_use} now: roll it back" if in_use else ""
             console.print(f"tainted: {release.parent}{where}: {problem}", markup=False)
     if not touched:
         console.print("no release was made from it")
@@ -184,6 +194,7 @@ def revoke(
 def history(name: AdapterName) -> None:
     """Who did what with the candidates of an adapter, in order."""
     present = State(ledger.read(), files.now())
+    told = False
     table = Table("time", "who", "what", "channel", "candidate", "reason", box=None, pad_edge=False)
     for entry in present.ledger.entries:
         if entry.said.get("adapter") != name:
@@ -192,10 +203,14 @@ def history(name: AdapterName) -> None:
         void = present.void(entry)
         reason = str(entry.said.get("reason", "")) + (f" (counts no longer: {void})" if void else "")
         channel = str(entry.said.get("channel") or "")
+        told = True
         table.add_row(*(_plain(text) for text in (entry.time, entry.person, entry.act, channel, digest, reason)))
+    if not told:
+        known = ", ".join(sorted({str(one.said["adapter"]) for one in present.ledger.entries if one.said.get("adapter")}))
+        raise InputError(f"nobody signed anything about an adapter {name!r}; there is a history of {known or 'none'}")
     console.print(table)
     for each in present.present.policy.channels:
-        last = acts.standing(present, name, each)
+        last = channels.standing(present, name, each)
         if last is not None:
             console.print(f"{each}: {last.said['release']['candidate']} since {last.time}")
 
@@ -238,7 +253,7 @@ def _show(found: Dossier, present: State) -> None:
         console.print(f"  {reason}", markup=False)
     console.print(f"verdict: [bold]{found.verdict}[/]")
     for channel in present.present.policy.channels:
-        before = acts.standing(present, found.adapter, channel)
+        before = channels.standing(present, found.adapter, channel)
         if before is None:
             console.print(f"{channel}: nothing yet")
             continue
@@ -274,5 +289,16 @@ def _ask(question: str, yes: bool) -> None:
         raise Refused("nothing was signed")
 
 
-def _who(key: str | None) -> acts.Who:
+def _governor(key: str | None, present: State) -> signing.Who:
+    """Whose key it is, by what is in force, also where that is two things."""
+    *others, last = (one.people for one in present.standing)
+    for known in others:
+        try:
+            return keys.signer(key, known)
+        except Refused:  # nobody's there: perhaps somebody's in the other
+            continue
+    return keys.signer(key, last)
+
+
+def _who(key: str | None) -> signing.Who:
     return keys.signer(key, state.load().present.people)

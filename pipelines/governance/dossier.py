@@ -14,6 +14,9 @@ from pipelines.errors import InputError, Refused
 SHIPPED = "exported"
 """The role of what is released."""
 
+ROLES = {"base": "base", "raw-data": "raw", "training-data": "data", "adapter": "adapter", "merged-model": "merged"}
+"""Kind of artifact -> role in the making of a release."""
+
 REPORTS = ("curation", "training", "gate", "merge", "export", "candidate")
 PARTS = "parts.json"
 _TEMPLATE = "chat_template.jinja"

@@ -31,11 +31,9 @@ def from_source(part: str) -> list[Made]:
     Raises:
         InputError: No raw data have such a part.
     """
-    found = dict(_artifacts())
+    found = dict(artifacts_here())
     raw = {artifact.digest for artifact in found.values() if part in artifact.parameters.get("parts", {})}
-    released = [
-        record for record in _releases() if part in record[1]["artifacts"].get("raw", {}).get("parameters", {}).get("parts", {})
-    ]
+    released = [one for one in releases_here() if part in one[1]["artifacts"]["raw"]["parameters"].get("parts", {})]
     if not raw and not released:
         known = sorted({name for artifact in found.values() for name in artifact.parameters.get("parts", {})})
         raise InputError(f"no raw data have a source part {part!r}; there are {', '.join(known) or 'none'}")
@@ -48,18 +46,19 @@ def from_row(identity: str) -> list[Made]:
     Raises:
         InputError: No curated data have such a row, in any split or among those left out.
     """
-    found = dict(_artifacts())
+    found = dict(artifacts_here())
     data = {artifact.digest for path, artifact in found.items() if artifact.kind == "training-data" and _has(path, identity)}
     if not data:
         raise InputError(
             f"no curated data that lie here have a row {identity!r}; older versions come back with `git checkout` and"
             " `dvc checkout`"
         )
-    released = [one for one in _releases() if one[1]["artifacts"].get("data", {}).get("digest") in data]
+    released = [one for one in releases_here() if one[1]["artifacts"].get("data", {}).get("digest") in data]
     return [*_downstream(found, data), *(_release(*one) for one in released)]
 
 
-def _artifacts() -> Iterator[tuple[Path, Artifact]]:
+def artifacts_here() -> Iterator[tuple[Path, Artifact]]:
+    """Every artifact that lies here."""
     for root in _ROOTS:
         for record in sorted(root.rglob(artifacts.RECORD)):
             yield record.parent, artifacts.read(record.parent)
@@ -80,7 +79,8 @@ def _has(data: Path, identity: str) -> bool:
     return any(str(row.get("id")) == identity for file in files if file.is_file() for row in reports.read_lines(file))
 
 
-def _releases() -> Iterator[tuple[Path, dict[str, Any]]]:
+def releases_here() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every release that lies here, with the content of its release.json."""
     for record in sorted(store.ROOT.glob(f"*/*/{store.RECORD}")):
         yield record.parent, reports.read(record)
 

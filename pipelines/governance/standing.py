@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import artifacts
-from pipelines.governance import acts, dossier, requirements, statements
+from pipelines.governance import dossier, requirements, statements
 from pipelines.governance.dossier import SHIPPED
 from pipelines.governance.ledger import Entry
 from pipelines.governance.state import State
@@ -52,7 +52,7 @@ def of_artifact(state: State, directory: Path, root: Path) -> Standing:
         InputError: It, or something that it was made from, is missing.
         Refused: Something that it was made from is another one by now.
     """
-    role = acts.ROLES.get(artifacts.read(directory).kind, SHIPPED)
+    role = dossier.ROLES.get(artifacts.read(directory).kind, SHIPPED)
     found = dossier.chain(role, directory, root, artifacts.read)
     signed = _signed(state, found[role][1].digest)
     refused = [*requirements.revoked(state, requirements.links(found)), *_rejections(state, signed)]

@@ -10,7 +10,7 @@ from pipelines.errors import Refused
 from pipelines.governance import files, ledger, people, policy, statements
 from pipelines.governance.ledger import Entry, Ledger
 from pipelines.governance.people import People, Signer
-from pipelines.governance.policy import Policy
+from pipelines.governance.policy import Act, Policy
 
 TOLERANCE = timedelta(minutes=5)
 """By which a signer's clock may be ahead of the reader's."""
@@ -84,7 +84,7 @@ class State:
         """Go through all entries, those left out that a revoked key signed unseen; the first that may not be there."""
         self.adoptions: list[Adoption] = []
         self.revocations: list[Revocation] = []
-        self._proposed: dict[str, tuple[Adoption, dict[str, Entry]]] = {}
+        self._proposed: dict[str, dict[str, Entry]] = {}
         self._left_out: set[str] = set()
         problem: Refused | None = None
         for entry in self.ledger.entries:
@@ -142,18 +142,62 @@ class State:
         """What is in force now.
 
         Raises:
+            Refused: Nothing was adopted yet, or two different adoptions stand beside each other.
+        """
+        return self._only(self.standing, str(self.ledger.root))
+
+    @property
+    def standing(self) -> list[Adoption]:
+        """What is in force now; several where governors adopted different things on two branches, until they agree on one.
+
+        Raises:
             Refused: Nothing was adopted yet.
         """
         if not self.adoptions:
             raise Refused(f"{self.ledger.root}: nothing was adopted yet; `fineline keygen NAME` or `fineline adopt` begins")
-        return self.adoptions[-1]
+        return self._last_of(self.adoptions)
 
     def in_force(self, entry: Entry) -> Adoption:
-        """What was in force for whoever signed an entry: the last adoption that it follows."""
-        for adoption in reversed(self.adoptions):
-            if self.ledger.follows(entry, adoption.entry):
-                return adoption
-        raise Refused(f"{self.ledger.place(entry)}: it follows no adoption of people and policy, so nobody may have signed it")
+        """What was in force for whoever signed an entry: the last adoption that it follows.
+
+        Raises:
+            Refused: It follows none, or two that differ.
+        """
+        return self._only(self._known_to(entry), self.ledger.place(entry))
+
+    def _known_to(self, entry: Entry) -> list[Adoption]:
+        """What was in force for whoever signed an entry."""
+        found = self._last_of([one for one in self.adoptions if self.ledger.follows(entry, one.entry)])
+        if not found:
+            raise Refused(
+                f"{self.ledger.place(entry)}: it follows no adoption of people and policy, so nobody may have signed it"
+            )
+        return found
+
+    def _last_of(self, adoptions: list[Adoption]) -> list[Adoption]:
+        """Those that no other one follows, one of each content, by digest."""
+        last = {
+            one.digest: one for one in adoptions if not any(self.ledger.follows(other.entry, one.entry) for other in adoptions)
+        }
+        return [last[digest] for digest in sorted(last)]
+
+    def _only(self, standing: list[Adoption], place: str) -> Adoption:
+        if len(standing) > 1:
+            made = " and ".join(f"by {one.entry.person} at {one.entry.time}" for one in standing)
+            raise Refused(
+                f"{place}: two different adoptions stand beside each other ({made}); whoever is a governor in both writes"
+                " people.yaml and policy.yaml as they are to be, and runs `fineline adopt`"
+            )
+        return standing[0]
+
+    def check_may(self, act: Act, keyid: str) -> None:
+        """Raise `Refused` if whoever has a key may not do this now: before work that takes minutes, not after."""
+        signer = self.present.people.signer(keyid)
+        roles = self.present.policy.acts[act]
+        if signer is None or not set(roles) & set(signer.person.roles):
+            raise Refused(
+                f"{signer.id if signer else keyid[:16]} may not {act}: that takes one of the roles {', '.join(roles)}"
+            )
 
     def of(self, *kinds: str) -> list[Entry]:
         """Entries of these types, in order."""
@@ -229,25 +273,22 @@ class State:
             self._allowed(entry, self._signed(entry, proposed), proposed.policy.govern.roles, "govern")
             self.adoptions.append(proposed)
             return
-        before = self.in_force(entry)
-        self._allowed(entry, self._signed(entry, before), before.policy.govern.roles, "govern")
-        if said.get("replaces") != before.digest:
-            raise Refused(f"{place}: it replaces {said.get('replaces')}, but {before.digest} was in force")
-        _, signed = self._proposed.setdefault(f"{before.digest} {proposed.digest}", (proposed, {}))
+        before = self._known_to(entry)
+        for one in before:
+            self._allowed(entry, self._signed(entry, one), one.policy.govern.roles, "govern")
+        if said.get("replaces") != replaced(before):
+            raise Refused(f"{place}: it replaces {said.get('replaces')}, but {replaced(before)} was in force")
+        signed = self._proposed.setdefault(_proposal(before, proposed.digest), {})
         signed[entry.person] = entry
-        if len(signed) < before.policy.govern.people or self.present.digest == proposed.digest:
-            return
-        if self.present is not before:
-            raise Refused(f"{place}: two different adoptions replace {before.digest}; governors must agree on one")
-        self.adoptions.append(Adoption(proposed.people, proposed.policy, entry))
+        if len(signed) >= _quorum(before):
+            self.adoptions.append(proposed)
 
     def missing_governors(self, people: People, policy: Policy) -> int:
         """How many more must sign before this people and policy are in force."""
-        proposed = canonical.digest({"people": people.content, "policy": policy.content})
-        if self.present.digest == proposed:
+        before, proposed = self.standing, canonical.digest({"people": people.content, "policy": policy.content})
+        if [one.digest for one in before] == [proposed]:
             return 0
-        _, signed = self._proposed.get(f"{self.present.digest} {proposed}", (None, {}))
-        return max(0, self.present.policy.govern.people - len(signed))
+        return max(0, _quorum(before) - len(self._proposed.get(_proposal(before, proposed), {})))
 
     def _revoke(self, entry: Entry) -> None:
         said = entry.said
@@ -263,20 +304,47 @@ class State:
             checkpoint.verify(known.key.verifier, place)
 
 
+def replaced(before: list[Adoption]) -> str | list[str]:
+    """What an adoption says that it replaces: the digest of what was in force, or of each of several."""
+    digests = [one.digest for one in before]
+    return digests[0] if len(digests) == 1 else digests
+
+
+def _quorum(before: list[Adoption]) -> int:
+    return max(one.policy.govern.people for one in before)
+
+
+def _proposal(before: list[Adoption], digest: str) -> str:
+    """What governors sign together: by the entries that it replaces, for people and policy may come back."""
+    return " ".join((*(one.entry.id for one in before), digest))
+
+
 def load(now: str | None = None, root: Path = Path()) -> State:
-    """The state of the project at `root`.
+    """The state of the project at `root`, for whoever is about to sign.
 
     Raises:
         Refused: As `State`, and if people.yaml or policy.yaml was changed and not adopted.
         InputError: One of them is missing or wrong.
     """
     state = State(ledger.read(root / ledger.ROOT), now or files.now())
+    if drafts := not_adopted(state, root):
+        raise Refused("\n".join(drafts))
+    return state
+
+
+def not_adopted(state: State, root: Path = Path()) -> list[str]:
+    """Which of people.yaml and policy.yaml is not what is in force, in words.
+
+    Raises:
+        InputError: One of them is missing or wrong.
+    """
     in_use = {people.FILE: people.load(root / people.FILE).digest, policy.FILE: policy.load(root / policy.FILE).digest}
     adopted = {people.FILE: state.present.people.digest, policy.FILE: state.present.policy.digest}
-    for file, digest in in_use.items():
-        if digest != adopted[file]:
-            raise Refused(f"{file}: not what was adopted ({adopted[file]}); a governor puts it in force with `fineline adopt`")
-    return state
+    return [
+        f"{file}: not what was adopted ({adopted[file]}); a governor puts it in force with `fineline adopt`"
+        for file, digest in in_use.items()
+        if digest != adopted[file]
+    ]
 
 
 def described(entry: Entry) -> dict[str, Any]:

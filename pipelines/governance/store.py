@@ -86,8 +86,9 @@ def place(dossier: Dossier, documents: Mapping[str, str]) -> str:
     """
     target = directory(dossier.adapter, dossier.release)
     if not target.exists():
+        for left in (layout.SCRATCH / "building").glob(f"release.{dossier.adapter}.*"):
+            shutil.rmtree(left)  # of somebody who was killed: nobody else is at it while the adapter is locked
         building = layout.SCRATCH / "building" / f"release.{dossier.adapter}.{os.getpid()}"
-        shutil.rmtree(building, ignore_errors=True)
         try:
             _fill(building, dossier, documents)
             _seal(building)
@@ -139,6 +140,10 @@ def verified(release: Path) -> dict[str, Any]:
             raise Refused(f"{release}/{path}: not recorded")
         if found[path] != recorded[path]:
             raise Refused(f"{release}/{path}: changed")
+    needed = {parent for path in recorded for parent in (release / path).parents}
+    for directory in release.rglob("*"):
+        if directory.is_dir() and directory not in needed:
+            raise Refused(f"{directory}: not recorded")
     inside = [{**entry, "path": path.removeprefix("model/")} for path, entry in found.items() if path.startswith("model/")]
     _check_artifacts(release, record, inside)
     _check_evidence(release, record["evidence"], record["artifacts"], found)

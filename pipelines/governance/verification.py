@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines import canonical
 from pipelines.errors import Refused
-from pipelines.governance import acts, contents, files, ledger, requirements, state, statements, store
+from pipelines.governance import channels, contents, files, ledger, requirements, state, statements, store
 from pipelines.governance.dossier import SHIPPED
 from pipelines.governance.state import State
 
@@ -28,6 +28,8 @@ class Verified:
     in_use: list[str] = field(default_factory=list)
     """Channels that have it now, by the ledger."""
     second_pair_of_eyes: bool = False
+    drafts: list[str] = field(default_factory=list)
+    """Where people.yaml or policy.yaml is not what is in force: a governor is about to change it, or somebody else did."""
     head: list[str] = field(default_factory=list)
     """Ends of the ledger that was read: whoever keeps them elsewhere notices when entries disappear."""
 
@@ -47,26 +49,29 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
         raise Refused("\n".join(wrong))
     root = project_of(release)
     present = _state(release, root, now)
-    _check_link(release, root, present, canonical.digest(record["evidence"]))
+    name = canonical.digest(record["evidence"])
+    signed = {"name": name, "candidate": record["artifacts"][SHIPPED]["digest"], "record": record["digest"]}
+    _check_link(release, root, present, signed)
     known = {entry.id for entry in present.ledger.entries}
     if expected_head is not None and expected_head not in known:
         raise Refused(f"{present.ledger.root}: the entry {expected_head} is gone; the ledger was cut or replaced")
     shipped = record["artifacts"][SHIPPED]["digest"]
-    name = canonical.digest(record["evidence"])
-    moves = [one for one in present.moves if one.said["release"]["name"] == name]
+    of_name = [one for one in present.moves if one.said["release"]["name"] == name]
     inside = root is None
-    if not moves and not inside:
+    if not of_name and not inside:
         raise Refused(f"{release}: the ledger knows of no promotion of {name}, which holds {shipped}")
+    moves = [one for one in of_name if one.said["release"] == signed]  # a lost release is placed and signed for anew
+    if of_name and not moves:
+        last = of_name[-1]
+        raise Refused(f"{release}: release.json is not the one that {last.person} promoted at {last.time}")
     for move in moves:
-        if move.said["release"]["record"] != record["digest"]:
-            raise Refused(f"{release}: release.json is not the one that {move.person} promoted at {move.time}")
         if move.kind == statements.PROMOTE and (wrong := requirements.unfounded(present, move, record)):
             raise Refused("\n".join(wrong))
     approvals = [one for one in present.of(statements.APPROVE) if shipped in one.subjects.values()]
     counted = requirements.counting(present, approvals, moves, record)
     if not counted:
         raise Refused(f"{release}: nobody approved {shipped} with the evidence that lies in it")
-    if wrong := acts.tainted(present, record):
+    if wrong := channels.tainted(present, record):
         raise Refused("\n".join(wrong))
     return Verified(
         release,
@@ -76,8 +81,9 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
         {role: artifact["digest"] for role, artifact in record["artifacts"].items()},
         [{"person": one.person, "time": one.time, "reason": one.said["reason"], "entry": one.id} for one in counted],
         [{"channel": one.said["channel"], "person": one.person, "time": one.time, "entry": one.id} for one in moves],
-        _in_use(present, record["adapter"], name),
+        _in_use(present, record["adapter"], signed),
         any(one.said.get("second_pair_of_eyes") for one in moves),
+        [] if root is None else state.not_adopted(present, root),
         present.ledger.heads,
     )
 
@@ -92,16 +98,17 @@ def project_of(release: Path) -> Path | None:
     return here if (here / files.ROOT).is_dir() else None
 
 
-def _check_link(release: Path, root: Path | None, present: State, name: str) -> None:
+def _check_link(release: Path, root: Path | None, present: State, found: dict[str, str]) -> None:
     """A channel's link must lead to what was signed into the channel: whoever serves follows the link."""
     if root is None or not release.is_symlink() or release.parent.name != "channels":
         return
     adapter, channel = release.parent.parent.name, release.name
-    entry = acts.standing(present, adapter, channel)
-    signed = entry.said["release"]["name"] if entry else "nothing"
-    if signed != name:
+    entry = channels.standing(present, adapter, channel)
+    signed = entry.said["release"] if entry else None
+    if signed != found:
         raise Refused(
-            f"{release}: leads to {name}, but {signed} was signed into {channel}; `fineline promote` or `rollback` moves it"
+            f"{release}: leads to {found['name']}, but {signed['name'] if signed else 'nothing'} was signed into {channel};"
+            " `fineline promote` or `rollback` moves it"
         )
 
 
@@ -110,13 +117,13 @@ def _state(release: Path, root: Path | None, now: str | None) -> State:
         return State(ledger.read(release / "records" / "governance" / "ledger"), now or files.now())
     if not (root / ledger.ROOT).is_dir():
         raise Refused(f"{root / ledger.ROOT}: missing, though {root / files.ROOT} is there; nothing can be told without it")
-    return state.load(now, root)
+    return State(ledger.read(root / ledger.ROOT), now or files.now())
 
 
-def _in_use(present: State, adapter: str, name: str) -> list[str]:
+def _in_use(present: State, adapter: str, release: dict[str, str]) -> list[str]:
     found = []
     for channel in sorted({one.said["channel"] for one in present.moves}):
-        entry = acts.standing(present, adapter, channel)
-        if entry is not None and entry.said["release"]["name"] == name:
+        entry = channels.standing(present, adapter, channel)
+        if entry is not None and entry.said["release"] == release:
             found.append(channel)
     return found

@@ -7,7 +7,7 @@ from assets.approval import CHECK, SENSOR, channel_assets, checks_of, judge, led
 from assets.definitions import build_definitions
 from assets.stages import Stage
 from pipelines import artifacts, layout
-from pipelines.governance import acts, people, store
+from pipelines.governance import acts, people, revoking, store
 from tests.governance.conftest import NAME, candidate, day, world
 
 __all__ = ["world"]
@@ -89,12 +89,12 @@ def test_an_artifact_that_must_be_approved_by_itself(world, stages):
 
 def test_what_was_made_from_something_revoked_is_wrong(world, stages):
     world.ready()
-    acts.revoke("base", "tiny", world.who("ada"), "Its license was withdrawn.", now=day(6))
+    revoking.revoke("base", "tiny", world.who("ada"), "Its license was withdrawn.", now=day(6))
     for kind in ("base", "train", "export", "assess"):
         judgement = stages["look"](kind)
         assert (judgement.passed, judgement.severity, judgement.metadata["approval"]) == (False, ERROR, "refused")
         assert "Its license was withdrawn." in judgement.reason
-    acts.revoke("artifact", artifacts.read(layout.curated(NAME)).digest, world.who("ada"), "A secret in it.", now=day(7))
+    revoking.revoke("artifact", artifacts.read(layout.curated(NAME)).digest, world.who("ada"), "A secret in it.", now=day(7))
     assert "A secret in it." in stages["look"]("curate").reason
 
 

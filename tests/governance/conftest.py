@@ -14,7 +14,7 @@ from securesystemslib.signer import CryptoSigner
 
 from pipelines import artifacts, layout, reports
 from pipelines.documents.records import LOCK
-from pipelines.governance import acts, dossier, people, policy
+from pipelines.governance import acts, attesting, dossier, people, policy
 from tests.documents.conftest import CROISSANT, CURATION, EXPORT, LOCKED, PLAN, RULES, SAME, TICKETS, TRAINING
 
 NAME = "support"
@@ -81,7 +81,7 @@ class World:
         return acts.adopt(self.who(name), self.signers[name], now)
 
     def attest(self, name="dan", now=DAYS[2]):
-        return acts.attest(NAME, self.who(name), now)
+        return attesting.attest(NAME, self.who(name), now)
 
     def approve(self, name, channel="production", now=DAYS[3], **options):
         return acts.decide(NAME, channel, self.who(name), "Looks good.", approve=True, now=now, **options)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.governance import beginning, policy
+from pipelines.governance import beginning, people, policy
 from tests.conftest import small_params
 from tests.governance.conftest import NAME, candidate
 from tests.test_cli import fineline
@@ -73,6 +73,11 @@ def test_one_person_from_the_first_key_to_a_release_and_back(project, monkeypatc
     assert "exported, merged, adapter, data, raw changed; the chat template is the same" in shown
     said("promote", NAME, "--to", "staging")
     assert found["candidate"].removeprefix("sha256:") in said("rollback", NAME, "--in", "staging", "--reason", "Worse.")
+    assert "there are faq" in said("revoke", "source", "fax", "--reason", "Consent withdrawn.", code=2)
+    assert "there are tiny" in said("revoke", "base", "tyni", "--reason", "Backdoor.", code=2)
+    assert "there is a history of support" in said("history", "suport", code=2)
+    assert "lies outside of this project" in said("approve", "../elsewhere", "--reason", "x", "--yes", code=2)
+    assert "at most 2000 characters" in said("reject", NAME, "--for", "staging", "--yes", "--reason", "x" * 2001, code=2)
     tainted = said("revoke", "source", "faq", "--reason", "Consent withdrawn.")
     assert "which is in staging now: roll it back" in tainted
     assert "the source faq was withdrawn" in said("verify", release, code=3)
@@ -131,6 +136,16 @@ def test_nothing_is_signed_without_a_yes(project, monkeypatch):
     answer = fineline("approve", NAME, "--for", "staging", "--reason", "x")
     assert answer.returncode != 0
     assert len(list(Path("governance/ledger").glob("*.json"))) == 1
+
+
+def test_the_last_governor_s_key_is_not_revoked_unasked(project, monkeypatch):
+    said("keygen", "ada", "--email", "ada@example.com")
+    monkeypatch.setenv("FINELINE_KEY", str(project))
+    key = people.load().people["ada"].keys[0].id
+    answer = fineline("revoke", "key", key, "--reason", "Stolen.")
+    assert answer.returncode != 0
+    assert "Without it 0 of 1 governors are left" in answer.stdout
+    assert "revoked by ada" in said("revoke", "key", key, "--reason", "Stolen.", "--yes")
 
 
 def test_what_was_made_from_a_source_is_listed(project):

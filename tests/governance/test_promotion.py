@@ -1,12 +1,14 @@
 """Promotion: everything is verified, and each attack is refused with its own reason."""
 
+import json
 import shutil
 
 import pytest
 
-from pipelines import layout, reports
+from pipelines import artifacts, layout, reports
 from pipelines.errors import InputError, Refused
-from pipelines.governance import acts, ledger, requirements, state, statements, store
+from pipelines.governance import acts, attesting, ledger, requirements, revoking, state, statements, store
+from pipelines.governance.verification import verify
 from tests.governance.conftest import DAYS, NAME, candidate, change, day, made, network, tensors, write_reports
 
 
@@ -112,7 +114,7 @@ def test_an_approval_that_is_too_old_does_not_count(world):
 def test_an_approval_of_another_candidate_does_not_count(world):
     world.ready()
     candidate("2")
-    acts.attest(NAME, world.who("dan"), day(4))
+    attesting.attest(NAME, world.who("dan"), day(4))
     refused(world, "has 0 of 2 approvals", "which is another one", now=day(5))
 
 
@@ -185,7 +187,7 @@ def test_data_that_were_made_anew_after_the_evaluation(world):
 def test_another_chat_template_is_another_candidate(world):
     world.ready()
     candidate("1", template="{{ messages }} and more")
-    acts.attest(NAME, world.who("dan"), day(4))
+    attesting.attest(NAME, world.who("dan"), day(4))
     refused(world, "has 0 of 2 approvals", now=day(5))
 
 
@@ -242,19 +244,19 @@ def test_what_was_revoked_is_not_promoted(world, kind, what, words):
     if what is None:
         directory = {"exported": layout.export(NAME, "quantized"), "data": layout.curated(NAME)}[kind]
         kind, what = "artifact", reports.read(directory / "artifact.json")["digest"]
-    acts.revoke(kind, what, world.who("bob"), "Backdoor.", now=day(4))
+    revoking.revoke(kind, what, world.who("bob"), "Backdoor.", now=day(4))
     refused(world, words, now=day(5))
 
 
 def test_a_key_that_was_revoked_after_the_approval(world):
     world.ready()
-    acts.revoke("key", world.keyid("bob"), world.who("ada"), "Laptop stolen.", since=day(2), now=day(4))
+    revoking.revoke("key", world.keyid("bob"), world.who("ada"), "Laptop stolen.", since=day(2), now=day(4))
     refused(world, "bob: its key was revoked from 2026-03-02T12:00:00Z on: Laptop stolen.", now=day(5))
 
 
 def test_what_a_key_signed_before_it_was_lost_still_counts(world):
     world.ready()
-    acts.revoke("key", world.keyid("bob"), world.who("ada"), "New laptop.", now=day(4))
+    revoking.revoke("key", world.keyid("bob"), world.who("ada"), "New laptop.", now=day(4))
     world.promote(now=day(5))
     with pytest.raises(Refused, match="signed by bob with a key that was revoked before: New laptop"):
         world.reject("bob", now=day(5))
@@ -265,6 +267,73 @@ def test_a_promotion_takes_its_role(world):
     with pytest.raises(Refused, match="bob may not promote: that takes one of the roles releaser"):
         world.promote("bob")
     assert store.current(NAME, "production") is None
+
+
+def test_who_may_not_promote_is_told_before_anything_is_copied(world, monkeypatch):
+    world.ready()
+    monkeypatch.setattr(store, "place", lambda *_: pytest.fail("something was copied"))
+    with pytest.raises(Refused, match="bob may not promote"):
+        world.promote("bob")
+
+
+class TestLostRelease:
+    """releases/ is in no git: the same candidate may be placed again, and is signed for again."""
+
+    def test_it_is_placed_and_signed_for_anew(self, world):
+        world.ready()
+        first = world.promote()
+        where = store.directory(NAME, world.release())
+        shutil.rmtree(store.ROOT)
+        again = world.promote(now=day(6))
+        assert again.id != first.id
+        assert again.said["release"]["name"] == first.said["release"]["name"]
+        assert verify(where, day(7)).in_use == ["production"]
+        assert world.promote(now=day(7)) is None
+
+    def test_a_copy_that_nobody_promoted_is_refused(self, world):
+        world.ready()
+        first = world.promote()
+        where = store.directory(NAME, world.release())
+        aside = where.with_name("aside")
+        where.rename(aside)
+        world.promote(now=day(6))
+        record = store.verified(where)["digest"]
+        assert record != first.said["release"]["record"]
+        (where / "documents").chmod(0o755)
+        card = where / "documents" / "README.md"
+        card.chmod(0o644)
+        card.write_text("Does everything.")
+        own = json.loads((where / "release.json").read_text())
+        own["files"] = [one for one in artifacts.manifest(where) if one["path"] != "release.json"]
+        (where / "release.json").chmod(0o644)
+        (where / "release.json").write_text(json.dumps(own))
+        with pytest.raises(Refused, match=r"release.json is not the one that .* promoted"):
+            verify(where, day(7))
+        with pytest.raises(Refused, match="not the one that was promoted; move that copy away"):
+            world.promote(now=day(7))
+
+    def test_a_channel_goes_back_to_one_that_was_placed_anew(self, world):
+        world.ready()
+        world.promote()
+        where = store.directory(NAME, world.release())
+        shutil.rmtree(store.ROOT)
+        world.promote(now=day(6))
+        candidate("2")
+        world.attest(now=day(7))
+        world.approve("ada", now=day(7))
+        world.approve("bob", now=day(7))
+        world.promote(now=day(8))
+        acts.rollback(NAME, "production", world.who("cho"), "Worse.", now=day(9))
+        assert verify(where, day(9)).in_use == ["production"]
+
+
+def test_what_a_killed_promotion_left_is_taken_away(world):
+    left = layout.SCRATCH / "building" / f"release.{NAME}.1"
+    left.mkdir(parents=True)
+    left.joinpath("model.onnx").write_bytes(b"half")
+    world.ready()
+    world.promote()
+    assert not left.exists()
 
 
 def test_an_unknown_channel(world):

@@ -7,7 +7,21 @@ import shutil
 import pytest
 
 from pipelines.errors import InputError, Refused
-from pipelines.governance import acts, beginning, dossier, envelopes, ledger, people, policy, state, statements, store
+from pipelines.governance import (
+    acts,
+    beginning,
+    channels,
+    dossier,
+    envelopes,
+    ledger,
+    people,
+    policy,
+    revoking,
+    signing,
+    state,
+    statements,
+    store,
+)
 from pipelines.governance.ledger import Entry
 from pipelines.governance.statements import Statement, statement
 from pipelines.governance.verification import verify
@@ -52,7 +66,7 @@ def test_a_stolen_governor_s_key_puts_nobody_in_force(world, time):
     world.rules["acts"]["revoke"] = ["approver"]
     world.adopt()
     before = state.load(day(3)).present.digest
-    revoked = acts.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
+    revoked = revoking.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
     world.content["people"]["dan"]["roles"] = ["governor", "approver", "releaser"]
     world.write()
     taken, rules = people.load(), policy.load()
@@ -71,24 +85,24 @@ def test_a_stolen_releaser_s_key_promotes_nothing(world, time):
     world.ready()
     world.promote("ada", channel="production", now=day(4))
     release = world.release()
-    revoked = acts.revoke("key", world.keyid("cho"), world.who("ada"), "Stolen.", now=day(5))
+    revoked = revoking.revoke("key", world.keyid("cho"), world.who("ada"), "Stolen.", now=day(5))
     candidate("2")
     forged = beside(world, "cho", revoked, statements.PROMOTE, *promotion_of(world, release), time)
     present = state.load(day(7))
     assert forged.id not in {entry.id for entry in present.moves}
     assert "who had not seen it" in present.void(forged)
-    assert acts.standing(present, NAME, "production").person == "ada"
+    assert channels.standing(present, NAME, "production").person == "ada"
 
 
 def test_a_damaged_signature_makes_no_entry_disappear(world):
     world.rules["acts"]["revoke"] = ["approver"]
     world.adopt()
     before = state.load(day(3)).present.digest
-    revoked = acts.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
+    revoked = revoking.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
     taken, rules = people.load(), policy.load()
     said = {"people": taken.content, "policy": rules.content, "replaces": before}
     beside(world, "ada", revoked, statements.ADOPT, {str(people.FILE): taken.digest}, said, day(6))
-    withdrawn = acts.revoke("source", "faq", world.who("bob"), "Consent withdrawn.", now=day(7))
+    withdrawn = revoking.revoke("source", "faq", world.who("bob"), "Consent withdrawn.", now=day(7))
     assert state.load(day(8)).revoked("source", "faq") is not None
     file = ledger.ROOT / withdrawn.file_name
     content = json.loads(file.read_text())
@@ -112,7 +126,7 @@ def test_a_promotion_in_spite_of_a_rejection_does_not_verify(world):
     rejected = world.reject("cho", now=day(5))
     assert rejected.act == "rejected"
     subjects, said = promotion(world, release)
-    acts._sign(statements.PROMOTE, subjects, said, world.who("cho"), day(6))
+    signing.sign(statements.PROMOTE, subjects, said, world.who("cho"), day(6))
     with pytest.raises(Refused, match="although cho had rejected it"):
         verify(found, day(7))
 
@@ -121,7 +135,7 @@ def test_the_project_s_ledger_counts_wherever_one_stands(world, monkeypatch):
     world.ready()
     world.promote()
     release = store.directory(NAME, world.release()).resolve()
-    acts.revoke("source", "faq", world.who("ada"), "Consent withdrawn.", now=day(5))
+    revoking.revoke("source", "faq", world.who("ada"), "Consent withdrawn.", now=day(5))
     (release.parents[2] / "docs").mkdir()
     monkeypatch.chdir(release.parents[2] / "docs")
     with pytest.raises(Refused, match="the source faq was withdrawn"):
@@ -165,13 +179,13 @@ def test_a_revocation_that_would_revoke_nothing_is_not_signed(world, kind, what,
     what = world.keyid("bob") if what == "KEY" else what
     before = sorted(ledger.ROOT.rglob("*"))
     with pytest.raises(InputError, match=complaint):
-        acts.revoke(kind, what, world.who("ada"), "x", now=day(3), **options)
+        revoking.revoke(kind, what, world.who("ada"), "x", now=day(3), **options)
     assert sorted(ledger.ROOT.rglob("*")) == before
 
 
 def test_the_beginning_of_an_id_will_do(world):
     world.adopt()
-    entry = acts.revoke("key", world.keyid("bob")[:16], world.who("ada"), "Lost.", now=day(3))
+    entry = revoking.revoke("key", world.keyid("bob")[:16], world.who("ada"), "Lost.", now=day(3))
     assert entry.said["what"] == world.keyid("bob")
 
 
@@ -179,7 +193,7 @@ def test_what_a_revoked_builder_signed_can_be_signed_again(world):
     world.content["people"]["cho"]["roles"] = ["builder", "releaser"]
     world.adopt()
     world.attest("dan")
-    acts.revoke("key", world.keyid("dan"), world.who("ada"), "Stolen.", since=day(1), now=day(3))
+    revoking.revoke("key", world.keyid("dan"), world.who("ada"), "Stolen.", since=day(1), now=day(3))
     assert len(world.attest("cho", now=day(4))) > 1
     assert not list(_unattested(day(5)))
 

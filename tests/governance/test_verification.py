@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import InputError, Refused
-from pipelines.governance import acts, ledger, store
+from pipelines.governance import acts, ledger, revoking, signing, store
 from pipelines.governance.verification import verify
 from tests.governance.conftest import NAME, candidate, change, day
 
@@ -83,13 +83,13 @@ def test_an_entry_that_was_kept_elsewhere_and_is_gone(release):
 
 
 def test_what_was_revoked_since(world, release):
-    acts.revoke("source", "faq", world.who("ada"), "A customer withdrew.", now=day(5))
+    revoking.revoke("source", "faq", world.who("ada"), "A customer withdrew.", now=day(5))
     with pytest.raises(Refused, match=r"the source faq was withdrawn, says ada: A customer withdrew."):
         verify(release, day(6))
 
 
 def test_an_approval_whose_key_turned_out_to_be_stolen(world, release):
-    acts.revoke("key", world.keyid("bob"), world.who("ada"), "Stolen.", since=day(2), now=day(5))
+    revoking.revoke("key", world.keyid("bob"), world.who("ada"), "Stolen.", since=day(2), now=day(5))
     with pytest.raises(Refused, match="the approval of bob counts no longer: its key was revoked"):
         verify(release, day(6))
 
@@ -121,7 +121,7 @@ def test_three_people_and_two_channels_through_a_year(world):
     entry = world.promote("cho", now=day(9))
     assert entry.said["previous"] == first
 
-    acts.revoke("artifact", model, world.who("bob"), "Tells secrets.", now=day(10))
+    revoking.revoke("artifact", model, world.who("bob"), "Tells secrets.", now=day(10))
     with pytest.raises(Refused, match="Tells secrets"):
         world.promote("cho", "production", now=day(11))
     back = acts.rollback(NAME, "production", world.who("cho"), "It was revoked.", now=day(11))
@@ -270,7 +270,7 @@ def test_a_promotion_that_was_signed_without_the_approvals_it_takes(world):
         "second_pair_of_eyes": True,
     }
     where = store.directory(NAME, found.release)
-    acts._sign(statements.PROMOTE, {where.as_posix(): found.digest}, said, world.who("cho"), day(4))
+    signing.sign(statements.PROMOTE, {where.as_posix(): found.digest}, said, world.who("cho"), day(4))
     store.point(NAME, "production", found.release)
     with pytest.raises(Refused, match=r"promoted to production by cho at .* with 1 of 2 approvals that counted then"):
         verify(where, day(5))
@@ -303,3 +303,24 @@ def test_two_acts_at_once_by_one_person_are_one_line(world):
         for made in [pool.submit(world.reject, "bob", now=day(4)) for _ in range(6)]:
             made.result()
     assert len([entry for entry in ledger.read().entries if entry.person == "bob"]) == 7
+
+
+def test_an_empty_directory_is_no_part_of_a_release(world):
+    world.ready()
+    world.promote()
+    where = store.directory(NAME, world.release())
+    (where / "model").chmod(0o755)
+    (where / "model" / "more").mkdir()
+    with pytest.raises(Refused, match="model/more: not recorded"):
+        verify(where, day(5))
+
+
+def test_a_release_still_verifies_while_a_governor_edits(world):
+    """What is in force stands in the ledger; whoever reads is told that the file says something else."""
+    world.ready()
+    world.promote()
+    world.rules["channels"]["production"]["approve"]["people"] = 1
+    world.write()
+    found = verify(store.directory(NAME, world.release()), day(5))
+    assert len(found.drafts) == 1
+    assert found.drafts[0].startswith("governance/policy.yaml: not what was adopted")
