@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import data_checks, data_tables
+from assets import data_checks, data_columns, data_tables
 from assets.data_pictures import counts, funnel, makeup
 from assets.display import Display, Displays, Metadata
 from assets.records import json_object, made, nested_numbers, report, report_file, table
@@ -22,6 +22,8 @@ def raw(stage: Stage) -> Metadata:
     parts = json_object(stage, stage.root / layout.raw(stage.subject) / "parts.json")
     if not parts:
         return shown
+    files = {part: stage.root / layout.raw(stage.subject) / f"{part}.jsonl" for part in parts}
+    shown |= _columns(data_columns.raw({part: file for part, file in files.items() if file.exists()}))
     shown |= _shown(data_tables.parts(parts))
     shown["source_files"] = sum(len(facts["files"]) for facts in parts.values())
     for name in ("rows", "unreadable"):
@@ -39,8 +41,10 @@ def curated(stage: Stage) -> Metadata:
     train = stage.root / layout.curated(stage.subject) / "train.jsonl"
     samples = data_tables.samples(train, splits.get("train", {}).get("rows", 0))
     numbers = {name: value for name, value in curation.items() if name not in ("splits", "reasons")}
+    description = json_object(stage, stage.root / layout.curated(stage.subject) / "croissant.json")
     return {
         **made(stage),
+        **_columns(data_columns.curated(description)),
         **_pictures(stage, curation),
         **_shown(data_tables.curation(curation)),
         **_shown({"changes": (data_tables.changes(_plot(stage, "change")), data_tables.CHANGE_COLUMNS)}),
@@ -55,6 +59,11 @@ def curated(stage: Stage) -> Metadata:
 def _shown(tables: data_tables.Tables) -> Metadata:
     """The tables that have a row."""
     return {name: table(rows, columns) for name, (rows, columns) in tables.items() if rows}
+
+
+def _columns(schema: dg.TableSchema) -> Metadata:
+    """As the tab *Columns* of an asset takes them."""
+    return {"dagster/column_schema": schema} if schema.columns else {}
 
 
 def _pictures(stage: Stage, curation: dict[str, Any]) -> Metadata:

@@ -15,7 +15,7 @@ from assets.challenge import Challenger
 from assets.display import Metadata
 from assets.repro import ReproFailed
 from assets.stages import Stage
-from assets.translation import RETRIES, Knobs, failure, pool_of, shown
+from assets.translation import RETRIES, Knobs, failure, once, pool_of, shown
 from pipelines import params
 from pipelines.errors import FinelineError, InputError, Unreachable
 from pipelines.notifications import notice, outbox
@@ -116,11 +116,12 @@ def _begin_op(root: Path) -> dg.OpDefinition:
     )
     def refresh(context: dg.OpExecutionContext) -> Iterator[dg.Output]:
         name = context.partition_key
-        try:
-            with turns.kept(root, _turn(name), context.log.info):
-                stale = challenge.begin(root, name, context.log.info)
-        except FinelineError as error:
-            raise dg.Failure(str(error), allow_retries=isinstance(error, Unreachable)) from error
+        with once():
+            try:
+                with turns.kept(root, _turn(name), context.log.info):
+                    stale = challenge.begin(root, name, context.log.info)
+            except FinelineError as error:
+                raise dg.Failure(str(error), allow_retries=isinstance(error, Unreachable)) from error
         if stale:
             yield dg.Output(None, _BEGUN, metadata={"would_run": dg.MetadataValue.json(stale)})
         else:
@@ -142,7 +143,7 @@ def _stage_op(root: Path, kind: str) -> dg.OpDefinition:
     def step(context: dg.OpExecutionContext, config: Knobs) -> None:
         name = context.partition_key
         # held from step to step; a step that is re-executed alone takes the turn anew
-        with turns.kept(root, _turn(name), context.log.info):
+        with once(), turns.kept(root, _turn(name), context.log.info):
             for stage in challenge.stages_of(root, name):
                 if stage.kind != kind:
                     continue

@@ -1,6 +1,7 @@
 """A stage of dvc.yaml as an asset of Dagster: the one seam between the two graphs."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import dagster as dg
 from pydantic import Field
@@ -45,11 +46,12 @@ def stage_asset(stage: Stage, labels: Mapping[str, str] | None = None) -> dg.Ass
         retry_policy=RETRIES,
     )
     def step(context: dg.AssetExecutionContext, config: Knobs) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        if context.selected_asset_keys:
-            yield _materialize(stage, config)
-        for check in checks:
-            if dg.AssetCheckKey(spec.key, check.name) in context.selected_asset_check_keys:
-                yield dg.AssetCheckResult(asset_key=spec.key, check_name=check.name, **check.judge(stage).shown)
+        with once():
+            if context.selected_asset_keys:
+                yield _materialize(stage, config)
+            for check in checks:
+                if dg.AssetCheckKey(spec.key, check.name) in context.selected_asset_check_keys:
+                    yield dg.AssetCheckResult(asset_key=spec.key, check_name=check.name, **check.judge(stage).shown)
 
     return step
 
@@ -67,6 +69,17 @@ def shown(stage: Stage) -> Metadata:
 def pool_of(kind: str) -> str | None:
     """Where steps of a kind of stage wait for their turn."""
     return DISPLAYS.get(kind, UNKNOWN).pool
+
+
+@contextmanager
+def once() -> Iterator[None]:
+    """Within the context nothing is tried again but what `failure` says: a mistake in a report, or of ours, stays one."""
+    try:
+        yield
+    except dg.Failure:
+        raise
+    except Exception as error:
+        raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
 
 
 def failure(error: ReproFailed, stage: Stage) -> dg.Failure:

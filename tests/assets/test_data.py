@@ -138,6 +138,44 @@ def test_the_raw_rows_are_shown_part_by_part(stage, tmp_path):
     assert (shown["rows"], shown["unreadable"], shown["source_files"], shown["rows/unreadable"]) == (10, 1, 3, 1)
 
 
+def columns(shown):
+    schema = shown["dagster/column_schema"]
+    return {column.name: (column.type, column.description) for column in schema.columns}
+
+
+def test_the_columns_of_raw_rows_are_those_that_came(stage, tmp_path):
+    file = tmp_path / "data" / "raw" / "home-en" / "parts.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(PARTS))
+    (file.parent / "tickets.jsonl").write_text(
+        '{"id": "1", "at": "a:1", "content": {"question": "Why?", "stars": 4}}\n'
+        '{"id": "2", "at": "a:2", "content": {"question": "How?", "stars": null, "tags": ["x"]}}\n'
+    )
+    (file.parent / "rows.jsonl").write_text('{"id": "3", "at": "b:1", "problem": "no JSON", "raw": "{"}\n')
+    found = columns(raw(stage("ingest")))
+    assert list(found) == ["id", "at", "content.question", "content.stars", "content.tags", "problem", "raw"]
+    assert found["content.stars"] == ("int | null", "in tickets")
+    assert found["content.tags"] == ("array", "in tickets")
+
+
+def test_the_columns_of_curated_rows_are_those_of_the_dataset_s_description(after_curation, tmp_path):
+    described = {
+        "recordSet": [
+            {"@id": "splits", "field": [{"name": "name", "dataType": "sc:Text"}]},
+            {
+                "@id": "rows",
+                "field": [
+                    {"name": "id", "dataType": "sc:Text", "description": "A digest."},
+                    {"name": "messages", "description": "The turns.", "subField": [{"name": "role"}, {"name": "content"}]},
+                ],
+            },
+        ]
+    }
+    (tmp_path / "data" / "curated" / "home-en" / "croissant.json").write_text(json.dumps(described))
+    found = columns(curated(after_curation))
+    assert found == {"id": ("text", "A digest."), "messages": ("array of {role, content}", "The turns.")}
+
+
 def test_before_the_first_run_nothing_is_shown(stage):
     assert curated(stage("curate")) == raw(stage("ingest")) == {}
 

@@ -10,6 +10,7 @@ from dagster._core.loader import LoadingContextForTest
 from assets.definitions import build_definitions
 from assets.lock import read_lock
 from assets.stages import read_stages, stage_name
+from assets.translation import once
 
 HOME = [["tiny_1m", "base"], ["home_en", "curate"], ["home_en", "train"], ["home_en", "evaluate"]]
 GATE = dg.AssetCheckKey(dg.AssetKey(["home_en", "evaluate"]), "gate")
@@ -149,3 +150,13 @@ def stale(project, instance):
 
 def changed(project):
     return set(json.loads(project.dvc("status", "--json")))
+
+
+def test_only_what_may_end_otherwise_is_tried_again():
+    """A report that cannot be shown will not be shown in a minute either."""
+    with pytest.raises(dg.Failure, match="KeyError: 'rows'") as caught, once():
+        raise KeyError("rows")
+    assert caught.value.allow_retries is False
+    with pytest.raises(dg.Failure, match="locked") as caught, once():
+        raise dg.Failure("locked", allow_retries=True)
+    assert caught.value.allow_retries is True
