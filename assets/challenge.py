@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from assets import champions, worktree
-from assets.repro import Outcome, reproduce, would_run
+from assets.repro import Outcome, reproduce
 from assets.stages import Stage, read_stages
+from assets.status import would_run
 from assets.worktree import Worktree
 from pipelines import layout, params, reports
 from pipelines.errors import InputError
@@ -77,7 +78,7 @@ def begin(project: Path, adapter: str, show: Show) -> list[str]:
         show(f"{adapter}: {change}")
     stages = lineage(adapter, read_stages(place.root))
     _read_urls_again(place, stages, show)
-    stale = would_run(place.root, [stage.name for stage in stages])
+    stale = would_run(place.root, stages)
     if not stale:
         return []
     show(f"{adapter}: would run {', '.join(stale)}")

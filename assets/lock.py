@@ -25,6 +25,18 @@ class Lock:
             return None
         return digest({out["path"]: out.get("md5") for out in recorded.get("outs", ()) if out["path"] in stage.identity})
 
+    def made(self, stage: str, path: str) -> str | None:
+        """md5 of a result of a stage."""
+        return self._md5(stage, "outs", path)
+
+    def read(self, stage: str, path: str) -> str | None:
+        """md5 of what a stage has read."""
+        return self._md5(stage, "deps", path)
+
+    def _md5(self, stage: str, kind: str, path: str) -> str | None:
+        entries = self.stages.get(stage, {}).get(kind, ())
+        return next((entry.get("md5") for entry in entries if entry["path"] == path), None)
+
 
 def read_lock(root: Path) -> Lock:
     """The file as it is now; a project in which nothing was made has none."""

@@ -97,21 +97,6 @@ def reproduce(
     raise ReproFailed(stage, f"ended with status {status}", said.tail)
 
 
-def would_run(root: Path, stages: Sequence[str]) -> list[str]:
-    """Those of the stages, and of what they are made from, that are not up to date, whether their results lie here or not.
-
-    Raises:
-        ReproFailed: DVC cannot tell.
-    """
-    lines: list[str] = []
-    command = ["dvc", "--wait-for-lock", "repro", "--dry", "--allow-missing", *stages]
-    status = group.run(command, root, lines.append)
-    if status:
-        raise ReproFailed(" ".join(stages), f"cannot tell what would run: status {status}", lines[-TAIL:])
-    found = (re.match(r"Running stage '(.+)':", line) for line in lines)
-    return [stage[1] for stage in found if stage]
-
-
 class _Said:
     """What DVC says, as it says it."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assets import group
+from assets.lock import Lock, read_lock
 from assets.paths import Paths
 from assets.stages import Stage
 from pipelines.errors import FinelineError
@@ -24,6 +25,10 @@ class Change:
     """What it reads that is not as when it ran: paths, and the names of files with params."""
     outs: frozenset[str]
     """Its own results that are not as it left them."""
+    missing: frozenset[str] = frozenset()
+    """Those of either that are not there at all."""
+    command: bool = False
+    """Whether its command is another one."""
 
     def reaches(self, stage: Stage) -> bool:
         """Whether something that `stage` makes is among what changed."""
@@ -49,6 +54,38 @@ def changes(root: Path, stages: Collection[Stage]) -> dict[str, Change]:
         raise FinelineError(f"`dvc status` ended with status {status}: {' '.join(lines[-3:])}")
     answer = json.loads("".join(lines[_begin(lines) :]) or "{}")
     return {name: _change(entries) for name, entries in answer.items()}
+
+
+def would_run(root: Path, stages: Sequence[Stage]) -> list[str]:
+    """Those of the stages that DVC would run rather than take from its cache, whether their results lie here or not.
+
+    `dvc repro --dry --allow-missing` cannot say it (3.67): it wants to hash what a stale stage reads, which may not lie here.
+
+    Args:
+        stages: Some stages with all that they are made from, upstream first.
+
+    Raises:
+        FinelineError: DVC cannot tell.
+    """
+    recorded = read_lock(root)
+    made = {out: stage for stage in stages for out in stage.outs}
+    found: dict[str, bool] = {}
+    for name, change in changes(root, stages).items():
+        there = (change.deps | change.outs) - change.missing
+        lost = {dep for dep in change.deps & change.missing if not _as_made(dep, name, made, recorded)}
+        found[name] = change.command or bool(there) or bool(lost)
+    stale: list[str] = []
+    for stage in stages:
+        if found.get(stage.name) or stage.name not in recorded.stages or set(stage.upstream) & set(stale):
+            stale.append(stage.name)
+    return stale
+
+
+def _as_made(dep: str, reader: str, made: Mapping[str, Stage], recorded: Lock) -> bool:
+    """Whether what a stage read, and is not here, is what the stage that makes it has made last, as far as dvc.lock knows."""
+    maker = made.get(dep)
+    read = recorded.read(reader, dep)
+    return maker is not None and read is not None and read == recorded.made(maker.name, dep)
 
 
 def at_work(root: Path, stages: Iterable[Stage]) -> set[str]:
@@ -82,9 +119,11 @@ def _begin(lines: Sequence[str]) -> int:
 
 
 def _change(entries: Sequence[str | Mapping[str, Any]]) -> Change:
-    found: dict[str, set[str]] = {"changed deps": set(), "changed outs": set()}
+    found: dict[str, dict[str, Any]] = {"changed deps": {}, "changed outs": {}}
     for entry in entries:
         if isinstance(entry, dict):
             for kind, paths in entry.items():
-                found.setdefault(kind, set()).update(paths)
-    return Change(frozenset(found["changed deps"]), frozenset(found["changed outs"]))
+                found.setdefault(kind, {}).update(paths)
+    deps, outs = found["changed deps"], found["changed outs"]
+    missing = {path for paths in (deps, outs) for path, how in paths.items() if how == "deleted"}
+    return Change(frozenset(deps), frozenset(outs), frozenset(missing), "changed command" in entries)
