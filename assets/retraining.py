@@ -13,6 +13,7 @@ import dagster as dg
 from assets import challenge, turns
 from assets.challenge import Challenger
 from assets.display import Metadata
+from assets.jobs import time_limit
 from assets.repro import ReproFailed
 from assets.stages import Stage
 from assets.translation import RETRIES, Knobs, failure, once, pool_of, shown
@@ -50,7 +51,7 @@ def retrain_job(root: Path, stages: Sequence[Stage]) -> dg.JobDefinition:
         partitions_def=dg.StaticPartitionsDefinition(adapters(stages)),
         # DVC gives each stage a process of its own; a second one per step would only take time to start
         executor_def=dg.in_process_executor,
-        tags={JOB: "true"},
+        tags={JOB: "true", **time_limit(list({stage.kind: stage for stage in stages}.values()))},
     )
 
 

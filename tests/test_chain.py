@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import onnx
+import onnxruntime_genai
 import pytest
 import torch
 import yaml
@@ -92,6 +93,14 @@ def test_the_quantized_model_keeps_eight_bits_where_it_matters(chain):
     graph = onnx.load(layout.export("support", "quantized") / "model.onnx", load_external_data=False).graph
     quantized = [node for node in graph.node if node.op_type == "MatMulNBits"]
     assert {attribute.i for node in quantized for attribute in node.attribute if attribute.name == "bits"} == {4, 8}
+
+
+def test_the_exported_model_does_not_depend_on_the_commit_it_was_made_at(chain):
+    """The builder takes the commit of whatever repository it is installed in for its own, if it is let."""
+    found = onnx.load(layout.export("support", "quantized") / "model.onnx", load_external_data=False)
+    version, _, commit = found.producer_version.partition("+")
+    assert version == onnxruntime_genai.__version__
+    assert onnxruntime_genai.__commit__.startswith(commit)
 
 
 def test_the_reports_say_that_merge_and_export_hold(chain):

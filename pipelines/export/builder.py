@@ -34,7 +34,9 @@ def build(model: Path, precision: str, into: Path, scratch: Path) -> None:
     command += ["-p", precision, "-e", EXECUTION_PROVIDER, "-c", str(scratch)]
     if OPTIONS[precision]:
         command += ["--extra_options", *OPTIONS[precision]]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    # The builder asks git for its own commit and, in an environment inside of a project, gets the project's, which would make
+    # every commit another model. Without git it takes the one that its package names.
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "GIT_DIR": os.devnull}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if result.returncode or not (into / "genai_config.json").is_file():
         said = (result.stderr or result.stdout)[-2000:]

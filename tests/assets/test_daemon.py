@@ -22,7 +22,11 @@ from tests.assets.small import Small
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ROOT / ".dagster" / "dagster.yaml"
-DEFINITIONS = "from pathlib import Path\nfrom assets.definitions import build_definitions\ndefs = build_definitions(Path({!r}))\n"
+DEFINITIONS = """
+from pathlib import Path
+from assets.definitions import build_definitions
+defs = build_definitions(Path({!r}))
+"""
 OVER = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 

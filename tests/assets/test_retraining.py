@@ -84,6 +84,27 @@ def test_the_jobs_are_named_for_what_people_do(project):
     assert keys == {"tiny/base", "support/ingest"}
 
 
+def test_a_run_as_a_whole_ends_in_time_if_each_of_its_stages_must(project):
+    job = build_definitions(project.root).resolve_job_def(JOB)
+    assert "dagster/max_runtime" not in job.tags, "a stage that may take as long as it likes"
+    graph = project.root / "dvc.yaml"
+    graph.write_text(graph.read_text().replace(", limit_hours: 1}", "}").replace('owner}"}', 'owner}", limit_hours: 2}'))
+    definitions = build_definitions(project.root)
+    assert definitions.resolve_job_def(JOB).tags["dagster/max_runtime"] == str(2 * 5 * 2 * 3600)
+    assert definitions.resolve_job_def("refresh_sources").tags["dagster/max_runtime"] == str(2 * 2 * 2 * 3600)
+
+
+def test_a_committed_edit_runs_what_it_makes_stale_though_nothing_lies_in_the_worktree(project, instance):
+    """As a clone on another machine, or the first run after the worktree was lost."""
+    params = project.root / "params.yaml"
+    params.write_text(params.read_text().replace("train: {}", "train: {epochs: 2}"))
+    project.commit("longer")
+    before = len(project.runs())
+    result = retrain(project, instance)
+    assert result.success
+    assert project.runs()[before:] == ["train@support", "evaluate@support", "assess@support"]
+
+
 def test_without_news_nothing_runs_and_nothing_is_left(project, instance):
     result = retrain(project, instance)
     assert result.success
