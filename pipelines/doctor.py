@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -45,6 +46,7 @@ def examine() -> list[Finding]:
         _configuration(),
         *_retraining(),
         _notifications(),
+        _dagster_home(),
         _stages(),
     ]
 
@@ -101,6 +103,26 @@ def _notifications() -> Finding:
     except InputError as error:
         return Finding(str(configuration.FILE), str(error), holds=False)
     return Finding(str(configuration.FILE), ", ".join(receivers) or "nobody is told anything")
+
+
+def _dagster_home() -> Finding:
+    """Where Dagster keeps what it knows: without the project's settings a killed run keeps the device for ever."""
+    place = os.environ.get("DAGSTER_HOME")
+    if not place:
+        return Finding("DAGSTER_HOME", "not set: what is run by hand is forgotten; `make ui` sets it")
+    home = Path(place)
+    if not home.is_dir():
+        return Finding("DAGSTER_HOME", f"{home}: no directory; make it, or `unset DAGSTER_HOME`", holds=False)
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        return Finding("DAGSTER_HOME", f"{home}: cannot be written to: {error.strerror}", holds=False)
+    settings = home / "dagster.yaml"
+    if not settings.is_file() or "LocalRunLauncher" not in settings.read_text(encoding="utf-8", errors="replace"):
+        said = f"{settings}: not as .dagster/dagster.yaml or deploy/dagster.yaml, so a killed run keeps the device"
+        return Finding("DAGSTER_HOME", said, holds=False)
+    return Finding("DAGSTER_HOME", str(home))
 
 
 def _stages() -> Finding:
