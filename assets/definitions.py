@@ -17,10 +17,32 @@ from assets.translation import stage_asset
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A step is a process that needs seconds to import what it needs; forked from one that did so, it starts at once.
-EXECUTOR = dg.multiprocess_executor.configured(
-    {"start_method": {"forkserver": {"preload_modules": ["assets.definitions", "dvc.repo", "dvc.scm", "networkx"]}}}
+# A step is a process that needs seconds to import what it needs, also what is imported when it is needed only; forked from one
+# that did so, it starts at once.
+PRELOADED = (
+    "assets.definitions",
+    "dagster._cli",  # the main module, which every process imports again
+    "dagster._core.instance.factory",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._daemon.controller",
+    "dulwich.worktree",
+    "dvc.cachemgr",
+    "dvc.data_cloud",
+    "dvc.lock",
+    "dvc.repo",
+    "dvc.repo.artifacts",
+    "dvc.repo.datasets",
+    "dvc.repo.metrics",
+    "dvc.repo.params",
+    "dvc.repo.plots",
+    "dvc.repo.stage",
+    "dvc.scm",
+    "dvc_data.hashfile.db.local",
+    "networkx",
+    "pipelines.governance.standing",
+    "ruamel.yaml",
 )
+EXECUTOR = dg.multiprocess_executor.configured({"start_method": {"forkserver": {"preload_modules": list(PRELOADED)}}})
 
 
 def build_definitions(root: Path) -> dg.Definitions:

@@ -38,7 +38,7 @@ class LocalRunLauncher(DefaultRunLauncher):
         )
 
     def _is_here(self, run: dg.DagsterRun) -> bool:
-        """Whether a code server on this machine has started it, or somebody by hand where the database is a file of this machine."""
+        """Whether a code server on this machine has started it, or somebody by hand where the database is a file here."""
         server = run.tags.get(GRPC_INFO_TAG)
         if server is None:
             return "sqlite" in type(self._instance.run_storage).__name__.casefold()
