@@ -26,6 +26,7 @@ CANDIDATE = "assess"
 """The kind of stage whose result people decide about."""
 SENSOR = "ledger"
 SECONDS = 30
+_GOVERNANCE = "governance"  # as `governance.files` has it
 _ARTIFACTS = ("base", "ingest", "curate", "train", "merge", "export")
 _COLUMNS = dict.fromkeys(("time", "person", "act", "channel", "reason", "void", "entry"), "string")
 
@@ -41,25 +42,26 @@ def checks_of(stage: Stage) -> tuple[Check, ...]:
 
 def word(stage: Stage) -> str | None:
     """How a candidate stands, in one word: approved, refused or waiting; None where there is no ledger or no candidate."""
+    if not _has_begun(stage.root):
+        return None
     from pipelines.governance import standing
 
     try:
-        state = _state(stage.root)
-        return standing.of_candidate(state, stage.subject, stage.root).word if state else None
+        return standing.of_candidate(_state(stage.root), stage.subject, stage.root).word
     except FinelineError:
         return None
 
 
 def judge(stage: Stage) -> Judgement:
     """What the ledger says of a stage's result. Waiting for people is a warning; that somebody said no is an error."""
+    if not _has_begun(stage.root):
+        waits = stage.kind == CANDIDATE
+        reason = "nobody has signed anything in this project yet; `fineline keygen NAME` begins"
+        return Judgement(not waits, reason, dg.AssetCheckSeverity.WARN)
     from pipelines.governance import standing
 
     try:
         state = _state(stage.root)
-        if state is None:
-            waits = stage.kind == CANDIDATE
-            reason = "nobody has signed anything in this project yet; `fineline keygen NAME` begins"
-            return Judgement(not waits, reason, dg.AssetCheckSeverity.WARN)
         if stage.kind == CANDIDATE:
             found = [standing.of_candidate(state, stage.subject, stage.root)]
         else:
@@ -94,12 +96,12 @@ def ledger_sensor(root: Path, stages: Sequence[Stage]) -> dg.SensorDefinition:
         description="Follows governance/ledger: approvals, promotions, rollbacks and revocations show within a tick",
     )
     def follow(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        if not _has_begun(root):
+            return dg.SkipReason("nobody has signed anything in this project yet")
         try:
             state = _state(root)
         except FinelineError as error:
             return dg.SkipReason(str(error))
-        if state is None:
-            return dg.SkipReason("nobody has signed anything in this project yet")
         new = state.ledger.since((context.cursor or "").split())
         if not new:
             return dg.SkipReason("nothing was signed since")
@@ -168,13 +170,16 @@ def _evaluation(stage: Stage) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(asset_key=dg.AssetKey(stage.key), check_name=CHECK, **judge(stage).shown)
 
 
-def _state(root: Path) -> "State | None":
-    """The ledger as it is now; None where nobody has begun one."""
+def _has_begun(root: Path) -> bool:
+    """Whether there is a ledger: until then nothing of governance is imported, which brings every key service along."""
+    return (root / _GOVERNANCE / "ledger").is_dir()
+
+
+def _state(root: Path) -> "State":
+    """The ledger as it is now."""
     from pipelines.governance import files
 
-    place = root / files.ROOT
-    if not (place / "ledger").is_dir():
-        return None
+    place = root / _GOVERNANCE
     content = tuple(sorted((str(path), path.stat().st_mtime_ns) for path in place.rglob("*") if path.is_file()))
     return _replayed(root, content, files.now()[:13])
 

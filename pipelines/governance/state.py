@@ -186,7 +186,8 @@ class State:
             made = " and ".join(f"by {one.entry.person} at {one.entry.time}" for one in standing)
             raise Refused(
                 f"{place}: two different adoptions stand beside each other ({made}); whoever is a governor in both writes"
-                " people.yaml and policy.yaml as they are to be, and runs `fineline adopt`"
+                " people.yaml and policy.yaml as they are to be, and runs `fineline adopt`; where nobody is, undo the merge"
+                " that brought one of them"
             )
         return standing[0]
 

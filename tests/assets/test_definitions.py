@@ -33,6 +33,12 @@ def test_step_processes_import_neither_torch_nor_transformers_nor_dvc():
     assert not {"torch", "transformers", "dvc", "matplotlib"} & set(modules.split())
 
 
+def test_definitions_of_a_project_without_a_ledger_import_no_key_service():
+    code = "import sys; from assets.definitions import defs; defs(); print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert not {"securesystemslib", "boto3", "hvac"} & set(modules.split())
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_annotations_are_not_postponed(source):
     """Dagster reads the annotations of `context` and `config`; as strings they mean nothing to it."""

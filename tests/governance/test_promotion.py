@@ -99,6 +99,15 @@ def test_an_approval_for_another_channel_does_not_count(world):
     world.promote(channel="staging")
 
 
+def test_an_approval_of_another_stage_does_not_count(world):
+    """Two people have looked at the merged model; what ships is the exported one."""
+    world.adopt()
+    world.attest()
+    for name in ("ada", "bob"):
+        acts.decide_upstream(layout.merged(NAME), world.who(name), "Looks good.", approve=True, now=day(3))
+    refused(world, "has 0 of 2 approvals")
+
+
 def test_an_approval_under_another_policy_does_not_count(world):
     world.ready()
     world.rules["channels"]["production"]["approve"]["max_age_days"] = 29
