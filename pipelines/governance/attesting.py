@@ -43,7 +43,7 @@ def _provenance(artifact: Artifact, person: str) -> dict[str, Any]:
     )
     return {
         "buildDefinition": {
-            "buildType": f"urn:fineline:stage:{artifact.kind}:v1",
+            "buildType": f"{statements.STAGE}{artifact.kind}:v1",
             "externalParameters": artifact.parameters,
             "internalParameters": {"code": artifact.code},
             "resolvedDependencies": list(inputs),

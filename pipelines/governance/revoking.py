@@ -44,7 +44,7 @@ def revoke(kind: Kind, what: str, who: Who, reason: str, since: str | None = Non
 
 def governors_left(keyid: str, present: State) -> tuple[int, int]:
     """How many governors are left without a key, and how many it takes to put people and policy in force."""
-    standing = present.present
+    standing, keyid = present.present, keyid.removeprefix("sha256:")
     revoked = {one.what for one in present.revocations if one.kind == "key"}
     left = {
         name
@@ -78,9 +78,13 @@ def _known(kind: Kind, what: str, present: State) -> str:
 
 
 def _named(kind: Kind, what: str, present: State) -> str:
-    """A base or a part of a source that lies here, was released or signed for, or stands in params.yaml."""
-    known = {name for artifact in _chains(present) for name in _names(kind, *artifact)}
-    if what not in known and params.FILE.exists():
+    """A base or a part of a source that somebody signed for, was released, lies here, or stands in params.yaml."""
+    known: set[str] = set()
+    for artifact in _chains(present):
+        known |= set(_names(kind, *artifact))
+        if what in known:  # before anything else is read: what is broken here must keep nobody from revoking
+            return what
+    if params.FILE.exists():
         found = params.load()
         parts = (part for adapter in found.adapters.values() for part in adapter.source.all_parts())
         known |= set(found.bases if kind == "base" else parts)
@@ -91,16 +95,17 @@ def _named(kind: Kind, what: str, present: State) -> str:
 
 
 def _chains(present: State) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Kind, name and parameters of every artifact that lies here, was released, or that somebody signed for."""
-    for _, artifact in downstream.artifacts_here():
-        yield artifact.kind, artifact.name, artifact.parameters
+    """Kind, name and parameters of every artifact that somebody signed for, was released, or lies here."""
+    for entry in present.of(statements.PROVENANCE):
+        build = entry.said["buildDefinition"]
+        kind = str(build["buildType"]).removeprefix(statements.STAGE).partition(":")[0]
+        for place in entry.subjects:
+            yield kind, place.rsplit("/", 1)[-1], build["externalParameters"]
     for _, record in downstream.releases_here():
         for artifact in record["artifacts"].values():
             yield artifact["kind"], artifact["name"], artifact["parameters"]
-    for entry in present.of(statements.PROVENANCE):
-        build = entry.said["buildDefinition"]
-        for place in entry.subjects:
-            yield build["buildType"].split(":")[3], place.rsplit("/", 1)[-1], build["externalParameters"]
+    for _, artifact in downstream.artifacts_here():
+        yield artifact.kind, artifact.name, artifact.parameters
 
 
 def _names(kind: Kind, artifact: str, name: str, parameters: Mapping[str, Any]) -> Iterable[str]:

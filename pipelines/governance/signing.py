@@ -30,6 +30,11 @@ def sign(kind: str, subjects: dict[str, str], said: dict[str, Any], who: Who, no
 
 
 def checked_reason(text: str) -> str:
+    """What is signed as a reason.
+
+    Raises:
+        InputError: There is none, or it is too long, or not one line of text.
+    """
     if not text.strip():
         raise InputError("a reason is needed: whoever reads the record in a year has nothing else; give it with --reason")
     if len(text) > LONGEST_REASON:
@@ -40,6 +45,7 @@ def checked_reason(text: str) -> str:
 
 
 def refuse_contents(found: Dossier) -> None:
+    """Raise `Refused` if an artifact of a candidate holds what no artifact may hold: programs, pickles, offsets that lie."""
     wrong = [problem for path, _ in found.artifacts.values() for problem in contents.problems(path)]
     if wrong:
         raise Refused("\n".join(wrong))

@@ -10,6 +10,8 @@ from pydantic import ConfigDict, Field
 
 from pipelines.evidence.schema import Digest, Part, Text, Time
 
+STAGE = "urn:fineline:stage:"
+"""How the type of a build begins; the kind of the artifact follows."""
 PROVENANCE = "https://slsa.dev/provenance/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 ADOPT, APPROVE, REJECT, PROMOTE, ROLLBACK, REVOKE = (
