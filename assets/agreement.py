@@ -120,7 +120,11 @@ def agreement_sensor(root: Path, stages: Sequence[Stage]) -> dg.SensorDefinition
         seen = fingerprint(root, stages)
         if seen == context.cursor:
             return dg.SkipReason("no file of the project has changed")
-        if read_stages(root) != list(stages):
+        try:
+            now = read_stages(root)
+        except FinelineError as error:
+            return dg.SkipReason(str(error))
+        if now != list(stages):
             done = "the definitions were loaded again" if reload(context) else "press *Reload definitions*"
             return dg.SkipReason(f"{graph.FILE}, {params.FILE} or code has changed since the definitions were loaded: {done}")
         busy = status.at_work(root, stages)

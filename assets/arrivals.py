@@ -26,7 +26,8 @@ FAR = 3_600
 """Seconds between two looks at places far away."""
 
 Memory = dict[str, Any]
-"""Of one adapter: `started` and `seen`, fingerprints; `far`, what was found far away, and `far_at`, when (seconds)."""
+"""Of one adapter: `started` and `seen`, fingerprints; `asked`, how many runs; `far`, what was found far away, and `far_at`,
+when (seconds)."""
 
 
 def arrivals_sensor(root: Path, stages: Sequence[Stage], job: dg.JobDefinition) -> dg.SensorDefinition:
@@ -41,6 +42,10 @@ def arrivals_sensor(root: Path, stages: Sequence[Stage], job: dg.JobDefinition) 
     )
     def arrive(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         remembered: dict[str, Memory] = json.loads(context.cursor or "{}")
+        try:
+            params.load(root / params.FILE)
+        except InputError as error:
+            return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
         found = configured(root, stages)
         requests, problems, memory = look(root, found, remembered, time.time())
         for problem in problems:
@@ -79,8 +84,9 @@ def look(
         here = memory[name]["seen"]
         if here == before.get("seen") and here != before.get("started"):
             memory[name]["started"] = here
+            memory[name]["asked"] += 1  # in the key, for what came back to what it was is news too
             tags = {ADAPTER_TAG: name, "fineline/trigger": "data"}
-            requests.append(dg.RunRequest(run_key=f"{name}:{here}", partition_key=name, tags=tags))
+            requests.append(dg.RunRequest(run_key=f"{name}:{memory[name]['asked']}:{here}", partition_key=name, tags=tags))
     return requests, problems, memory
 
 
@@ -93,6 +99,7 @@ def _seen(name: str, root: Path, before: Memory, now: float) -> Memory:
     return {
         "seen": digest({"near": near, "far": far}),
         "started": before.get("started"),
+        "asked": before.get("asked", 0),
         "far": far,
         "far_at": now if is_due else before["far_at"],
     }

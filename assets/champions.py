@@ -68,10 +68,10 @@ def _former(adapter: str, project: Path) -> Iterator[str]:
     wanted = layout.adapter(adapter).as_posix()
     for commit in git(project, "log", "--all", f"--max-count={_COMMITS}", "--format=%H", "--", lock.FILE).splitlines():
         try:
-            content = git(project, "show", f"{commit}:{lock.FILE}")
-        except FinelineError:  # the commit removed it
+            found = lock.parsed(git(project, "show", f"{commit}:{lock.FILE}"))
+        except FinelineError:  # the commit removed it, or left a conflict in it
             continue
-        recorded = lock.parsed(content).stages.get(f"train@{adapter}", {})
+        recorded = found.stages.get(f"train@{adapter}", {})
         for out in recorded.get("outs", ()):
             if out["path"] == wanted and out.get("md5") and out["md5"] not in seen:
                 seen.add(out["md5"])

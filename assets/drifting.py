@@ -89,15 +89,16 @@ def decide(
             continue
         before = remembered.get(name, {})
         inbox = _inbox(root, name)
+        asked = before.get("asked", 0) + 1  # in the keys, for what came back to what it was is news too
         memory[name] = before | {"seen": inbox}
         tags = {ADAPTER_TAG: name, "fineline/trigger": "drift"}
         if inbox is not None and inbox == before.get("seen") != before.get("looked"):
-            memory[name]["looked"] = inbox
-            requests.append(dg.RunRequest(run_key=f"{name}:look:{inbox}", job_name=JOB, partition_key=name, tags=tags))
+            memory[name] |= {"looked": inbox, "asked": asked}
+            requests.append(dg.RunRequest(run_key=f"{name}:look:{asked}:{inbox}", job_name=JOB, partition_key=name, tags=tags))
         finding = _finding(root, name)
         if finding and finding["drifted"] and digest(finding) != before.get("started"):
-            memory[name]["started"] = digest(finding)
-            key = f"{name}:drift:{digest(finding)}"
+            memory[name] |= {"started": digest(finding), "asked": asked}
+            key = f"{name}:drift:{asked}:{digest(finding)}"
             requests.append(dg.RunRequest(run_key=key, job_name=retrain, partition_key=name, tags=tags))
     return requests, memory
 
@@ -120,5 +121,9 @@ def _inbox(root: Path, name: str) -> str | None:
 
 
 def _finding(root: Path, name: str) -> dict[str, Any] | None:
-    file = root / drift.finding_file(name)
-    return reports.read(file) if file.exists() else None
+    """What was found last; a file that was cut or is of another form tells nothing, and the next look writes it anew."""
+    try:
+        found = reports.read(root / drift.finding_file(name))
+    except InputError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("drifted"), bool) else None

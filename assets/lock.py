@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from assets.stages import Stage, digest
+from pipelines.errors import InputError
 
 FILE = "dvc.lock"
 
@@ -45,6 +46,17 @@ def read_lock(root: Path) -> Lock:
 
 
 def parsed(text: str) -> Lock:
-    """The content of a dvc.lock."""
+    """The content of a dvc.lock.
+
+    Raises:
+        InputError: It is none.
+    """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # thousands of lines, read at every tick that sees a change
-    return Lock((yaml.load(text, Loader=loader) or {}).get("stages") or {})
+    try:
+        content = yaml.load(text, Loader=loader) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{FILE}: no YAML; was a conflict left in it? {error}") from error
+    stages = content.get("stages") or {} if isinstance(content, dict) else None
+    if not isinstance(stages, dict):
+        raise InputError(f"{FILE}: not as DVC writes it; restore it from git")
+    return Lock(stages)

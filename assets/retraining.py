@@ -166,7 +166,7 @@ def _conclude_op(root: Path) -> dg.OpDefinition:
     )
     def conclude(context: dg.OpExecutionContext) -> None:
         name = context.partition_key
-        with turns.kept(root, _turn(name), context.log.info):
+        with once(), turns.kept(root, _turn(name), context.log.info):
             challenger = challenge.conclude(root, name)
             if challenger is not None:
                 outbox.put(root, _notice(challenger))

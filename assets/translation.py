@@ -1,5 +1,6 @@
 """A stage of dvc.yaml as an asset of Dagster: the one seam between the two graphs."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -13,9 +14,11 @@ from assets.notifying import tell_verdict
 from assets.records import made
 from assets.repro import Outcome, ReproFailed, reproduce
 from assets.stages import Stage, asset_key
+from pipelines.errors import FinelineError
 
 DISPLAYS: Displays = {**data.DISPLAYS, **training.DISPLAYS, **evaluation.DISPLAYS, **delivery.DISPLAYS}
 RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+_ADDRESS = re.compile(r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+")
 KILLED = (128 + 9, 128 + 15)  # as a shell between us and the stage tells SIGKILL and SIGTERM
 UNKNOWN = Display(made)  # a kind of stage that this project has no display for still shows its artifacts
 
@@ -78,6 +81,8 @@ def once() -> Iterator[None]:
         yield
     except dg.Failure:
         raise
+    except FinelineError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     except Exception as error:
         raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
 
@@ -145,7 +150,9 @@ def _version(stage: Stage) -> dg.DataVersion | None:
 
 
 def _owners(owner: str) -> list[str]:
-    """Dagster takes an address, or a team with its prefix."""
+    """Dagster takes an address of plain letters, or a team with its prefix, and loads nothing where it finds anything else."""
     if not owner:
         return []
-    return [owner if "@" in owner or owner.startswith("team:") else f"team:{owner}"]
+    if _ADDRESS.fullmatch(owner):
+        return [owner]
+    return ["team:" + re.sub(r"[^A-Za-z0-9_.-]", "_", owner.removeprefix("team:"))]

@@ -47,17 +47,29 @@ def prepare(project: Path, adapter: str) -> Worktree:
     """
     worktree = Worktree(project, adapter)
     commit = head(project)
-    git(project, "worktree", "prune")
-    if not (worktree.root / ".git").exists():
+    try:
+        _check_out(worktree, commit)
+    except FinelineError:  # moved, half removed or damaged: there is nothing in it that is not made again
         shutil.rmtree(worktree.root, ignore_errors=True)
-        worktree.root.parent.mkdir(parents=True, exist_ok=True)
-        git(project, "worktree", "add", "--force", "--detach", str(worktree.root), commit)
-    _remove_stale_lock(worktree.root)
-    git(worktree.root, "checkout", "--force", "--detach", commit)
-    git(worktree.root, "clean", "--force", "-d", "--quiet")
+        _check_out(worktree, commit)
+    if adapter not in params.load(worktree.root / params.FILE).adapters:
+        raise InputError(
+            f"{params.FILE}: adapters.{adapter} is not in the commit that is checked out ({commit[:12]}); commit it"
+        )
     _share(worktree)
     _bring_rows(worktree)
     return worktree
+
+
+def _check_out(worktree: Worktree, commit: str) -> None:
+    git(worktree.project, "worktree", "prune")
+    if not (worktree.root / ".git").exists():
+        shutil.rmtree(worktree.root, ignore_errors=True)
+        worktree.root.parent.mkdir(parents=True, exist_ok=True)
+        git(worktree.project, "worktree", "add", "--force", "--force", "--detach", str(worktree.root), commit)
+    _remove_stale_lock(worktree.root)
+    git(worktree.root, "checkout", "--force", "--detach", commit)
+    git(worktree.root, "clean", "--force", "-d", "--quiet")
 
 
 def save(worktree: Worktree, message: str, moment: datetime | None = None) -> tuple[str, bool] | None:
@@ -67,12 +79,17 @@ def save(worktree: Worktree, message: str, moment: datetime | None = None) -> tu
         The branch, and whether it is new: the same result is never saved twice. None if nothing differs from the commit.
     """
     root = worktree.root
-    git(root, "add", "--all", "--", *_results(worktree))
+    results = _results(worktree)
+    git(root, "add", "--all", "--", *results)
+    source = params.load(root / params.FILE).adapter(worktree.adapter).source.path
+    if tracks(root, source):
+        git(root, "add", "--update", "--", source)  # rows that git does not know stay unknown to it
+        results.append(source)
     tree = git(root, "write-tree")
     if tree == git(root, "rev-parse", "HEAD^{tree}"):
         return None
     for branch in branches(root, worktree.branches):
-        if git(root, "rev-parse", f"{branch}^{{tree}}") == tree:
+        if not git(root, "diff", "--name-only", branch, tree, "--", *results):  # whatever else was committed since
             return branch, False
     name = f"{worktree.branches}{(moment or datetime.now(UTC)).strftime('%Y-%m-%dT%H%M%SZ')}"
     commit = git(root, "commit-tree", tree, "-p", "HEAD", "-m", message)
@@ -81,10 +98,8 @@ def save(worktree: Worktree, message: str, moment: datetime | None = None) -> tu
 
 
 def _results(worktree: Worktree) -> list[str]:
-    """What a retraining may change: DVC's record, the pins of the source, reports."""
-    source = params.load(worktree.root / params.FILE).adapter(worktree.adapter).source.path
+    """What a retraining may change, beside rows in git: DVC's record, the pins of the source, reports."""
     found = ["dvc.lock", str(params.FILE), layout.reports(worktree.adapter).as_posix()]
-    found += [source] if tracks(worktree.root, source) else []
     return [path for path in found if (worktree.root / path).exists()]
 
 
@@ -129,10 +144,23 @@ def _config(*files: Path) -> configparser.ConfigParser:
 
 
 def _bring_rows(worktree: Worktree) -> None:
-    """Copy the source, where git does not have it, as it lies in the project."""
+    """Copy what git is to leave alone of the source as it lies in the project: rows that it knows are those of the commit."""
     path = params.load(worktree.root / params.FILE).adapter(worktree.adapter).source.path
-    if Path(path).is_absolute() or tracks(worktree.project, path):
+    if Path(path).is_absolute():
         return
+    if tracks(worktree.project, path):
+        git(worktree.root, "clean", "-ffdx", "--quiet", "--", path)
+        for file in git(worktree.project, "ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", path).split(
+            "\0"
+        ):
+            if file:
+                _copy(worktree, file)
+        return
+    _copy(worktree, path)
+
+
+def _copy(worktree: Worktree, path: str) -> None:
+    """A file or a directory of the project, in the place of what the worktree has there."""
     source, target = worktree.project / path, worktree.root / path
     if not source.exists():
         raise InputError(f"{path}: no such file or directory; check adapters.{worktree.adapter}.source.path in params.yaml")

@@ -55,7 +55,7 @@ def of_verdict(adapter: str, verdict: str, reasons: tuple[str, ...], candidate: 
     at = (f"It is on the branch {where}: merge it, `dvc checkout`, and read `fineline report {adapter}`.",) if where else ()
     occasion = f"{candidate} {where}"
     if verdict == "pass":
-        act = f"Then `fineline approve {adapter} --channel CHANNEL --reason REASON`, or `fineline reject`."
+        act = f"Then `fineline approve {adapter} --for CHANNEL --reason REASON`, or `fineline reject`."
         title = f"{adapter}: a candidate passed and waits for approval"
         return Notice("approval", adapter, title, (f"Candidate {candidate}.", *at, act), occasion, now())
     title = f"{adapter}: the verdict is {verdict}"

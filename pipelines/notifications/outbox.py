@@ -66,10 +66,15 @@ def deliver(root: Path, moment: float | None = None) -> Delivery:
             return Delivery((), (), len(_waiting(root)))
         configured = configuration.load(root)
         for file in _waiting(root):
-            entry: dict[str, Any] = reports.read(file)
-            if entry["not_before"] > now:
+            try:
+                entry: dict[str, Any] = reports.read(file)
+                notice, due = _notice(entry["notice"]), entry["not_before"] <= now
+            except (FinelineError, KeyError, TypeError, AttributeError):  # cut by a full disk: it must not hold up the others
+                aside = file.replace(file.with_suffix(".damaged"))
+                problems.append(f"{aside}: no notice any more; set aside")
                 continue
-            notice = _notice(entry["notice"])
+            if not due:
+                continue
             left = []
             wanting = configured.wanting(notice.event, notice.subject)
             for name in wanting if entry["receivers"] is None else entry["receivers"]:

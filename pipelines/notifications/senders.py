@@ -27,12 +27,17 @@ def send(notice: Notice, receiver: Receiver) -> None:
         Undelivered: The receiver cannot be reached or refuses.
         InputError: A variable with an address or a key is not set.
     """
-    if receiver.webhook is not None:
-        _to_webhook(notice, receiver.webhook)
-    elif receiver.slack is not None:
-        _to_slack(notice, receiver.slack)
-    elif receiver.email is not None:
-        _by_mail(notice, receiver.email)
+    try:
+        if receiver.webhook is not None:
+            _to_webhook(notice, receiver.webhook)
+        elif receiver.slack is not None:
+            _to_slack(notice, receiver.slack)
+        elif receiver.email is not None:
+            _by_mail(notice, receiver.email)
+    except FinelineError:
+        raise
+    except Exception as error:  # whatever the libraries make of an address that is none; they quote it
+        raise Undelivered(f"it cannot be told ({type(error).__name__}); check its address") from None
 
 
 def _to_webhook(notice: Notice, webhook: Webhook) -> None:
@@ -51,6 +56,8 @@ def _to_slack(notice: Notice, slack: Slack) -> None:
 
 
 def _post(address: str, body: bytes, headers: dict[str, str]) -> None:
+    if not address.startswith(("http://", "https://")):
+        raise Undelivered("its address does not begin with http:// or https://")
     request = urllib.request.Request(address, body, {"Content-Type": "application/json", "User-Agent": "fineline", **headers})
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:

@@ -1,6 +1,7 @@
 """assets.retraining: a run per adapter, in a worktree of its own, that ends in a branch and in a message to somebody."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -244,6 +245,80 @@ def test_a_worktree_that_was_left_in_disorder_is_put_in_order(project):
     assert git(again.root, "status", "--porcelain") == ""
     shutil.rmtree(place.root)
     assert worktree.prepare(project.root, "support").root.is_dir()
+
+
+@pytest.mark.parametrize("damage", ["index", "admin", "locked"])
+def test_a_damaged_worktree_is_made_anew(project, damage):
+    place = worktree.prepare(project.root, "support")
+    own = Path(git(place.root, "rev-parse", "--absolute-git-dir"))
+    if damage == "index":
+        (own / "index").write_bytes(b"x")
+    elif damage == "admin":
+        shutil.rmtree(own)
+    else:
+        git(project.root, "worktree", "lock", str(place.root))
+        shutil.rmtree(place.root)
+    again = worktree.prepare(project.root, "support")
+    assert git(again.root, "status", "--porcelain") == ""
+
+
+def test_rows_beside_one_that_git_knows_get_in_too(project, instance):
+    (project.root / ".gitignore").write_text((project.root / ".gitignore").read_text().replace("/tickets/", "/tickets/*.jsonl"))
+    (project.root / "tickets" / "README").write_text("Tickets.")
+    project.commit("a file beside the rows")
+    project.rows("day-2", "two")
+    assert retrain(project, instance).success
+    (branch,) = project.branches()
+    scores = json.loads(project.git("show", f"{branch}:reports/support/gate.json"))["scores"]
+    assert scores["candidate"]["target_exact_match"] == 0.02
+    (project.root / "tickets" / "day-2.jsonl").unlink()
+    again = worktree.prepare(project.root, "support")
+    assert not (again.root / "tickets" / "day-2.jsonl").exists()
+
+
+def test_the_same_result_is_one_branch_whatever_else_was_committed(project, instance):
+    project.rows("day-2", "two")
+    assert retrain(project, instance).success
+    (project.root / "notes.txt").write_text("x")
+    project.commit("something else")
+    assert retrain(project, instance).success
+    assert len(project.branches()) == 1
+
+
+def test_an_adapter_that_nobody_committed_is_told(project):
+    file = project.root / "params.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["adapters"]["extra"] = content["adapters"]["support"]
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=r"adapters\.extra is not in the commit that is checked out"):
+        worktree.prepare(project.root, "extra")
+
+
+def test_a_conflict_in_a_dvc_lock_of_long_ago_hides_no_champion(project, instance):
+    project.promote()
+    lock = project.root / "dvc.lock"
+    before = lock.read_text()
+    lock.write_text("<<<<<<< HEAD\n" + before)
+    project.commit("a conflict")
+    lock.write_text(before)
+    project.commit("resolved")
+    shutil.rmtree(project.root / "models" / "adapters" / "support")
+    project.rows("day-2", "two")
+    assert retrain(project, instance).success
+
+
+def test_data_that_come_back_to_what_they_were_are_news(project):
+    project.set(data=True)
+    memory, asked = {}, []
+    for present in (False, True, False, True):
+        file = project.root / "tickets" / "day-9.jsonl"
+        project.rows("day-9", "nine") if present else file.unlink(missing_ok=True)
+        os.utime(file, (1, 1)) if present else None
+        os.utime(project.root / "tickets", (1, 1))
+        for _ in range(2):
+            requests, _, memory = look(project.root, configured(project.root, read_stages(project.root)), memory, 0.0)
+            asked += [request.run_key for request in requests]
+    assert len(asked) == len(set(asked)) == 4
 
 
 def test_remotes_and_cache_are_those_of_the_project(project):

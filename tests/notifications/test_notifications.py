@@ -169,6 +169,31 @@ def test_problems_never_name_the_address(tmp_path, monkeypatch):
     assert "verysecret" not in str(outbox.deliver(tmp_path))
 
 
+NO_ADDRESSES = ["http://host:port/", "http://[::1/x", "hooks.example/x", "file:///etc/hostname", "http://a b/"]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_an_address_that_is_none_holds_up_nobody(tmp_path, web, monkeypatch, address):
+    monkeypatch.setenv("PLACE", address)
+    configure(tmp_path, good={"webhook": {"url": web.address}}, wrong={"webhook": {"url_env": "PLACE"}})
+    outbox.put(tmp_path, HELLO)
+    for moment in (1.0, 2.0):
+        found = outbox.deliver(tmp_path, moment)
+    assert len(web.received) == 1
+    assert found.waiting == 1
+    assert address not in " ".join(outbox.deliver(tmp_path, 1e9).problems)
+
+
+def test_a_notice_that_was_cut_holds_up_no_other(tmp_path, web):
+    configure(tmp_path, good={"webhook": {"url": web.address}})
+    outbox.put(tmp_path, HELLO)
+    (tmp_path / ".fineline" / "outbox" / "waiting" / "00.json").write_text("")
+    found = outbox.deliver(tmp_path)
+    assert len(found.delivered) == 1
+    assert "set aside" in found.problems[0]
+    assert found.waiting == 0
+
+
 def test_everybody_hears_of_what_concerns_them(tmp_path):
     configure(
         tmp_path,
