@@ -43,10 +43,9 @@ def arrivals_sensor(root: Path, stages: Sequence[Stage], job: dg.JobDefinition) 
     def arrive(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         remembered: dict[str, Memory] = json.loads(context.cursor or "{}")
         try:
-            params.load(root / params.FILE)
-        except InputError as error:
+            found = configured(root, stages)
+        except InputError as error:  # what is remembered stays
             return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
-        found = configured(root, stages)
         requests, problems, memory = look(root, found, remembered, time.time())
         for problem in problems:
             context.log.error(problem)

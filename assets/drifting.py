@@ -71,7 +71,11 @@ def drift_sensor(root: Path, stages: Sequence[Stage], look: dg.JobDefinition, re
         description="Has new examples in data/inbox/<adapter>/ scored, and starts a retraining where they are harder",
     )
     def follow(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        requests, memory = decide(root, configured(root, stages), json.loads(context.cursor or "{}"), retrain.name)
+        try:
+            found = configured(root, stages)
+        except InputError as error:  # what is remembered stays
+            return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
+        requests, memory = decide(root, found, json.loads(context.cursor or "{}"), retrain.name)
         said = None if requests else dg.SkipReason("no new examples, no new finding")
         return dg.SensorResult(run_requests=requests, skip_reason=said, cursor=json.dumps(memory))
 

@@ -57,15 +57,20 @@ def retrain_job(root: Path, stages: Sequence[Stage]) -> dg.JobDefinition:
 
 def retrain_schedules(root: Path, stages: Sequence[Stage], job: dg.JobDefinition) -> list[dg.ScheduleDefinition]:
     """A schedule for every adapter with `retrain.cron`. One whose block is wrong has none; `arrivals` says why."""
-    return [_schedule(name, found, job) for name, found in configured(root, stages).items() if _is_schedule(found)]
+    try:
+        known = configured(root, stages)
+    except InputError:  # the sensors say so
+        return []
+    return [_schedule(name, found, job) for name, found in known.items() if _is_schedule(found)]
 
 
 def configured(root: Path, stages: Sequence[Stage]) -> dict[str, Triggers | InputError]:
-    """What starts the retraining of each adapter, or what is wrong with its block. Empty if params.yaml is wrong as a whole."""
-    try:
-        known = params.load(root / params.FILE).adapters
-    except InputError:
-        return {}
+    """What starts the retraining of each adapter, or what is wrong with its block.
+
+    Raises:
+        InputError: params.yaml is wrong as a whole.
+    """
+    known = params.load(root / params.FILE).adapters
     found: dict[str, Triggers | InputError] = {}
     for name in adapters(stages):
         if name in known:

@@ -49,7 +49,9 @@ def prepare(project: Path, adapter: str) -> Worktree:
     commit = head(project)
     try:
         _check_out(worktree, commit)
-    except FinelineError:  # moved, half removed or damaged: there is nothing in it that is not made again
+    except FinelineError:
+        if not _is_damaged(worktree.root):  # a full disk, say: it holds the checkpoint of a training that stopped
+            raise
         shutil.rmtree(worktree.root, ignore_errors=True)
         _check_out(worktree, commit)
     if adapter not in params.load(worktree.root / params.FILE).adapters:
@@ -59,6 +61,15 @@ def prepare(project: Path, adapter: str) -> Worktree:
     _share(worktree)
     _bring_rows(worktree)
     return worktree
+
+
+def _is_damaged(root: Path) -> bool:
+    """Whether git cannot read it: moved, half removed, or cut by a power failure."""
+    try:
+        git(root, "ls-files", "--", str(params.FILE))
+    except FinelineError:
+        return True
+    return False
 
 
 def _check_out(worktree: Worktree, commit: str) -> None:

@@ -7,6 +7,7 @@ RUNS names, outside of the project.
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import yaml
@@ -101,6 +102,14 @@ else:
 IGNORED = "/data/raw/\n/models/\n/releases/\n/.fineline/\n/tickets/\n__pycache__/\n"
 
 
+SERVED = """
+from pathlib import Path
+from assets.definitions import build_definitions
+defs = build_definitions(Path({!r}))
+"""
+"""A module that `dagster dev` or the daemon loads, but for the place of the project."""
+
+
 class Small:
     """The project on disk."""
 
@@ -180,3 +189,13 @@ def adapter(path: str, retrain: dict[str, object]) -> dict[str, object]:
         "export": {},
         "retrain": retrain,
     }
+
+
+def until(ask, seconds=120.0):
+    """The first true answer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := ask():
+            return answer
+        time.sleep(0.2)
+    raise AssertionError("it did not come to that")

@@ -8,8 +8,7 @@ import pytest
 
 from tests.assets.conftest import BIN
 from tests.assets.front import CHROMIUM, ROOT, SETTINGS, browser, front
-from tests.assets.small import Small
-from tests.assets.test_daemon import DEFINITIONS, until
+from tests.assets.small import SERVED, Small, until
 
 pytest.importorskip("playwright")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (chromium)")
@@ -31,7 +30,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def address(project, home, tmp_path):
-    (tmp_path / "served.py").write_text(DEFINITIONS.format(str(project.root)))
+    (tmp_path / "served.py").write_text(SERVED.format(str(project.root)))
     environment = os.environ | {
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",

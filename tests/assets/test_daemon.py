@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -18,15 +17,10 @@ import yaml
 from assets.display import GPU
 from assets.retraining import JOB
 from tests.assets.conftest import BIN
-from tests.assets.small import Small
+from tests.assets.small import SERVED, Small, until
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ROOT / ".dagster" / "dagster.yaml"
-DEFINITIONS = """
-from pathlib import Path
-from assets.definitions import build_definitions
-defs = build_definitions(Path({!r}))
-"""
 OVER = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
@@ -41,7 +35,7 @@ class Service:
         settings = yaml.safe_load(SETTINGS.read_text())
         settings["run_monitoring"] |= {"poll_interval_seconds": 2, "free_slots_after_run_end_seconds": 1}  # minutes, as shipped
         (self.home / "dagster.yaml").write_text(yaml.safe_dump(settings))
-        (place / "served.py").write_text(DEFINITIONS.format(str(self.project.root)))
+        (place / "served.py").write_text(SERVED.format(str(self.project.root)))
         self.place = place
         self.environment = os.environ | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -115,16 +109,6 @@ class Service:
         for process in self.processes(""):
             with contextlib.suppress(psutil.Error):
                 process.kill()
-
-
-def until(ask, seconds=120.0):
-    """The first true answer."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := ask():
-            return answer
-        time.sleep(0.2)
-    raise AssertionError("it did not come to that")
 
 
 @pytest.fixture

@@ -307,6 +307,18 @@ def test_a_conflict_in_a_dvc_lock_of_long_ago_hides_no_champion(project, instanc
     assert retrain(project, instance).success
 
 
+@pytest.mark.parametrize("name", ["arrivals", "drift"])
+def test_a_broken_params_yaml_is_said_and_nothing_is_forgotten(project, instance, name):
+    project.set(data=True, drift=True)
+    definitions = build_definitions(project.root)
+    sensor = next(one for one in definitions.sensors if one.name == name)
+    (project.root / "params.yaml").write_text("bases: {")
+    context = dg.build_sensor_context(instance, cursor='{"support": {"seen": "x"}}', definitions=definitions)
+    found = sensor.evaluate_tick(context)
+    assert "params.yaml" in found.skip_message
+    assert found.cursor == '{"support": {"seen": "x"}}'
+
+
 def test_data_that_come_back_to_what_they_were_are_news(project):
     project.set(data=True)
     memory, asked = {}, []
