@@ -11,11 +11,11 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 
 from lm_eval.models.huggingface import HFLM
 
-from pipelines import layout, params
-from pipelines.evaluate import verdict
-from pipelines.evaluate.scorer import Scorer
-from pipelines.evaluate.torch_engine import TorchEngine
-from pipelines.tokens import tokenizer_of
+from fineline.chat.tokens import tokenizer_of
+from fineline.evaluate import verdict
+from fineline.inference.scorer import Scorer
+from fineline.inference.torch_engine import TorchEngine
+from fineline.project import layout, params
 from scoring import ADAPTER, BATCH, agreement, answers_of, requests_of, shipped
 
 

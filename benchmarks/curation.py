@@ -27,13 +27,13 @@ import psutil
 import typer
 import yaml
 
-from pipelines import layout
-from pipelines.curate import similar, sketches
-from pipelines.curate.text import SHINGLE, Words, normalise, words
-from pipelines.curate.workers import cores
-from pipelines.evaluate import suites
-from pipelines.params import FILE
-from pipelines.params.curation import Duplicates
+from fineline.curate import similar, sketches
+from fineline.curate.text import SHINGLE, Words, normalise, words
+from fineline.curate.workers import cores
+from fineline.project import layout
+from fineline.project.params import FILE
+from fineline.project.params.curation import Duplicates
+from fineline.suites import suite as suites
 from planted import Truth, generate
 
 NAME = "planted"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipelines.governance import ledger, state, statements, store
-from pipelines.governance.verification import verify
+from fineline.governance import ledger, state, statements, store
+from fineline.governance.verification import verify
 from tests.governance import conftest as project
 
 ENTRIES = 1_000

@@ -5,7 +5,7 @@ alone. `--shape tiny --device cpu` tries it out without a GPU. Needs no data, no
 torch, transformers 5.20 or newer and peft 0.21 only the wheels of bitsandbytes, pydantic and PyYAML, and what these ask for.
 
 Weights are made layer by layer on the device and put in four bits at once, so a 70B model never stands there in bf16. Rows
-are random tokens. A step is that of `pipelines.train.loop`: micro-step, clipping to norm 1, optimizer. Tokens count as in the
+are random tokens. A step is that of `fineline.train.loop`: micro-step, clipping to norm 1, optimizer. Tokens count as in the
 loop, the last one of a row included. The share of the peak is 4N FLOPs a token over the datasheet's bf16 rate, N the weights
 of linear layers and of the head at label positions: work that serves the gradient. What recomputation repeats (6N in all), what
 the adapter adds, and attention are not counted.
@@ -29,14 +29,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # it need not be i
 
 import torch
 
-from pipelines import adapters, loading, reports
-from pipelines.params.training import Train
-from pipelines.plan import choice, device
-from pipelines.plan.report import Run
-from pipelines.plan.workload import Lengths
-from pipelines.tokens import IGNORED, Tokens
-from pipelines.train import attention, loss, memory, rows
-from pipelines.train.fused import fused
+from fineline import adapters
+from fineline.artifacts import reports
+from fineline.chat.tokens import IGNORED, Tokens
+from fineline.hardware import device
+from fineline.models import loading
+from fineline.plan import choice
+from fineline.plan.report import Run
+from fineline.plan.workload import Lengths
+from fineline.project.params.training import Train
+from fineline.train import attention, loss, memory, rows
+from fineline.train.fused import fused
 from random_models import SHAPES, materialised, shape_of
 
 _WAYS: dict[str, dict[str, Any]] = {

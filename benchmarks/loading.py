@@ -22,7 +22,7 @@ ALONE = "import dagster"
 LOADED = """
 import sys
 from pathlib import Path
-from assets.definitions import build_definitions
+from fineline.dagster.definitions import build_definitions
 keys = build_definitions(Path(sys.argv[1])).get_repository_def().asset_graph.materializable_asset_keys
 assert len(list(keys)) == int(sys.argv[2])
 """

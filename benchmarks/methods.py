@@ -1,7 +1,7 @@
 """Every method of fine-tuning and every initialization on one base and one set of rows, as a Markdown table.
 
 `python benchmarks/methods.py --steps 20`, after `make demo` (it makes the base model and the rows). Each trains through
-`pipelines.train.loop` in a process of its own, on the same rows, with a learning rate usual for its kind. So few steps say what
+`fineline.train.loop` in a process of its own, on the same rows, with a learning rate usual for its kind. So few steps say what
 a method costs and that it learns, not which one is best. A method that the base does not allow shows its refusal.
 """
 
@@ -21,10 +21,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import typer
 
-from pipelines import layout, reports, tokens
-from pipelines.errors import InputError
-from pipelines.params.methods import METHODS
-from pipelines.params.training import Train
+from fineline.adapters.methods import METHODS
+from fineline.artifacts import reports
+from fineline.chat import tokens
+from fineline.errors import InputError
+from fineline.project import layout
+from fineline.project.params.training import Train
 
 ADAPTER = "home-en"
 BASE = "smollm2-135m"
@@ -78,8 +80,8 @@ def _in_own_process(name: str, steps: int) -> dict[str, Any]:
 
 def _trained(name: str, steps: int) -> dict[str, Any]:
     """The figures of one line, or why the method is refused."""
-    from pipelines import adapters
-    from pipelines.train import batches, loop
+    from fineline import adapters
+    from fineline.train import batches, loop
 
     config, encoded = _config(name), _rows("train")
     order = list(batches.LengthGrouped([len(row.input_ids) for row in encoded], BATCH, config.seed))
@@ -131,9 +133,10 @@ def _rows(split: str) -> list[tokens.Tokens]:
 
 def _forecast(config: Train, chosen: list[tokens.Tokens]) -> dict[str, int]:
     """Bytes by component."""
-    from pipelines.plan import choice, device, shape
-    from pipelines.plan.report import Run
-    from pipelines.plan.workload import Lengths
+    from fineline.hardware import device
+    from fineline.plan import choice, shape
+    from fineline.plan.report import Run
+    from fineline.plan.workload import Lengths
 
     run = Run(shape.of_model(layout.base(BASE)), device.detect(), config, Lengths.of(chosen))
     return run.memory_bytes(choice.Setting(config.method, BATCH, 1, recompute=False, dequantize=False))

@@ -18,7 +18,8 @@ from tempfile import NamedTemporaryFile
 
 import yaml
 
-from pipelines import layout, reports
+from fineline.artifacts import reports
+from fineline.project import layout
 
 ROOT = Path(__file__).resolve().parent.parent
 FORCED = ("base", "ingest", "curate", "plan", "evaluate", "merge", "export", "assess")

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from pipelines import loading
-from pipelines.params.training import Quantization
-from pipelines.plan import shape
+from fineline.models import loading
+from fineline.plan import shape
+from fineline.project.params.training import Quantization
 
 # fmt: off
 _LLAMA_3_ROPE = {

@@ -19,13 +19,16 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.onnxruntime_genai import ONNXRuntimeGenAILM
 
-from pipelines import artifacts, layout, loading, params
-from pipelines.evaluate import guards, target, verdict
-from pipelines.evaluate.scorer import Scorer
-from pipelines.evaluate.task import Task
-from pipelines.evaluate.torch_engine import TorchEngine
-from pipelines.onnx_engine import OnnxEngine
-from pipelines.tokens import tokenizer_of
+from fineline import artifacts
+from fineline.chat.tokens import tokenizer_of
+from fineline.evaluate import target, verdict
+from fineline.inference.onnx_engine import OnnxEngine
+from fineline.inference.scorer import Scorer
+from fineline.inference.torch_engine import TorchEngine
+from fineline.models import loading
+from fineline.project import layout, params
+from fineline.suites import guards
+from fineline.suites.task import Task
 from resident import Peak
 
 ADAPTER = "home-en"

@@ -24,11 +24,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 import typer
 
-from pipelines import adapters, layout, loading, reports, tokens
-from pipelines.params.training import Train
-from pipelines.precision import dtype, native
-from pipelines.train import attention, loop, loss, rows
-from pipelines.train.batches import LengthGrouped
+from fineline import adapters
+from fineline.artifacts import reports
+from fineline.chat import tokens
+from fineline.models import loading
+from fineline.models.precision import dtype, native
+from fineline.project import layout
+from fineline.project.params.training import Train
+from fineline.train import attention, loop, loss, rows
+from fineline.train.batches import LengthGrouped
 
 ADAPTER = "home-en"
 BASE = "smollm2-135m"

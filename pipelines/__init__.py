@@ -1,1 +1,1 @@
-"""The stages of fineline as plain Python: no Dagster, no DVC."""
+"""One file per stage of dvc.yaml: `python -m pipelines.<stage> NAME` runs it. Add steps of your own here."""

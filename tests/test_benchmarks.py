@@ -5,8 +5,8 @@ from transformers import LlamaConfig
 
 import gpu
 import random_models
-from pipelines import loading
-from pipelines.params.training import Quantization
+from fineline.models import loading
+from fineline.project.params.training import Quantization
 
 PLACE = torch.device("cpu")
 

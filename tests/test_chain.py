@@ -14,11 +14,13 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from pipelines import artifacts, layout, reports
-from pipelines.errors import InputError, Refused
-from pipelines.evaluate import holdout, sealed
-from pipelines.precision import dtype
-from pipelines.train import __main__ as train
+from fineline import artifacts
+from fineline.artifacts import reports
+from fineline.errors import InputError, Refused
+from fineline.evaluate import holdout, sealed
+from fineline.models.precision import dtype
+from fineline.project import layout
+from fineline.stages import train
 from tests.conftest import ENVIRONMENT
 
 pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow

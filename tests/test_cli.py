@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import artifacts, base, ingest, layout
-from pipelines.curate import __main__ as curate
-from pipelines.params.methods import METHODS
-from pipelines.plan import __main__ as plan
-from pipelines.train import __main__ as train
+from fineline import artifacts
+from fineline.adapters.methods import METHODS
+from fineline.project import layout
+from fineline.stages import base, curate, ingest, plan, train
 from tests.plan.shapes import LLAMA_31_8B, write_config
 
 
@@ -171,7 +170,7 @@ GARAK = [
 @pytest.fixture
 def adapted(project):
     """A project with something in the place of an adapter."""
-    record = {"kind": "adapter", "name": "home", "owner": "o@example.com", "license": "mit", "stage": "pipelines.train"}
+    record = {"kind": "adapter", "name": "home", "owner": "o@example.com", "license": "mit", "stage": "fineline.stages.train"}
     with artifacts.create(layout.adapter("home"), **record) as building:
         (building / "weights").write_text("1")
     return project

@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from assets.definitions import build_definitions
+from fineline.dagster.definitions import build_definitions
 from tests.conftest import ENVIRONMENT, README, ROOT, readme_commands, shell
 
 pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow

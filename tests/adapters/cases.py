@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from pipelines import adapters, loading
-from pipelines.params.methods import METHODS
-from pipelines.params.training import Train
-from pipelines.precision import Precision
+from fineline import adapters
+from fineline.adapters.methods import METHODS
+from fineline.models import loading
+from fineline.models.precision import Precision
+from fineline.project.params.training import Train
 
 STEPS = 20
 LORA = {"rank": 4, "alpha": 8}

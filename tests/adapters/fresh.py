@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from pipelines import adapters
+from fineline import adapters
 from tests.adapters.cases import CASES, loaded_base, logits
 
 

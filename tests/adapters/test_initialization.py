@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipelines import loading
-from pipelines.adapters.initialization import lora_layers
-from pipelines.merge import reference
+from fineline.adapters.initialization import lora_layers
+from fineline.merge import reference
+from fineline.models import loading
 from tests.adapters.cases import CASES, batch, loaded_base, logits, new, next_token_loss
 
 PISSA = [name for name, case in CASES.items() if case.train.initialization == "pissa"]

@@ -4,8 +4,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pipelines import adapters, loading
-from pipelines.train import attention
+from fineline import adapters
+from fineline.models import loading
+from fineline.train import attention
 from tests.adapters.cases import CASES, PROMPT_LEARNING, batch, loaded_base, logits, new
 
 every_case = pytest.mark.parametrize("name", list(CASES))

@@ -6,11 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipelines import adapters, loading
-from pipelines.adapters import targets
-from pipelines.adapters.bitfit import Shift
-from pipelines.errors import InputError
-from pipelines.params.training import Train
+from fineline import adapters
+from fineline.adapters import targets
+from fineline.adapters.bitfit import Shift
+from fineline.errors import InputError
+from fineline.models import loading
+from fineline.project.params.training import Train
 from tests.adapters.cases import CASES, loaded_base, logits, new
 
 ATTENTION = ["k_proj", "o_proj", "q_proj", "v_proj"]

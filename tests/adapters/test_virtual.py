@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines import adapters
-from pipelines.adapters.virtual import VirtualTokens
-from pipelines.evaluate.packs import Pack, Prompts
-from pipelines.evaluate.torch_engine import TorchEngine
+from fineline import adapters
+from fineline.adapters.virtual import VirtualTokens
+from fineline.inference.packs import Pack, Prompts
+from fineline.inference.torch_engine import TorchEngine
 from tests.adapters.cases import CASES, PROMPT_LEARNING, batch, loaded_base, new
 
 every_kind = pytest.mark.parametrize("name", PROMPT_LEARNING)

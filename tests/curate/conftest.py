@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import base, ingest, layout, reports
-from pipelines.curate import __main__ as curate
+from fineline.artifacts import reports
+from fineline.project import layout
+from fineline.stages import base, curate, ingest
 from tests.conftest import ROOT, small_params, write_lines, write_project
 
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard
 
-from pipelines.curate import card
-from pipelines.params import Adapter
+from fineline.curate import card
+from fineline.project.params import Adapter
 
 REPORT = {
     "rows_in": 1000,

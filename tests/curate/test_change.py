@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import reports
-from pipelines.curate.change import distance, since_last_commit
+from fineline.artifacts import reports
+from fineline.curate.change import distance, since_last_commit
 
 WHERE = Path("reports/home")
 

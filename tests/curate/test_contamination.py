@@ -2,11 +2,11 @@
 
 import pytest
 
-from pipelines.curate import sketches
-from pipelines.curate.contamination import Index, Item, items_of
-from pipelines.curate.text import SHINGLE, Words, normalise, words
-from pipelines.errors import InputError
-from pipelines.params.curation import Contamination
+from fineline.curate import sketches
+from fineline.curate.contamination import Index, Item, items_of
+from fineline.curate.text import SHINGLE, Words, normalise, words
+from fineline.errors import InputError
+from fineline.project.params.curation import Contamination
 
 LONG = "Which of the following planets has the largest number of known moons in the solar system today"
 MIDDLE = "What is the boiling point of water at sea level"

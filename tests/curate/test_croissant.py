@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from pipelines.curate.croissant import describe
+from fineline.curate.croissant import describe
 from tests.curate.test_card import PARTS, REPORT, adapter
 
 FILES = [

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from pipelines.curate.languages import classify, told
+from fineline.curate.languages import classify, told
 
 LIBRARY = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 SENTENCES = [

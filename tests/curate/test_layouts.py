@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.curate.layouts import Rejected, read
+from fineline.curate.layouts import Rejected, read
 
 ANSWERED = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.curate.quality import is_boilerplate, is_mojibake, is_repetitive, strip_invisible
+from fineline.curate.quality import is_boilerplate, is_mojibake, is_repetitive, strip_invisible
 
 
 @pytest.mark.parametrize("text", ["cafÃ© au lait", "donâ€™t", "a � b", "Ã¼ber", "5â€“6"])

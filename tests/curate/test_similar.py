@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from pipelines.curate import similar, sketches
-from pipelines.curate.text import SHINGLE, Words
+from fineline.curate import similar, sketches
+from fineline.curate.text import SHINGLE, Words
 
 WORDS = [f"w{number}" for number in range(400)]
 

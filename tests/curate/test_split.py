@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipelines.curate.split import TEST, TRAIN, crossing, side, stratified
-from pipelines.params.curation import Split
+from fineline.curate.split import TEST, TRAIN, crossing, side, stratified
+from fineline.project.params.curation import Split
 
 
 def test_the_shares_are_about_those_asked_for():

@@ -6,10 +6,11 @@ import shutil
 
 import pytest
 
-from pipelines import artifacts, ingest, layout
-from pipelines.curate import __main__ as curate
-from pipelines.curate import examine
-from pipelines.errors import FinelineError, InputError
+from fineline import artifacts
+from fineline.curate import examine
+from fineline.errors import FinelineError, InputError
+from fineline.project import layout
+from fineline.stages import curate, ingest
 from tests.conftest import commands, pin
 from tests.curate.conftest import collect
 
@@ -369,7 +370,7 @@ def test_raw_rows_that_change_meanwhile_are_an_error(run, monkeypatch):
 
 
 def test_the_same_rows_give_the_same_bytes_whatever_the_number_of_processes(run, monkeypatch):
-    monkeypatch.setattr("pipelines.curate.chunk._BYTES", 4_000)
+    monkeypatch.setattr("fineline.curate.chunk._BYTES", 4_000)
     alone = run([*commands(), {"prompt": "x"}, pair("mail jane@example.com", "ok")])
     digest = artifacts.read(layout.curated("home")).digest
     shutil.rmtree(layout.curated("home"))

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.curate.text import Words, key, normalise, words
+from fineline.curate.text import Words, key, normalise, words
 
 TEXTS = st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=9), max_size=8)
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipelines import artifacts, layout, reports
-from pipelines.documents.records import LOCK
+from fineline import artifacts
+from fineline.artifacts import reports
+from fineline.documents.records import LOCK
+from fineline.project import layout
 
 NAME = "support-de"
 OWNER = "team@fineline.example"
@@ -227,7 +229,7 @@ class Project:
         self, target: Path, kind: str, name: str, files: dict[str, str], inputs: dict[str, Path], **more: Any
     ) -> None:
         settings = {"owner": self.owner, "license": self.license} | more
-        with artifacts.create(target, kind=kind, name=name, stage="pipelines.errors", inputs=inputs, **settings) as directory:
+        with artifacts.create(target, kind=kind, name=name, stage="fineline.errors", inputs=inputs, **settings) as directory:
             for file, content in files.items():
                 (directory / file).write_text(content, encoding="utf-8")
 

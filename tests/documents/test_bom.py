@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipelines import layout
-from pipelines.documents.bom import bill
-from pipelines.documents.records import gather
+from fineline.documents.bom import bill
+from fineline.documents.records import gather
+from fineline.project import layout
 from tests.documents.conftest import NAME, TICKETS, Make
 
 

@@ -5,8 +5,8 @@ import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from pipelines.documents import card
-from pipelines.documents.records import gather
+from fineline.documents import card
+from fineline.documents.records import gather
 from tests.documents.conftest import NAME, OWNER, RULES, Make, rule
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines import layout
-from pipelines.documents import chain, license_chain
-from pipelines.documents.records import gather
+from fineline.documents import chain, license_chain
+from fineline.documents.records import gather
+from fineline.project import layout
 from tests.documents.conftest import NAME, TICKETS, Make
 
 

@@ -7,9 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pipelines import layout, params
-from pipelines.documents import cli
-from pipelines.errors import InputError, Refused
+from fineline.documents import cli
+from fineline.errors import InputError, Refused
+from fineline.project import layout, params
 from tests.documents.conftest import NAME, Make
 
 app = typer.Typer()

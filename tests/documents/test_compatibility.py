@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.documents import Link, conflicts, refusals, require
-from pipelines.errors import Refused
+from fineline.documents import Link, conflicts, refusals, require
+from fineline.errors import Refused
 
 FROM = {"adapter": ("base", "data"), "merged": ("base", "data", "adapter"), "curated": ("data",)}
 

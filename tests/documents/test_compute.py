@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.documents.compute import GENERAL_PURPOSE, compute, energy
+from fineline.documents.compute import GENERAL_PURPOSE, compute, energy
 from tests.documents.conftest import PLAN, TRAINING
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.documents import licenses
+from fineline.documents import licenses
 
 
 @pytest.mark.parametrize("text", ["CC-BY-4.0", "cc-by-4.0", " Cc-By-4.0 "])

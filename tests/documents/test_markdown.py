@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.documents import markdown
+from fineline.documents import markdown
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Measures of every arm, each once, with bounds and meanings."""
 
-from pipelines.documents.measures import meanings, measures, scored
-from pipelines.documents.records import gather
+from fineline.documents.measures import meanings, measures, scored
+from fineline.documents.records import gather
 from tests.documents.conftest import NAME, Make, rule
 
 

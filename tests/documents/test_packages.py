@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.documents.packages import parse
-from pipelines.errors import InputError
+from fineline.documents.packages import parse
+from fineline.errors import InputError
 from tests.documents.conftest import LOCKED
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipelines import layout, reports
-from pipelines.documents.records import REPORTS, gather
-from pipelines.errors import InputError, Refused
+from fineline.artifacts import reports
+from fineline.documents.records import REPORTS, gather
+from fineline.errors import InputError, Refused
+from fineline.project import layout
 from tests.documents.conftest import NAME, Make
 
 

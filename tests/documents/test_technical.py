@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from pipelines.documents import technical
-from pipelines.documents.records import gather
+from fineline.documents import technical
+from fineline.documents.records import gather
 from tests.documents.conftest import NAME, TICKETS, Make
 
 SUBJECTS = ["general", "development", "data", "compute", "energy", "evaluation", "modification", "licenses"]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import layout
-from pipelines.documents import write
-from pipelines.errors import InputError, Refused
+from fineline.documents import write
+from fineline.errors import InputError, Refused
+from fineline.project import layout
 from tests.documents.conftest import NAME, Make
 
 FILES = [

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pipelines.evaluate import gate
-from pipelines.evaluate.compare import compare, level
-from pipelines.evaluate.gate import Result
-from pipelines.params.evaluation import Gate
+from fineline.evaluate import gate
+from fineline.evaluate.compare import compare, level
+from fineline.evaluate.gate import Result
+from fineline.project.params.evaluation import Gate
 
 
 def entry(measure: str, rule: str, difference: float | None, spread: float = 0.05, **facts: Any) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import pytest
 from scipy.special import stdtrit
 from scipy.stats import binom, norm
 
-from pipelines.evaluate import intervals
-from pipelines.evaluate.compare import Comparison, compare
-from pipelines.evaluate.gate import FAIL, INCONCLUSIVE, PASS, Result, decide
-from pipelines.params.evaluation import Gate
+from fineline.evaluate import intervals
+from fineline.evaluate.compare import Comparison, compare
+from fineline.evaluate.gate import FAIL, INCONCLUSIVE, PASS, Result, decide
+from fineline.project.params.evaluation import Gate
 
 CHANCE = 0.05
 ITEMS = (100, 300, 1000)

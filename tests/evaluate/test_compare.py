@@ -11,9 +11,9 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from pipelines.errors import FinelineError
-from pipelines.evaluate import intervals
-from pipelines.evaluate.compare import compare, level, pair
+from fineline.errors import FinelineError
+from fineline.evaluate import intervals
+from fineline.evaluate.compare import compare, level, pair
 
 Z = norm.ppf(0.95)
 

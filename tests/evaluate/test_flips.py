@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipelines.evaluate import flips
+from fineline.evaluate import flips
 from tests.evaluate.decisions import decision, entry
 
 DECISION = decision(entry("guard", "must_not_regress", 0.0), entry("other", "info", 0.0))

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 
-from pipelines.evaluate import forest
-from pipelines.evaluate.forest_axis import STYLES
+from fineline.evaluate import forest
+from fineline.evaluate.forest_axis import STYLES
 from tests.conftest import ROOT
 from tests.evaluate.decisions import decided, decision, entry
 
@@ -129,7 +129,7 @@ def test_equal_decisions_give_equal_bytes_whatever_the_machine_prefers(tmp_path)
 def test_bytes_are_the_same_in_another_process(tmp_path):
     """Hashes of strings differ between processes; nothing may follow them."""
     code = (
-        "import sys; from pathlib import Path; from pipelines.evaluate import forest;"
+        "import sys; from pathlib import Path; from fineline.evaluate import forest;"
         "from tests.evaluate.test_forest import RULES, decision; forest.draw(decision(*RULES), Path(sys.argv[1]))"
     )
     for seed in ("1", "2"):

@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from pipelines.errors import InputError
-from pipelines.evaluate.compare import Comparison, Level, compare, level
-from pipelines.evaluate.gate import FAIL, INCONCLUSIVE, INFO, PASS, Result, decide, worst
-from pipelines.params.evaluation import Gate
+from fineline.errors import InputError
+from fineline.evaluate.compare import Comparison, Level, compare, level
+from fineline.evaluate.gate import FAIL, INCONCLUSIVE, INFO, PASS, Result, decide, worst
+from fineline.project.params.evaluation import Gate
 
 
 def compared(lower=-0.01, upper=0.01, detectable=0.02, difference=None, items=100, clusters=None, p_worse=0.5, reference=0.5):

@@ -1,6 +1,6 @@
 """The sealed part of the test split."""
 
-from pipelines.evaluate.holdout import divide
+from fineline.evaluate.holdout import divide
 
 
 def rows(count):

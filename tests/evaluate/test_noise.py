@@ -1,7 +1,7 @@
 """A model against itself."""
 
-from pipelines.evaluate.noise import difference
-from pipelines.evaluate.task import Measure, Task
+from fineline.evaluate.noise import difference
+from fineline.suites.task import Measure, Task
 
 TASK = Task("t", (Measure("t", "acc", "share"), Measure("t_gold", "gold", "bits")), ["c"] * 3, [{}] * 3, {"task": "t"})
 

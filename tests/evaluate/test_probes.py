@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.errors import InputError
-from pipelines.evaluate import probes
-from pipelines.tokens import tokenizer_of
+from fineline.chat.tokens import tokenizer_of
+from fineline.errors import InputError
+from fineline.evaluate import probes
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines import reports
-from pipelines.evaluate.scores import remembered
-from pipelines.evaluate.task import Measure, Task
+from fineline.artifacts import reports
+from fineline.evaluate.scores import remembered
+from fineline.suites.task import Measure, Task
 
 
 def task(name: str, question: str = "q", cluster: str = "c", **others: str) -> Task:

@@ -9,14 +9,14 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from pipelines import artifacts, base, ingest, layout, loading, reports
-from pipelines.curate import __main__ as curate
-from pipelines.errors import FinelineError, InputError
-from pipelines.evaluate import __main__ as evaluate
-from pipelines.evaluate import arms
-from pipelines.evaluate.packs import Pack
-from pipelines.plan import __main__ as plan
-from pipelines.train import __main__ as train
+from fineline import artifacts
+from fineline.artifacts import reports
+from fineline.errors import FinelineError, InputError
+from fineline.evaluate import arms
+from fineline.inference.packs import Pack
+from fineline.models import loading
+from fineline.project import layout
+from fineline.stages import base, curate, evaluate, ingest, plan, train
 from tests.conftest import pin, small_params, write_project
 
 RULES = {"must_improve": {"target_gold": 0.0}, "must_not_regress": {"target_gold": 0.1}}
@@ -65,7 +65,7 @@ def change_adapter(change, target=None):
         name=record.name,
         owner=record.owner,
         license=record.license,
-        stage="pipelines.train",
+        stage="fineline.stages.train",
         inputs={role: Path(source.path) for role, source in record.inputs.items()},
         parameters=record.parameters,
     ) as building:
@@ -193,7 +193,7 @@ def test_a_suite_that_changed_is_scored_anew_for_every_arm(home, capsys):
 
 
 def test_an_interrupted_run_goes_on(home, monkeypatch, capsys):
-    from pipelines.evaluate.scorer import Scorer
+    from fineline.inference.scorer import Scorer
 
     def stopped(*_, **__):
         raise KeyboardInterrupt

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from pipelines.evaluate import tables
+from fineline.evaluate import tables
 from tests.evaluate.decisions import decided, decision, entry
 
 RULES = [

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from pipelines.errors import InputError
-from pipelines.evaluate import target
-from pipelines.params.evaluation import Target
-from pipelines.tokens import tokenizer_of
+from fineline.chat.tokens import tokenizer_of
+from fineline.errors import InputError
+from fineline.evaluate import target
+from fineline.project.params.evaluation import Target
 from tests.conftest import commands
 
 

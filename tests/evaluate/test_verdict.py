@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipelines.errors import FinelineError, InputError
-from pipelines.evaluate import verdict
-from pipelines.evaluate.task import Measure, Task
-from pipelines.params.evaluation import Evaluate, Gate
+from fineline.errors import FinelineError, InputError
+from fineline.evaluate import verdict
+from fineline.project.params.evaluation import Evaluate, Gate
+from fineline.suites.task import Measure, Task
 
 
 def task(name, items):

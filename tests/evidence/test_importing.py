@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from pipelines import artifacts, evidence
-from pipelines.errors import InputError
-from pipelines.evidence import importing
+from fineline import artifacts, evidence
+from fineline.errors import InputError
+from fineline.evidence import importing
 from tests.evidence.conftest import DIGEST
 
 SUBJECT = {"kind": "exported-model", "digest": DIGEST}
@@ -152,7 +152,7 @@ def test_another_form_is_refused_by_name(directory, tmp_path, tool, content, sai
 )
 def test_the_subject_is_what_the_adapter_is_now(tmp_path, monkeypatch, draft, form, place, kind):
     monkeypatch.chdir(tmp_path)
-    made = {"kind": kind, "name": "support", "owner": "me", "license": "x", "stage": "pipelines.train"}
+    made = {"kind": kind, "name": "support", "owner": "me", "license": "x", "stage": "fineline.stages.train"}
     with artifacts.create(tmp_path / place, **made) as building:
         (building / "weights").write_text(form)
     found = importing.subject("support", form)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import evidence
-from pipelines.errors import InputError
+from fineline import evidence
+from fineline.errors import InputError
 from tests.evidence.conftest import DIGEST
 
 OTHER = f"sha256:{'ef' * 32}"

@@ -3,8 +3,8 @@
 import json
 import re
 
-from pipelines import evidence
-from pipelines.evidence import schema
+from fineline import evidence
+from fineline.evidence import schema
 from tests.conftest import ROOT
 
 MANUAL = (ROOT / "evidence" / "README.md").read_text(encoding="utf-8")

@@ -6,8 +6,9 @@ import os
 
 import pytest
 
-from pipelines import canonical, evidence
-from pipelines.errors import InputError
+from fineline import evidence
+from fineline.artifacts import canonical
+from fineline.errors import InputError
 
 
 def changed(content, path, value):

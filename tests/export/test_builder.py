@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from pipelines.errors import InputError
-from pipelines.export import builder
+from fineline.errors import InputError
+from fineline.export import builder
 
 
 def test_an_architecture_that_the_builder_does_not_know_is_an_input_error(tiny_base, tmp_path):

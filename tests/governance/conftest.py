@@ -12,9 +12,11 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 from securesystemslib.signer import CryptoSigner
 
-from pipelines import artifacts, layout, reports
-from pipelines.documents.records import LOCK
-from pipelines.governance import acts, attesting, dossier, people, policy
+from fineline import artifacts
+from fineline.artifacts import reports
+from fineline.documents.records import LOCK
+from fineline.governance import acts, attesting, dossier, people, policy
+from fineline.project import layout
 from tests.documents.conftest import CROISSANT, CURATION, EXPORT, LOCKED, PLAN, RULES, SAME, TICKETS, TRAINING
 
 NAME = "support"
@@ -143,7 +145,7 @@ def made(target, kind, fill, inputs=None, parameters=None, license="apache-2.0")
         name=target.name if kind == "base" else NAME,
         owner="support@example.com",
         license=license,
-        stage="pipelines.train",
+        stage="fineline.stages.train",
         inputs=inputs,
         parameters=parameters,
     ) as building:
@@ -208,8 +210,9 @@ def trained(base, change=None):
         base: A small model.
         change: What is done to the merged model besides.
     """
-    from pipelines import adapters, loading
-    from pipelines.merge import weights
+    from fineline import adapters
+    from fineline.merge import weights
+    from fineline.models import loading
     from tests.adapters.cases import CASES
     from tests.merge.conftest import moved
 

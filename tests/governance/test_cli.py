@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.governance import beginning, people, policy
+from fineline.governance import beginning, people, policy
 from tests.conftest import small_params
 from tests.governance.conftest import NAME, candidate
 from tests.test_cli import fineline

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from pipelines.governance import contents
+from fineline.governance import contents
 from tests.governance.conftest import network, tensors
 
 

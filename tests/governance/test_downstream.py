@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from pipelines import layout
-from pipelines.errors import InputError
-from pipelines.governance import downstream, store
+from fineline.errors import InputError
+from fineline.governance import downstream, store
+from fineline.project import layout
 from tests.governance.conftest import NAME, made, tensors
 
 

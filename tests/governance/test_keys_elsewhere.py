@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from moto import mock_aws
 from moto.kms import utils
 
-from pipelines.errors import InputError, Refused
-from pipelines.governance import acts, keys, ledger, people, store
-from pipelines.governance.verification import verify
+from fineline.errors import InputError, Refused
+from fineline.governance import acts, keys, ledger, people, store
+from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, day
 
 REGION = "eu-central-1"

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from pipelines import canonical
-from pipelines.errors import Refused
-from pipelines.governance import envelopes, ledger, state, statements
-from pipelines.governance.state import State
+from fineline.artifacts import canonical
+from fineline.errors import Refused
+from fineline.governance import envelopes, ledger, state, statements
+from fineline.governance.state import State
 from tests.governance.conftest import day
 
 

@@ -6,9 +6,9 @@ import pytest
 import yaml
 from securesystemslib.signer import CryptoSigner
 
-from pipelines.errors import InputError, Refused
-from pipelines.governance import acts, keys, ledger, people, policy, state
-from pipelines.governance.state import State
+from fineline.errors import InputError, Refused
+from fineline.governance import acts, keys, ledger, people, policy, state
+from fineline.governance.state import State
 from tests.governance.conftest import NAME, day
 
 

@@ -5,10 +5,12 @@ import shutil
 
 import pytest
 
-from pipelines import artifacts, layout, reports
-from pipelines.errors import InputError, Refused
-from pipelines.governance import acts, attesting, ledger, requirements, revoking, state, statements, store
-from pipelines.governance.verification import verify
+from fineline import artifacts
+from fineline.artifacts import reports
+from fineline.errors import InputError, Refused
+from fineline.governance import acts, attesting, ledger, requirements, revoking, state, statements, store
+from fineline.governance.verification import verify
+from fineline.project import layout
 from tests.governance.conftest import DAYS, NAME, candidate, change, day, made, network, tensors, write_reports
 
 
@@ -424,7 +426,7 @@ def test_data_that_somebody_approved(world):
 
 
 def test_approvers_and_what_is_missing_are_functions_of_state_and_dossier(world):
-    from pipelines.governance import dossier
+    from fineline.governance import dossier
 
     world.ready()
     present, found = state.load(day(4)), dossier.of(NAME)

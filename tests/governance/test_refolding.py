@@ -3,8 +3,8 @@
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pipelines.errors import Refused
-from pipelines.governance import store
+from fineline.errors import Refused
+from fineline.governance import store
 from tests.governance.conftest import NAME, candidate, trained
 
 

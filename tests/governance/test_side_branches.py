@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from pipelines.errors import InputError, Refused
-from pipelines.governance import (
+from fineline.errors import InputError, Refused
+from fineline.governance import (
     acts,
     beginning,
     channels,
@@ -22,9 +22,9 @@ from pipelines.governance import (
     statements,
     store,
 )
-from pipelines.governance.ledger import Entry
-from pipelines.governance.statements import Statement, statement
-from pipelines.governance.verification import verify
+from fineline.governance.ledger import Entry
+from fineline.governance.statements import Statement, statement
+from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, candidate, day
 
 
@@ -199,7 +199,7 @@ def test_what_a_revoked_builder_signed_can_be_signed_again(world):
 
 
 def _unattested(time):
-    from pipelines.governance import requirements
+    from fineline.governance import requirements
 
     return requirements._not_attested(state.load(time), dossier.of(NAME))
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import Refused
-from pipelines.governance import ledger, state, statements, store
+from fineline.errors import Refused
+from fineline.governance import ledger, state, statements, store
 from tests.governance.conftest import NAME, day
 
 

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from pipelines.errors import Refused
-from pipelines.governance import acts, ledger, people, policy, state, statements
-from pipelines.governance.state import State
+from fineline.errors import Refused
+from fineline.governance import acts, ledger, people, policy, state, statements
+from fineline.governance.state import State
 from tests.governance.conftest import DAYS, NAME, World, candidate, day
 
 ROLES = {"ada": ["governor", "approver"], "bob": ["governor", "approver"], "cho": ["governor", "releaser"], "dan": ["builder"]}

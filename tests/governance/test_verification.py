@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import InputError, Refused
-from pipelines.governance import acts, ledger, revoking, signing, store
-from pipelines.governance.verification import verify
+from fineline.errors import InputError, Refused
+from fineline.governance import acts, ledger, revoking, signing, store
+from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, candidate, change, day
 
 
@@ -70,7 +70,7 @@ def test_a_release_under_another_name(release):
 
 def test_a_release_of_which_the_ledger_knows_nothing(world):
     world.ready()
-    from pipelines.governance import dossier
+    from fineline.governance import dossier
 
     store.place(dossier.of(NAME), {})
     with pytest.raises(Refused, match="the ledger knows of no promotion"):
@@ -227,7 +227,7 @@ for name, value in record["evidence"]["reports"].items():
     assert value == "sha256:" + sha256(root / "records/reports" / f"{name}.json"), name
 assert promoted["release"]["record"] == "sha256:" + hashlib.sha256(record_bytes).hexdigest()
 assert promoted["approved_by"] == sorted(approved)
-assert not [name for name in sys.modules if name.startswith(("pipelines", "securesystemslib"))]
+assert not [name for name in sys.modules if name.startswith(("fineline", "securesystemslib"))]
 print(digest, ",".join(sorted(approved)))
 '''
 
@@ -253,7 +253,7 @@ def test_it_is_the_same_as_json(release):
 
 def test_a_promotion_that_was_signed_without_the_approvals_it_takes(world):
     """Whoever has a releaser's key can write such an entry; whoever reads it sees that it was not right."""
-    from pipelines.governance import dossier, statements
+    from fineline.governance import dossier, statements
 
     world.adopt()
     world.attest()
@@ -277,7 +277,7 @@ def test_a_promotion_that_was_signed_without_the_approvals_it_takes(world):
 
 
 def test_the_same_model_judged_anew_is_another_release(world, release):
-    from pipelines import layout
+    from fineline.project import layout
 
     change(layout.reports(NAME) / "training.json", lambda content: content.update(train_loss=0.4))
     world.attest(now=day(5))

@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipelines import adapters, artifacts
-from pipelines.merge import refolding, weights
+from fineline import adapters, artifacts
+from fineline.merge import refolding, weights
 from tests.adapters.cases import CASES, MERGEABLE, loaded_base
 from tests.merge.conftest import moved
 
-RECORD = {"owner": "home@example.com", "license": "cc-by-4.0", "stage": "pipelines.train"}
+RECORD = {"owner": "home@example.com", "license": "cc-by-4.0", "stage": "fineline.stages.train"}
 
 
 def made(name, bases, tmp_path, precision="bf16"):

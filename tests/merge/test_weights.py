@@ -6,12 +6,14 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from pipelines import adapters, artifacts, layout, probe
-from pipelines.errors import InputError
-from pipelines.fidelity import fidelity
-from pipelines.merge import __main__ as stage
-from pipelines.merge import reference, weights
-from pipelines.params.methods import METHODS
+from fineline import adapters, artifacts
+from fineline.adapters.methods import METHODS
+from fineline.errors import InputError
+from fineline.inference import probe
+from fineline.inference.fidelity import fidelity
+from fineline.merge import reference, weights
+from fineline.project import layout
+from fineline.stages import merge as stage
 from tests.adapters.cases import CASES, MERGEABLE, loaded_base, new
 from tests.merge.conftest import moved
 
@@ -86,7 +88,7 @@ def test_what_cannot_be_merged_is_refused_before_any_weight_is_read(project, met
         name="home",
         owner="home@example.com",
         license="cc-by-4.0",
-        stage="pipelines.train",
+        stage="fineline.stages.train",
         parameters={"method": method},
     ) as directory:
         (directory / "adapter_config.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""pipelines.notifications: everybody who is to hear of something does, at least once, and nobody hears of data."""
+"""fineline.notifications: everybody who is to hear of something does, at least once, and nobody hears of data."""
 
 import hashlib
 import hmac
@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
-from pipelines.errors import InputError
-from pipelines.notifications import configuration, notice, outbox
-from pipelines.notifications.notice import Notice
+from fineline.errors import InputError
+from fineline.notifications import configuration, notice, outbox
+from fineline.notifications.notice import Notice
 
 HELLO = Notice("approval", "home-en", "home-en: a candidate passed", ("Candidate sha256:1.",), "sha256:1", notice.now())
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.plan import shape
-from pipelines.plan.shape import Shape
+from fineline.plan import shape
+from fineline.plan.shape import Shape
 from tests.plan.shapes import LLAMA_2_7B, LLAMA_31_8B, LLAMA_65B, write_config
 
 

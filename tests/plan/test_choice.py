@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from pipelines.params.training import Train
-from pipelines.plan import choice
-from pipelines.plan.choice import Setting
+from fineline.plan import choice
+from fineline.plan.choice import Setting
+from fineline.project.params.training import Train
 
 PER_ROW = 10
 

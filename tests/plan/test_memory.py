@@ -4,11 +4,11 @@ import weakref
 
 import pytest
 
-from pipelines.params.methods import METHODS
-from pipelines.params.training import Train
-from pipelines.plan import memory
-from pipelines.plan.workload import Workload
-from pipelines.precision import dtype
+from fineline.adapters.methods import METHODS
+from fineline.models.precision import dtype
+from fineline.plan import memory
+from fineline.plan.workload import Workload
+from fineline.project.params.training import Train
 
 ONE = Workload(rows=1, tokens=1, learned=1, squares=1)
 GIB = 2**30
@@ -78,7 +78,7 @@ def test_logits_stop_growing_at_a_chunk_of_the_head(llama_2_7b):
 
 
 def test_the_constants_are_those_of_the_training_step():
-    from pipelines.train import attention, loss
+    from fineline.train import attention, loss
 
     assert loss.HEAD_CHUNK == memory.HEAD_CHUNK
     assert attention._DENSE == memory.DENSE_SCORES
@@ -90,9 +90,9 @@ def test_activations_are_those_that_autograd_saves(method, precision, tmp_path, 
     """Counted anew in a training step of a small Llama: what one block more adds."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from pipelines.adapters import attach
-    from pipelines.plan import shape
-    from pipelines.train import attention
+    from fineline.adapters import attach
+    from fineline.plan import shape
+    from fineline.train import attention
 
     attention.register()
     monkeypatch.setattr(attention, "_DENSE", 0)  # scores are counted apart
@@ -133,10 +133,10 @@ def saved_bytes(model, length, precision):
     """Bytes that one forward pass keeps for the backward pass, weights apart."""
     import torch
 
-    from pipelines.tokens import Tokens
-    from pipelines.train.fused import fused
-    from pipelines.train.loss import completion_loss
-    from pipelines.train.rows import collate
+    from fineline.chat.tokens import Tokens
+    from fineline.train.fused import fused
+    from fineline.train.loss import completion_loss
+    from fineline.train.rows import collate
 
     weights = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
     alive = weakref.WeakSet()

@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from pipelines import artifacts, base, ingest, layout, params
-from pipelines.curate import __main__ as curate
-from pipelines.errors import InputError
-from pipelines.params.methods import METHODS
-from pipelines.params.training import Train
-from pipelines.plan import __main__ as plan
-from pipelines.plan import device, settings, shape
-from pipelines.plan.device import Device
-from pipelines.plan.report import Run
-from pipelines.plan.workload import Lengths
+from fineline import artifacts
+from fineline.adapters.methods import METHODS
+from fineline.errors import InputError
+from fineline.hardware import device
+from fineline.hardware.device import Device
+from fineline.plan import shape
+from fineline.plan.report import Run
+from fineline.plan.workload import Lengths
+from fineline.project import layout, params
+from fineline.project.params.training import Train
+from fineline.stages import base, curate, ingest, plan, settings
 from tests.plan.shapes import GPT2, write_config
 
 

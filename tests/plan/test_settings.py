@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from pipelines import layout, params, reports
-from pipelines.errors import InputError
-from pipelines.params.methods import METHODS
-from pipelines.params.training import Train
-from pipelines.plan import settings
+from fineline.adapters.methods import METHODS
+from fineline.artifacts import reports
+from fineline.errors import InputError
+from fineline.project import layout, params
+from fineline.project.params.training import Train
+from fineline.stages import settings
 
 CONCRETE = {"batch_size": 4, "accumulation": 4, "recompute": True, "dequantize": False, "precision": "fp32"}
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from pipelines.errors import InputError
-from pipelines.plan import shape
+from fineline.errors import InputError
+from fineline.plan import shape
 from tests.hub_server import serving
 from tests.plan.shapes import GPT_NEOX, LLAMA_31_8B, LLAMA_31_70B, QWEN2, write_config
 
@@ -90,8 +90,8 @@ def test_the_hub_gives_the_configuration_and_says_what_is_wrong(tmp_path):
     write_config(tmp_path / "served", LLAMA_31_8B)
     (tmp_path / "served" / "model.safetensors").write_bytes(b"never fetched")
     script = (
-        "from pipelines.plan import shape\n"
-        "from pipelines.errors import InputError\n"
+        "from fineline.plan import shape\n"
+        "from fineline.errors import InputError\n"
         "from tests.hub_server import REVISION\n"
         "print(shape.of_repository('acme/tiny', REVISION).parameters)\n"
         "for repo in ('acme/none', 'acme/gated'):\n"

@@ -2,10 +2,11 @@
 
 import pytest
 
-from pipelines.params.methods import METHODS
-from pipelines.params.training import Train
-from pipelines.plan import device, pretraining, speed
-from pipelines.plan.workload import Lengths, Workload
+from fineline.adapters.methods import METHODS
+from fineline.hardware import device
+from fineline.plan import pretraining, speed
+from fineline.plan.workload import Lengths, Workload
+from fineline.project.params.training import Train
 
 TOKENS = Workload(rows=1000, tokens=1_000_000, learned=0, squares=0)  # neither head nor attention
 

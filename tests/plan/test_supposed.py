@@ -3,9 +3,10 @@
 import pytest
 import yaml
 
-from pipelines import base
-from pipelines.errors import InputError
-from pipelines.plan import device, supposed
+from fineline.errors import InputError
+from fineline.hardware import device
+from fineline.plan import supposed
+from fineline.stages import base
 from tests.plan.shapes import LLAMA_31_8B, write_config
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipelines.params.costs import Costs
-from pipelines.plan import device, supposed, table
+from fineline.hardware import device
+from fineline.plan import supposed, table
+from fineline.project.params.costs import Costs
 from tests.plan.shapes import LLAMA_2_7B, write_config
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from pipelines.errors import InputError
-from pipelines.params.methods import METHODS
-from pipelines.params.training import Train
-from pipelines.plan import shape
-from pipelines.plan.trained import trained_parameters
+from fineline.adapters.methods import METHODS
+from fineline.errors import InputError
+from fineline.plan import shape
+from fineline.plan.trained import trained_parameters
+from fineline.project.params.training import Train
 from tests.plan.shapes import GPT2, QWEN2, write_config
 
 
@@ -55,7 +55,7 @@ def test_each_formula_counts_what_is_trained(method, targets, tmp_path):
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from pipelines.adapters import attach
+    from fineline.adapters import attach
 
     uses = METHODS[method].uses
     chosen = {"rank": 4, "targets": targets, "virtual_tokens": 5, "bottleneck": {"size": 6, "placement": "houlsby"}}

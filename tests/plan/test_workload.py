@@ -1,7 +1,7 @@
 """The largest micro-step and the epoch."""
 
-from pipelines.plan.workload import Lengths, Workload
-from pipelines.tokens import IGNORED, Tokens
+from fineline.chat.tokens import IGNORED, Tokens
+from fineline.plan.workload import Lengths, Workload
 
 ROWS = [Tokens([length, *range(1, length)], [IGNORED] * (length - 2) + [1, 2]) for length in (4, 10, 6, 8)]
 
@@ -21,8 +21,8 @@ def test_packs_hold_no_more_tokens_than_allowed():
 
 
 def test_what_rows_begin_with_is_worked_on_once_a_micro_step():
-    """As `pipelines.train.rows` lays them out."""
-    from pipelines.train.rows import collate
+    """As `fineline.train.rows` lays them out."""
+    from fineline.train.rows import collate
 
     made = [Tokens([7, 8, 9, *range(start, start + 5)], [IGNORED] * 4 + [1] * 4) for start in (10, 20, 30, 40)]
     lengths = Lengths.of(made)

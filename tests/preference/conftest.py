@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from pipelines.preference import endpoint
+from fineline.preference import endpoint
 
 CANDIDATE, BASE, CHAMPION = (f"sha256:{letter * 64}" for letter in "cbd")
 

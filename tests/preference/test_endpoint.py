@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from pipelines.errors import FinelineError, InputError
-from pipelines.preference import Settings, endpoint, prefer
+from fineline.errors import FinelineError, InputError
+from fineline.preference import Settings, endpoint, prefer
 from tests.preference.conftest import connected, judging, prefers_longer, texts_below
 
 KEY = "sk-hunter2-0123456789"

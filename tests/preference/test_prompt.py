@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pipelines.preference import prompt
+from fineline.preference import prompt
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from pipelines import evidence
-from pipelines.errors import InputError
-from pipelines.preference import Settings, endpoint, prefer, prompt, session
+from fineline import evidence
+from fineline.errors import InputError
+from fineline.preference import Settings, endpoint, prefer, prompt, session
 from tests.preference.conftest import BASE, CANDIDATE, CHAMPION, connected, judging, prefers_longer, record, shown, texts_below
 
 

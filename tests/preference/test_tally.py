@@ -4,7 +4,7 @@ from math import comb
 
 import pytest
 
-from pipelines.preference.tally import Judgement, tally
+from fineline.preference.tally import Judgement, tally
 
 CHOICES = {
     "win": ("first", "second"),

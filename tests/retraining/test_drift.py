@@ -1,4 +1,4 @@
-"""pipelines.retraining.drift: what production asks is compared with what the champion was tested on."""
+"""fineline.retraining.drift: what production asks is compared with what the champion was tested on."""
 
 import json
 import random
@@ -7,11 +7,11 @@ import shutil
 import pytest
 import yaml
 
-from assets.drifting import decide
-from pipelines import layout, params
-from pipelines.errors import InputError
-from pipelines.retraining import drift
-from pipelines.retraining.triggers import Drift, Triggers
+from fineline.dagster.drifting import decide
+from fineline.errors import InputError
+from fineline.project import layout, params
+from fineline.retraining import drift
+from fineline.retraining.triggers import Drift, Triggers
 from tests.conftest import shell, write_lines
 
 
@@ -67,7 +67,7 @@ def drop(project, rows):
 
 
 def look(project):
-    answer = shell("python -m pipelines.retraining.drift support", project)
+    answer = shell("python -m fineline.retraining.drift support", project)
     assert answer.returncode == 0, answer.stderr
     return answer.stdout.splitlines()[-1]
 
@@ -119,7 +119,7 @@ def test_without_the_trigger_it_says_so(production):
     content = yaml.safe_load((production / "params.yaml").read_text())
     content["adapters"]["support"]["retrain"] = {}
     (production / "params.yaml").write_text(yaml.safe_dump(content))
-    answer = shell("python -m pipelines.retraining.drift support", production)
+    answer = shell("python -m fineline.retraining.drift support", production)
     assert answer.returncode == 2
     assert "has no `drift`" in answer.stderr
     assert params.load().adapter("support").retrain == {}

@@ -1,4 +1,4 @@
-"""pipelines.retraining.refresh: pins move to what is newest, and say so."""
+"""fineline.retraining.refresh: pins move to what is newest, and say so."""
 
 import subprocess
 import sys
@@ -8,9 +8,9 @@ from hashlib import sha256
 import pytest
 import yaml
 
-from pipelines import params
-from pipelines.errors import InputError, Unreachable
-from pipelines.retraining import newest, refresh
+from fineline.errors import InputError, Unreachable
+from fineline.project import params
+from fineline.retraining import newest, refresh
 from tests.conftest import small_params
 from tests.hub_server import REVISION, serving
 
@@ -73,7 +73,7 @@ def test_a_lock_that_pins_nothing_is_told(project):
 
 def test_the_newest_commit_of_a_dataset_is_asked_of_the_hub(tmp_path):
     (tmp_path / "a.jsonl").write_text("{}")
-    code = "from pipelines.retraining import newest; print(newest.commit('acme/tiny'))"
+    code = "from fineline.retraining import newest; print(newest.commit('acme/tiny'))"
     with serving(tmp_path, "datasets") as environment:
         answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == REVISION

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from pipelines import sources
-from pipelines.params.sources import Source
+from fineline import sources
+from fineline.project.params.sources import Source
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ import re
 import pytest
 import yaml
 
-from pipelines.params.project import Adapter
-from pipelines.params.sources import Source
-from pipelines.sources import household
-from pipelines.sources.formats import READERS
+from fineline.project.params.project import Adapter
+from fineline.project.params.sources import Source
+from fineline.sources import household
+from fineline.sources.formats import READERS
 from tests.conftest import ROOT
 
 SOURCES = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")

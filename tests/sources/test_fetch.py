@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import sources
-from pipelines.errors import FinelineError, InputError
-from pipelines.params.sources import Source
-from pipelines.sources import files
+from fineline import sources
+from fineline.errors import FinelineError, InputError
+from fineline.project.params.sources import Source
+from fineline.sources import files
 from tests.conftest import write_lines
 
 

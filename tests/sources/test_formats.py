@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import InputError
-from pipelines.sources import formats
+from fineline.errors import InputError
+from fineline.sources import formats
 
 ROWS = [{"question": "Wie spät ist es?", "answer": 'Acht, "sagt" die Uhr'}, {"question": "two\nlines", "answer": ""}]
 

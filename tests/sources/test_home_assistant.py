@@ -10,9 +10,9 @@ from hassil.intents import Intents, TextSlotList
 from hassil.recognize import recognize_all
 from home_assistant_intents import get_intents, get_languages
 
-from pipelines.errors import InputError
-from pipelines.sources import household
-from pipelines.sources.home_assistant import examples
+from fineline.errors import InputError
+from fineline.sources import household
+from fineline.sources.home_assistant import examples
 
 SHIPPED = sorted(file.stem for file in household.SHIPPED.glob("*.yaml"))
 

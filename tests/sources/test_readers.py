@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import InputError
-from pipelines.sources.readers import delimiter
+from fineline.errors import InputError
+from fineline.sources.readers import delimiter
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_escaped_nul_is_content_and_a_line_of_ten_megabytes_is_a_row(fetch_all, 
 
 
 def test_a_line_without_end_is_refused(fetch_all, root, monkeypatch):
-    monkeypatch.setattr("pipelines.sources.readers.lines.MAX_ROW", 1000)
+    monkeypatch.setattr("fineline.sources.readers.lines.MAX_ROW", 1000)
     (root / "rows.jsonl").write_bytes(b'{"a": 1}\n' + b"x" * 5000)
     with pytest.raises(InputError, match=r"rows\.jsonl:2: longer than 64 MiB"):
         fetch_all(root)

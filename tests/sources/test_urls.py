@@ -7,8 +7,8 @@ from threading import Thread
 import fsspec
 import pytest
 
-from pipelines.errors import FinelineError, InputError, Unreachable
-from pipelines.sources import files, urls
+from fineline.errors import FinelineError, InputError, Unreachable
+from fineline.sources import files, urls
 from tests.conftest import write_lines
 
 

@@ -1,6 +1,6 @@
 """Batches."""
 
-from pipelines.train.batches import LengthGrouped
+from fineline.train.batches import LengthGrouped
 
 LENGTHS = [(place * 37) % 91 + 1 for place in range(1000)]
 

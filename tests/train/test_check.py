@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from pipelines import loading
-from pipelines.errors import InputError
-from pipelines.train import attention, check
+from fineline.errors import InputError
+from fineline.models import loading
+from fineline.train import attention, check
 from tests.train.test_loop import data
 from tests.train.test_rows import made
 

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from pipelines import adapters, loading
-from pipelines.params.training import Train
-from pipelines.train import attention, rows
-from pipelines.train.fused import fused
+from fineline import adapters
+from fineline.models import loading
+from fineline.project.params.training import Train
+from fineline.train import attention, rows
+from fineline.train.fused import fused
 from tests.train.test_rows import assert_equal, learned, made
 
 attention.register()
@@ -38,7 +39,7 @@ def test_loss_and_gradients_are_those_of_the_plain_layers(tiny_base, method, pre
 
 
 def test_an_mlp_and_a_norm_by_themselves_agree_to_rounding(tiny_base):
-    from pipelines.train import fused as module
+    from fineline.train import fused as module
 
     torch.manual_seed(0)
     model = model_of(tiny_base, "lora", "fp32").get_base_model()

@@ -5,12 +5,12 @@ from typing import ClassVar
 import pytest
 from pydantic import ValidationError
 
-from pipelines.params.methods import METHODS, SELECTABLE
-from pipelines.params.training import Train
-from pipelines.train import loop
+from fineline.adapters.methods import METHODS, SELECTABLE
+from fineline.project.params.training import Train
+from fineline.train import loop
 from tests.train.test_loop import data
 
-BEFORE = {"learn"}  # read by the stage, when it tokenises: tests/test_chain.py and tests/test_tokens.py
+BEFORE = {"learn"}  # read by the stage, when it tokenises: tests/test_chain.py and tests/chat/test_tokens.py
 SMALL = {
     "rank": 2,
     "alpha": 4,

@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines import adapters
-from pipelines.errors import FinelineError, InputError
-from pipelines.params.training import Train
-from pipelines.precision import dtype
-from pipelines.tokens import IGNORED, Tokens
-from pipelines.train import __main__ as stage
-from pipelines.train import checkpoints, loop, memory, progress
+from fineline import adapters
+from fineline.chat.tokens import IGNORED, Tokens
+from fineline.errors import FinelineError, InputError
+from fineline.models.precision import dtype
+from fineline.project.params.training import Train
+from fineline.stages import train as stage
+from fineline.train import checkpoints, loop, memory, progress
 from tests.conftest import ENVIRONMENT, ROOT
 
 KEYS = {"method": "lora", "rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 2, "batch_size": 8, "dropout": 0.1, "seed": 3}
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from pipelines.train import loop
+from fineline.train import loop
 from tests.train.test_loop import config, data
 
 base, place, kill_at, signum = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])

@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from pipelines import adapters, loading
-from pipelines.params.training import Train
-from pipelines.precision import dtype
-from pipelines.train import attention, rows
-from pipelines.train.fused import fused
-from pipelines.train.loss import HEAD_CHUNK, completion_loss, head_loss
+from fineline import adapters
+from fineline.models import loading
+from fineline.models.precision import dtype
+from fineline.project.params.training import Train
+from fineline.train import attention, rows
+from fineline.train.fused import fused
+from fineline.train.loss import HEAD_CHUNK, completion_loss, head_loss
 from tests.train.test_rows import ROUNDING, made
 
 attention.register()

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.tokens import Tokens
-from pipelines.train import batches
-from pipelines.train.packing import best_fit
+from fineline.chat.tokens import Tokens
+from fineline.train import batches
+from fineline.train.packing import best_fit
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=120)
 

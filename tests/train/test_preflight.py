@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import layout, reports
-from pipelines.errors import InputError
-from pipelines.tokens import IGNORED, Tokens, encode_all, tokenizer_of
-from pipelines.train import preflight, served
-from pipelines.train.preflight import Split
+from fineline.artifacts import reports
+from fineline.chat.tokens import IGNORED, Tokens, encode_all, tokenizer_of
+from fineline.errors import InputError
+from fineline.project import layout
+from fineline.train import preflight, served
+from fineline.train.preflight import Split
 from tests.conftest import ROOT, write_lines
 
 TRAIN = Path("data/curated/home/train.jsonl")
@@ -235,7 +236,7 @@ def test_text_of_rows_stands_in_the_rendering_and_never_in_report_or_error(token
 
 
 def test_the_preflight_needs_no_torch():
-    code = "import sys, pipelines.train.preflight; print('torch' in sys.modules)"
+    code = "import sys, fineline.train.preflight; print('torch' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout == "False\n"
     )

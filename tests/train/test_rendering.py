@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.tokens import encode, tokenizer_of
-from pipelines.train.rendering import LONGEST, markdown
+from fineline.chat.tokens import encode, tokenizer_of
+from fineline.train.rendering import LONGEST, markdown
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from pipelines import adapters, loading
-from pipelines.params.training import Train
-from pipelines.tokens import IGNORED, Tokens
-from pipelines.train import attention, rows
-from pipelines.train.loss import completion_loss
+from fineline import adapters
+from fineline.chat.tokens import IGNORED, Tokens
+from fineline.models import loading
+from fineline.project.params.training import Train
+from fineline.train import attention, rows
+from fineline.train.loss import completion_loss
 
 attention.register()
 

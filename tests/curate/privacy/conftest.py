@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.curate.privacy import Cleaner
-from pipelines.params.curation import Privacy
+from fineline.curate.privacy import Cleaner
+from fineline.project.params.curation import Privacy
 
 
 @pytest.fixture(scope="session")

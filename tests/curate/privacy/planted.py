@@ -4,7 +4,7 @@ import random
 import string
 from collections.abc import Callable
 
-from pipelines.curate.privacy import iban
+from fineline.curate.privacy import iban
 
 DIGITS, CAPITALS = string.digits, string.ascii_uppercase
 TOKEN = string.ascii_letters + string.digits
@@ -70,7 +70,7 @@ def account(rng: random.Random) -> str:
 
 
 def national_id(rng: random.Random) -> str:
-    from pipelines.curate.privacy import checksums
+    from fineline.curate.privacy import checksums
 
     def sampled(valid: Callable[[str], bool], candidate: Callable[[], str]) -> str:
         while not valid(value := candidate()):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.curate.privacy import KINDS, Cleaner
-from pipelines.params.curation import Privacy
+from fineline.curate.privacy import KINDS, Cleaner
+from fineline.project.params.curation import Privacy
 
 CLEANER = Cleaner(Privacy())
 PIECES = st.sampled_from(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.curate.privacy import checksums
+from fineline.curate.privacy import checksums
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import pickle
 
 import pytest
 
-from pipelines.curate.privacy import KINDS, Cleaner, Finding
-from pipelines.errors import InputError
-from pipelines.params.curation import Privacy
+from fineline.curate.privacy import KINDS, Cleaner, Finding
+from fineline.errors import InputError
+from fineline.project.params.curation import Privacy
 
 TEXT = "Write to bob@example.com from 192.168.1.20, card 4111 1111 1111 1111."
 

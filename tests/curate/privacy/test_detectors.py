@@ -8,7 +8,7 @@ import random
 import detect_secrets.plugins
 from detect_secrets.plugins.base import RegexBasedDetector
 
-from pipelines.curate.privacy import detectors
+from fineline.curate.privacy import detectors
 from tests.curate.privacy.planted import secret
 
 

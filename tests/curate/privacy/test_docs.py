@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from pipelines.curate.privacy import KINDS, Cleaner, iban
-from pipelines.params.curation import Privacy
+from fineline.curate.privacy import KINDS, Cleaner, iban
+from fineline.project.params.curation import Privacy
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.curate.privacy import Cleaner, Finding
-from pipelines.errors import FinelineError, InputError
-from pipelines.params.curation import Privacy
+from fineline.curate.privacy import Cleaner, Finding
+from fineline.errors import FinelineError, InputError
+from fineline.project.params.curation import Privacy
 
 HERE = "tests.curate.privacy.toy_recognisers"
 

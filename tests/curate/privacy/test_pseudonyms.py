@@ -5,9 +5,9 @@ import hmac
 
 import pytest
 
-from pipelines.curate.privacy import Cleaner
-from pipelines.errors import InputError
-from pipelines.params.curation import Privacy
+from fineline.curate.privacy import Cleaner
+from fineline.errors import InputError
+from fineline.project.params.curation import Privacy
 
 KEY = "0123456789abcdef"
 PSEUDONYMISE = Privacy(default="pseudonymise")

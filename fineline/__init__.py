@@ -1,0 +1,1 @@
+"""The stages of fineline as plain Python: no Dagster, no DVC."""

@@ -1,0 +1,100 @@
+"""Bottleneck adapters: small layers with a nonlinearity between those of the base.
+
+After attention and after the MLP (Houlsby et al. 2019, arXiv 1902.00751, figure 2), or after the MLP only (Pfeiffer et al.
+2020, arXiv 2005.00247), each time before the residual sum: x + up(gelu(down(x))).
+"""
+
+from contextlib import AbstractContextManager
+from typing import Any, Self
+
+import torch
+from torch import nn
+from torch.nn.functional import gelu
+
+from fineline.adapters import targets
+from fineline.adapters.adapted import Savable, check_names, check_shape, shape, switched_off
+from fineline.project.params.training import Bottleneck
+
+_NAME = "bottleneck"
+
+
+class Layer(nn.Module):
+    """(..., hidden) -> (..., hidden), through `size` channels, in fp32; as it starts it changes nothing."""
+
+    def __init__(self, hidden: int, size: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(hidden, size, dtype=torch.float32)
+        self.up = nn.Linear(size, hidden, dtype=torch.float32)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+        self.enabled = True
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """What stands in the place of `x`."""
+        if not self.enabled:
+            return x
+        added: torch.Tensor = self.up(gelu(self.down(x.to(self.down.weight.dtype))))
+        return x + added.to(x.dtype)
+
+
+class WithBottlenecks(Savable):
+    """A causal language model with bottleneck adapters inside, as modules named `bottleneck` of what they follow."""
+
+    peft_type = "BOTTLENECK"
+
+    def __init__(self, model: Any, bottleneck: Bottleneck) -> None:
+        super().__init__(model)
+        self.bottleneck = bottleneck
+        self.layers: list[Layer] = []
+
+    @classmethod
+    def new(cls, model: Any, bottleneck: Bottleneck) -> Self:
+        """Adapters that change nothing yet.
+
+        Raises:
+            InputError: The blocks of the model do not consist of attention and an MLP.
+        """
+        adapted = cls(model, bottleneck)
+        for block in targets.blocks(model):
+            attention, mlp = targets.sublayers(block)
+            for name in (attention, mlp) if bottleneck.placement == "houlsby" else (mlp,):
+                sublayer = block.get_submodule(name)
+                layer = Layer(model.config.hidden_size, bottleneck.size).to(next(sublayer.parameters()).device)
+                sublayer.register_module(_NAME, layer)
+                sublayer.register_forward_hook(_follow)
+                adapted.layers.append(layer)
+        return adapted
+
+    @classmethod
+    def restored(cls, model: Any, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Self:
+        """Adapters as they were saved.
+
+        Raises:
+            InputError: They were trained on a base of another shape.
+        """
+        check_shape(model, config)
+        adapted = cls.new(model, Bottleneck(size=config["size"], placement=config["placement"]))
+        own = adapted.tensors()
+        check_names(set(tensors), set(own))
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+        return adapted
+
+    def disable_adapter(self) -> AbstractContextManager[None]:
+        """Within the context the model is its base."""
+        return switched_off(self.layers)
+
+    def settings(self) -> dict[str, Any]:
+        """Size, placement, and the shape of the base."""
+        return {**self.bottleneck.model_dump(), "activation": "gelu", **shape(self.model)}
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The weights of the adapters under their names in the base."""
+        return {name: value for name, value in self.model.state_dict().items() if f".{_NAME}." in name}
+
+
+def _follow(sublayer: Any, _: Any, output: Any) -> Any:
+    """A forward hook: attention gives a tuple whose first element are the states, an MLP the states."""
+    if isinstance(output, tuple):
+        return (sublayer.bottleneck(output[0]), *output[1:])
+    return sublayer.bottleneck(output)

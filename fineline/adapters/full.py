@@ -1,0 +1,81 @@
+"""All weights are trained, and what is saved is all weights."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from fineline.adapters import checkpoint
+from fineline.adapters.adapted import Savable, check_names, check_shape, shape
+from fineline.errors import InputError
+
+
+class Full(Savable):
+    """A causal language model whose own weights are trained.
+
+    Args:
+        base: The directory the weights came from: it is read again when the base is to be shown.
+        types: Name -> what type a weight is saved in.
+    """
+
+    peft_type = "FULL"
+
+    def __init__(self, model: Any, base: Path, types: dict[str, torch.dtype]) -> None:
+        super().__init__(model)
+        self.base = base
+        self.types = types
+
+    @classmethod
+    def new(cls, model: Any, base: Path) -> Self:
+        """All weights in fp32, so that small steps are not lost to rounding."""
+        types = {name: weight.dtype for name, weight in model.named_parameters()}
+        types |= checkpoint.types(base, set(types))  # it may be loaded as another
+        model.float().requires_grad_(True)
+        return cls(model, base, types)
+
+    @classmethod
+    @torch.no_grad()
+    def restored(cls, model: Any, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Self:
+        """Weights as they were saved, in the place of the base's.
+
+        Raises:
+            InputError: They are not those of such a base.
+        """
+        check_shape(model, config)
+        weights = dict(model.named_parameters())
+        check_names(set(tensors), set(weights))
+        for name, weight in weights.items():
+            weight.copy_(tensors[name])
+        base = Path(model.config.name_or_path)
+        return cls(model, base, {name: weight.dtype for name, weight in weights.items()})
+
+    @contextmanager
+    def disable_adapter(self) -> Iterator[None]:
+        """Within the context the model is its base, read from its directory; both lie in memory.
+
+        Raises:
+            InputError: The directory does not hold all weights.
+        """
+        weights = dict(self.model.named_parameters())
+        trained = {name: weight.data for name, weight in weights.items()}
+        try:
+            missing = set(weights)
+            for name, original in checkpoint.tensors(self.base, set(weights)):
+                weights[name].data = original.to(weights[name])
+                missing.discard(name)
+            if missing:
+                raise InputError(f"{self.base}: the checkpoint has no tensor named {min(missing)}")
+            yield
+        finally:
+            for name, weight in weights.items():
+                weight.data = trained[name]
+
+    def settings(self) -> dict[str, Any]:
+        """The shape of the base."""
+        return shape(self.model)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All weights under their names in the base, tied ones once, rounded to the base's types."""
+        return {name: weight.detach().to(self.types[name]) for name, weight in self.model.named_parameters()}

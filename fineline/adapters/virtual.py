@@ -1,0 +1,148 @@
+"""Virtual tokens before the prompt: prefix tuning, prompt tuning and p-tuning.
+
+Whatever was trained, to a model that reads on they are keys and values in its cache: learned ones (prefix tuning), or those of
+learned embeddings (prompt tuning and p-tuning).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from fineline.adapters.adapted import Adapted, check_names
+from fineline.adapters.reading import plain
+
+KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
+"""Per layer (1, key-value heads, virtual tokens, head dim), twice."""
+
+PREFIX = "PREFIX_TUNING"
+TYPES = (PREFIX, "PROMPT_TUNING", "P_TUNING")
+"""Their names in `adapter_config.json`."""
+
+
+def virtual_embeddings(model: Any) -> torch.Tensor | None:
+    """(virtual tokens, hidden) of prompt tuning and p-tuning on an attached model, with gradient; None for other methods."""
+    if _kind(model) not in TYPES[1:]:
+        return None
+    embeddings: torch.Tensor = model.get_prompt(batch_size=1)[0]
+    return embeddings
+
+
+def virtual_key_values(model: Any) -> KeyValues | None:
+    """What prefix tuning has learned, on an attached model, with gradient; None for other methods."""
+    return _of_cache(model.get_prompt(batch_size=1)) if _kind(model) == PREFIX else None
+
+
+def context_length(model: Any) -> int:
+    """How many tokens a model can read: the positions of its base, less those of virtual tokens."""
+    positions = int(model.config.max_position_embeddings)
+    return positions - model.virtual_tokens if isinstance(model, VirtualTokens) else positions
+
+
+def start_at_real_tokens(model: Any) -> None:
+    """Give a new prefix the keys and values of tokens drawn from the vocabulary.
+
+    Started at random it learns badly and unsteadily; at the activations of any real words it does not (Li and Liang 2021,
+    arXiv 2101.00190, section 7.4).
+    """
+    encoder = model.prompt_encoder[model.active_adapter]
+    base = model.get_base_model()
+    drawn = torch.randint(base.config.vocab_size, (1, model.active_peft_config.num_virtual_tokens)).to(base.device)
+    with plain(base):
+        cache = base(input_ids=drawn, use_cache=True, logits_to_keep=1).past_key_values
+    states = torch.stack([torch.stack(pair) for pair in _of_cache(cache)])  # (layers, 2, 1, heads, virtual tokens, head dim)
+    encoder.load_prompt_embeddings(states[:, :, 0].permute(3, 0, 1, 2, 4).flatten(1).float())
+
+
+class VirtualTokens(Adapted):
+    """A causal language model for judging, to whose caller the virtual tokens are invisible.
+
+    They stand before the first token of every row: masks, positions and logits are those of the caller's own tokens, in the
+    first call and in later ones that hand the cache back.
+
+    Args:
+        learned: (virtual tokens, layers * 2 * key-value heads * head dim) of prefix tuning, (virtual tokens, hidden) of others.
+        heads: Key-value heads, for prefix tuning.
+    """
+
+    def __init__(self, model: Any, learned: torch.Tensor, heads: int | None) -> None:
+        super().__init__(model)
+        self.learned = torch.nn.Parameter(learned.to(next(model.parameters()).device), requires_grad=False)
+        self.virtual_tokens = len(learned)
+        self.heads = heads
+        self.enabled = True
+
+    @classmethod
+    def restored(cls, model: Any, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> "VirtualTokens":
+        """As PEFT saved them."""
+        check_names(set(tensors), {"prompt_embeddings"})
+        heads = config["num_attention_heads"] if config["peft_type"] == PREFIX else None
+        return cls(model, tensors["prompt_embeddings"], heads)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Any = None,
+        **others: Any,
+    ) -> Any:
+        """As the base's own.
+
+        Args:
+            input_ids: (rows, tokens).
+            attention_mask: (rows, tokens so far), or (rows, 1, tokens, tokens so far) if each token sees others. Without
+                virtual ones, which all see: numbers, which are added to scores, are 0 there.
+            position_ids: (rows, tokens), without virtual ones.
+            past_key_values: The cache that an earlier call returned; an empty one is as good as none.
+        """
+        if self.enabled:
+            if past_key_values is None or not past_key_values.get_seq_length():
+                past_key_values = self._cache(len(input_ids))
+            if attention_mask is not None:
+                added = attention_mask.is_floating_point()
+                seen = attention_mask.new_full((*attention_mask.shape[:-1], self.virtual_tokens), 0 if added else 1)
+                attention_mask = torch.cat([seen, attention_mask], dim=-1)
+            if position_ids is not None:
+                position_ids = position_ids + self.virtual_tokens
+        return self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            **others,
+        )
+
+    @contextmanager
+    def disable_adapter(self) -> Iterator[None]:
+        """Within the context the model is its base."""
+        self.enabled = False
+        try:
+            yield
+        finally:
+            self.enabled = True
+
+    def key_values(self) -> KeyValues:
+        """The virtual tokens as every row sees them."""
+        learned = self.learned.to(self.model.dtype)
+        if self.heads is None:
+            return _of_cache(self.model(inputs_embeds=learned[None], use_cache=True, logits_to_keep=1).past_key_values)
+        layers = self.model.config.num_hidden_layers
+        states = learned.view(1, self.virtual_tokens, layers, 2, self.heads, -1).permute(2, 3, 0, 4, 1, 5)
+        return [(key, value) for key, value in states]
+
+    def _cache(self, rows: int) -> Any:
+        from transformers import DynamicCache
+
+        return DynamicCache([tuple(state.expand(rows, -1, -1, -1) for state in pair) for pair in self.key_values()])
+
+
+def _kind(model: Any) -> str | None:
+    from peft import PeftModel
+
+    return model.active_peft_config.peft_type.value if isinstance(model, PeftModel) else None
+
+
+def _of_cache(cache: Any) -> KeyValues:
+    return [(layer.keys, layer.values) for layer in cache.layers]

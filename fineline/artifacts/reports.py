@@ -1,0 +1,48 @@
+"""Reports: small JSON files that people, `dvc metrics`, `dvc plots` and Dagster read."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from fineline.errors import InputError
+
+
+def write(file: Path, content: Any) -> None:
+    """Write JSON in one step: a reader sees the old file or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(file)
+
+
+def write_lines(file: Path, rows: list[dict[str, Any]]) -> None:
+    """Write JSONL, keys in the order given."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def read(file: Path) -> Any:
+    """Read a report. Raises `InputError` if it is missing or broken."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: missing; run `dvc repro` to make it") from error
+    except ValueError as error:
+        raise InputError(f"{file}: not valid JSON: {error}") from error
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """Read JSONL. Raises `InputError` naming the line that is broken."""
+    rows = []
+    try:
+        with file.open(encoding="utf-8") as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    rows.append(json.loads(line))
+                except ValueError as error:
+                    raise InputError(f"{file}:{number}: not valid JSON: {error}") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: missing; run `dvc repro` to make it") from error
+    return rows

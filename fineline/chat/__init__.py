@@ -1,0 +1,1 @@
+"""Chat: from rows to rendered turns, tokens, labels and references."""

@@ -1,0 +1,63 @@
+"""Secrets told by their shape: keys and tokens whose issuer gave them a prefix, JSON Web Tokens, private key blocks.
+
+Passwords and keys without a shape of their own are not found. Those of older services come from detect-secrets.
+"""
+
+import re
+from collections.abc import Iterator
+
+from fineline.curate.privacy import detectors
+from fineline.curate.privacy.finding import Finding
+
+may_occur = re.compile(r"[A-Za-z0-9_\-/+.=]{20}").search
+"""The gate of `find`: every secret has so many characters in a row."""
+
+# What any of must be in the text, and the shape. Lengths are minima: issuers lengthen their tokens without notice.
+_ISSUERS = (
+    (("sk-ant-",), r"sk-ant-[a-z]+\d\d-[\w-]{40,}"),  # Anthropic
+    (("sk-",), r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-[\w-]{20,}|[A-Za-z0-9]{32,})"),  # OpenAI, OpenRouter, DeepSeek
+    (("hf_", "api_org_"), r"(?:hf|api_org)_[A-Za-z]{34}(?!\w)"),  # Hugging Face
+    (("github_pat_",), r"github_pat_\w{40,}"),
+    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[opsur]_\w{36,}(?:\.[\w-]{20,}){0,2}"),
+    (("gl",), r"gl(?:pat|dt|rt|rtr|ft|oas|soat|agent|cbt|ptt|imt|ffct)-[\w-]{20,}(?:\.[\w-]{2,}){0,3}"),  # GitLab
+    (("xox", "xapp-"), r"(?:xox[abeoprs](?:\.xox[bp])?|xapp)-[A-Za-z0-9-]{15,}"),  # Slack
+    (("k_live_", "k_test_", "whsec_"), r"(?:[rsp]k_(?:live|test)_|whsec_)[A-Za-z0-9]{16,}"),  # Stripe
+    (("AIza",), r"AIza[\w-]{35,}"),  # Google
+    (("GOCSPX-", "ya29."), r"GOCSPX-[\w-]{28,}|ya29\.[\w-]{20,}"),  # Google OAuth
+    (("npm_",), r"npm_[A-Za-z0-9]{36,}"),
+    (("pypi-",), r"pypi-[\w-]{50,}"),
+    (("dop_v1_", "doo_v1_", "dor_v1_"), r"do[opr]_v1_[0-9a-f]{64}"),  # DigitalOcean
+    (("hvs.", "hvb."), r"hv[bs]\.[\w-]{24,}"),  # HashiCorp Vault
+    (("dckr_pat_",), r"dckr_pat_[\w-]{27,}"),  # Docker
+    (("eyJ",), r"eyJ[\w-]{8,}\.(?:eyJ)?[\w-]{8,}(?:\.[\w-]*){0,3}"),  # JSON Web Token, RFC 7519, and encrypted, RFC 7516
+)
+_BY_ISSUER = tuple((needed, re.compile(rf"(?<![\w-])(?:{shape})", re.ASCII)) for needed, shape in _ISSUERS)
+
+# RFC 7468, RFC 4880: a whole block, or what there is of one that is cut off
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?P<name>[A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?)-----"
+    r"(?:(?:[^-]|-(?!----)){0,32768}?-----END (?P=name)-----"
+    r"|(?:\s+[A-Z][\w-]+: ?[^\s\"]+)*(?:\s*[A-Za-z0-9+/=]{20,}+)++(?:\s+[A-Za-z0-9+/]+={1,2})?)",
+    re.ASCII,
+)
+
+_AWS = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{16}|(?i:aws[_-]?secret|secret[_-]?access[_-]?key)", re.ASCII)
+_AWS_SECRET = re.compile(
+    r"(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[A-Z])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
+)
+_AWS_NEAR = 200  # characters from the key id to the secret that belongs to it
+
+
+def find(text: str) -> Iterator[Finding]:
+    """Secrets in the text."""
+    for needed, shape in _BY_ISSUER:
+        if any(prefix in text for prefix in needed):
+            for token in shape.finditer(text):
+                yield Finding("secret", token.start(), token.start() + len(token[0].rstrip(".-")))
+    if "PRIVATE KEY" in text:
+        for block in _PRIVATE_KEY.finditer(text):
+            yield Finding("secret", *block.span())
+    for name in _AWS.finditer(text):
+        for key in _AWS_SECRET.finditer(text, max(0, name.start() - _AWS_NEAR), name.end() + _AWS_NEAR):
+            yield Finding("secret", *key.span())
+    yield from detectors.find(text)

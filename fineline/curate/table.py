@@ -1,0 +1,122 @@
+"""What is known of all rows that were not left out by themselves, in the order in which they came."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import orjson
+
+from fineline.curate.chunk import Chunk, Columns
+
+
+@dataclass(frozen=True)
+class Who:
+    """Where a row comes from."""
+
+    id: str
+    source: str
+    at: str
+    group: str
+
+
+class Table(Columns):
+    """Columns of all chunks, one after another, and access to the texts of single rows. A context manager: it holds files.
+
+    `part` is the index of each row's part in `parts`.
+    """
+
+    def __init__(self, chunks: list[Chunk], parts: list[str], scratch: Path) -> None:
+        self.parts = parts
+        self._scratch = scratch
+        self._first = np.concatenate([[0], np.cumsum([len(chunk) for chunk in chunks])]).astype(np.int64)
+        for name in (column.name for column in fields(Columns)):
+            setattr(self, name, _together([getattr(chunk, name) for chunk in chunks], name))
+            for chunk in chunks:  # the columns are most of the memory; they need not be there twice
+                setattr(chunk, name, None)
+        self.part = np.repeat([parts.index(chunk.part) for chunk in chunks], np.diff(self._first)).astype(np.int16)
+        self.languages, self.language = _coded([name for chunk in chunks for name in chunk.languages])
+        self.domains, self.domain = _coded([name or "" for chunk in chunks for name in chunk.domains])
+        self._lines = [chunk.lines for chunk in chunks]
+        self._shingle_starts = [chunk.shingle_starts for chunk in chunks]
+        self._words = [chunk.words for chunk in chunks]
+        self._open: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return int(self._first[-1])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
+
+    def line(self, row: int) -> tuple[Who, bytes]:
+        """Who a row is, and what it says as JSON (`messages`, perhaps `tools`)."""
+        chunk, place = self._place(row)
+        begin, end = (int(value) for value in self._lines[chunk][place : place + 2])
+        who, _, what = os.pread(self._file(chunk, "rows"), end - begin, begin).rstrip(b"\n").partition(b"\t")
+        return Who(**orjson.loads(who)), what
+
+    def all_lines(self) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """Of every row in order: who it is (the fields of `Who`), and what it says as JSON."""
+        for chunk in range(len(self._lines)):
+            for line in (self._scratch / f"{chunk}.rows").read_bytes().split(b"\n")[:-1]:
+                who, _, what = line.partition(b"\t")
+                yield orjson.loads(who), what
+
+    def messages(self, row: int) -> list[dict[str, Any]]:
+        """The messages of a row."""
+        messages: list[dict[str, Any]] = orjson.loads(self.line(row)[1])["messages"]
+        return messages
+
+    def shingles(self, row: int) -> tuple[frozenset[int], frozenset[int]]:
+        """Hashes of the shingles of prompt and of completion."""
+        chunk, place = self._place(row)
+        begin, middle, end = (int(value) for value in self._shingle_starts[chunk][2 * place : 2 * place + 3])
+        content = os.pread(self._file(chunk, "shingles"), 8 * (end - begin), 8 * begin)
+        values = np.frombuffer(content, dtype=np.uint64).tolist()
+        return frozenset(values[: middle - begin]), frozenset(values[middle - begin :])
+
+    def prompt_phrases(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Chunk by chunk: hashes of the single words and of the shingles of all prompts, and the row of each."""
+        for chunk, starts in enumerate(self._shingle_starts):
+            first = int(self._first[chunk])
+            sizes = np.diff(starts)
+            owner = np.repeat(np.arange(len(sizes)), sizes)
+            shingles = np.fromfile(self._scratch / f"{chunk}.shingles", dtype=np.uint64)
+            words = np.fromfile(self._scratch / f"{chunk}.words", dtype=np.uint64)
+            of_word = np.repeat(np.arange(len(sizes) // 2), self._words[chunk])
+            yield (
+                np.concatenate([words, shingles[owner % 2 == 0]]),
+                first + np.concatenate([of_word, owner[owner % 2 == 0] // 2]),
+            )
+
+    def _place(self, row: int) -> tuple[int, int]:
+        chunk = int(np.searchsorted(self._first, row, side="right")) - 1
+        return chunk, row - int(self._first[chunk])
+
+    def _file(self, chunk: int, ending: str) -> int:
+        name = f"{chunk}.{ending}"
+        if name not in self._open:
+            if len(self._open) >= 256:
+                os.close(self._open.pop(next(iter(self._open))))
+            self._open[name] = os.open(self._scratch / name, os.O_RDONLY)
+        return self._open[name]
+
+
+def _together(arrays: list[np.ndarray], name: str) -> np.ndarray:
+    if arrays:
+        return np.concatenate(arrays)
+    return np.zeros((0, 0) if name.endswith("bands") else 0, dtype=np.uint32)
+
+
+def _coded(names: list[str]) -> tuple[list[str], np.ndarray]:
+    """Distinct names in sorted order, and the place of each row's."""
+    known = sorted(set(names))
+    code = {name: place for place, name in enumerate(known)}
+    return known, np.array([code[name] for name in names], dtype=np.int32)

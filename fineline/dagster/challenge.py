@@ -1,0 +1,154 @@
+"""A retraining, step by step: refresh the source, run what is stale, judge the challenger, ask for its approval.
+
+Everything happens in a worktree (see `fineline.dagster.worktree`) and is saved as a branch. The steps know nothing of Dagster's jobs;
+`fineline.dagster.retraining` makes one of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fineline.artifacts import reports
+from fineline.dagster import champions, worktree
+from fineline.dagster.repro import Outcome, reproduce
+from fineline.dagster.stages import Stage, read_stages
+from fineline.dagster.status import would_run
+from fineline.dagster.worktree import Worktree
+from fineline.errors import InputError
+from fineline.project import layout, params
+from fineline.retraining import champion, newest, refresh
+from fineline.sources import urls
+
+_SEEN = Path("retraining")
+"""Below the scratch files of the worktree: what was at the URLs of a source when they were read last."""
+
+Show = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """What a retraining ended in."""
+
+    adapter: str
+    branch: str
+    is_new: bool
+    """Whether this very result was not there before."""
+    verdict: str
+    reasons: tuple[str, ...]
+    digest: str
+    """Of the exported model."""
+    champion: str | None
+    """Digest of the adapter it was measured against."""
+    scores: dict[str, float]
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody is to approve it."""
+        return self.verdict == "pass"
+
+
+def lineage(adapter: str, stages: Sequence[Stage]) -> list[Stage]:
+    """The stages of an adapter and all that they are made from, in the order given.
+
+    Raises:
+        InputError: There is no such adapter.
+    """
+    by_name = {stage.name: stage for stage in stages}
+    waiting = [stage for stage in stages if stage.subject == adapter and not stage.is_base]
+    if not waiting:
+        raise InputError(f"dvc.yaml: no stage belongs to an adapter {adapter!r}; add it to params.yaml")
+    reached: set[str] = set()
+    while waiting:
+        stage = waiting.pop()
+        reached.add(stage.name)
+        waiting.extend(by_name[name] for name in stage.upstream if name not in reached)
+    return [stage for stage in stages if stage.name in reached]
+
+
+def begin(project: Path, adapter: str, show: Show) -> list[str]:
+    """Prepare the worktree with what is newest; names of the stages to run, none if nothing has changed.
+
+    Raises:
+        InputError: The project, its source or its champion is not fit for it.
+        Unreachable: A source does not answer.
+        FinelineError: git or DVC cannot do it.
+    """
+    place = worktree.prepare(project, adapter)
+    for change in refresh.refresh(adapter, place.root):
+        show(f"{adapter}: {change}")
+    stages = lineage(adapter, read_stages(place.root))
+    _read_urls_again(place, stages, show)
+    stale = would_run(place.root, stages)
+    if not stale:
+        return []
+    show(f"{adapter}: would run {', '.join(stale)}")
+    if reigning := champion.of(adapter, project):
+        champions.bring(reigning, project)
+        if champion.appoint(reigning, place.root):
+            show(f"{adapter}: the champion is {reigning.digest}")
+    return stale
+
+
+def run(stage: Stage, project: Path, adapter: str, *, force: bool = False, pull: bool = False) -> Outcome:
+    """Bring a stage of the worktree up to date.
+
+    Raises:
+        ReproFailed: It failed.
+    """
+    return reproduce(
+        stage.root,
+        stage.name,
+        force=force,
+        pull=pull,
+        limit=stage.limit,
+        environment=_environment(Worktree(project, adapter)),
+    )
+
+
+def conclude(project: Path, adapter: str) -> Challenger | None:
+    """Save the result as a branch and tell what it is; None if all came out as it was.
+
+    Raises:
+        InputError: There is no verdict.
+        FinelineError: git cannot save it.
+    """
+    place = Worktree(project, adapter)
+    directory = place.root / layout.reports(adapter)
+    candidate, gate = (reports.read(directory / f"{name}.json") for name in ("candidate", "gate"))
+    verdict, digest = str(candidate["verdict"]), str(candidate["candidate"]["digest"])
+    saved = worktree.save(place, f"Retrain {adapter}: {verdict}\n\nCandidate {digest}.")
+    if saved is None:
+        return None
+    scores = {name: float(score) for name, score in gate["scores"]["candidate"].items() if score is not None}
+    reigning = gate["arms"].get("champion", {}).get("digest")
+    return Challenger(adapter, *saved, verdict, tuple(candidate["reasons"]), digest, reigning, scores)
+
+
+def stages_of(project: Path, adapter: str) -> list[Stage]:
+    """The stages that a retraining runs, in the worktree, upstream first."""
+    return lineage(adapter, read_stages(Worktree(project, adapter).root))
+
+
+def _read_urls_again(place: Worktree, stages: Sequence[Stage], show: Show) -> None:
+    """DVC does not see what lies behind a URL change: read it again if it is not what was read last."""
+    source = params.load(place.root / params.FILE).adapter(place.adapter).source
+    far = {name: part for name, part in source.parts.items() if part.files is not None and urls.is_url(part.files)}
+    if not far:
+        return
+    found: dict[str, Any] = newest.fingerprint(source.model_copy(update={"parts": far}), place.root, look_far=True)
+    file = place.root / layout.SCRATCH / _SEEN / f"{place.adapter}.json"
+    if file.exists() and reports.read(file) == found:
+        return
+    for stage in stages:
+        if stage.kind == "ingest":
+            show(f"{place.adapter}: reading {', '.join(sorted(far))} again")
+            reproduce(place.root, stage.name, force=True, limit=stage.limit, environment=_environment(place))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    reports.write(file, found)
+
+
+def _environment(place: Worktree) -> dict[str, str]:
+    """Packages that a pin of the source asks for go before those that are installed."""
+    more = [str(path) for path in refresh.packages(place.adapter, place.root)]
+    return {"PYTHONPATH": ":".join(more)} if more else {}

@@ -1,0 +1,158 @@
+"""A stage of dvc.yaml as an asset of Dagster: the one seam between the two graphs."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import dagster as dg
+from pydantic import Field
+
+from fineline.dagster import approval, data, delivery, evaluation, training
+from fineline.dagster.display import Check, Display, Displays, Metadata
+from fineline.dagster.lock import read_lock
+from fineline.dagster.notifying import tell_verdict
+from fineline.dagster.records import made
+from fineline.dagster.repro import Outcome, ReproFailed, reproduce
+from fineline.dagster.stages import Stage, asset_key
+from fineline.errors import FinelineError
+
+DISPLAYS: Displays = {**data.DISPLAYS, **training.DISPLAYS, **evaluation.DISPLAYS, **delivery.DISPLAYS}
+RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+_ADDRESS = re.compile(r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+")
+KILLED = (128 + 9, 128 + 15)  # as a shell between us and the stage tells SIGKILL and SIGTERM
+UNKNOWN = Display(made)  # a kind of stage that this project has no display for still shows its artifacts
+
+
+class Knobs(dg.Config):
+    """What one run may choose. Whatever decides a result stands in params.yaml."""
+
+    force: bool = Field(default=False, description="Run the stage even if nothing changed")
+    pull: bool = Field(default=False, description="Fetch missing inputs and recorded results from the DVC remote")
+
+
+def stage_asset(stage: Stage, labels: Mapping[str, str] | None = None) -> dg.AssetsDefinition:
+    """One asset and its checks in one step.
+
+    The step can be split, so that checks alone read their report and run nothing, and cost no process of their own
+    when asset and checks go together.
+    """
+    display = _display(stage)
+    checks = checks_of(stage)
+    spec = asset_spec(stage, labels or {})
+
+    @dg.multi_asset(
+        name="__".join(stage.key),
+        specs=[spec],
+        check_specs=[dg.AssetCheckSpec(check.name, asset=spec.key, description=check.description) for check in checks],
+        can_subset=True,
+        pool=display.pool,
+        retry_policy=RETRIES,
+    )
+    def step(context: dg.AssetExecutionContext, config: Knobs) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        with once():
+            if context.selected_asset_keys:
+                yield _materialize(stage, config)
+            for check in checks:
+                if dg.AssetCheckKey(spec.key, check.name) in context.selected_asset_check_keys:
+                    yield dg.AssetCheckResult(asset_key=spec.key, check_name=check.name, **check.judge(stage).shown)
+
+    return step
+
+
+def checks_of(stage: Stage) -> tuple[Check, ...]:
+    """The questions that the stage's reports and the ledger answer."""
+    return (*_display(stage).checks_of(stage), *approval.checks_of(stage))
+
+
+def shown(stage: Stage) -> Metadata:
+    """What the browser shows of the result that lies there."""
+    return _display(stage).metadata(stage)
+
+
+def pool_of(kind: str) -> str | None:
+    """Where steps of a kind of stage wait for their turn."""
+    return DISPLAYS.get(kind, UNKNOWN).pool
+
+
+@contextmanager
+def once() -> Iterator[None]:
+    """Within the context nothing is tried again but what `failure` says: a mistake in a report, or of ours, stays one."""
+    try:
+        yield
+    except dg.Failure:
+        raise
+    except FinelineError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except Exception as error:
+        raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
+
+
+def failure(error: ReproFailed, stage: Stage) -> dg.Failure:
+    """The last lines where they are seen at once; tried again only if that can help."""
+    log = "\n".join(error.tail)
+    metadata = {"log": dg.MetadataValue.md(f"```\n{log}\n```")}
+    return dg.Failure(str(error), metadata=metadata, allow_retries=may_succeed_later(error, _display(stage)))
+
+
+def may_succeed_later(error: ReproFailed, display: Display) -> bool:
+    """Whether the same input may end otherwise: DVC was locked out, the stage was killed, or what it fetches did not come."""
+    status = error.stage_status
+    killed = status is not None and (status < 0 or status in KILLED)
+    return error.is_lock or killed or (display.fetches and status == 1)
+
+
+def asset_spec(stage: Stage, labels: Mapping[str, str]) -> dg.AssetSpec:
+    """How the stage stands in the asset graph."""
+    display = _display(stage)
+    return dg.AssetSpec(
+        key=dg.AssetKey(stage.key),
+        deps=[dg.AssetKey(asset_key(name)) for name in stage.upstream],
+        description=stage.description,
+        group_name=stage.key[0],
+        owners=_owners(stage.owner),
+        kinds={"dvc", display.kind} if display.kind else {"dvc"},
+        tags={"fineline/stage": stage.kind, **({"fineline/subject": stage.subject} if stage.subject else {}), **labels},
+        code_version=stage.code_version,
+        metadata={
+            "dvc/stage": stage.name,
+            "dvc/command": stage.command,
+            "dvc/params": dg.MetadataValue.json(dict(stage.params)),
+            "dvc/outs": dg.MetadataValue.json(list(stage.outs)),
+        },
+    )
+
+
+def _display(stage: Stage) -> Display:
+    return DISPLAYS.get(stage.kind, UNKNOWN)
+
+
+def _materialize(stage: Stage, config: Knobs) -> dg.MaterializeResult:
+    try:
+        outcome = reproduce(stage.root, stage.name, force=config.force, pull=config.pull, limit=stage.limit)
+    except ReproFailed as error:
+        raise failure(error, stage) from error
+    if stage.kind == approval.CANDIDATE and outcome.action == "ran":
+        tell_verdict(stage)
+    return dg.MaterializeResult(
+        asset_key=dg.AssetKey(stage.key),
+        data_version=_version(stage),
+        metadata={**_action(outcome), **shown(stage)},
+    )
+
+
+def _action(outcome: Outcome) -> dict[str, dg.MetadataValue]:
+    return {"dvc/action": dg.MetadataValue.text(outcome.action), "dvc/seconds": dg.MetadataValue.float(outcome.seconds)}
+
+
+def _version(stage: Stage) -> dg.DataVersion | None:
+    version = read_lock(stage.root).data_version(stage)
+    return dg.DataVersion(version) if version else None
+
+
+def _owners(owner: str) -> list[str]:
+    """Dagster takes an address of plain letters, or a team with its prefix, and loads nothing where it finds anything else."""
+    if not owner:
+        return []
+    if _ADDRESS.fullmatch(owner):
+        return [owner]
+    return ["team:" + re.sub(r"[^A-Za-z0-9_.-]", "_", owner.removeprefix("team:"))]

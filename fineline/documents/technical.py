@@ -1,0 +1,109 @@
+"""The pack of technical documentation: the fields that Annex XI of the EU AI Act names, each with the records it rests on.
+
+One list of fields makes both the page for people and the JSON for machines, so the two cannot differ.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fineline.documents import chain, development, evaluation, general
+from fineline.documents.card import APPROVAL_KEYS
+from fineline.documents.compatibility import conflicts
+from fineline.documents.field import Field
+from fineline.documents.link import duties
+from fineline.documents.markdown import code, table, text, value
+from fineline.documents.records import Records
+
+SCHEMA = "fineline/technical-documentation/v1"
+INTRODUCTION = (
+    "The fields that Annex XI of the EU AI Act names for a general-purpose model, as far as they apply to whoever changes one:"
+    " the base is its publisher's, and its own documentation applies beside this. Every field names the records that it rests"
+    " on, with their sha256. What no record tells is said to be not known. This is no legal advice."
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Fields of one subject."""
+
+    id: str
+    title: str
+    fields: list[Field]
+
+
+def sections(records: Records, approvals: Sequence[Mapping[str, Any]] = ()) -> list[Section]:
+    """All of the pack."""
+    found = [
+        Section("general", "General description", general.fields(records)),
+        Section("development", "Development", development.method(records)),
+        Section("data", "Data", development.data(records)),
+        Section("compute", "Compute", development.work(records)),
+        Section("energy", "Energy", development.energy_use(records)),
+        Section("evaluation", "Evaluation", evaluation.fields(records)),
+        Section("modification", "Change of a general-purpose model", development.modification(records)),
+        Section("licenses", "License chain", _licenses(records)),
+    ]
+    if approvals:
+        decided = [{key: str(approval.get(key, "")) for key in APPROVAL_KEYS} for approval in approvals]
+        found.append(Section("approvals", "Approvals", [Field("approvals", "Decisions of people, by the ledger", decided, [])]))
+    return found
+
+
+def as_json(records: Records, found: Sequence[Section]) -> dict[str, Any]:
+    """The pack as technical_documentation.json holds it."""
+    return {
+        "schema": SCHEMA,
+        "name": records.name,
+        "owner": records.owner,
+        "candidate": records.shipped.digest,
+        "introduction": INTRODUCTION,
+        "sections": [
+            {
+                "id": section.id,
+                "title": section.title,
+                "fields": [
+                    {"id": field.id, "title": field.title, "value": field.value, "records": field.records}
+                    for field in section.fields
+                ],
+            }
+            for section in found
+        ],
+    }
+
+
+def as_markdown(records: Records, found: Sequence[Section]) -> str:
+    """The pack as technical_documentation.md shows it; digests of records stand once, in the table at the end."""
+    parts = [
+        f"# Technical documentation of {text(records.name)}",
+        INTRODUCTION,
+        f"- Owner and contact: {text(records.owner)}\n- Candidate: {code(records.shipped.digest)}",
+    ]
+    for number, section in enumerate(found, 1):
+        parts.append(f"## {number}. {section.title}")
+        for field in section.fields:
+            files = ", ".join(code(record["file"]) for record in field.records)
+            parts += [f"### {field.title}", value(field.value), f"From {files}." if files else ""]
+    used = {record["file"]: record["sha256"] for section in found for field in section.fields for record in field.records}
+    rows = [[file, sha256] for file, sha256 in sorted(used.items())]
+    parts += ["## Records", table(("record", "sha256"), rows)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _licenses(records: Records) -> list[Field]:
+    links = chain.chain_of(records)
+    rows = [
+        {
+            "role": link.role,
+            "name": link.name,
+            "license": link.license,
+            "obligations": sorted(duties(link)),
+            "made_from": list(link.made_from),
+        }
+        for link in links
+    ]
+    roles = ("base", "raw", "curated", "adapter", "merged", *records.exports)
+    return [
+        Field("license_chain", "Licenses of all that it carries", rows, records.source(*roles)),
+        Field("license_conflicts", "Conflicts", conflicts(links) or "None were found.", records.source(*roles)),
+    ]

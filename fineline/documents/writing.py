@@ -1,0 +1,72 @@
+"""All documents of an adapter, written to one directory."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fineline.documents import bom, card, chain, technical
+from fineline.documents.records import Records, copied, gather
+from fineline.errors import InputError
+
+COPIED = {"README.md": "dataset/README.md", "croissant.json": "dataset/croissant.json"}
+"""Documents of the curated data -> where they go, byte for byte."""
+
+
+def write(name: str, target: Path, *, approvals: Iterable[Mapping[str, Any]] = ()) -> list[Path]:
+    """Write model card, bill of materials, technical documentation, license chain, and the documents of the data.
+
+    Everything is made before the first file is written, so a record that is missing leaves `target` as it was.
+
+    Args:
+        target: A directory; it is made if it is not there. Other files in it are left alone.
+        approvals: Decisions of people with `person`, `role`, `time`, `decision`, `reason` and `entry`; they go into the card
+            and the technical documentation.
+
+    Returns:
+        The files, in the order in which someone reads them.
+
+    Raises:
+        InputError: A record is missing or unreadable, records do not belong together, or `target` is a file.
+        Refused: A file that goes into the documents is not the one that its artifact recorded.
+    """
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: a directory is needed, but this is a file; name another one with --to")
+    documents = contents(gather(name), list(approvals))
+    written = []
+    for path, text in documents.items():
+        file = target / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_name(f".{file.name}.draft")
+        draft.write_text(text, encoding="utf-8", newline="\n")
+        draft.replace(file)
+        written.append(file)
+    return written
+
+
+def contents(records: Records, approvals: list[Mapping[str, Any]]) -> dict[str, str]:
+    """Path below the directory -> text of every document.
+
+    Raises:
+        InputError: A record lacks what a document tells.
+    """
+    try:
+        found = technical.sections(records, approvals)
+        return {
+            "README.md": card.render(records, approvals),
+            "technical_documentation.md": technical.as_markdown(records, found),
+            "technical_documentation.json": _json(technical.as_json(records, found)),
+            "licenses.json": _json(chain.report(chain.chain_of(records))),
+            "bom.cdx.json": _json(bom.bill(records)),
+            **{to: copied(records, file) for file, to in COPIED.items()},
+        }
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        where = ", ".join(f"{part}.json" for part in records.reports)
+        raise InputError(
+            f"reports/{records.name}: a record lacks what the documents tell ({type(error).__name__}: {error});"
+            f" looked in {where}; run `dvc repro` to make them anew"
+        ) from error
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

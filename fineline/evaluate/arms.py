@@ -1,0 +1,164 @@
+"""The models that are compared, each loaded only if something of it must be computed."""
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fineline import artifacts
+from fineline.adapters.adapted import Adapted
+from fineline.adapters.methods import METHODS
+from fineline.artifacts import Artifact, code
+from fineline.errors import InputError
+from fineline.evaluate.run import Record, score
+from fineline.evaluate.scores import remembered
+from fineline.hardware import machine
+from fineline.inference.journal import Journal
+from fineline.inference.scorer import Engine, Scorer
+from fineline.inference.torch_engine import TorchEngine
+from fineline.models import loading
+from fineline.project.params.evaluation import Champion
+from fineline.suites.task import Task
+
+_SHARE = 0.4  # of the free memory that an unpacked base may take
+
+_DECISIVE = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "lm_eval", "rouge_score")
+"""Packages whose version may change a score."""
+
+BASE, CANDIDATE, CHAMPION = "base", "candidate", "champion"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One model that is asked the items."""
+
+    name: str
+    artifact: Artifact
+    identity: dict[str, Any]
+    """All that decides its scores besides the task."""
+    engine: Callable[[], AbstractContextManager[Engine]]
+
+    @property
+    def described(self) -> dict[str, str]:
+        """What a verdict says of it."""
+        return {"kind": self.artifact.kind, "digest": self.artifact.digest}
+
+
+def records(arm: Arm, tasks: list[Task], tokenizer: Any) -> list[Record]:
+    """The records of a model on all tasks: those that are remembered, and the rest computed."""
+
+    def compute(asked: list[Task], journal: Path) -> list[Record]:
+        for task in asked:
+            print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
+        with arm.engine() as engine:
+            return score(Scorer(engine, tokenizer, Journal(journal)), asked)
+
+    return [record for _, found in remembered(arm.identity, tasks, compute) for record in found]
+
+
+class Arms:
+    """An adapter on its base, in the form that it was trained on: two arms of one model.
+
+    Four-bit weights are unpacked if there is room: the numbers are the same, and nothing is unpacked again at every step. In
+    fp32 the adapter is then added to the weights, which costs nothing but the last bits of a sum; in bf16 that would round
+    what was trained (see `merge`), so there it stays beside them, as it was trained.
+
+    Raises:
+        InputError: The adapter was trained on another base.
+    """
+
+    def __init__(self, base: Path, adapter: Path) -> None:
+        self.base, self.adapter = artifacts.verified(base), artifacts.verified(adapter)
+        trained_on = self.adapter.inputs["base"].digest
+        if trained_on != self.base.digest:
+            raise InputError(
+                f"{adapter}: trained on the base {trained_on}, but {base} is {self.base.digest}; the two cannot be compared on"
+                " the same prompts"
+            )
+        self.places = (base, adapter)
+        self.quantization = loading.quantization_of(self.adapter.parameters)
+        self.precision = loading.precision_of(self.adapter.parameters)
+        self.unpacked = self.quantization is not None and _fits(base)
+        method = METHODS[self.adapter.parameters["method"]]
+        self.added = self.precision == "fp32" and method.mergeable and (self.unpacked or not self.quantization)
+
+    def arm(self, name: str) -> Arm:
+        """`base` is the model without its adapter; any other name is with it."""
+        identity = {
+            "base": self.base.digest,
+            "quantization": self.quantization.model_dump_json() if self.quantization else "none",
+            "unpacked": self.unpacked,
+            "precision": self.precision,
+            **environment(),
+            "code": scoring_code("fineline.inference.torch_engine", "fineline.models.loading"),
+        }
+        if name == BASE:
+            return Arm(name, self.base, identity, self._without)
+        return Arm(name, self.adapter, identity | {"adapter": self.adapter.digest, "added": self.added}, self._with)
+
+    @cached_property
+    def _model(self) -> Any:
+        """With the adapter beside its weights."""
+        base, adapter = self.places
+        model = loading.base_model(base, quantization=self.quantization, precision=self.precision)
+        if self.unpacked:
+            loading.unpack(model, loading.dtype(self.precision))
+        return loading.with_adapter(model, adapter)
+
+    @cached_property
+    def _sum(self) -> Any:
+        """With the adapter in its weights. The other form is let go of: there may be no room for both."""
+        model = self._model
+        if isinstance(model, Adapted):  # nothing stands beside the weights
+            return model
+        del self._model
+        model.merge_adapter()
+        return model
+
+    @contextmanager
+    def _with(self) -> Iterator[Engine]:
+        yield TorchEngine(self._sum if self.added else self._model, self.precision)
+
+    @contextmanager
+    def _without(self) -> Iterator[Engine]:
+        self.__dict__.pop("_sum", None)
+        with self._model.disable_adapter():
+            yield TorchEngine(self._model, self.precision)
+
+
+def champion(wanted: Champion, base: Path) -> Arms:
+    """The adapter that is in production, on the base of the candidate.
+
+    Raises:
+        InputError: It is not at its place, is not the one that was named, or belongs to another base.
+    """
+    found = artifacts.verified(Path(wanted.path))
+    if found.digest != wanted.digest:
+        raise InputError(
+            f"evaluate.champion: {wanted.path} is {found.digest}, but params.yaml names {wanted.digest}; put the digest of what"
+            " is in production"
+        )
+    return Arms(base, Path(wanted.path))
+
+
+def environment() -> dict[str, str]:
+    """What of the machine decides scores."""
+    versions = {package: importlib.metadata.version(package) for package in _DECISIVE}
+    return {"device": loading.device().type, **versions}
+
+
+def scoring_code(*modules: str) -> list[str]:
+    """Digests of the code that scores, and of the modules given."""
+    return [code.digest(module) for module in ("fineline.evaluate.run", "fineline.inference.scorer", *modules)]
+
+
+def _fits(base: Path) -> bool:
+    """Whether the whole base, as it lies on disk or twice that, leaves most of the free memory free."""
+    import torch
+
+    size = 2 * sum(file.stat().st_size for file in base.glob("*.safetensors"))
+    free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else machine.free()
+    return free is not None and size < _SHARE * free

@@ -1,0 +1,89 @@
+"""Opening the sealed holdout: the exported model against its base on rows that no evaluation has seen, and a record of the use.
+
+Every use is written down before anything is scored, so that a look that was cut short counts as well. What was looked at twice
+is no longer sealed in the same way, and the record tells how often that was.
+"""
+
+import getpass
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from fineline.artifacts import reports
+from fineline.chat.tokens import tokenizer_of
+from fineline.errors import InputError
+from fineline.evaluate import arms, forms, holdout, target, verdict
+from fineline.project import layout, params
+from fineline.project.params.evaluation import Gate
+from fineline.suites.task import Task
+
+
+def open_for(name: str, reason: str) -> dict[str, Any]:
+    """Score adapter `name`'s exported model and its base on the sealed rows.
+
+    Returns:
+        The decision, with `uses`: every use of this holdout so far, this one last. It is also written to
+        reports/<name>/holdout.json, and the use to reports/<name>/holdout_uses.jsonl.
+
+    Raises:
+        InputError: Nothing is sealed, no reason is given, or there is no candidate yet.
+    """
+    if not reason.strip():
+        raise InputError("a sealed holdout is opened for a reason; give one with --reason")
+    block = params.load().adapter(name)
+    base = layout.base(block.base)
+    candidate = reports.read(layout.reports(name) / "candidate.json")
+    shipped = forms.exported(name)
+    if candidate["candidate"]["digest"] != shipped.artifact.digest:
+        raise InputError(f"{layout.reports(name)}/candidate.json is about another export; run `dvc repro assess@{name}` first")
+    rows = reports.read_lines(layout.curated(name) / "test.jsonl")
+    _, sealed = holdout.divide(rows, block.evaluate.holdout)
+    if not sealed:
+        raise InputError(
+            f"no row of the test split is sealed; raise `adapters.{name}.evaluate.holdout`, and `curate.split.test` with it"
+        )
+    tokenizer = tokenizer_of(base)
+    tasks = target.tasks(sealed, block.evaluate.target, tokenizer)
+    uses = _recorded(name, reason, shipped.artifact.digest, tasks)
+
+    pair = arms.Arms(base, layout.adapter(name))
+    decision = verdict.judge(
+        tasks,
+        arms.records(pair.arm(arms.BASE), tasks, tokenizer),
+        arms.records(shipped, tasks, tokenizer),
+        _about(block.evaluate.gate, tasks),
+    )
+    decision["candidate"] = shipped.described
+    decision["uses"] = uses
+    reports.write(layout.reports(name) / "holdout.json", decision)
+    return decision
+
+
+def _recorded(name: str, reason: str, digest: str, tasks: list[Task]) -> list[dict[str, Any]]:
+    file = layout.reports(name) / "holdout_uses.jsonl"
+    use = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": _user(),
+        "reason": reason,
+        "candidate": digest,
+        "holdout": {task.name: task.digest for task in tasks},
+    }
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(use, ensure_ascii=False) + "\n")
+    return reports.read_lines(file)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"uid {os.getuid()}"
+
+
+def _about(policy: Gate, tasks: list[Task]) -> Gate:
+    """The policy's rules on what these tasks measure; there is no champion and no evidence here."""
+    measured = {measure.name for task in tasks for measure in task.measures}
+    rules = ("must_improve", "must_not_regress", "floor")
+    kept = {rule: {name: limit for name, limit in getattr(policy, rule).items() if name in measured} for rule in rules}
+    return policy.model_copy(update=kept | {"champion": {}, "evidence": [], "info": [n for n in policy.info if n in measured]})

@@ -1,0 +1,125 @@
+"""Who may sign: governance/people.yaml."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from pydantic import Field, model_validator
+from securesystemslib.signer import SSlibKey
+
+from fineline.evidence.schema import Part, Text, Time
+from fineline.governance import files
+
+FILE = files.ROOT / "people.yaml"
+
+Scheme = Literal["ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "rsassa-pss-sha256", "rsassa-pss-sha512"]
+
+
+class Revoked(Part):
+    """From when on a key counts for nothing."""
+
+    at: Time
+    reason: Text
+
+
+class Key(Part):
+    """A public key. Its id is computed from what it is, never given."""
+
+    scheme: Scheme = "ed25519"
+    public: str
+    """64 hexadecimal digits of an Ed25519 key; PEM of others."""
+    valid_from: Time
+    valid_until: Time | None = None
+    revoked: Revoked | None = None
+
+    @model_validator(mode="after")
+    def _is_a_key(self) -> Self:
+        try:
+            _ = self.verifier
+        except Exception as error:  # whatever the libraries make of what is no key
+            raise ValueError(f"`public` is no public key of scheme {self.scheme}: {error}") from error
+        if self.valid_until is not None and self.valid_until <= self.valid_from:
+            raise ValueError(f"valid_until ({self.valid_until}) is not after valid_from ({self.valid_from})")
+        return self
+
+    @cached_property
+    def verifier(self) -> SSlibKey:
+        """The key as the library verifies with it. Two spellings of a key are the same key."""
+        if self.scheme == "ed25519":
+            return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public)))
+        return SSlibKey.from_crypto(load_pem_public_key(self.public.encode()), scheme=self.scheme)
+
+    @property
+    def id(self) -> str:
+        """sha256 over type, scheme and value of the key (the default key id of securesystemslib and of TUF)."""
+        return str(self.verifier.keyid)
+
+    def invalid_at(self, time: str) -> str | None:
+        """Why it counts for nothing at a time; None if it does count."""
+        if time < self.valid_from:
+            return f"valid from {self.valid_from} only"
+        if self.valid_until is not None and time >= self.valid_until:
+            return f"expired at {self.valid_until}"
+        if self.revoked is not None and time >= self.revoked.at:
+            return f"revoked at {self.revoked.at}: {self.revoked.reason}"
+        return None
+
+
+class Person(Part):
+    """One human being, or one machine that signs what it made."""
+
+    name: Text
+    email: Text
+    roles: list[Text] = Field(min_length=1)
+    keys: list[Key] = Field(min_length=1)
+
+
+class Signer(NamedTuple):
+    """Whose key it is."""
+
+    id: str
+    person: Person
+    key: Key
+
+
+class People(files.Adopted):
+    """The whole file."""
+
+    people: dict[str, Person] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _keys_are_personal(self) -> Self:
+        owners: dict[str, str] = {}
+        for name, person in self.people.items():
+            for key in person.keys:
+                if key.id in owners:
+                    raise ValueError(
+                        f"one key stands twice, under {owners[key.id]} and {name} ({key.id[:16]}); two signatures with it would"
+                        " be one person's"
+                    )
+                owners[key.id] = name
+        mails: dict[str, str] = {}
+        for name, person in self.people.items():
+            other = mails.setdefault(person.email.casefold(), name)
+            if other != name:
+                raise ValueError(f"{other} and {name} have the same e-mail address {person.email}: they are one person")
+        return self
+
+    def signer(self, keyid: str) -> Signer | None:
+        """Whose key has this id."""
+        return self._by_key.get(keyid)
+
+    @cached_property
+    def _by_key(self) -> dict[str, Signer]:
+        return {key.id: Signer(name, person, key) for name, person in self.people.items() for key in person.keys}
+
+
+def load(file: Path = FILE) -> People:
+    """Read and check the file.
+
+    Raises:
+        InputError: As `files.read`.
+    """
+    return files.read(file, People)

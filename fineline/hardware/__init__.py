@@ -1,0 +1,1 @@
+"""Hardware: the devices of this machine, and those that a plan can be made for."""

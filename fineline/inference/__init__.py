@@ -1,0 +1,1 @@
+"""Inference: engines that answer requests, and how requests are packed for them."""

@@ -1,0 +1,69 @@
+"""Probe texts for fidelity checks, and their logits from a model directory in a process of its own.
+
+`python -m fineline.inference.probe MODEL TOKENS OUT` loads MODEL afresh, so what is measured is what lies on disk and nothing that
+some earlier step still held in memory.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fineline.artifacts import reports
+from fineline.chat.tokens import encode
+from fineline.errors import FinelineError
+from fineline.project import layout
+
+ROWS = 16
+LONGEST = 1024  # tokens
+
+
+def rows(adapter: str, tokenizer: Any) -> list[list[int]]:
+    """Token ids of the first rows that were held out of training: prompts with their completions."""
+    held_out = [
+        row for split in ("validation", "test") for row in reports.read_lines(layout.curated(adapter) / f"{split}.jsonl")
+    ]
+    return [encode(tokenizer, row).input_ids[:LONGEST] for row in held_out[:ROWS]]
+
+
+def torch_logits(model: Any, tokens: list[list[int]]) -> np.ndarray:
+    """Logits after every token of every row (all tokens, vocabulary) as float32."""
+    import torch
+
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        return np.concatenate(
+            [model(input_ids=torch.tensor([row], device=device)).logits[0].float().cpu().numpy() for row in tokens]
+        )
+
+
+def fresh_logits(model: Path, tokens: list[list[int]], scratch: Path, dtype: str) -> np.ndarray:
+    """`torch_logits` of the model in a directory, computed by a fresh process.
+
+    Raises:
+        FinelineError: The directory cannot be loaded.
+    """
+    texts, out = scratch / "tokens.npz", scratch / f"logits-{dtype}.npy"
+    np.savez(texts, *[np.array(row) for row in tokens])
+    command = [sys.executable, "-m", "fineline.inference.probe", str(model), str(texts), str(out), dtype]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise FinelineError(f"{model}: cannot be loaded by a fresh process:\n{result.stderr[-2000:]}")
+    return np.load(out)
+
+
+def main(model: str, texts: str, out: str, dtype: str) -> None:
+    """The fresh process."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype), local_files_only=True).eval()
+    with np.load(texts) as arrays:
+        tokens = [arrays[name].tolist() for name in arrays.files]
+    np.save(out, torch_logits(loaded, tokens))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

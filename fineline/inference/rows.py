@@ -1,0 +1,109 @@
+"""Rows of a batch that are being written: their key-value caches side by side, with room for what comes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers.cache_utils import Cache, DynamicLayer
+
+from fineline.inference.packs import Prompts
+
+
+class Rows:
+    """Rows of different lengths. A new token goes to the same slot in all of them, behind the longest prompt.
+
+    Args:
+        cache: Their keys and values.
+        lengths: (rows,): tokens so far.
+        seen: (rows, slots): which slots hold tokens of each row; None if it is one row alone.
+    """
+
+    def __init__(self, cache: Any, lengths: torch.Tensor, seen: torch.Tensor | None) -> None:
+        self.cache = cache
+        self.lengths = lengths
+        self.seen = seen
+
+    @classmethod
+    def alone(cls, cache: Any, prompts: Prompts, device: torch.device) -> "Rows":
+        """The only row of a pack, with the cache that it was read into."""
+        return cls(cache, torch.tensor(prompts.lengths, device=device), None)
+
+    @classmethod
+    def spread(cls, caches: Sequence[Any], packs: Sequence[Prompts], room: int) -> "Rows":
+        """All prompts of packs, out of the caches that these were read into.
+
+        Args:
+            room: New tokens a row at most.
+        """
+        device = caches[0].layers[0].keys.device
+        lengths = torch.tensor([length for prompts in packs for length in prompts.lengths], device=device)
+        longest = int(lengths.max())
+        by_layer = zip(*(cache.layers for cache in caches), strict=True)
+        layers: list[Any] = [_Slots.gathered(parts, packs, longest, room) for parts in by_layer]
+        return cls(Cache(layers=layers), lengths, torch.arange(longest, device=device) < lengths[:, None])
+
+    def grow(self) -> None:
+        """Make place for a token of each row."""
+        self.lengths = self.lengths + 1
+        if self.seen is not None:
+            self.seen = torch.cat([self.seen, self.seen.new_ones(len(self.seen), 1)], dim=1)
+
+    def keep(self, kept: torch.Tensor) -> None:
+        """Go on with the rows given, in that order."""
+        assert self.seen is not None
+        self.lengths, self.seen = self.lengths[kept], self.seen[kept]
+        moved = (kept != torch.arange(len(kept), device=kept.device)).nonzero()[:, 0]
+        for layer in self.cache.layers:
+            layer.keep(len(kept), moved, kept[moved])
+
+
+class _Slots(DynamicLayer):
+    """A cache layer that writes into memory it has already; a growing one would be copied at every token.
+
+    Args:
+        keys, values: (rows, heads, slots, head dim), the slots behind `used` still empty.
+    """
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor, used: int) -> None:
+        super().__init__()
+        self.keys: torch.Tensor = keys
+        self.values: torch.Tensor = values
+        self.used = used
+        self.is_initialized = True
+
+    @classmethod
+    def gathered(cls, parts: Sequence[Any], packs: Sequence[Prompts], longest: int, room: int) -> "_Slots":
+        """The rows of packs, out of the same layer of the caches that these were read into."""
+        states: list[torch.Tensor] = []
+        for name in ("keys", "values"):
+            blocks = [getattr(part, name) for part in parts]  # each (1, heads, virtual + prefix + pack, head dim)
+            virtual = blocks[0].shape[2] - packs[0].pack.behind - len(packs[0].pack)
+            rows = sum(len(prompts.paths) for prompts in packs)
+            state = blocks[0].new_empty(rows, blocks[0].shape[1], virtual + longest + room, blocks[0].shape[3])
+            filled = 0
+            for block, prompts in zip(blocks, packs, strict=True):
+                slots = torch.from_numpy(prompts.slots(longest, virtual)).to(block.device)
+                state[filled : filled + len(slots), :, : virtual + longest] = block[0][:, slots].transpose(0, 1)
+                filled += len(slots)
+            states.append(state)
+        keys, values = states
+        return cls(keys, values, virtual + longest)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write (rows, heads, new tokens, head dim) behind what is there, and give all of it."""
+        first, self.used = self.used, self.used + key_states.shape[2]
+        self.keys[:, :, first : self.used] = key_states
+        self.values[:, :, first : self.used] = value_states
+        return self.keys[:, :, : self.used], self.values[:, :, : self.used]
+
+    def get_seq_length(self) -> int:
+        """Slots so far."""
+        return self.used
+
+    def keep(self, rows: int, places: torch.Tensor, sources: torch.Tensor) -> None:
+        """Go on with the first `rows` rows, after others were put to the places given."""
+        for state in (self.keys, self.values):
+            state[places, :, : self.used] = state[sources, :, : self.used]
+        self.keys, self.values = self.keys[:rows], self.values[:rows]

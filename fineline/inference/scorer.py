@@ -1,0 +1,235 @@
+"""Our lm-eval model class: one way of scoring for every form of a model (PyTorch, ONNX).
+
+Requests that begin alike are read together (see `packs`): a context with all its choices, a system prompt or few-shot prefix
+with everything behind it, and no token is padding. Generation writes many rows at once; a row ends by itself. The composition
+of batches depends on the requests alone, so two models see the same ones.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import TemplateLM
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+from fineline.errors import InputError
+from fineline.inference import batches
+from fineline.inference.batches import Batch, Prompt, Question, Tokens
+from fineline.inference.journal import Journal
+from fineline.inference.packs import Answers, Pack, Prompts
+from fineline.inference.writing import Text
+
+WRITTEN_TOKENS = 16384  # rows x (prompt + new tokens) whose key-value caches are held at once while they are written
+_NEW_TOKENS = 256  # of a task that sets no limit, as in lm-eval
+
+
+class Engine(Protocol):
+    """A causal language model in whatever runtime."""
+
+    context_length: int
+    """Longest sequence in tokens."""
+    pack_tokens: int
+    """How many tokens it reads best at once."""
+
+    @property
+    def tree_length(self) -> int:
+        """Longest sequence that may share a pack with others, or be written beside others; 0 is none."""
+
+    def encode(self, prefix: Sequence[int]) -> Any:
+        """Read what many sequences begin with. Returns what packs behind it need."""
+
+    def score(self, prefix: Any, pack: Pack) -> Answers:
+        """Read a pack behind a prefix (None if there is none), and answer what it asks."""
+
+    def open(self, prefix: Any, packs: Sequence[Prompts], room: int) -> tuple[np.ndarray, Any]:
+        """Read prompts behind a prefix (None if there is none).
+
+        Args:
+            room: New tokens a row at most.
+
+        Returns:
+            The likeliest next token of each prompt (rows,), and the rows for `write`.
+        """
+
+    def write(self, rows: Any, tokens: np.ndarray) -> np.ndarray:
+        """Append a token to each row (rows,). Returns the likeliest next ones (rows,)."""
+
+    def keep(self, rows: Any, kept: np.ndarray) -> None:
+        """Go on with the rows given, in that order; those that stay where they are cost nothing."""
+
+
+class Scorer(TemplateLM):
+    """Answers lm-eval's requests with an `Engine`.
+
+    Contexts are chat prompts rendered in full, so no special token is added when they are tokenised.
+
+    Args:
+        journal: Keeps the answers of every finished batch; what it has already is not computed again.
+        budget: Size of batches as a share of the usual one. Another size gives the same answers up to the order of additions.
+    """
+
+    def __init__(self, engine: Engine, tokenizer: Any, journal: Journal | None = None, *, budget: float = 1.0) -> None:
+        super().__init__()
+        self.engine = engine
+        self.tokenizer = tokenizer
+        self.journal = journal
+        self.budget = budget
+        self._encoded = lru_cache(maxsize=1024)(self._encode)  # lm-eval tokenises a context again for every choice
+        self._prefix: tuple[Tokens, Any] = ((), None)
+
+    @property
+    def eot_token_id(self) -> int:
+        """The token that ends a turn."""
+        return self.tokenizer.eos_token_id
+
+    @property
+    def prefix_token_id(self) -> int:
+        """What stands before a text that has no context."""
+        return self.eot_token_id if self.tokenizer.bos_token_id is None else self.tokenizer.bos_token_id
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Part of lm-eval's cache keys, which fineline does not use."""
+        return "fineline"
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+        """Token ids of a text."""
+        return list(self._encoded(string))
+
+    def _encode(self, string: str) -> Tokens:
+        return tuple(self.tokenizer(string, add_special_tokens=False)["input_ids"])
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """The prompt as the tokenizer's own template renders it."""
+        return self.tokenizer.apply_chat_template(
+            chat_history,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            continue_final_message=not add_generation_prompt,
+        )
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        """As lm-eval has it, without its progress bar."""
+        return super().loglikelihood(requests, disable_tqdm=True)
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **_: Any
+    ) -> list[tuple[float, bool]]:
+        """Log-likelihood of each continuation after its context, and whether greedy decoding would give it."""
+        asked = [self._question(context, continuation) for _text, context, continuation in requests]
+        capacity = max(1, int(self.engine.pack_tokens * self.budget))
+        parts = batches.of_questions(set(asked), capacity=capacity, longest=self.engine.tree_length)
+        answers: dict[Question, tuple[float, bool]] = {}
+        for batch in parts:
+            answers.update(zip(batch.requests, self._answered("likelihood", batch, self._score), strict=True))
+        self._prefix = ((), None)
+        return [answers[question] for question in asked]
+
+    def _question(self, context: Sequence[int], continuation: Sequence[int]) -> Question:
+        if not continuation:
+            raise ValueError("an empty continuation has no likelihood")
+        room = self.engine.context_length + 1 - len(continuation)  # the last token is not read
+        if room < 1:
+            raise InputError(f"a continuation has {len(continuation)} tokens; the model reads {self.engine.context_length}")
+        return Question(tuple(context[-room:]), tuple(continuation))
+
+    def _score(self, batch: Batch[Question]) -> list[tuple[float, bool]]:
+        behind = len(batch.prefix)
+        pack = Pack(behind)
+        numbers = []
+        for context, continuation in batch.requests:
+            places = pack.add((context + continuation[:-1])[behind:])
+            numbers.append(pack.ask(places[-len(continuation) :], continuation))
+        found = self.engine.score(self._read(batch.prefix), pack)
+        return [found.of(those) for those in numbers]
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
+        """Log-likelihood of whole texts, in disjoint windows of the context length."""
+        windows, owners = [], []
+        for number, request in enumerate(requests):
+            for window in get_rolling_token_windows(
+                token_list=self.tok_encode(request.args[0]),
+                prefix_token=self.prefix_token_id,
+                max_seq_len=self.engine.context_length,
+                context_len=1,
+            ):
+                windows.append((None, *make_disjoint_window(window)))
+                owners.append(number)
+        totals = [0.0] * len(requests)
+        for owner, (score, _) in zip(owners, self._loglikelihood_tokens(windows), strict=True):
+            totals[owner] += score
+        return totals
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Greedy continuations. A row ends at the end-of-turn token, at a stop text, or at its limit of new tokens."""
+        asked = [self._prompt(*request.args) for request in requests]
+        budget = int(WRITTEN_TOKENS * self.budget)
+        texts: dict[Prompt, str] = {}
+        for batch in batches.of_prompts(set(asked), budget=budget, longest=self.engine.tree_length):
+            texts.update(zip(batch.requests, self._answered("text", batch, self._write), strict=True))
+        self._prefix = ((), None)
+        return [texts[prompt] for prompt in asked]
+
+    def _prompt(self, context: str, options: dict[str, Any]) -> Prompt:
+        if options.get("do_sample") or options.get("temperature"):
+            raise ValueError("the scorer decodes greedily; remove do_sample and temperature from the task")
+        limit = int(options.get("max_gen_toks", _NEW_TOKENS))
+        room = self.engine.context_length - limit
+        if room < 1:
+            raise InputError(f"max_gen_toks is {limit}; the model reads {self.engine.context_length} tokens, prompt and all")
+        until = options.get("until") or []
+        stops = [until] if isinstance(until, str) else until
+        tokens = self.tok_encode(context)[-room:] or [self.prefix_token_id]
+        return Prompt(tuple(tokens), limit, tuple(stop for stop in stops if stop))
+
+    def _write(self, batch: Batch[Prompt]) -> list[str]:
+        texts = [Text(self.tokenizer, self.eot_token_id, prompt.limit, prompt.stops) for prompt in batch.requests]
+        packs = self._prompts(batch)
+        tokens, rows = self.engine.open(self._read(batch.prefix), packs, max(prompt.limit for prompt in batch.requests))
+        writing = np.arange(len(texts))  # whose text each row is
+        while True:
+            going = np.array([not texts[owner].take(token) for owner, token in zip(writing, tokens.tolist(), strict=True)])
+            if not going.any():
+                return [str(text) for text in texts]
+            if not going.all():
+                kept = _closed_up(going)
+                self.engine.keep(rows, kept)
+                writing, tokens = writing[kept], tokens[kept]
+            tokens = self.engine.write(rows, tokens)
+
+    def _prompts(self, batch: Batch[Prompt]) -> list[Prompts]:
+        """The prompts of a batch in packs."""
+        behind = len(batch.prefix)
+        packs = [Prompts(Pack(behind))]
+        for prompt in batch.requests:
+            tokens = prompt.tokens[behind:]
+            if packs[-1].paths and len(packs[-1].pack) + packs[-1].pack.growth(tokens) > self.engine.pack_tokens:
+                packs.append(Prompts(Pack(behind)))
+            packs[-1].paths.append(packs[-1].pack.add(tokens))
+        return packs
+
+    def _read(self, prefix: Tokens) -> Any:
+        """A prefix as the engine has read it; the last one is remembered."""
+        if self._prefix[0] != prefix:
+            self._prefix = (prefix, self.engine.encode(prefix) if prefix else None)
+        return self._prefix[1]
+
+    def _answered(self, kind: str, batch: Batch[Any], compute: Callable[[Batch[Any]], list[Any]]) -> list[Any]:
+        """The answers to a batch, from the journal if they are there."""
+        if self.journal is None:
+            return compute(batch)
+        asked = [kind, batch.requests]
+        answers = self.journal.answers(asked)
+        if answers is None:
+            answers = compute(batch)
+            self.journal.add(asked, answers)
+        return answers
+
+
+def _closed_up(going: np.ndarray) -> np.ndarray:
+    """Which rows to go on with: the first ones stay in place, and the gaps among them are filled from behind."""
+    kept = np.arange(going.sum())
+    kept[~going[: len(kept)]] = len(kept) + going[len(kept) :].nonzero()[0]
+    return kept

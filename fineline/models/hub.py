@@ -1,0 +1,54 @@
+"""One commit of a repository on the Hugging Face Hub, and whose fault it is when it does not come."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from fineline.errors import FinelineError, InputError, Unreachable
+
+_TRY_LATER = (408, 425, 429)  # of the statuses that otherwise blame the request
+
+
+def download(
+    repo: str, revision: str, into: Path, *, patterns: Iterable[str], kind: Literal["model", "dataset"], instead: str
+) -> None:
+    """Fetch the files that match one of the patterns into a directory.
+
+    Args:
+        instead: What to use where there is no Hub, for the message.
+
+    Raises:
+        InputError: The repository or the revision is unknown, or not open to us.
+        Unreachable: The Hub does not answer, or breaks off.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot_download(repo, repo_type=kind, revision=revision, local_dir=into, allow_patterns=list(patterns))
+    except Exception as error:
+        if not _is_of_the_hub(error):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        refused = _refused(error)
+        check = "the name and the access token" if refused else "the network"
+        said = f"{named(repo, revision)}: cannot be fetched from the Hub: {reason}; check {check}, or use {instead}"
+        failure: FinelineError = InputError(said) if refused else Unreachable(said)
+        raise failure from error
+
+
+def named(repo: str, revision: str) -> str:
+    """How messages call a commit."""
+    return f"{repo}@{revision[:12]}"
+
+
+def _is_of_the_hub(error: Exception) -> bool:
+    """Whether it tells of the Hub, the network or the disk. What carries the requests has exceptions of its own."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return isinstance(error, HfHubHTTPError | OSError) or type(error).__module__.startswith("httpx")
+
+
+def _refused(error: Exception) -> bool:
+    """Whether the Hub answered, and would answer the same again."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status is not None and 400 <= status < 500 and status not in _TRY_LATER

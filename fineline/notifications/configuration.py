@@ -1,0 +1,120 @@
+"""notifications.yaml: who is told what, and how. Addresses that are secrets stay in the environment."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from fineline.errors import InputError
+from fineline.notifications.notice import EVENTS, Event
+from fineline.project.params.block import Block, Named, one_of
+from fineline.project.params.loader import NoRepeats
+
+FILE = Path("notifications.yaml")
+Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
+
+
+class _Addressed(Block):
+    url: Address | None = None
+    url_env: str | None = None
+    """Name of the variable that holds it, where it is a secret."""
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        one_of(self, "url", "url_env")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Raises `InputError` if the variable is not set."""
+        return self.url or variable(self.url_env or "")
+
+
+class Webhook(_Addressed):
+    """A POST of the notice as JSON."""
+
+    secret_env: str | None = None
+    """Name of the variable with a key: the body is then signed, `X-Fineline-Signature: sha256=<HMAC>`."""
+
+
+class Slack(_Addressed):
+    """An incoming webhook of Slack, or of what speaks like it (Mattermost, Rocket.Chat, Zulip)."""
+
+
+class Email(Block):
+    """Mail through an SMTP server."""
+
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    encryption: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = None
+    password_env: str | None = None
+    sender: str
+    to: Annotated[list[str], Field(min_length=1)]
+
+
+class Receiver(Block):
+    """One place to tell: exactly one of webhook, slack and email."""
+
+    webhook: Webhook | None = None
+    slack: Slack | None = None
+    email: Email | None = None
+    events: Annotated[list[Event], Field(min_length=1, default_factory=lambda: list(EVENTS))]
+    """Which; all if left out."""
+    adapters: list[str] | None = None
+    """Only about these; about everything if left out."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        one_of(self, "webhook", "slack", "email")
+        return self
+
+
+class Configuration(Block):
+    """The whole file."""
+
+    receivers: Annotated[dict[str, Receiver], Named, Field(default_factory=dict)]
+
+    def wanting(self, event: Event, subject: str) -> list[str]:
+        """Names of those who are to hear of it."""
+        return [
+            name
+            for name, receiver in self.receivers.items()
+            if event in receiver.events and (receiver.adapters is None or subject in receiver.adapters)
+        ]
+
+
+def load(root: Path) -> Configuration:
+    """The configuration of the project at `root`; nobody is told anything where there is none.
+
+    Raises:
+        InputError: The file is wrong; the message lists every problem with its key.
+    """
+    file = root / FILE
+    if not file.exists():
+        return Configuration(receivers={})
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=NoRepeats)
+        return Configuration.model_validate(content or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from error
+    except ValidationError as error:
+        problems = (
+            f"{file}: {'.'.join(map(str, problem['loc'])) or 'content'}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False)  # an address may be a secret
+        )
+        raise InputError("\n".join(problems)) from error
+
+
+def variable(name: str) -> str:
+    """A secret out of the environment.
+
+    Raises:
+        InputError: It is not there.
+    """
+    value = os.environ.get(name)
+    if not value:
+        raise InputError(f"{FILE}: the variable {name} is not set where Dagster's daemon runs")
+    return value

@@ -1,0 +1,138 @@
+"""The forecast of every method and the choice among them, as plain data."""
+
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from fineline.adapters.methods import METHODS
+from fineline.errors import InputError
+from fineline.hardware.device import Device
+from fineline.models.precision import Precision
+from fineline.plan import choice, memory, speed
+from fineline.plan.shape import Shape
+from fineline.plan.trained import trained_parameters
+from fineline.plan.value import energy_wh
+from fineline.plan.workload import Lengths, Workload
+from fineline.project.params.training import AUTO, Train
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run that is planned."""
+
+    shape: Shape
+    device: Device
+    train: Train
+    lengths: Lengths
+    """Of at least one row."""
+    validation: Workload | None = None
+    training_tokens: float | None = None
+    """Tokens that the base was trained on, where known."""
+
+    @cached_property
+    def chosen(self) -> choice.Choice:
+        """The settings it would have.
+
+        Raises:
+            InputError: The base has nothing that the configured method, or LoRA for `auto`, would train.
+        """
+        return choice.decide(self.train, self.memory_bytes, self._tokens, self.device.memory_bytes)
+
+    @property
+    def precision(self) -> Precision:
+        """What it would multiply in."""
+        return self.device.precision if self.train.precision == AUTO else self.train.precision
+
+    def step(self, batch_size: int) -> Workload:
+        """The largest micro-step."""
+        return self.lengths.largest(batch_size, self.train.packing)
+
+    def memory_bytes(self, setting: choice.Setting) -> dict[str, int]:
+        """The forecast by component."""
+        longest = self.lengths.rows[0][0]
+        return memory.forecast(
+            setting.method,
+            self.shape,
+            self.train,
+            self.step(setting.batch_size),
+            recompute=setting.recompute,
+            dequantize=setting.dequantize,
+            kind=self.device.kind,
+            precision=self.precision,
+            scores=self.device.kind == "cpu" and longest * longest <= memory.DENSE_SCORES,
+        )
+
+    def method(self, method: str) -> dict[str, Any]:
+        """The forecast of one method, or why it cannot be used on this base."""
+        try:
+            return self.figures(choice.settle(method, self.train, self.memory_bytes, self._tokens, self.device.memory_bytes))
+        except InputError as error:
+            return {"method": method, "fits": False, "not_possible": str(error)}
+
+    def figures(self, settled: choice.Choice) -> dict[str, Any]:
+        """Settings with all that is forecast for them."""
+        setting = settled.setting
+        flops = speed.training_flops(
+            setting.method,
+            self.shape,
+            self.train,
+            self.lengths.epoch(setting.batch_size),
+            recompute=setting.recompute,
+            validation=self.validation,
+        )
+        seconds = speed.seconds(
+            flops,
+            self.device,
+            setting.method,
+            self.shape,
+            self.step(setting.batch_size),
+            recompute=setting.recompute,
+            dequantize=setting.dequantize,
+            precision=self.precision,
+        )
+        return {
+            **asdict(setting),
+            "precision": self.precision,
+            "trained_parameters": trained_parameters(setting.method, self.shape, self.train),
+            "memory_bytes": settled.memory_bytes,
+            "fits": settled.fits,
+            "flops": flops,
+            "seconds": seconds,
+            "energy_wh": energy_wh(seconds, self.device.watts),
+            "share_of_base_compute": speed.share_of_base(flops, self.shape, self.training_tokens),
+        }
+
+    def report(self) -> dict[str, Any]:
+        """All of it: what plan.json holds.
+
+        Raises:
+            InputError: See `chosen`.
+        """
+        recommended, reason = self._recommended()
+        epoch = self.lengths.epoch()
+        return {
+            "device": asdict(self.device),
+            "parameters": self.shape.parameters,
+            "shape": {name: value for name, value in asdict(self.shape).items() if name not in ("linear", "parameters")},
+            "rows": epoch.rows,
+            "tokens": epoch.tokens,
+            "learned": epoch.learned,
+            "epochs": self.train.epochs,
+            "largest_batch": asdict(self.step(self.chosen.setting.batch_size)),
+            "methods": [self.method(method) for method in METHODS],
+            "configured": self.train.method,
+            "recommended": recommended,
+            "reason": reason,
+            "chosen": self.figures(self.chosen) | {"reason": self.chosen.reason},
+        }
+
+    def _recommended(self) -> tuple[str | None, str]:
+        """The method that `auto` would take, and why; None if it would take none."""
+        try:
+            found = replace(self, train=self.train.model_copy(update={"method": AUTO})).chosen
+        except InputError as error:
+            return None, str(error)
+        return found.setting.method if found.fits else None, found.reason
+
+    def _tokens(self, batch_size: int) -> int:
+        return self.step(batch_size).tokens

@@ -1,0 +1,43 @@
+"""What a training cost, and what it cost per percentage point gained."""
+
+from typing import Any
+
+from fineline.project.params.costs import Costs
+
+
+def cost(seconds: float, costs: Costs | None) -> float | None:
+    """Price of so many seconds, in the currency of `costs`; None without a price."""
+    return None if costs is None else seconds / 3600 * costs.per_hour
+
+
+def energy_wh(seconds: float, watts: float | None) -> float | None:
+    """Energy in watt-hours at a constant power; None where the power is unknown."""
+    return None if watts is None else seconds / 3600 * watts
+
+
+def per_point(training: dict[str, Any], gate: dict[str, Any], costs: Costs | None = None) -> list[dict[str, Any]]:
+    """What one percentage point cost on each share that was to improve; other units have no points.
+
+    Args:
+        training: The content of reports/<adapter>/training.json.
+        gate: The content of reports/<adapter>/gate.json, or one form of candidate.json.
+        costs: Today's price; without one, the cost that the training itself recorded counts.
+
+    Returns:
+        Per measure: `measure`, `points` gained, and `seconds`, `energy_wh` and `cost` per point; None where unknown or nothing
+        was gained.
+    """
+    recorded = training.get("value", {})
+    spent = {
+        "seconds": training["seconds"],
+        "energy_wh": recorded.get("energy_wh"),
+        "cost": cost(training["seconds"], costs) if costs else recorded.get("cost"),
+    }
+    found = []
+    for entry in gate["rules"]:
+        if entry["rule"] != "must_improve" or entry["unit"] != "share" or entry["difference"] is None:
+            continue
+        points = 100 * entry["difference"]
+        each = {name: amount / points if amount is not None and points > 0 else None for name, amount in spent.items()}
+        found.append({"measure": entry["measure"], "points": points, **each})
+    return found

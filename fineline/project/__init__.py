@@ -1,0 +1,1 @@
+"""A project: its layout, its parameters, and the versions of its stages."""

@@ -1,0 +1,107 @@
+"""The pins of a source moved to what is newest: the commit of a Hub dataset, the release of a packaged corpus.
+
+Files at a source need no pin: DVC sees them change. What is pinned stands in params.yaml and in a lock file, so that a
+retraining that moved a pin says so in its diff.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fineline.errors import InputError, Unreachable
+from fineline.project import editing, layout, params
+from fineline.retraining import newest
+from fineline.retraining.newest import CORPUS, Release
+
+
+def refresh(name: str, root: Path) -> list[str]:
+    """Move the pins of adapter `name` in the project at `root`; what was moved, in words.
+
+    Raises:
+        InputError: A source is wrong, or its lock file does not pin the package.
+        Unreachable: A place does not answer. Nothing was changed.
+    """
+    source = params.load(root / params.FILE).adapter(name).source
+    commits = {part: newest.commit(block.hub.repo) for part, block in source.parts.items() if block.hub is not None}
+    release = newest.release(CORPUS) if _is_packaged(name, root) else None
+
+    moved = []
+    text = (root / params.FILE).read_text(encoding="utf-8")
+    for part, commit in commits.items():
+        hub = source.parts[part].hub
+        if hub is not None and hub.revision != commit:
+            text = editing.replace(text, ("adapters", name, "source", "parts", part, "hub", "revision"), commit)
+            moved.append(f"{hub.repo}: {hub.revision[:12]} -> {commit[:12]}")
+    (root / params.FILE).write_text(text, encoding="utf-8")
+    if release is not None:
+        file = root / source.path
+        before = pinned(file)
+        if before != release.version:
+            file.write_text(_repinned(file.read_text(encoding="utf-8"), release), encoding="utf-8")
+            moved.append(f"{CORPUS}: {before} -> {release.version}")
+    return moved
+
+
+def pinned(file: Path) -> str:
+    """The version of the corpus that a lock file pins.
+
+    Raises:
+        InputError: It pins none.
+    """
+    found = _PIN.search(file.read_text(encoding="utf-8"))
+    if found is None:
+        raise InputError(f"{file}: pins no {CORPUS}; a `home_assistant` part needs `source.path` to be the lock file that does")
+    return found["version"]
+
+
+def packages(name: str, root: Path) -> list[Path]:
+    """Directories that go before the installed packages, for the pinned corpus where another release is installed.
+
+    Raises:
+        InputError: The lock file does not pin it.
+        Unreachable: No package index offers it with the pinned digest.
+    """
+    if not _is_packaged(name, root):
+        return []
+    file = root / params.load(root / params.FILE).adapter(name).source.path
+    version = pinned(file)
+    if version == newest.installed(CORPUS):
+        return []
+    place = root / layout.SCRATCH / "packages" / f"{CORPUS}-{version}"
+    if not place.is_dir():
+        _install(_PIN.search(file.read_text(encoding="utf-8")), place)
+    return [place]
+
+
+_PIN = re.compile(rf"^{CORPUS}==(?P<version>[^\s\\;]+)[^\n]*\n?(?P<hashes>( +--hash=\S+[ \\]*\n?)*)", re.MULTILINE)
+
+
+def _is_packaged(name: str, root: Path) -> bool:
+    parts = params.load(root / params.FILE).adapter(name).source.parts.values()
+    return any(part.home_assistant is not None for part in parts)
+
+
+def _repinned(text: str, release: Release) -> str:
+    pin = f"{CORPUS}=={release.version} \\\n    --hash=sha256:{release.sha256}\n"
+    return _PIN.sub(lambda _: pin, text, count=1)
+
+
+def _install(pin: re.Match[str] | None, place: Path) -> None:
+    """The pinned wheel, unpacked. Nothing of it is run: pip copies files."""
+    assert pin is not None
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=place.parent) as building:
+        requirement = Path(building) / "requirement.txt"
+        requirement.write_text(pin[0].rstrip("\\\n ") + "\n", encoding="utf-8")
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+        command += ["--no-deps", "--only-binary=:all:", "--require-hashes", "--no-compile"]
+        target = Path(building) / "unpacked"
+        answer = subprocess.run(
+            [*command, "--requirement", str(requirement), "--target", str(target)], capture_output=True, text=True, check=False
+        )
+        if answer.returncode:
+            said = " ".join(line for line in answer.stderr.splitlines() if line.startswith("ERROR"))
+            raise Unreachable(f"{CORPUS}=={pin['version']}: pip could not fetch it with the pinned digest: {said}")
+        target.rename(place)

@@ -1,0 +1,92 @@
+"""Where raw examples come from. Rows are written as the source has them; judging them is curation's business.
+
+`into` receives one `<part>.jsonl` per part (see `envelope`) and `parts.json`, which says what each part is and which files
+it was read from. Nothing in them varies from run to run.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+
+from fineline.errors import FinelineError, InputError
+from fineline.project.params.sources import Part, Source
+from fineline.sources import files, hub, local, urls
+from fineline.sources.envelope import Writer
+from fineline.sources.record import FileRecord, PartRecord
+from fineline.sources.storage import Stored
+
+PARTS = "parts.json"
+
+
+def fetch(source: Source, into: Path) -> dict[str, PartRecord]:
+    """Write the rows of every part of a `source:` block into the directory `into`; return what is in `parts.json`.
+
+    Raises:
+        InputError: A source is missing, unreadable as a whole or of no known format, or there is not one row.
+        FinelineError: Files changed, came or went while they were read.
+    """
+    root = Path(source.path)
+    parts = dict(sorted(source.all_parts().items()))
+    listed = _listed(parts, root)
+    try:
+        records = {name: _write(name, part, listed.get(name, []), root, into) for name, part in parts.items()}
+    except FinelineError:
+        _check_unchanged(listed, parts, root)  # a file cut under our hands is no bad file
+        raise
+    _check_unchanged(listed, parts, root)
+    if not any(record.rows for record in records.values()):
+        raise InputError(f"{source.path}: not one row; a training set needs at least a few hundred")
+    content = {name: asdict(record) for name, record in records.items()}
+    (into / PARTS).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return records
+
+
+def _listed(parts: dict[str, Part], root: Path) -> dict[str, list[Stored]]:
+    """The files of each part that has any of its own."""
+    return {
+        name: urls.find(part.files) if urls.is_url(part.files) else local.find(part.files, root)
+        for name, part in parts.items()
+        if part.files is not None
+    }
+
+
+def _write(name: str, part: Part, listed: list[Stored], root: Path, into: Path) -> PartRecord:
+    """Write one part; raise `InputError` if its id column is in no row."""
+    id_column = part.columns.get("id")
+    with (into / f"{name}.jsonl").open("wb") as sink:
+        writer = Writer(sink, name, id_column)
+        origin, read = _read(part, listed, root, writer)
+    if id_column is not None and 0 < writer.rows - writer.unreadable == writer.without_id:
+        raise InputError(f"parts.{name}.columns.id: no row has a value in {id_column!r}; check the name of the column")
+    return PartRecord(
+        part.layout, part.columns, part.prompt, part.weight, part.license, origin, writer.rows, writer.unreadable, read
+    )
+
+
+def _read(part: Part, listed: list[Stored], root: Path, writer: Writer) -> tuple[str, list[FileRecord]]:
+    """Read a part from its one origin; the origin's name and its files."""
+    if part.hub is not None:
+        with hub.download(part.hub) as (directory, shown):
+            found = local.find(part.hub.files, directory, shown)
+            return "hub", [files.read(file, part, writer) for file in found]
+    if part.home_assistant is not None:
+        from fineline.sources import home_assistant  # its templates take a while to load
+
+        return "home_assistant", home_assistant.read(part.home_assistant, root, writer)
+    return "files", [files.read(file, part, writer) for file in listed]
+
+
+def _check_unchanged(before: dict[str, list[Stored]], parts: dict[str, Part], root: Path) -> None:
+    """Raise `FinelineError` unless every file is there as it was, and no other."""
+    try:
+        now = _listed(parts, root)
+    except InputError as error:
+        raise FinelineError(f"{error}: it was there before: {_CHANGED}") from error
+    for name, stored in before.items():
+        differing = sorted({file.name for file in set(stored) ^ set(now[name])})
+        if differing:
+            raise FinelineError(f"{', '.join(differing[:3])}{' and more' if len(differing) > 3 else ''}: {_CHANGED}")
+
+
+_CHANGED = "changed while it was being read; run again when nothing writes to it"

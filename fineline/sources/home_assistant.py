@@ -1,0 +1,178 @@
+"""Spoken home commands with the intent each one means, from Home Assistant's own sentence templates.
+
+The `home-assistant-intents` package (CC BY 4.0) holds, per language, sentence templates such as
+`<turn> on [<the>] {area} <light>`; `hassil` parses them. Walking a parsed template and choosing at every branch gives a
+command together with the slots it fills, so the pair is right by construction:
+
+    switch on my kitchen lamps -> {"intent":"HassTurnOn","area":"kitchen","domain":"light"}
+
+Commands of one template are near-duplicates of each other, so the template is their group: a split never divides it.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import home_assistant_intents
+from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, TextChunk
+from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
+from home_assistant_intents import get_intents, get_languages
+
+from fineline.errors import InputError
+from fineline.project.params.project import did_you_mean
+from fineline.project.params.sources import HomeAssistant
+from fineline.sources import household, local
+from fineline.sources.envelope import Writer
+from fineline.sources.readers import Row
+from fineline.sources.record import FileRecord
+
+_TRIES_PER_SAMPLE = 20  # a template with few variants runs dry: stop asking instead of looping
+
+
+@dataclass(frozen=True)
+class Example:
+    """One command: what is said, what it means, and the template it came from."""
+
+    text: str
+    intent: str
+    slots: dict[str, Any]
+    template: str
+
+    @property
+    def completion(self) -> str:
+        """The intent first, then the slots by name, as compact JSON: one meaning has one spelling."""
+        return json.dumps({"intent": self.intent} | dict(sorted(self.slots.items())), ensure_ascii=False, separators=(",", ":"))
+
+
+def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
+    """Hand every command to the writer; the files that they were made from.
+
+    Raises:
+        InputError: As `examples`.
+    """
+    name = f"home_assistant_intents/data/{block.language}.json"
+    commands = examples(block.language, block.samples_per_template, block.seed, block.household, root)
+    for number, example in enumerate(commands, 1):
+        content = {"prompt": example.text, "completion": example.completion, "group": example.template}
+        writer.add(name, Row(number, content))
+    corpus = Path(home_assistant_intents.__file__).with_name("data") / f"{block.language}.json"
+    used = [_record(name, corpus, writer.rows)]
+    if block.household:
+        used.append(_record(block.household, local.below(block.household, root), rows=0))
+    return used
+
+
+def examples(
+    language: str, samples_per_template: int, seed: int, own: str | None = None, root: Path = Path()
+) -> Iterator[Example]:
+    """Yield distinct commands, template by template; each template has a random stream of its own.
+
+    Args:
+        language: Any code that the package has.
+        samples_per_template: At most so many commands from one template.
+        seed: Same seed, same commands. A template added upstream leaves the commands of the others alone.
+        own: A household below `root` whose values come before the shipped ones.
+
+    Raises:
+        InputError: The package has no such language, or the household cannot be used.
+    """
+    corpus = get_intents(language)
+    if corpus is None:
+        raise InputError(
+            f"home_assistant.language: no commands in {language!r}{did_you_mean(language, sorted(get_languages()))}"
+        )
+    sampler = _Sampler(Intents.from_dict(corpus), household.load(language, own, root))
+    said: set[str] = set()
+    for template, draw in sampler.templates():
+        choose = random.Random(f"{seed}/{template}")
+        found = 0
+        for _ in range(samples_per_template * _TRIES_PER_SAMPLE):
+            example = draw(choose)
+            if example.text.casefold() in said:  # the same words from two templates: the first one keeps them
+                continue
+            said.add(example.text.casefold())
+            yield example
+            found += 1
+            if found == samples_per_template:
+                break
+
+
+def _record(name: str, file: Path, rows: int) -> FileRecord:
+    data = file.read_bytes()
+    return FileRecord(name, len(data), hashlib.sha256(data).hexdigest(), rows)
+
+
+class _Sampler:
+    """Draws commands from the templates of one language, filling slots from one household."""
+
+    def __init__(self, intents: Intents, household: dict[str, Any]) -> None:
+        self.intents = intents
+        self.household = household
+
+    def templates(self) -> Iterator[tuple[str, Callable[[random.Random], Example]]]:
+        """Every sentence template, with a function that draws one command from it."""
+        for name, intent in self.intents.intents.items():
+            for block in intent.data:
+                for sentence in block.sentences:
+                    template = f"{name}: {sentence.text}"
+
+                    def draw(
+                        choose: random.Random,
+                        intent_name: str = name,
+                        block: IntentData = block,
+                        expression: Expression = sentence.expression,
+                        template: str = template,
+                    ) -> Example:
+                        slots = dict(block.slots)
+                        text = self._walk(expression, block, slots, choose)
+                        return Example(" ".join(text.split()), intent_name, slots, template)
+
+                    yield template, draw
+
+    def _walk(self, node: Expression, block: IntentData, slots: dict[str, Any], choose: random.Random) -> str:
+        """The text of one random path through a template; slots met on the way are added to `slots`."""
+        match node:
+            case TextChunk():
+                return node.original_text
+            case Alternative():
+                return self._walk(choose.choice(node.items), block, slots, choose)
+            case Permutation():
+                order = choose.sample(node.items, len(node.items))
+                return " ".join(self._walk(item, block, slots, choose) for item in order)
+            case Group():
+                return "".join(self._walk(item, block, slots, choose) for item in node.items)
+            case RuleReference():
+                rules = self.intents.expansion_rules | block.expansion_rules
+                return self._walk(rules[node.rule_name].expression, block, slots, choose)
+            case ListReference():
+                text, slots[node.slot_name] = self._fill(node, block, choose)
+                return text
+        raise InputError(f"hassil gave an unknown template part: {type(node).__name__}")
+
+    def _fill(self, reference: ListReference, block: IntentData, choose: random.Random) -> tuple[str, Any]:
+        """What is said for a slot, and the value it stands for."""
+        listed: SlotList | None = {**self.intents.slot_lists, **block.slot_lists}.get(reference.list_name)
+        if isinstance(listed, TextSlotList):
+            value = choose.choice(listed.values)
+            return self._walk(value.text_in, block, {}, choose), value.value_out
+        if isinstance(listed, RangeSlotList):
+            number = choose.randrange(listed.start, listed.stop + 1, listed.step)
+            return str(number), int(number * (listed.multiplier or 1))
+        word = choose.choice(self._household_values(reference.list_name, block))
+        return word, word
+
+    def _household_values(self, list_name: str, block: IntentData) -> list[str]:
+        """Values the household has for a list; names are narrowed to the domains that the block asks for."""
+        if list_name not in self.household:
+            raise InputError(
+                f"the template list {{{list_name}}} has no values in the household; give them in a `household:` file"
+            )
+        if list_name != "name":
+            return self.household[list_name]
+        by_domain: dict[str, list[str]] = self.household["name"]
+        wanted = block.requires_context.get("domain", list(by_domain))
+        return [name for domain in wanted if domain in by_domain for name in by_domain[domain]]

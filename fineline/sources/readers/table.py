@@ -1,0 +1,112 @@
+"""CSV and its relatives: a header, then a record per row."""
+
+import csv
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import IO
+
+from fineline.errors import InputError
+from fineline.project.params.sources import Part
+from fineline.sources.readers import MAX_ROW, Row, delimiter, text
+
+_SAMPLE = 50  # lines that tell the delimiter
+
+
+def tab_separated(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
+    """The rows of a TSV file; as `rows`."""
+    return rows(stream, name, part.model_copy(update={"delimiter": part.delimiter or "\t"}))
+
+
+def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
+    """The rows of a CSV file, numbered by the line that each begins in; every value is text.
+
+    A stray quote swallows the lines up to the next one, so each line of a record that cannot be read is a row of its own:
+    what is lost is counted, not hidden.
+
+    Raises:
+        InputError: The header is no text or names a column twice, the delimiter is another, a quote is never closed, or a
+            record is longer than 64 MiB.
+    """
+    csv.field_size_limit(MAX_ROW)
+    given = text.lines(stream, name, part.encoding, newline="")
+    sample = list(islice(given, _SAMPLE))
+    lines = _Lines(chain(sample, given), name)
+    records = _records(lines, delimiter.chosen(sample, part.delimiter, name), name, part.encoding)
+    header: list[str] | None = None
+    for fields, problem in records:
+        if header is None:
+            header = _checked(fields, problem, f"{name}:{lines.first}")
+        elif problem is None and len(fields) == len(header):
+            yield Row(lines.first, dict(zip(header, fields, strict=True)))
+        else:
+            why = problem or f"{len(fields)} fields where the header has {len(header)}"
+            for number, line in enumerate(lines.record, lines.first):
+                yield Row(number, None, text.as_stored(line).rstrip(b"\r\n"), why)
+
+
+class _Lines:
+    """Hands lines to the csv module and remembers those of the record at hand."""
+
+    def __init__(self, lines: Iterator[str], name: str) -> None:
+        self.record: list[str] = []
+        self.ended = False
+        self._lines = lines
+        self._name = name
+        self._number = 0
+        self._size = 0
+
+    @property
+    def first(self) -> int:
+        """The line that the record at hand begins in, from 1."""
+        return self._number - len(self.record) + 1
+
+    def begin(self) -> None:
+        """Forget the record at hand: the next one begins."""
+        self.record = []
+        self._size = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        try:
+            line = next(self._lines)
+        except StopIteration:
+            self.ended = True
+            raise
+        self._number += 1
+        self.record.append(line)
+        self._size += len(line)
+        if self._size > MAX_ROW:
+            raise text.too_long(self._name, self.first)
+        return line
+
+
+def _records(lines: _Lines, separator: str, name: str, encoding: str) -> Iterator[tuple[list[str], str | None]]:
+    """The fields of every record, blank lines left out, each with what is wrong with it."""
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    while True:
+        lines.begin()
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            if lines.ended:
+                raise InputError(
+                    f"{name}:{lines.first}: a quote is opened in this record and never closed;"
+                    " is the file cut off? Inside a quoted field a quote is written twice"
+                ) from error
+            yield [], f"not CSV: {error}"
+            continue
+        if fields is None:
+            return
+        if fields:
+            yield fields, text.problem("".join(lines.record), encoding)
+
+
+def _checked(header: list[str], problem: str | None, place: str) -> list[str]:
+    if problem:
+        raise InputError(f"{place}: the header is {problem}; set `encoding` of this part, such as cp1252 or utf-16")
+    twice = [number for number, column in enumerate(header, 1) if header.count(column) > 1]
+    if twice:  # by their numbers: where the header is missing, the names are values of a row
+        raise InputError(f"{place}: columns {', '.join(map(str, twice))} have one name; rename them, or add the header")
+    return header

@@ -1,0 +1,35 @@
+"""Stage `ingest@A`: raw rows as the source has them."""
+
+from typing import Any
+
+from fineline import artifacts, sources
+from fineline.project import layout, params
+from fineline.project.params.sources import Source
+from fineline.sources import urls
+
+
+def run(name: str) -> None:
+    """Fetch the raw rows of adapter `name` into data/raw/<name>."""
+    adapter = params.load().adapter(name)
+    with artifacts.create(
+        layout.raw(name),
+        kind="raw-data",
+        name=name,
+        owner=adapter.owner,
+        license=adapter.license,
+        stage="fineline.stages.ingest",
+        parameters=_public(adapter.source),
+    ) as directory:
+        parts = sources.fetch(adapter.source, directory)
+    for part, record in parts.items():
+        print(f"{part}: {record.rows} rows from {len(record.files)} files, {record.unreadable} unreadable")
+    print(f"{sum(record.rows for record in parts.values())} raw rows in {layout.raw(name)}")
+
+
+def _public(source: Source) -> dict[str, Any]:
+    """The block as it may stand in an artifact: without credentials."""
+    block = source.model_dump(exclude_none=True)
+    for part in block["parts"].values():
+        if "files" in part:
+            part["files"] = urls.public(part["files"])
+    return block

@@ -1,0 +1,87 @@
+"""Guards: the suites that are not of the adapter's own making, as tasks."""
+
+import importlib.metadata
+import inspect
+import json
+import re
+from typing import Any
+
+from fineline.errors import InputError
+from fineline.project.layout import SUITES
+from fineline.suites import checks, metrics, packaged
+from fineline.suites import suite as suites
+from fineline.suites.suite import Suite
+from fineline.suites.task import Measure, Task
+
+
+def task(name: str) -> Task:
+    """The task of suite `name`, or of the harness's `lm_eval/<task>`.
+
+    Raises:
+        InputError: As `suites.read`; the harness has no such task, it runs code that models write, or its data cannot be
+            reached.
+    """
+    if packaged.is_packaged(name):
+        return _brought(name.removeprefix(packaged.PREFIX))
+    suite = suites.read(name)
+    clusters = [str(item.get("cluster", place)) for place, item in enumerate(suite.items)]
+    beside = "guards" if suite.definition.get("output_type") == "generate_until" else ""  # the more rows, the faster each
+    return Task(name, _measures(suite), clusters, suite.items, suite.definition, beside=beside)
+
+
+def _measures(suite: Suite) -> tuple[Measure, ...]:
+    """What suite.yaml says is measured; by default the first metric of the task, under the suite's name."""
+    name, definition = suite.name, suite.definition
+    listed = definition.get("metric_list") or [{}]
+    named = suite.about.get("measures") or {name: listed[0].get("metric")}
+    place = f"{SUITES}/{name}/suite.yaml"
+    output_type = str(definition.get("output_type"))
+    if not isinstance(named, dict):
+        raise InputError(f"{place}: `measures` needs a mapping of measures to metrics, found {type(named).__name__}")
+    for measure, metric in named.items():
+        if not re.fullmatch(rf"{re.escape(name)}(_\w+)?", str(measure)):
+            raise InputError(f"{place}: the measure {measure!r} must be {name!r}, or begin with '{name}_'")
+        known = [*metrics.METRICS, *(entry.get("metric") for entry in listed)]
+        if metric not in known:
+            raise InputError(f"{place}: {measure} has the metric {metric!r}; accepted: {', '.join(map(str, known))}")
+        kinds, fields = metrics.NEEDS.get(metric, ((), ()))
+        if metric in metrics.METRICS and output_type not in kinds:
+            raise InputError(
+                f"{place}: {measure} has the metric {metric!r}, which needs an output_type of {' or '.join(kinds)}"
+            )
+        for number, item in enumerate(suite.items, 1):
+            if missing := [field for field in fields if field not in item]:
+                raise InputError(
+                    f"{SUITES}/{name}/{suites.ITEMS}:{number}: no `{missing[0]}`, which the metric {metric!r} needs"
+                )
+        if metric == "checks":
+            for number, item in enumerate(suite.items, 1):
+                if found := checks.problems(item.get("checks")):
+                    raise InputError(f"{SUITES}/{name}/{suites.ITEMS}:{number}: {found[0]}")
+    return tuple(Measure(str(measure), metric, metrics.unit(metric, output_type)) for measure, metric in named.items())
+
+
+def _source(value: Any) -> str:
+    """What stands for a value that JSON has no word for: of a function its source, since its name has an address in it."""
+    function = getattr(value, "func", value)
+    try:
+        return inspect.getsource(function)
+    except (TypeError, OSError):
+        return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _brought(name: str) -> Task:
+    found = packaged.built(name)
+    if getattr(found, "UNSAFE_CODE", False):
+        raise InputError(f"evaluate.guards: lm_eval/{name} runs code that the model writes; fineline does not")
+    items = [dict(doc) for doc in found.eval_docs]
+    names = list(found.aggregation())
+    metric = "gold" if found.OUTPUT_TYPE.startswith("loglikelihood") else names[0]
+    definition = {
+        "task": name,
+        "lm_eval": importlib.metadata.version("lm_eval"),
+        "config": json.loads(json.dumps(found.dump_config(), default=_source)),
+        "output_type": found.OUTPUT_TYPE,
+    }
+    measures = (Measure(name, metric, metrics.unit(metric, found.OUTPUT_TYPE)),)
+    return Task(name, measures, [str(place) for place in range(len(items))], items, definition, packaged=True)

@@ -1,6 +1,0 @@
-"""Personal data and secrets in text: where they are, and what stands in their place. The manual is docs/privacy.md."""
-
-from pipelines.curate.privacy.cleaner import Cleaned, Cleaner
-from pipelines.curate.privacy.finding import KINDS, Finding
-
-__all__ = ["KINDS", "Cleaned", "Cleaner", "Finding"]

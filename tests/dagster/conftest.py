@@ -1,0 +1,240 @@
+"""A DVC project in the shape of ours: a base, two adapters, and stages that leave a line in runs.log when they run."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fineline.dagster.stages import Stage
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[2]
+
+GRAPH = """
+stages:
+  base:
+    foreach: ${bases}
+    do:
+      desc: The base model
+      cmd: python stage.py base ${key}
+      params:
+        - bases.${key}
+      deps:
+        - stage.py
+      outs:
+        - models/bases/${key}
+      meta:
+        owner: ${item.owner}
+  curate:
+    foreach: ${adapters}
+    do:
+      desc: Curated rows
+      cmd: python stage.py curate ${key}
+      params:
+        - adapters.${key}.curate
+      deps:
+        - stage.py
+        - rows
+      outs:
+        - data/curated/${key}
+      metrics:
+        - reports/${key}/curation.json:
+            cache: false
+      meta:
+        owner: ${item.owner}
+  train:
+    foreach: ${adapters}
+    do:
+      desc: The adapter
+      cmd: python stage.py train ${key}
+      params:
+        - adapters.${key}.train
+      deps:
+        - data/curated/${key}
+        - models/bases/${item.base}
+        - stage.py
+      outs:
+        - models/adapters/${key}
+      metrics:
+        - reports/${key}/training.json:
+            cache: false
+      meta:
+        owner: ${item.owner}
+  evaluate:
+    foreach: ${adapters}
+    do:
+      desc: The verdict of the gate
+      cmd: python stage.py evaluate ${key}
+      params:
+        - adapters.${key}.evaluate
+      deps:
+        - models/adapters/${key}
+        - stage.py
+      metrics:
+        - reports/${key}/gate.json:
+            cache: false
+      meta:
+        owner: ${item.owner}
+"""
+
+PARAMS = {
+    "bases": {"tiny-1m": {"owner": "models@fineline.example"}},
+    "adapters": {
+        "home-en": {
+            "owner": "voice@fineline.example",
+            "base": "tiny-1m",
+            "curate": 1,
+            "train": {"rank": 8},
+            "evaluate": 1,
+        },
+        "support": {"owner": "support-team", "base": "tiny-1m", "curate": 1, "train": {"rank": 8}, "evaluate": 1},
+    },
+}
+
+STAGE = """
+import json, os, signal, sys, time
+from pathlib import Path
+import yaml
+
+kind, name = sys.argv[1:]
+blocks = yaml.safe_load(Path("params.yaml").read_text())["bases" if kind == "base" else "adapters"][name]
+with open("runs.log", "a") as log:
+    log.write(f"{kind}@{name}\\n")
+if train := kind == "train" and blocks["train"]:
+    if train.get("stubborn"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if train.get("seconds"):
+        print("group", os.getpgid(0), flush=True)
+        time.sleep(train["seconds"])
+    if train.get("fails"):
+        raise SystemExit("loss is not finite")
+
+def write(path, content):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps(content))
+
+made = {"base": "models/bases", "curate": "data/curated", "train": "models/adapters"}
+if kind in made:
+    write(f"{made[kind]}/{name}/content.json", blocks.get(kind, blocks))
+reports = {
+    "curate": ("curation", {"rows_in": 4, "kept": 3}),
+    "train": ("training", {"train_loss": 0.5, "seconds": time.time()}),
+    "evaluate": ("gate", {"verdict": "pass", "reasons": [], "rules": []}),
+}
+if kind in reports:
+    report, content = reports[kind]
+    write(f"reports/{name}/{report}.json", content)
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project on disk and what one does with it."""
+
+    root: Path
+
+    def dvc(self, *arguments: str) -> str:
+        """Output of a DVC command, which must succeed."""
+        return dvc(self.root, *arguments)
+
+    def runs(self) -> list[str]:
+        """The stages that really ran, in order."""
+        log = self.root / "runs.log"
+        return log.read_text().split() if log.exists() else []
+
+    def set(self, **train: object) -> None:
+        """Change the training of home-en in params.yaml."""
+        params = yaml.safe_load((self.root / "params.yaml").read_text())
+        params["adapters"]["home-en"]["train"] |= train
+        (self.root / "params.yaml").write_text(yaml.safe_dump(params))
+
+    def lock(self) -> str:
+        """The content of dvc.lock, empty if there is none."""
+        file = self.root / "dvc.lock"
+        return file.read_text() if file.exists() else ""
+
+
+def dvc(root: Path, *arguments: str) -> str:
+    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(["dvc", *arguments], cwd=root, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_dvc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No analytics, and DVC's state of these projects goes when they go."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_NO_ANALYTICS", "1")
+        patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("dvc-state")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project before its first run; copied, never used."""
+    root = tmp_path_factory.mktemp("fresh")
+    dvc(root, "init", "--no-scm", "--quiet")
+    (root / "dvc.yaml").write_text(GRAPH)
+    (root / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    (root / "stage.py").write_text(STAGE)
+    (root / "rows").mkdir()
+    (root / "rows" / "day-1.jsonl").write_text("{}\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def made(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project after `dvc repro`; copied, never used."""
+    root = tmp_path_factory.mktemp("made") / "project"
+    shutil.copytree(fresh, root)
+    dvc(root, "repro")
+    return root
+
+
+@pytest.fixture
+def fresh_project(fresh: Path, tmp_path: Path) -> Project:
+    """A project in which nothing was made yet."""
+    return _copy(fresh, tmp_path)
+
+
+@pytest.fixture
+def made_project(made: Path, tmp_path: Path) -> Project:
+    """A project in which `dvc repro` has made everything."""
+    return _copy(made, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def own_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of this repository's own graph and code, without its data and models."""
+    root = tmp_path_factory.mktemp("own")
+    for file in ("dvc.yaml", "params.yaml", ".dvcignore"):
+        shutil.copy(ROOT / file, root)
+    shutil.copytree(ROOT / "pipelines", root / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
+    dvc(root, "init", "--no-scm", "--quiet", "--force")
+    return Project(root)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Callable[..., Stage]:
+    """Makes a stage of home-en from its kind, its outs, and the reports to lay down for it."""
+
+    def make(kind: str, *outs: str, **reports: object) -> Stage:
+        for name, content in reports.items():
+            file = tmp_path / "reports" / "home-en" / f"{name}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(content))
+        return Stage(tmp_path, f"{kind}@home-en", "true", "", "", (), {}, {}, outs, outs)
+
+    return make
+
+
+def _copy(source: Path, target: Path) -> Project:
+    root = target / "project"
+    shutil.copytree(source, root)
+    return Project(root)

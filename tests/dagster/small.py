@@ -1,0 +1,202 @@
+"""A project whose stages take no time and whose params.yaml, artifacts and reports are of the real form: for whole retrainings.
+
+An adapter is as good as its rows: it passes unless one of them says `bad`. Every run of a stage leaves a line in the file that
+RUNS names, outside of the project.
+"""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import yaml
+
+from fineline.artifacts import reports
+from fineline.governance import store
+from fineline.project import layout
+from tests.dagster.conftest import BIN
+
+GRAPH = """
+stages:
+  base:
+    foreach: ${bases}
+    do:
+      cmd: python stage.py base ${key}
+      params: ["bases.${key}"]
+      deps: [stage.py]
+      outs: ["models/bases/${key}"]
+      meta: {owner: "${item.owner}", limit_hours: 1}
+  ingest:
+    foreach: ${adapters}
+    do:
+      cmd: python stage.py ingest ${key}
+      params: ["adapters.${key}.source"]
+      deps: [stage.py, "${item.source.path}"]
+      outs: ["data/raw/${key}"]
+      meta: {owner: "${item.owner}"}
+  train:
+    foreach: ${adapters}
+    do:
+      cmd: python stage.py train ${key}
+      params: ["adapters.${key}.train"]
+      deps: [stage.py, "data/raw/${key}", "models/bases/${item.base}"]
+      outs: ["models/adapters/${key}"]
+      meta: {owner: "${item.owner}"}
+  evaluate:
+    foreach: ${adapters}
+    do:
+      cmd: python stage.py evaluate ${key}
+      params: ["adapters.${key}.evaluate"]
+      deps: [stage.py, "models/adapters/${key}"]
+      metrics: ["reports/${key}/gate.json": {cache: false}]
+      meta: {owner: "${item.owner}"}
+  assess:
+    foreach: ${adapters}
+    do:
+      cmd: python stage.py assess ${key}
+      deps: [stage.py, "reports/${key}/gate.json"]
+      metrics: ["reports/${key}/candidate.json": {cache: false}]
+      meta: {owner: "${item.owner}"}
+"""
+
+STAGE = """
+import json, os, sys, time
+from pathlib import Path
+from pipelines import artifacts, layout, params, reports
+
+kind, name = sys.argv[1:]
+with open(os.environ["RUNS"], "a") as log:
+    log.write(f"{kind}@{name}\\n")
+if kind == "base":
+    with artifacts.create(layout.base(name), kind="base", name=name, owner="a", license="mit", stage="s") as at:
+        (at / "config.json").write_text("{}")
+    sys.exit(0)
+block = params.load().adapter(name)
+if kind == "ingest":
+    source = Path(block.source.path)
+    files = sorted(source.rglob("*.jsonl")) if source.is_dir() else [source]
+    with artifacts.create(layout.raw(name), kind="raw-data", name=name, owner="a", license="mit", stage="s") as at:
+        (at / "rows.jsonl").write_text("".join(file.read_text() for file in files))
+elif kind == "train":
+    if (pause := os.environ.get("PAUSE")) and Path(pause).exists():
+        print("training in", os.getpgid(0), flush=True)
+        time.sleep(float(Path(pause).read_text()))
+    with artifacts.create(layout.adapter(name), kind="adapter", name=name, owner="a", license="mit", stage="s") as at:
+        (at / "weights.txt").write_bytes((layout.raw(name) / "rows.jsonl").read_bytes())
+elif kind == "evaluate":
+    rows = (layout.adapter(name) / "weights.txt").read_text()
+    digest = artifacts.read(layout.adapter(name)).digest
+    arms = {"candidate": {"digest": digest}}
+    if block.evaluate.champion:
+        arms["champion"] = {"digest": artifacts.verified(Path(block.evaluate.champion.path)).digest}
+    verdict = "fail" if "bad" in rows else "pass"
+    scores = {"candidate": {"target_exact_match": rows.count("{") / 100}}
+    gate = {"verdict": verdict, "arms": arms, "scores": scores}
+    reports.write(layout.reports(name) / "gate.json", gate)
+else:
+    gate = reports.read(layout.reports(name) / "gate.json")
+    found = {"verdict": gate["verdict"], "reasons": [f"It is a {gate['verdict']}."], "candidate": gate["arms"]["candidate"]}
+    reports.write(layout.reports(name) / "candidate.json", found)
+"""
+
+IGNORED = "/data/raw/\n/models/\n/releases/\n/.fineline/\n/tickets/\n__pycache__/\n"
+
+
+SERVED = """
+from pathlib import Path
+from fineline.dagster.definitions import build_definitions
+defs = build_definitions(Path({!r}))
+"""
+"""A module that `dagster dev` or the daemon loads, but for the place of the project."""
+
+
+class Small:
+    """The project on disk."""
+
+    def __init__(self, root: Path, adapters=("support",), **retrain: object) -> None:
+        self.root = root
+        self.log = root.parent / f"{root.name}.runs"
+        os.environ["RUNS"] = str(self.log)
+        (root / "tickets").mkdir(parents=True)
+        self.rows("day-1", "one")
+        blocks = {name: adapter(f"tickets/{name}" if len(adapters) > 1 else "tickets", retrain) for name in adapters}
+        for name in adapters if len(adapters) > 1 else ():
+            self.rows("day-1", name, name)
+        params = {"bases": {"tiny": {"owner": "m@example.com", "license": "mit", "path": "."}}, "adapters": blocks}
+        (root / "params.yaml").write_text("# ours\n" + yaml.safe_dump(params, sort_keys=False))
+        (root / "dvc.yaml").write_text(GRAPH)
+        (root / "stage.py").write_text(STAGE)
+        (root / ".gitignore").write_text(IGNORED)
+        for command in ("git init --quiet --initial-branch main", "dvc init --quiet", "dvc repro --quiet"):
+            self.run(*command.split())
+        self.commit("begin")
+
+    def rows(self, day: str, *texts: str) -> None:
+        """Data arrive: a file of rows, in a directory of its own if a second text names one."""
+        place = self.root / "tickets" / (texts[1] if len(texts) > 1 else "")
+        place.mkdir(exist_ok=True)
+        (place / f"{day}.jsonl").write_text(json.dumps({"text": texts[0]}) + "\n")
+
+    def run(self, *command: str) -> str:
+        environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+        answer = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
+        return answer.stdout
+
+    def git(self, *arguments: str) -> str:
+        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+        return self.run("git", *who, *arguments).strip()
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+
+    def set(self, **retrain: object) -> None:
+        """Another `retrain:` block for every adapter."""
+        content = yaml.safe_load((self.root / "params.yaml").read_text())
+        for block in content["adapters"].values():
+            block["retrain"] = retrain
+        (self.root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def runs(self) -> list[str]:
+        return self.log.read_text().split()
+
+    def branches(self, name: str = "support") -> list[str]:
+        listed = self.git("for-each-ref", "--sort=creatordate", "--format=%(refname:short)", f"refs/heads/retrain/{name}")
+        return listed.split()
+
+    def promote(self, name: str = "support") -> str:
+        """What is there is in production from now on, as far as retraining looks; the digest of the adapter."""
+        digest = str(reports.read(self.root / layout.reports(name) / "gate.json")["arms"]["candidate"]["digest"])
+        release = self.root / store.ROOT / name / digest.removeprefix("sha256:")
+        reports.write(release / store.RECORD, {"artifacts": {"adapter": {"digest": digest}}})
+        link = self.root / store.channel(name, "production")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("..") / release.name)
+        return digest
+
+
+def adapter(path: str, retrain: dict[str, object]) -> dict[str, object]:
+    return {
+        "owner": "a@example.com",
+        "license": "mit",
+        "base": "tiny",
+        "source": {"path": path},
+        "curate": {},
+        "train": {},
+        "evaluate": {"guards": []},
+        "export": {},
+        "retrain": retrain,
+    }
+
+
+def until(ask, seconds=120.0):
+    """The first true answer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := ask():
+            return answer
+        time.sleep(0.2)
+    raise AssertionError("it did not come to that")

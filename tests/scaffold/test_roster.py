@@ -1,0 +1,154 @@
+"""fineline.scaffold: an adapter joins in a minute and leaves without a trace in what others wrote."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from fineline import cli
+from fineline.errors import InputError
+from fineline.project import layout, params
+from fineline.scaffold import first_rows, joining
+from tests.conftest import ROOT, small_params, write_lines, write_project
+from tests.governance.conftest import NAME, world  # noqa: F401
+
+
+@pytest.fixture
+def project(tmp_path, tiny_base, monkeypatch):
+    """A project with one adapter, and comments in its params.yaml; it is the working directory."""
+    write_project(tmp_path, small_params(tiny_base))
+    file = tmp_path / "params.yaml"
+    file.write_text(f"# ours\n{file.read_text()}# the end\n")
+    write_lines(tmp_path / "tickets.jsonl", [{"prompt": f"Question {n}?", "completion": f"Answer {n}."} for n in range(40)])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def fineline(monkeypatch, capsys):
+    """Runs a command; its exit code, output and error output."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["fineline", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return end.value.code or 0, said.out, said.err
+
+    return run
+
+
+def init(fineline, name="support", data="tickets.jsonl", base="tiny", *more):
+    return fineline("init", name, "--data", data, "--base", base, "--owner", "support@example.com", *more)
+
+
+def test_an_adapter_joins_in_one_command(project, fineline):
+    before = (project / "params.yaml").read_text()
+    code, out, err = init(fineline)
+    assert (code, err) == (0, "")
+    assert "tickets.jsonl: 1 file, about 40 rows; of the first 40, all usable" in out
+    assert "license apache-2.0 (of tiny; --license names another)" in out
+    assert "forecast: " in out
+    assert "next: dvc repro plan@support" in out
+    text = (project / "params.yaml").read_text()
+    assert text.startswith("# ours\n")
+    assert "# the end" in text
+    assert editing_leaves(before, text)
+    adapter = params.load().adapter("support")
+    assert (adapter.owner, adapter.base, adapter.source.path) == ("support@example.com", "tiny", "tickets.jsonl")
+
+
+def editing_leaves(before, after):
+    """Every line of the file is still there, in order."""
+    lines = iter(after.splitlines())
+    return all(any(line == other for other in lines) for line in before.splitlines())
+
+
+def test_what_joined_can_be_planned_at_once(project, fineline):
+    init(fineline, "support", "tickets.jsonl", "tiny", "--license", "mit")
+    shutil.copytree(ROOT / "pipelines", project / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
+    for stage, name in (("base", "tiny"), ("ingest", "support"), ("curate", "support"), ("plan", "support")):
+        answer = subprocess.run(
+            ["python", "-m", f"pipelines.{stage}", name], cwd=project, capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 0, answer.stderr
+    assert json.loads((project / layout.reports("support") / "plan.json").read_text())["recommended"]
+
+
+def test_rows_that_cannot_be_used_are_counted_and_not_quoted(project, fineline):
+    with (project / "tickets.jsonl").open("a") as file:
+        file.write('{"frage": "secret text"}\nbroken\n')
+    code, out, _ = init(fineline)
+    assert code == 0
+    assert "of the first 42, 40 usable" in out
+    assert "1 times: " in out
+    assert "secret text" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("Support Team",), "'support-team' would do"),
+        (("support_2",), "no usable name"),
+        (("home",), "there is an adapter 'home' already"),
+        (("tiny",), "'tiny' is a base"),
+        (("support", "tickets.csv"), "tickets.csv: no such file"),
+        (("support", "/etc/hostname"), "lies outside of the project"),
+        (("support", "tickets.jsonl", "tinny"), "did you mean 'tiny'?"),
+        (("support", "useless.jsonl"), "not one of the first 1 rows can be used"),
+        (("support", "empty.jsonl"), "it is empty"),
+    ],
+)
+def test_what_cannot_join_is_told_and_nothing_is_written(project, fineline, arguments, complaint):
+    (project / "useless.jsonl").write_text('{"a": 1}\n')
+    (project / "empty.jsonl").write_text("")
+    before = (project / "params.yaml").read_text()
+    code, _, err = init(fineline, *arguments)
+    assert code == 2
+    assert complaint in err
+    assert (project / "params.yaml").read_text() == before
+    assert sorted(path.name for path in project.glob(".params*")) == []
+
+
+def test_the_size_of_a_large_source_is_estimated(tmp_path):
+    write_lines(tmp_path / "a.jsonl", [{"prompt": "p" * 50, "completion": "c" * 50} for _ in range(4000)])
+    found = first_rows.look(tmp_path)
+    assert found.looked_at == first_rows.MOST
+    assert 3600 < found.estimated < 4400
+    assert found.tokens == pytest.approx(100 / 3.5, abs=1)
+
+
+def test_what_joined_leaves_again(project, fineline):
+    before = (project / "params.yaml").read_text()
+    init(fineline)
+    (project / layout.reports("support")).mkdir(parents=True)
+    code, out, _ = fineline("retire", "support")
+    assert code == 0
+    assert "left for you to remove: reports/support" in out
+    assert (project / "params.yaml").read_text() == before
+    code, _, err = fineline("retire", "support")
+    assert (code, "there is no adapter 'support'" in err) == (2, True)
+
+
+def test_the_releases_of_a_retired_adapter_can_be_verified(world, fineline, tiny_base):  # noqa: F811
+    world.ready()
+    world.promote()
+    content = small_params(tiny_base)
+    content["adapters"] = {NAME: content["adapters"]["home"], "other": content["adapters"]["home"]}
+    params.FILE.write_text(yaml.safe_dump(content))
+    code, out, _ = fineline("retire", NAME)
+    assert code == 0
+    assert "still in use: production" in out
+    assert "1 release stays" in out
+    place = out.split("fineline verify ")[1].split("`")[0]
+    code, out, err = fineline("verify", place)
+    assert (code, err) == (0, "")
+
+
+def test_an_edit_that_would_not_load_is_not_written(project):
+    before = (project / "params.yaml").read_text()
+    with pytest.raises(InputError):
+        joining.join("support", {"owner": "a"})
+    assert (project / "params.yaml").read_text() == before
