@@ -163,9 +163,9 @@ def open_holdout(
     reason: Annotated[str, typer.Option(help="Why the sealed rows are opened; it is recorded with your name and the time.")],
 ) -> None:
     """Judge the exported model once on the sealed rows of its test split, before a promotion."""
-    from fineline.evaluate import sealed
+    from fineline.stages import holdout
 
-    decision = sealed.open_for(name, reason)
+    decision = holdout.open_for(name, reason)
     for line in decision["reasons"]:
         console.print(f"  {line}", highlight=False, markup=False)
     times = len(decision["uses"])

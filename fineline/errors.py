@@ -1,8 +1,12 @@
-"""What can go wrong, and the exit code that says so.
+"""The errors of fineline, and the exit code of each.
 
-Every message names the cause, the place (file, line or key) and the remedy. Errors a user can cause never show a
-traceback: `fineline.stages.entry` and `fineline.cli` print the message and leave with the exit code of its class.
+Every message names the cause, the place (file, line or key) and the remedy. Errors that a user can cause never show a
+traceback: `fineline.project.command` and `fineline.cli` print the message and exit with the code of its class.
 """
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class FinelineError(Exception):
@@ -12,7 +16,7 @@ class FinelineError(Exception):
 
 
 class Unreachable(FinelineError):
-    """What has to be fetched did not come; the same may succeed later (exit code 1)."""
+    """A remote source did not answer; the same command may succeed later (exit code 1)."""
 
 
 class InputError(FinelineError):
@@ -21,7 +25,36 @@ class InputError(FinelineError):
     exit_code = 2
 
 
+class ParameterError(InputError):
+    """A parameter cannot be used with this data, model or machine (exit code 2).
+
+    Args:
+        key: Path of the key as far as the code that raises it knows, such as `evaluate.gate.floor`.
+        problem: What was found, and what is accepted.
+    """
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{key}: {problem}")
+        self.key = key
+        self.problem = problem
+
+
 class Refused(FinelineError):
     """A policy or a digest does not allow it (exit code 3)."""
 
     exit_code = 3
+
+
+@contextmanager
+def parameters_of(place: str) -> Iterator[None]:
+    """Within the context, the key of a `ParameterError` is completed by its place, such as `adapters.home-en`."""
+    try:
+        yield
+    except ParameterError as error:
+        raise ParameterError(f"{place}.{error.key}", error.problem) from error
+
+
+def did_you_mean(word: str, accepted: Sequence[str]) -> str:
+    """Return the end of a message about an unknown word: the nearest accepted word, or all of them."""
+    near = difflib.get_close_matches(word, accepted, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; accepted: {', '.join(accepted)}"

@@ -4,4 +4,4 @@ from fineline.stages.assess import run
 from fineline.stages.entry import main
 
 if __name__ == "__main__":
-    main(run)
+    main("assess", run)

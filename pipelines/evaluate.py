@@ -4,4 +4,4 @@ from fineline.stages.entry import main
 from fineline.stages.evaluate import run
 
 if __name__ == "__main__":
-    main(run)
+    main("evaluate", run)

@@ -4,4 +4,4 @@ from fineline.stages.entry import main
 from fineline.stages.plan import run
 
 if __name__ == "__main__":
-    main(run)
+    main("plan", run)

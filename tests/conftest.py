@@ -179,8 +179,10 @@ def write_project(directory: Path, params: dict) -> None:
     ]
     write_lines(suite / "items.jsonl", items)
     pin(suite)
-    (directory / "evidence").mkdir()
-    (directory / "evidence" / "README.md").write_text("Results of other tools.\n", encoding="utf-8")
+    for name in params["adapters"]:
+        evidence = directory / "evidence" / name
+        evidence.mkdir(parents=True)
+        (evidence / "README.md").write_text("Results of other tools.\n", encoding="utf-8")
 
 
 def pin(suite: Path) -> None:
@@ -202,7 +204,7 @@ def write_lines(file: Path, rows: list[dict]) -> None:
 def copy_graph(directory: Path) -> None:
     """Put the shipped graph and its code into a project, so that DVC can hash them there."""
     shutil.copytree(ROOT / "pipelines", directory / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".dvcignore"):
+    for name in ("dvc.yaml", "fineline.lock", ".dvcignore"):
         shutil.copy(ROOT / name, directory / name)
 
 

@@ -1,11 +1,32 @@
-"""Adapters: what each method of fine-tuning puts on a base model, how it starts, and how it is saved and loaded again.
+"""Adapters: what each method of fine-tuning adds to a base model, how it is initialized, and how it is saved and loaded.
 
-The base is never changed, whatever the method or the first values: an adapter is one directory with `adapter_config.json` and
-`adapter_model.safetensors`, and means the same on any copy of its base.
+The base is never changed, whatever the method or the initialization: an adapter is one directory with `adapter_config.json` and
+`adapter_model.safetensors`, and means the same on any copy of its base. The names below are imported when they are used, so
+that parameters and plans know the methods without importing torch.
 """
 
-from fineline.adapters.attachment import attach
-from fineline.adapters.files import FILES, load, save
-from fineline.adapters.virtual import context_length, virtual_embeddings, virtual_key_values
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fineline.adapters.attachment import attach
+    from fineline.adapters.files import FILES, load, save
+    from fineline.adapters.virtual import context_length, virtual_embeddings, virtual_key_values
+
+_MODULES = {
+    "attach": "attachment",
+    "FILES": "files",
+    "load": "files",
+    "save": "files",
+    "context_length": "virtual",
+    "virtual_embeddings": "virtual",
+    "virtual_key_values": "virtual",
+}
 
 __all__ = ["FILES", "attach", "context_length", "load", "save", "virtual_embeddings", "virtual_key_values"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Artifacts: directories whose content is recorded, digested and verified, and the plumbing that everything else stores with."""
+"""Artifacts: directories whose content is recorded, digested and verified, and the plumbing shared by all packages."""
 
 from fineline.artifacts.artifact import (
     RECORD,
@@ -10,7 +10,8 @@ from fineline.artifacts.artifact import (
     manifest,
     problems,
     read,
+    used,
     verified,
 )
 
-__all__ = ["RECORD", "SCHEMA", "Artifact", "Input", "create", "digest", "manifest", "problems", "read", "verified"]
+__all__ = ["RECORD", "SCHEMA", "Artifact", "Input", "create", "digest", "manifest", "problems", "read", "used", "verified"]

@@ -1,33 +1,39 @@
-"""An artifact is a directory plus its `artifact.json`: what it is, whose, made from what, by which code.
+"""An artifact: a directory plus its `artifact.json`, which holds only what the inputs of its stage determine.
 
 Its identity is the sha256 digest of its manifest: the sorted list of `{path, size, sha256}` of its files as canonical
-JSON. The same inputs give the same digest, so nothing that varies from run to run may enter an artifact.
+JSON. The same inputs give the same digest and the same record, so what follows is not run again. Owner, license, code digest,
+commit, libraries, host and times are provenance (`fineline.artifacts.provenance`).
 """
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fineline.artifacts import code
+from fineline.artifacts import canonical, files
 from fineline.errors import InputError, Refused
-from fineline.project.layout import SCRATCH
 
 RECORD = "artifact.json"
-SCHEMA = "fineline/artifact/v1"
+SCHEMA = "fineline/artifact/v2"
+SCHEMA_V1 = "fineline/artifact/v1"
 
 
 @dataclass(frozen=True)
 class Input:
-    """An artifact that another one was made from."""
+    """An artifact, or some of its files, that another artifact was made from."""
 
     path: str
     digest: str
+    """Of the artifact; of the manifest of `files` alone where only these were used."""
+    files: tuple[str, ...] = ()
+    """The files that were used; empty for the whole artifact."""
+
+    def is_from(self, artifact: "Artifact") -> bool:
+        """True if `artifact` has exactly the content that was used."""
+        return self.digest == (artifact.part(self.files) if self.files else artifact.digest)
 
 
 @dataclass(frozen=True)
@@ -36,30 +42,66 @@ class Artifact:
 
     kind: str
     name: str
-    owner: str
-    license: str
     digest: str
     files: list[dict[str, Any]]
     inputs: dict[str, Input]
     parameters: dict[str, Any]
-    code: str
-    approval: dict[str, str] = field(default_factory=lambda: {"state": "unapproved", "ledger": "governance/ledger"})
-    """State when the artifact was made. Later decisions stand in the ledger, bound to the digest."""
+    """The parameters that were set and decide the content."""
+    stage: str = ""
+    stage_version: int | None = None
     schema: str = SCHEMA
+    owner: str | None = None
+    """Only in records of the first version of the format, as are `license`, `code` and `approval`."""
+    license: str | None = None
+    code: str | None = None
+    approval: dict[str, str] = field(default_factory=dict)
+
+    def part(self, names: Iterable[str]) -> str:
+        """Return the digest of the manifest of some files.
+
+        Raises:
+            InputError: The artifact has no such file.
+        """
+        by_path = {entry["path"]: entry for entry in self.files}
+        missing = sorted(set(names) - by_path.keys())
+        if missing:
+            raise InputError(f"the {self.kind} {self.name} has no file {missing[0]}; run `dvc repro` to make it again")
+        return digest([by_path[name] for name in sorted(names)])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as it is written."""
+        return {
+            "schema": self.schema,
+            "kind": self.kind,
+            "name": self.name,
+            "digest": self.digest,
+            "files": self.files,
+            "inputs": {
+                role: {"path": one.path, "digest": one.digest} | ({"files": list(one.files)} if one.files else {})
+                for role, one in self.inputs.items()
+            },
+            "parameters": self.parameters,
+            "stage": self.stage,
+            "stage_version": self.stage_version,
+        }
 
 
-def manifest(directory: Path) -> list[dict[str, Any]]:
-    """`{path, size, sha256}` of every file below `directory` but artifact.json, sorted by path.
+def manifest(directory: Path, only: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """Return `{path, size, sha256}` of the files below `directory`, sorted by path, without artifact.json.
+
+    Args:
+        only: Paths of the files to include; all if not given. Files that are missing are left out.
 
     Raises:
-        InputError: A symbolic link or something that is no plain file lies in it, or there is no file at all.
+        InputError: There is a symbolic link to a directory, something that is not a plain file, or no file at all.
     """
+    wanted = None if only is None else set(only)
     entries = []
     for path in sorted(directory.rglob("*")):
         relative = path.relative_to(directory).as_posix()
         if (path.is_symlink() and path.is_dir()) or not (path.is_dir() or path.is_file()):
             raise InputError(f"{path}: an artifact holds plain files only")
-        if path.is_file() and relative != RECORD:
+        if path.is_file() and relative != RECORD and (wanted is None or relative in wanted):
             with path.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             entries.append({"path": relative, "size": path.stat().st_size, "sha256": sha256})
@@ -68,10 +110,9 @@ def manifest(directory: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def digest(files: list[dict[str, Any]]) -> str:
-    """sha256 of the manifest as canonical JSON (sorted keys, no spaces, UTF-8)."""
-    canonical = json.dumps(files, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+def digest(entries: list[dict[str, Any]]) -> str:
+    """Return the sha256 digest of a manifest as canonical JSON."""
+    return canonical.digest(entries)
 
 
 @contextmanager
@@ -80,48 +121,42 @@ def create(
     *,
     kind: str,
     name: str,
-    owner: str,
-    license: str,
     stage: str,
-    inputs: dict[str, Path] | None = None,
-    parameters: dict[str, Any] | None = None,
+    version: int,
+    inputs: Mapping[str, Input] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> Iterator[Path]:
-    """Build an artifact: yields an empty directory to fill, and puts it at `target` when the block ends well.
-
-    Until then `target` is untouched, so a process killed at any moment leaves the previous artifact or none, never half
-    of one.
+    """Build an artifact: yield an empty directory to fill, and put it at `target` when the block ends without an exception.
 
     Args:
-        stage: The module whose code made it, such as `fineline.train`.
-        inputs: Role -> directory of an artifact it is made from; each is verified first.
-        parameters: What from params.yaml decided the content.
+        stage: The stage that makes it, and `version` the version of that stage.
+        inputs: Role -> what it is made from, see `used`.
+        parameters: The parameters that were set and decide the content.
+
+    Raises:
+        FinelineError: The finished directory cannot be moved to `target`; it is kept.
     """
-    sources = {role: Input(path.as_posix(), verified(path).digest) for role, path in (inputs or {}).items()}
-    building = SCRATCH / "building" / f"{target.as_posix().replace('/', '.')}.{os.getpid()}"
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    try:
+    with files.directory_at(target) as building:
         yield building
-        files = manifest(building)
-        artifact = Artifact(
-            kind=kind,
-            name=name,
-            owner=owner,
-            license=license,
-            digest=digest(files),
-            files=files,
-            inputs=sources,
-            parameters=parameters or {},
-            code=code.digest(stage),
-        )
-        (building / RECORD).write_text(json.dumps(asdict(artifact), indent=2) + "\n", encoding="utf-8")
-        _replace(building, target)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        entries = manifest(building)
+        artifact = Artifact(kind, name, digest(entries), entries, dict(inputs or {}), dict(parameters or {}), stage, version)
+        (building / RECORD).write_text(json.dumps(artifact.as_json(), indent=2) + "\n", encoding="utf-8")
+
+
+def used(directory: Path, only: Iterable[str] = ()) -> Input:
+    """Verify an artifact, or some of its files, and return it as an input.
+
+    Raises:
+        InputError: There is no artifact, or no such file in it.
+        Refused: A file is missing, changed or unknown.
+    """
+    names = tuple(sorted(only))
+    artifact = verified(directory, names)
+    return Input(directory.as_posix(), artifact.part(names) if names else artifact.digest, names)
 
 
 def read(directory: Path) -> Artifact:
-    """The record of an artifact, without looking at its files.
+    """Read the record of an artifact without looking at its files. Records of every version of the format are read.
 
     Raises:
         InputError: The directory or its record is missing or unreadable.
@@ -129,7 +164,10 @@ def read(directory: Path) -> Artifact:
     file = directory / RECORD
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        inputs = {role: Input(**source) for role, source in content.pop("inputs").items()}
+        inputs = {
+            role: Input(source["path"], source["digest"], tuple(source.get("files", ())))
+            for role, source in content.pop("inputs").items()
+        }
         return Artifact(inputs=inputs, **content)
     except FileNotFoundError as error:
         raise InputError(f"{file}: missing; run `dvc repro`, or `dvc checkout` if it was made before") from error
@@ -137,11 +175,15 @@ def read(directory: Path) -> Artifact:
         raise InputError(f"{file}: not an artifact record ({error}); run `dvc checkout {directory}`") from error
 
 
-def problems(directory: Path) -> list[str]:
-    """What does not hold for an artifact, one sentence each; empty if every byte is as recorded."""
-    artifact = read(directory)
-    recorded = {entry["path"]: entry for entry in artifact.files}
-    found = {entry["path"]: entry for entry in manifest(directory)}
+def problems(directory: Path, only: Iterable[str] = ()) -> list[str]:
+    """Return a sentence for each difference between an artifact's files and its record; none if every byte is as recorded.
+
+    Args:
+        only: Paths of the files to look at; all if not given.
+    """
+    artifact, wanted = read(directory), set(only)
+    recorded = {entry["path"]: entry for entry in artifact.files if not wanted or entry["path"] in wanted}
+    found = {entry["path"]: entry for entry in manifest(directory, wanted or None)}
     wrong = [f"{directory}/{path}: missing" for path in recorded.keys() - found.keys()]
     wrong += [f"{directory}/{path}: not recorded" for path in found.keys() - recorded.keys()]
     wrong += [f"{directory}/{path}: changed" for path in recorded.keys() & found.keys() if recorded[path] != found[path]]
@@ -150,25 +192,14 @@ def problems(directory: Path) -> list[str]:
     return sorted(wrong)
 
 
-def verified(directory: Path) -> Artifact:
-    """The record of an artifact whose every file was checked against it.
+def verified(directory: Path, only: Iterable[str] = ()) -> Artifact:
+    """Return the record of an artifact after checking its files, or some of them, against it.
 
     Raises:
         InputError: There is no artifact.
         Refused: A file is missing, changed or unknown.
     """
-    wrong = problems(directory)
+    wrong = problems(directory, only)
     if wrong:
-        raise Refused("\n".join([*wrong, f"restore it with `dvc checkout {directory}`, or make it anew with `dvc repro`"]))
+        raise Refused("\n".join([*wrong, f"restore it with `dvc checkout {directory}`, or make it again with `dvc repro`"]))
     return read(directory)
-
-
-def _replace(new: Path, target: Path) -> None:
-    """Put directory `new` in the place of `target`; the moment without either is one rename long."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    old = new.with_name(f"{new.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

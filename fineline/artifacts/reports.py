@@ -1,19 +1,16 @@
 """Reports: small JSON files that people, `dvc metrics`, `dvc plots` and Dagster read."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from fineline.artifacts.files import write_text
 from fineline.errors import InputError
 
 
 def write(file: Path, content: Any) -> None:
     """Write JSON in one step: a reader sees the old file or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(file)
+    write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_lines(file: Path, rows: list[dict[str, Any]]) -> None:

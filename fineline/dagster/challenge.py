@@ -1,7 +1,7 @@
 """A retraining, step by step: refresh the source, run what is stale, judge the challenger, ask for its approval.
 
-Everything happens in a worktree (see `fineline.dagster.worktree`) and is saved as a branch. The steps know nothing of Dagster's jobs;
-`fineline.dagster.retraining` makes one of them.
+Everything happens in a worktree (see `fineline.dagster.worktree`) and is saved as a branch. The steps know nothing of Dagster's
+jobs; `fineline.dagster.retraining` makes one of them.
 """
 
 from collections.abc import Callable, Sequence

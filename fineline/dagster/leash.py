@@ -1,7 +1,7 @@
 """Ends a command, and all that it started, when whoever asked for it is gone, even if that was killed.
 
-Started as `python -I -S leash.py GRACE COMMAND...` by `fineline.dagster.group`, as leader of a process group. Its standard input is a
-pipe that only the caller holds open: the end of file is the end of the caller. Nothing is imported that takes time.
+Started as `python -I -S leash.py GRACE COMMAND...` by `fineline.dagster.group`, as leader of a process group. Its standard input
+is a pipe that only the caller holds open: the end of file is the end of the caller. Nothing is imported that takes time.
 """
 
 import os

@@ -1,8 +1,8 @@
 """The job *retrain*, a run of it for one adapter, and the schedules that start one.
 
 Its ops are the steps of `fineline.dagster.challenge`; the adapter is the partition, so that the browser shows for each how its
-last run went, and several can be started at once. What it makes is a branch, not the project's own assets: those follow when somebody
-merges it. `retraining/<adapter>/challenger` shows each result, and its scores over time.
+last run went, and several can be started at once. The result is a branch, not the project's own assets: those follow when the
+branch is merged. `retraining/<adapter>/challenger` shows each result, and its scores over time.
 """
 
 from collections.abc import Iterator, Sequence

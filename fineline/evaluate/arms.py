@@ -8,11 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fineline import artifacts
 from fineline.adapters.adapted import Adapted
 from fineline.adapters.methods import METHODS
-from fineline.artifacts import Artifact, code
-from fineline.errors import InputError
+from fineline.artifacts import Artifact
+from fineline.errors import InputError, ParameterError
 from fineline.evaluate.run import Record, score
 from fineline.evaluate.scores import remembered
 from fineline.hardware import machine
@@ -21,6 +20,7 @@ from fineline.inference.scorer import Engine, Scorer
 from fineline.inference.torch_engine import TorchEngine
 from fineline.models import loading
 from fineline.project.params.evaluation import Champion
+from fineline.project.versions import STAGES
 from fineline.suites.task import Task
 
 _SHARE = 0.4  # of the free memory that an unpacked base may take
@@ -47,8 +47,20 @@ class Arm:
         return {"kind": self.artifact.kind, "digest": self.artifact.digest}
 
 
-def records(arm: Arm, tasks: list[Task], tokenizer: Any) -> list[Record]:
-    """The records of a model on all tasks: those that are remembered, and the rest computed."""
+@dataclass(frozen=True)
+class Subject:
+    """An artifact that was read and verified."""
+
+    directory: Path
+    artifact: Artifact
+
+
+def records(arm: Arm, tasks: list[Task], tokenizer: Any, store: Path) -> list[Record]:
+    """Return the records of a model on all tasks, computing those that are not in the store.
+
+    Args:
+        store: Directory of scores, see `fineline.evaluate.scores`.
+    """
 
     def compute(asked: list[Task], journal: Path) -> list[Record]:
         for task in asked:
@@ -56,7 +68,7 @@ def records(arm: Arm, tasks: list[Task], tokenizer: Any) -> list[Record]:
         with arm.engine() as engine:
             return score(Scorer(engine, tokenizer, Journal(journal)), asked)
 
-    return [record for _, found in remembered(arm.identity, tasks, compute) for record in found]
+    return [record for _, found in remembered(arm.identity, tasks, compute, store) for record in found]
 
 
 class Arms:
@@ -70,30 +82,29 @@ class Arms:
         InputError: The adapter was trained on another base.
     """
 
-    def __init__(self, base: Path, adapter: Path) -> None:
-        self.base, self.adapter = artifacts.verified(base), artifacts.verified(adapter)
+    def __init__(self, base: Subject, adapter: Subject) -> None:
+        self.base, self.adapter = base.artifact, adapter.artifact
         trained_on = self.adapter.inputs["base"].digest
         if trained_on != self.base.digest:
             raise InputError(
-                f"{adapter}: trained on the base {trained_on}, but {base} is {self.base.digest}; the two cannot be compared on"
-                " the same prompts"
+                f"{adapter.directory}: trained on the base {trained_on}, but {base.directory} is {self.base.digest}; the two"
+                " cannot be compared on the same prompts"
             )
-        self.places = (base, adapter)
+        self.places = (base.directory, adapter.directory)
         self.quantization = loading.quantization_of(self.adapter.parameters)
         self.precision = loading.precision_of(self.adapter.parameters)
-        self.unpacked = self.quantization is not None and _fits(base)
+        self.unpacked = self.quantization is not None and _fits(base.directory)
         method = METHODS[self.adapter.parameters["method"]]
         self.added = self.precision == "fp32" and method.mergeable and (self.unpacked or not self.quantization)
 
     def arm(self, name: str) -> Arm:
-        """`base` is the model without its adapter; any other name is with it."""
+        """Return the model as an arm: `base` without its adapter, any other name with it."""
         identity = {
             "base": self.base.digest,
             "quantization": self.quantization.model_dump_json() if self.quantization else "none",
             "unpacked": self.unpacked,
             "precision": self.precision,
             **environment(),
-            "code": scoring_code("fineline.inference.torch_engine", "fineline.models.loading"),
         }
         if name == BASE:
             return Arm(name, self.base, identity, self._without)
@@ -129,30 +140,28 @@ class Arms:
             yield TorchEngine(self._model, self.precision)
 
 
-def champion(wanted: Champion, base: Path) -> Arms:
-    """The adapter that is in production, on the base of the candidate.
+def champion(wanted: Champion, found: Subject, base: Subject) -> Arms:
+    """Return the adapter that is in production, on the base of the candidate.
+
+    Args:
+        found: The artifact at `wanted.path`.
 
     Raises:
-        InputError: It is not at its place, is not the one that was named, or belongs to another base.
+        InputError: It is not the one that was named, or belongs to another base.
     """
-    found = artifacts.verified(Path(wanted.path))
-    if found.digest != wanted.digest:
-        raise InputError(
-            f"evaluate.champion: {wanted.path} is {found.digest}, but params.yaml names {wanted.digest}; put the digest of what"
-            " is in production"
+    if found.artifact.digest != wanted.digest:
+        raise ParameterError(
+            "evaluate.champion",
+            f"{wanted.path} is {found.artifact.digest}, but params.yaml names {wanted.digest}; set the digest of the adapter"
+            " that is in production",
         )
-    return Arms(base, Path(wanted.path))
+    return Arms(base, found)
 
 
-def environment() -> dict[str, str]:
-    """What of the machine decides scores."""
+def environment() -> dict[str, str | int]:
+    """Return what decides scores besides the model: the version of the scoring, the device and the libraries."""
     versions = {package: importlib.metadata.version(package) for package in _DECISIVE}
-    return {"device": loading.device().type, **versions}
-
-
-def scoring_code(*modules: str) -> list[str]:
-    """Digests of the code that scores, and of the modules given."""
-    return [code.digest(module) for module in ("fineline.evaluate.run", "fineline.inference.scorer", *modules)]
+    return {"scoring": STAGES["evaluate"], "device": loading.device().type, **versions}
 
 
 def _fits(base: Path) -> bool:

@@ -1,63 +1,52 @@
-"""What an adapter becomes, as arms: the merged model, and the exported one that ships."""
+"""The forms that an adapter ships in, as arms: the merged model, and the exported one."""
 
 import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from fineline import artifacts
 from fineline.artifacts import reports
-from fineline.evaluate.arms import Arm, environment, scoring_code
+from fineline.evaluate.arms import Arm, Subject, environment
 from fineline.inference.onnx_engine import OnnxEngine
 from fineline.inference.scorer import Engine
 from fineline.inference.torch_engine import TorchEngine
 from fineline.models import loading
 from fineline.models.precision import Precision
-from fineline.project import layout
+from fineline.project.versions import STAGES
 
 
-def merged(name: str) -> Arm:
-    """The adapter folded into its base."""
-    directory = layout.merged(name)
-    artifact = artifacts.verified(directory)
-    precision: Precision = "fp32" if _stored_in(directory) == "float32" else "bf16"  # merged in that of its training
-    identity = {"model": artifact.digest, "precision": precision, **environment()}
+def merged(subject: Subject) -> Arm:
+    """Return a merged model as an arm."""
+    stored = reports.read(subject.directory / "config.json").get("dtype", "")
+    precision: Precision = "fp32" if stored == "float32" else "bf16"  # merged in that of its training
+    identity = {"model": subject.artifact.digest, "precision": precision, **_environment()}
 
     @cache
     def model() -> Any:
-        return loading.base_model(directory, precision=precision)
+        return loading.base_model(subject.directory, precision=precision)
 
     @contextmanager
     def engine() -> Iterator[Engine]:
         yield TorchEngine(model(), precision)
 
-    return Arm(
-        "merged",
-        artifact,
-        identity | {"code": scoring_code("fineline.inference.torch_engine", "fineline.models.loading")},
-        engine,
-    )
+    return Arm("merged", subject.artifact, identity, engine)
 
 
-def exported(name: str) -> Arm:
-    """The model as it ships."""
-    return at(layout.export(name, "quantized"))
-
-
-def at(directory: Path) -> Arm:
-    """An exported model, wherever it lies."""
-    artifact = artifacts.verified(directory)
-    identity = {"model": artifact.digest, "onnxruntime": importlib.metadata.version("onnxruntime"), **environment()}
+def exported(subject: Subject) -> Arm:
+    """Return an exported model as an arm."""
+    identity = {
+        "model": subject.artifact.digest,
+        "onnxruntime": importlib.metadata.version("onnxruntime"),
+        **_environment(),
+    }
 
     @contextmanager
     def engine() -> Iterator[Engine]:
-        yield OnnxEngine(directory)
+        yield OnnxEngine(subject.directory)
 
-    return Arm("exported", artifact, identity | {"code": scoring_code("fineline.inference.onnx_engine")}, engine)
+    return Arm("exported", subject.artifact, identity, engine)
 
 
-def _stored_in(model: Path) -> str:
-    """The type of a model's weights, by its configuration."""
-    return str(reports.read(model / "config.json").get("dtype", ""))
+def _environment() -> dict[str, str | int]:
+    return environment() | {"assessment": STAGES["assess"]}

@@ -18,7 +18,7 @@ _ITEMS = 4  # of one task of each kind: kinds are computed in different ways, ta
 _BUDGET = 0.25  # of the tokens of a usual batch
 
 
-def measured(arm: Arm, tasks: list[Task], known: list[Record], tokenizer: Any) -> dict[str, Any]:
+def measured(arm: Arm, tasks: list[Task], known: list[Record], tokenizer: Any, store: Path) -> dict[str, Any]:
     """The difference between `known` records of a model and the same computed again.
 
     Returns:
@@ -27,9 +27,9 @@ def measured(arm: Arm, tasks: list[Task], known: list[Record], tokenizer: Any) -
     """
     own = [task for task in tasks if not task.packaged]  # what the harness brings cannot be asked in part
     asked = list({task.output_type: task.first(_ITEMS) for task in reversed(own)}.values())
-    store = scores.STORE / f"noise-{scores.key(arm.identity, asked)}.json"
-    if store.is_file():
-        found: dict[str, Any] = reports.read(store)
+    file = store / f"noise-{scores.key(arm.identity, asked)}.json"
+    if file.is_file():
+        found: dict[str, Any] = reports.read(file)
         return found
     print(f"{arm.name} {arm.artifact.name}: again in other batches, to see its own noise", flush=True)
     again: list[Record] = []
@@ -37,7 +37,7 @@ def measured(arm: Arm, tasks: list[Task], known: list[Record], tokenizer: Any) -
         for task in asked:
             again += score(Scorer(engine, tokenizer, budget=_BUDGET), [task])
     found = difference(known, again, tasks)
-    reports.write(Path(store), found)
+    reports.write(file, found)
     return found
 
 

@@ -1,28 +1,29 @@
-"""Whether a suite asks what the adapter was trained on: curation leaves such rows out, and here that is not taken on trust."""
+"""Suites that ask what the adapter was trained on. Curation leaves such rows out; before judging, that is verified."""
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from fineline.artifacts import reports
 from fineline.curate import contamination
 from fineline.errors import InputError
-from fineline.project.params.curation import Curate
+from fineline.project.params.curation import Contamination
 
 _BATCH = 2_000
 
 
-def refuse(guards: list[str], data: Path, rule: Curate, adapter: str) -> None:
-    """Look for the items of suites in the rows that were learned from or chosen by.
+def refuse(guards: list[str], splits: Mapping[str, Sequence[Mapping[str, Any]]], rule: Contamination) -> None:
+    """Look for the items of suites in the rows that the adapter was trained on or selected by.
+
+    Args:
+        splits: Name of a split -> its rows.
 
     Raises:
-        InputError: A training or validation row holds an item of a suite.
+        InputError: A row holds an item of a suite.
     """
     items = contamination.items_of(guards)
     if not items:
         return
-    index = contamination.Index(items, rule.contamination)
-    for split in ("train", "validation"):
-        file = data / f"{split}.jsonl"
-        rows = reports.read_lines(file)
+    index = contamination.Index(items, rule)
+    for split, rows in splits.items():
         for start in range(0, len(rows), _BATCH):
             batch = [row["messages"] for row in rows[start : start + _BATCH]]
             found = contamination.leaks_of(
@@ -30,6 +31,6 @@ def refuse(guards: list[str], data: Path, rule: Curate, adapter: str) -> None:
             )
             for place, item in sorted(found.items()):
                 raise InputError(
-                    f"{file}:{start + place + 1} holds the item {items[item].name}, so that suite proves nothing here; run"
-                    f" `dvc repro curate@{adapter}`, which leaves such rows out, and train again"
+                    f"{split}.jsonl:{start + place + 1}: the row contains the item {items[item].name}, so the adapter would be"
+                    " judged on what it learned; run the stage `curate` again, which leaves such rows out, then train again"
                 )

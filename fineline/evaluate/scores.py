@@ -12,32 +12,30 @@ from typing import Any
 
 from fineline.artifacts import reports
 from fineline.evaluate.run import Record
-from fineline.project.layout import SCRATCH
 from fineline.suites.task import Task
-
-STORE = SCRATCH / "scores"
 
 
 def remembered(
-    identity: dict[str, Any], tasks: Iterable[Task], compute: Callable[[list[Task], Path], list[Record]]
+    identity: dict[str, Any], tasks: Iterable[Task], compute: Callable[[list[Task], Path], list[Record]], store: Path
 ) -> Iterator[tuple[list[Task], list[Record]]]:
     """Tasks that are asked at once, with the records of a model, computing only what was never computed for it.
 
     What is done is kept at once, so an interrupted evaluation goes on where it stopped.
 
     Args:
-        identity: What decides the numbers besides the task: digest of the model, its precision, versions, device, the code
-            that scores.
+        identity: All that decides the numbers besides the task: digest of the model, its precision, device, versions of
+            libraries and of the scoring.
         compute: Scores tasks; the path is that of a journal in which it may keep what is done of them so far.
+        store: Directory in which scores are kept, on this machine only.
     """
     for group in together(tasks):
-        store = STORE / f"{group[0].name}-{key(identity, group)}.json"
-        if not store.is_file():
-            journal = store.with_suffix(".part.jsonl")
+        file = store / f"{group[0].name}-{key(identity, group)}.json"
+        if not file.is_file():
+            journal = file.with_suffix(".part.jsonl")
             journal.parent.mkdir(parents=True, exist_ok=True)
-            reports.write(store, compute(group, journal))
+            reports.write(file, compute(group, journal))
             journal.unlink(missing_ok=True)
-        yield group, reports.read(store)
+        yield group, reports.read(file)
 
 
 def together(tasks: Iterable[Task]) -> list[list[Task]]:

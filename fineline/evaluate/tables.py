@@ -97,7 +97,6 @@ def write(file: Path, rows: Iterable[Row]) -> None:
 def markdown(
     decision: Mapping[str, Any],
     speed: Mapping[str, Any] | None = None,
-    points: Sequence[Mapping[str, Any]] = (),
     title: str = "Evaluation",
 ) -> str:
     """table.md: the verdict and its reasons, every measure by arm, the noise, and what it all took.
@@ -105,14 +104,11 @@ def markdown(
     Args:
         decision: The content of gate.json, or one form of candidate.json; `scores` and `noise` may be missing.
         speed: The content of speed.json: `seconds`, `items`, and `by_arm` with the seconds of each.
-        points: What `value.per_point` returns.
     """
     parts = [f"# {title}: {decision['verdict']}", "\n".join(f"- {prose(reason)}" for reason in decision["reasons"])]
     parts += ["## Measures", measures(decision), _LEGEND]
     if noise := decision.get("noise"):
         parts += ["## Noise", noise_in_words(noise)]
-    if points:
-        parts += ["## Training per percentage point gained", _per_point(points)]
     if speed:
         parts += ["## Time", time_in_words(speed)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -172,18 +168,3 @@ _LEGEND = """\
 `difference` is candidate minus base, or minus champion where the rule names it; higher is better. `interval` lies between its
 one-sided confidence bounds; for a floor, between those of the score. `detectable` is the smallest difference that so many items
 show."""
-
-
-def _per_point(points: Sequence[Mapping[str, Any]]) -> str:
-    def number(value: float | None) -> str:
-        return NOTHING if value is None else f"{value:,.3g}"
-
-    rows = [
-        (
-            prose(point["measure"]),
-            f"{point['points']:+.1f}",
-            *(number(point[name]) for name in ("seconds", "energy_wh", "cost")),
-        )
-        for point in points
-    ]
-    return grid(("measure", "points", "seconds a point", "Wh a point", "cost a point"), rows, numeric={1, 2, 3, 4})

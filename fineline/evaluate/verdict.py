@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fineline.artifacts import reports
-from fineline.errors import FinelineError, InputError
+from fineline.errors import FinelineError, ParameterError
 from fineline.evaluate import gate, holdout, probes, target
 from fineline.evaluate.compare import Pair, compare, level, pair
 from fineline.evaluate.gate import FAIL, PASS, Result, worst
+from fineline.evaluate.holdout import Rows
 from fineline.evaluate.run import Record
-from fineline.project import layout
 from fineline.project.params.evaluation import Evaluate, Gate
 from fineline.suites import guards
 from fineline.suites.metrics import SHARE
@@ -20,52 +20,53 @@ from fineline.suites.task import Measure, Task
 PROBES = {"injection": probes.injection, "regurgitation": probes.regurgitation, "canaries": probes.canaries}
 
 
-def tasks(name: str, rule: Evaluate, tokenizer: Any) -> list[Task]:
-    """Every task that adapter `name` is judged by: target, safety probes, guards. The sealed rows are not among them.
+def tasks(rule: Evaluate, test: Rows, train: Rows, tokenizer: Any) -> list[Task]:
+    """Return every task that an adapter is judged by: target, safety probes, guards. Sealed rows are not in them.
+
+    Args:
+        test: Rows of the test split.
+        train: Rows of the training split, for the probes of memorization.
 
     Raises:
-        InputError: A suite cannot be used, or the gate names a measure that none has.
+        InputError: A suite cannot be used, or the gate names a measure that no task has.
     """
-    curated = layout.curated(name)
-    test, _ = holdout.divide(reports.read_lines(curated / "test.jsonl"), rule.holdout)
-    found = target.tasks(test, rule.target, tokenizer)
+    opened, _ = holdout.divide(test, rule.holdout)
+    found = target.tasks(opened, rule.target, tokenizer)
     for probe in rule.safety:
-        rows = test if probe == "injection" else reports.read_lines(curated / "train.jsonl")
-        found.append(PROBES[probe](rows, tokenizer))
+        found.append(PROBES[probe](opened if probe == "injection" else train, tokenizer))
     found += [guards.task(guard) for guard in rule.guards]
-    _known(rule, found, name)
+    _known(rule, found)
     for task in found:
         task.tried()
     return found
 
 
-def _known(rule: Evaluate, found: list[Task], name: str) -> None:
-    """Every name means one thing, and every limit can be missed."""
+def _known(rule: Evaluate, found: list[Task]) -> None:
+    """Raise `ParameterError` unless every name has one meaning and every limit can be missed."""
     names = [task.name for task in found]
     measured = [measure.name for task in found for measure in task.measures] + list(rule.pools)
     for kind, listed in (("task", names), ("measure", measured)):
         twice = next((one for one in listed if listed.count(one) > 1), None)
         if twice is not None:
-            raise InputError(f"adapters.{name}.evaluate: two {kind}s are called {twice!r}; rename a suite, a measure or a pool")
+            raise ParameterError("evaluate", f"two {kind}s have the name {twice!r}; rename a suite, a measure or a pool")
     units = _units(found)
     named = [(f"gate.{kind}", measure) for kind, measure in rule.gate.rules()]
     named += [(f"pools.{pool}", measure) for pool, members in rule.pools.items() for measure in members]
     for place, measure in named:
         if measure not in units and measure not in rule.pools:
-            raise InputError(
-                f"adapters.{name}.evaluate.{place}: there is no measure {measure!r}; there are"
-                f" {', '.join([*units, *rule.pools])}"
-            )
+            accepted = ", ".join([*units, *rule.pools])
+            raise ParameterError(f"evaluate.{place}", f"unknown measure {measure!r}; accepted: {accepted}")
     for pool, members in rule.pools.items():
         if len({units[measure] for measure in members}) > 1:
-            raise InputError(f"adapters.{name}.evaluate.pools.{pool}: {', '.join(members)} are not in the same unit")
+            raise ParameterError(f"evaluate.pools.{pool}", f"{', '.join(members)} have different units")
         units[pool] = units[members[0]]
     for kind in ("must_improve", "must_not_regress", "champion", "floor"):
         for measure, limit in getattr(rule.gate, kind).items():
             if units[measure] == SHARE and (limit >= 1 if kind != "floor" else not 0 < limit <= 1):
-                raise InputError(
-                    f"adapters.{name}.evaluate.gate.{kind}.{measure}: found {limit:g}, but {measure} is a share from 0 to 1, so"
-                    " this could never be missed, or never be reached; six points are 0.06"
+                raise ParameterError(
+                    f"evaluate.gate.{kind}.{measure}",
+                    f"found {limit:g}, but {measure} is a share from 0 to 1, so this limit could never be missed, or never be"
+                    " reached; six points are 0.06",
                 )
 
 

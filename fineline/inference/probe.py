@@ -1,31 +1,27 @@
 """Probe texts for fidelity checks, and their logits from a model directory in a process of its own.
 
-`python -m fineline.inference.probe MODEL TOKENS OUT` loads MODEL afresh, so what is measured is what lies on disk and nothing that
-some earlier step still held in memory.
+`python -m fineline.inference.probe MODEL TOKENS OUT` loads MODEL in a fresh process, so that the files on disk are measured and
+nothing that an earlier step still held in memory.
 """
 
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fineline.artifacts import reports
 from fineline.chat.tokens import encode
 from fineline.errors import FinelineError
-from fineline.project import layout
 
 ROWS = 16
 LONGEST = 1024  # tokens
 
 
-def rows(adapter: str, tokenizer: Any) -> list[list[int]]:
-    """Token ids of the first rows that were held out of training: prompts with their completions."""
-    held_out = [
-        row for split in ("validation", "test") for row in reports.read_lines(layout.curated(adapter) / f"{split}.jsonl")
-    ]
-    return [encode(tokenizer, row).input_ids[:LONGEST] for row in held_out[:ROWS]]
+def encoded(rows: Sequence[Mapping[str, Any]], tokenizer: Any) -> list[list[int]]:
+    """Return the token ids of the first `ROWS` rows, prompts with their completions, cut after `LONGEST` tokens."""
+    return [encode(tokenizer, row).input_ids[:LONGEST] for row in rows[:ROWS]]
 
 
 def torch_logits(model: Any, tokens: list[list[int]]) -> np.ndarray:

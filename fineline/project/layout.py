@@ -1,9 +1,18 @@
-"""Where things lie, relative to the project's root, which is the working directory of every stage."""
+"""The paths of a project, relative to its root, which is the working directory of every stage."""
 
 from pathlib import Path
 
 SUITES = Path("suites")
-SCRATCH = Path(".fineline")  # not tracked: half-built artifacts, checkpoints, shared base scores
+SCRATCH = Path(".fineline")  # not tracked: checkpoints, shared base scores, what can be computed again
+
+TRAINING_ROWS = ("train.jsonl", "validation.jsonl")
+"""The curated files that training reads."""
+JUDGING_ROWS = ("test.jsonl", "train.jsonl", "validation.jsonl")
+"""The curated files that evaluation reads: held-out rows, and the others for leaks and for the probes of memorization."""
+SCORES = SCRATCH / "scores"
+"""Scores of models, shared between adapters and runs."""
+PROBE_ROWS = ("test.jsonl", "validation.jsonl")
+"""The curated files whose first rows compare a merged or exported model with its reference."""
 
 
 def base(name: str) -> Path:
@@ -11,13 +20,18 @@ def base(name: str) -> Path:
     return Path("models/bases") / name
 
 
+def tokenizer(base: str) -> Path:
+    """The files of a base model without its weights: tokenizer, chat template, configuration."""
+    return Path("models/tokenizers") / base
+
+
 def raw(adapter: str) -> Path:
-    """Rows as they came in."""
+    """Rows as the source has them."""
     return Path("data/raw") / adapter
 
 
 def inbox(adapter: str) -> Path:
-    """Examples from production, dropped here to see whether the champion still answers them as well as its holdout."""
+    """Examples from production, placed here to compare the champion's answers to them with those to its holdout."""
     return Path("data/inbox") / adapter
 
 
@@ -32,7 +46,7 @@ def adapter(name: str) -> Path:
 
 
 def merged(adapter: str) -> Path:
-    """The adapter folded into full-precision weights."""
+    """The adapter merged into full-precision weights."""
     return Path("models/merged") / adapter
 
 
@@ -41,11 +55,40 @@ def export(adapter: str, form: str) -> Path:
     return Path("models/export") / adapter / form
 
 
+def evidence(adapter: str) -> Path:
+    """Results of other tools about a candidate, stamped JSON files."""
+    return Path("evidence") / adapter
+
+
 def reports(adapter: str) -> Path:
     """Metrics, plots and verdicts: small files, kept in git."""
     return Path("reports") / adapter
 
 
+def provenance(stage: str, name: str) -> Path:
+    """How a stage was run for an adapter, or for a base."""
+    owner = Path("reports/bases") / name if stage == "base" else reports(name)
+    return owner / "provenance" / f"{stage}.json"
+
+
 def rendered(adapter: str) -> Path:
     """Three training rows as the model sees them, for the browser only: text of rows stays out of git."""
     return SCRATCH / "preflight" / f"{adapter}.md"
+
+
+def artifacts_of(stage: str, name: str) -> tuple[Path, ...]:
+    """The artifacts that a stage makes; none for the stages that make reports only."""
+    match stage:
+        case "base":
+            return base(name), tokenizer(name)
+        case "ingest":
+            return (raw(name),)
+        case "curate":
+            return (curated(name),)
+        case "train":
+            return (adapter(name),)
+        case "merge":
+            return (merged(name),)
+        case "export":
+            return export(name, "fp32"), export(name, "quantized")
+    return ()

@@ -18,6 +18,7 @@ from fineline.artifacts import reports
 from fineline.curate import layouts
 from fineline.errors import InputError
 from fineline.project import layout, params
+from fineline.project.command import command
 from fineline.project.params.evaluation import Target
 from fineline.project.params.project import Adapter
 from fineline.project.params.sources import Part
@@ -25,7 +26,6 @@ from fineline.retraining import triggers
 from fineline.retraining.champion import CHANNEL
 from fineline.retraining.triggers import Drift
 from fineline.sources import formats, local
-from fineline.stages.entry import main
 
 _MEASURE = "target_gold"
 
@@ -132,19 +132,19 @@ def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
 def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift) -> Finding:
     from fineline.chat.tokens import tokenizer_of
     from fineline.evaluate import forms, holdout
-    from fineline.evaluate.arms import records
+    from fineline.evaluate.arms import Subject, records
     from fineline.evaluate.target import tasks
     from fineline.governance import store
 
     released = store.channel(name, CHANNEL) / "model"
     place = released if released.is_dir() else layout.export(name, "quantized")
-    champion = forms.at(place)
+    champion = forms.exported(Subject(place, artifacts.verified(place)))
     tokenizer = tokenizer_of(place)
     opened, _ = holdout.divide(reports.read_lines(layout.curated(name) / "test.jsonl"), block.evaluate.holdout)
     sides = []
     for side in (rows, opened):
         (task,) = tasks(side, Target(metrics=["gold"]), tokenizer)
-        sides.append(_by_group(records(champion, [task], tokenizer)))
+        sides.append(_by_group(records(champion, [task], tokenizer, layout.SCORES)))
     return judge(sides[0], sides[1], rule, artifacts.read(place).digest)
 
 
@@ -161,4 +161,4 @@ def _mean(values: Sequence[float]) -> float:
 
 
 if __name__ == "__main__":
-    main(run)
+    command(run)

@@ -23,6 +23,7 @@ from fineline.curate.workers import examine_all
 from fineline.errors import FinelineError, InputError
 from fineline.project import layout, params
 from fineline.project.params.curation import Curate
+from fineline.project.versions import STAGES
 
 _EXAMPLES = 3
 _MANY = 0.02  # of the rows; so many linked ones are no chance
@@ -31,8 +32,8 @@ _MANY = 0.02  # of the rows; so many linked ones are no chance
 def run(name: str) -> None:
     """Curate the raw rows of adapter `name` into data/curated/<name>."""
     adapter = params.load().adapter(name)
-    raw, base = layout.raw(name), layout.base(adapter.base)
-    decided_by = adapter.curate.model_dump(exclude_none=True) | {"suites": adapter.evaluate.guards}
+    raw, tokenizer = layout.raw(name), layout.tokenizer(adapter.base)
+    decided_by = adapter.curate.model_dump(exclude_unset=True, exclude_none=True)
     cleaner = Cleaner(adapter.curate.privacy)
     if cleaner.fingerprint is not None:
         decided_by["pseudonym_key"] = cleaner.fingerprint
@@ -41,15 +42,14 @@ def run(name: str) -> None:
         layout.curated(name),
         kind="training-data",
         name=name,
-        owner=adapter.owner,
-        license=adapter.license,
-        stage="fineline.stages.curate",
-        inputs={"raw": raw, "tokenizer": base},
+        stage="curate",
+        version=STAGES["curate"],
+        inputs={"raw": artifacts.used(raw), "tokenizer": artifacts.used(tokenizer)},
         parameters=decided_by,
     ) as directory:
         parts = reports.read(raw / "parts.json")
         before = _state(raw)
-        report, tokens, seconds = _curate(adapter.curate, base, parts, raw, adapter.evaluate.guards, directory, name)
+        report, tokens, seconds = _curate(adapter.curate, tokenizer, parts, raw, adapter.evaluate.guards, directory, name)
         if _state(raw) != before:
             raise FinelineError(f"{raw}: changed while it was being read; run again when nothing writes to it")
         files = artifacts.manifest(directory)
@@ -59,13 +59,13 @@ def run(name: str) -> None:
 
 
 def _curate(
-    rule: Curate, base: Path, parts: dict[str, Any], raw: Path, suites: list[str], directory: Path, name: str
+    rule: Curate, tokenizer: Path, parts: dict[str, Any], raw: Path, suites: list[str], directory: Path, name: str
 ) -> tuple[dict[str, Any], Any, dict[str, float]]:
     """Fill the directory; returns the report, the lengths of the rows that stay, and the seconds of each step."""
     total = sum(part["rows"] for part in parts.values())
     layout.SCRATCH.mkdir(exist_ok=True)
     with TemporaryDirectory(dir=layout.SCRATCH, prefix="curate.") as scratch, Rows(total) as progress:
-        settings = Settings(rule, base, contamination.items_of(suites), parts, Path(scratch))
+        settings = Settings(rule, tokenizer, contamination.items_of(suites), parts, Path(scratch))
         files = {part: raw / f"{part}.jsonl" for part in parts}
         chunks = examine_all(settings, files, lambda chunk: progress.advance(chunk.tally.rows_in))
         tally = Tally()

@@ -1,38 +1,39 @@
-"""How a stage is started from a terminal: `python -m pipelines.<stage> NAME`."""
+"""Running a stage: its version is checked against the project's lock first, and its provenance is recorded afterwards."""
 
-import logging
-import os
-import sys
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
-from fineline.errors import FinelineError, InputError
+from fineline import artifacts
+from fineline.artifacts import provenance
+from fineline.project import layout, lock, params
+from fineline.project.command import command
+from fineline.project.versions import STAGES
 
 
-def main(run: Callable[[str], None]) -> NoReturn:
-    """Run a stage on the name given on the command line and leave with its exit code.
+def main(stage: str, run: Callable[[str], None]) -> NoReturn:
+    """Run a stage on the name given on the command line, and exit (see `fineline.project.command`)."""
+    command(partial(execute, stage, run))
 
-    0 done, 1 the work failed, 2 the input or configuration is wrong, 3 refused. A `FinelineError` is told in its own
-    words; any other exception is a defect of ours and shows its traceback.
+
+def execute(stage: str, run: Callable[[str], None], name: str) -> None:
+    """Run a stage for base or adapter `name` and write its provenance.
+
+    Raises:
+        InputError: fineline.lock is missing, broken, or has another version of the stage.
     """
-    os.environ.setdefault("TQDM_DISABLE", "1")  # libraries' bars flood logs; stages print lines of their own
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # bitsandbytes reports at import that an optional kernel package is absent; its built-in kernels are what we use
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-    try:
-        match sys.argv[1:]:
-            case [name]:
-                run(name)
-            case _:
-                raise InputError(f"usage: python -m {_started_as()} NAME")
-    except FinelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(0)
-
-
-def _started_as() -> str:
-    spec = sys.modules["__main__"].__spec__
-    return spec.name.removesuffix(".__main__") if spec else sys.argv[0]
+    lock.check(stage)
+    started = provenance.now()
+    run(name)
+    configured = params.load()
+    block = configured.base(name) if stage == "base" else configured.adapter(name)
+    found = provenance.of_run(
+        stage=stage,
+        name=name,
+        version=STAGES[stage],
+        artifacts={path.as_posix(): artifacts.read(path).digest for path in layout.artifacts_of(stage, name)},
+        owner=block.owner,
+        license=block.license,
+        started=started,
+    )
+    provenance.write(layout.provenance(stage, name), found)

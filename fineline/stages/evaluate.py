@@ -1,42 +1,101 @@
 """Stage `evaluate@A`: the adapter against its base (and the champion) on the same items, and the verdict of the gate."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fineline import artifacts
-from fineline.artifacts import reports
+from fineline.artifacts import Input, files, reports
+from fineline.errors import parameters_of
 from fineline.project import layout, params
+from fineline.project.params.curation import Contamination
+from fineline.project.params.evaluation import Evaluate
+from fineline.stages import rows
+from fineline.stages.rows import Rows
+
+
+@dataclass(frozen=True)
+class EvaluateInputs:
+    """Everything that an evaluation reads, and the places it writes to. Nothing below `run` opens anything else."""
+
+    title: str
+    """Name of the adapter, for headings."""
+    rule: Evaluate
+    base: Path
+    adapter: Path
+    splits: Mapping[str, Rows]
+    """`train`, `validation` and `test`."""
+    data: Input
+    """The rows, as an artifact."""
+    contamination: Contamination
+    """The rule that curation used."""
+    reports: Path
+    scores: Path
+    """Directory of scores that are shared between adapters and runs."""
 
 
 def run(name: str) -> None:
     """Evaluate adapter `name`: per-item results in reports/<name>/evaluation/, the verdict in reports/<name>/gate.json."""
-    all_params = params.load()
-    block = all_params.adapter(name)
-    rule, base = block.evaluate, layout.base(block.base)
-    data = artifacts.verified(layout.curated(name))
+    with parameters_of(f"adapters.{name}"):
+        evaluate(read(name))
 
+
+def read(name: str) -> EvaluateInputs:
+    """Read and check what the evaluation of adapter `name` needs.
+
+    Raises:
+        InputError: Parameters or rows are missing or cannot be used.
+        Refused: A file is not as its artifact recorded it.
+    """
+    block = params.load().adapter(name)
+    curated = layout.curated(name)
+    data = artifacts.used(curated, layout.JUDGING_ROWS)
+    return EvaluateInputs(
+        title=name,
+        rule=block.evaluate,
+        base=layout.base(block.base),
+        adapter=layout.adapter(name),
+        splits={split: rows.curated(name, split) for split in ("train", "validation", "test")},
+        data=data,
+        contamination=Contamination.model_validate(artifacts.read(curated).parameters.get("contamination", {})),
+        reports=layout.reports(name),
+        scores=layout.SCORES,
+    )
+
+
+def evaluate(inputs: EvaluateInputs) -> None:
+    """Score every arm, decide, and write the reports.
+
+    Raises:
+        InputError: A suite, a measure or the champion cannot be used, or training rows hold an item of a suite.
+        FinelineError: The arms cannot be compared.
+    """
     from fineline.chat.tokens import tokenizer_of
     from fineline.evaluate import overlap, verdict
 
-    tokenizer = tokenizer_of(base)
-    tasks = verdict.tasks(name, rule, tokenizer)
-    overlap.refuse(rule.guards, layout.curated(name), block.curate, name)
+    rule, splits = inputs.rule, inputs.splits
+    tokenizer = tokenizer_of(inputs.base)
+    tasks = verdict.tasks(rule, splits["test"], splits["train"], tokenizer)
+    overlap.refuse(rule.guards, {split: splits[split] for split in ("train", "validation")}, inputs.contamination)
 
     from fineline.evaluate import arms, noise
 
     started = time.perf_counter()
     seconds: dict[str, float] = {}
-    pair = arms.Arms(base, layout.adapter(name))
+    base = _subject(inputs.base)
+    pair = arms.Arms(base, _subject(inputs.adapter))
     judged = [pair.arm(arms.BASE), pair.arm(arms.CANDIDATE)]
     if rule.champion:
-        judged.append(arms.champion(rule.champion, base).arm(arms.CHAMPION))
+        judged.append(arms.champion(rule.champion, _subject(Path(rule.champion.path)), base).arm(arms.CHAMPION))
     records: dict[str, list[dict[str, Any]]] = {}
     own_noise: dict[str, Any] = {}
     for arm in judged:
-        records[arm.name] = arms.records(arm, tasks, tokenizer)
+        records[arm.name] = arms.records(arm, tasks, tokenizer, inputs.scores)
         seconds[arm.name] = round(time.perf_counter() - started - sum(seconds.values()), 1)
-        if arm.name == arms.BASE:  # now, while it is there as it is
-            own_noise = noise.measured(arm, tasks, records[arm.name], tokenizer)
+        if arm.name == arms.BASE:  # while the base is loaded without its adapter
+            own_noise = noise.measured(arm, tasks, records[arm.name], tokenizer, inputs.scores)
             seconds["noise"] = round(time.perf_counter() - started - sum(seconds.values()), 1)
 
     decision = verdict.judge(
@@ -49,34 +108,31 @@ def run(name: str) -> None:
     )
     decision["noise"] = own_noise
     decision["arms"] = {arm.name: arm.described for arm in judged}
-    decision["data"] = data.digest
+    decision["data"] = inputs.data.digest
     decision["policy"] = rule.gate.model_dump(mode="json")
     decision["precision"] = pair.precision
-
-    evidence = layout.reports(name) / "evaluation"
-    for arm in judged:
-        verdict.write_samples(evidence, arm.name, records[arm.name])
     speed = {"seconds": round(time.perf_counter() - started, 1), "by_arm": seconds, "items": decision["items"]}
-    _picture(name, decision, records, speed, rule.pools)
-    reports.write(evidence / "speed.json", speed)
-    reports.write(layout.reports(name) / "gate.json", decision)
+    _write(inputs, decision, records, speed)
     verdict.tell(decision)
 
 
-def _picture(
-    name: str, decision: dict[str, Any], records: dict[str, Any], speed: dict[str, Any], pools: dict[str, list[str]]
-) -> None:
-    """What a person looks at, beside the verdict."""
-    from fineline.evaluate import arms, flips, forest, tables
-    from fineline.plan import value
+def _subject(directory: Path) -> Any:
+    from fineline.evaluate.arms import Subject
 
-    directory, training = layout.reports(name) / "evaluation", layout.reports(name) / "training.json"
-    forest.draw(decision, directory / "forest.svg", name)
+    return Subject(directory, artifacts.verified(directory))
+
+
+def _write(inputs: EvaluateInputs, decision: dict[str, Any], records: dict[str, Any], speed: dict[str, Any]) -> None:
+    """Write the records of each arm, tables and plots for people, and the verdict last."""
+    from fineline.evaluate import arms, flips, forest, tables, verdict
+
+    directory = inputs.reports / "evaluation"
+    for arm, found in records.items():
+        verdict.write_samples(directory, arm, found)
+    forest.draw(decision, directory / "forest.svg", inputs.title)
     tables.write(directory / "differences.csv", tables.differences(decision))
-    points = value.per_point(reports.read(training), decision) if training.is_file() else ()
-    texts = {
-        "flips.md": flips.markdown(records[arms.BASE], records[arms.CANDIDATE], decision, pools=pools),
-        "table.md": tables.markdown(decision, speed, points, title=name),
-    }
-    for file, text in texts.items():
-        (directory / file).write_text(text, encoding="utf-8")
+    markdown = flips.markdown(records[arms.BASE], records[arms.CANDIDATE], decision, pools=inputs.rule.pools)
+    files.write_text(directory / "flips.md", markdown)
+    files.write_text(directory / "table.md", tables.markdown(decision, speed, title=inputs.title))
+    reports.write(directory / "speed.json", speed)
+    reports.write(inputs.reports / "gate.json", decision)

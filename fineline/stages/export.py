@@ -13,6 +13,8 @@ from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.errors import FinelineError
 from fineline.project import layout, params
+from fineline.project.versions import STAGES
+from fineline.stages.rows import probe_rows
 
 # fp32 against fp32: what remains is the order of additions.
 LARGEST_RELATIVE_DIFFERENCE = 1e-3
@@ -23,6 +25,7 @@ def run(name: str) -> None:
     """Export adapter `name` into models/export/<name>/fp32 and models/export/<name>/quantized."""
     block = params.load().adapter(name)
     merged = layout.merged(name)
+    source = artifacts.used(merged)
     precisions = {"fp32": "fp32", "quantized": block.export.precision}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory()))
@@ -32,10 +35,9 @@ def run(name: str) -> None:
                     layout.export(name, form),
                     kind="exported-model",
                     name=f"{name}/{form}",
-                    owner=block.owner,
-                    license=block.license,
-                    stage="fineline.stages.export",
-                    inputs={"merged": merged},
+                    stage="export",
+                    version=STAGES["export"],
+                    inputs={"merged": source},
                     parameters={"precision": precision},
                 )
             )
@@ -54,7 +56,7 @@ def run(name: str) -> None:
                 for form, precision in precisions.items()
             ]:
                 built.result()
-        tokens = probe.rows(name, tokenizer_of(merged))
+        tokens = probe.encoded(probe_rows(name), tokenizer_of(merged))
         reference = probe.fresh_logits(merged, tokens, scratch, "float32")
         agreement = {form: fidelity(reference, _logits(OnnxEngine(directories[form]), tokens)) for form in precisions}
         exact = agreement["fp32"]

@@ -5,6 +5,7 @@ from typing import Any
 from fineline import artifacts, sources
 from fineline.project import layout, params
 from fineline.project.params.sources import Source
+from fineline.project.versions import STAGES
 from fineline.sources import urls
 
 
@@ -15,9 +16,8 @@ def run(name: str) -> None:
         layout.raw(name),
         kind="raw-data",
         name=name,
-        owner=adapter.owner,
-        license=adapter.license,
-        stage="fineline.stages.ingest",
+        stage="ingest",
+        version=STAGES["ingest"],
         parameters=_public(adapter.source),
     ) as directory:
         parts = sources.fetch(adapter.source, directory)
@@ -27,9 +27,9 @@ def run(name: str) -> None:
 
 
 def _public(source: Source) -> dict[str, Any]:
-    """The block as it may stand in an artifact: without credentials."""
-    block = source.model_dump(exclude_none=True)
-    for part in block["parts"].values():
+    """The parameters that were set, without credentials."""
+    block = source.model_dump(exclude_unset=True, exclude_none=True)
+    for part in block.get("parts", {}).values():
         if "files" in part:
             part["files"] = urls.public(part["files"])
     return block

@@ -7,8 +7,10 @@ from tempfile import TemporaryDirectory
 from fineline import artifacts
 from fineline.adapters.methods import METHODS
 from fineline.artifacts import reports
-from fineline.errors import FinelineError, InputError
+from fineline.errors import FinelineError, ParameterError, parameters_of
 from fineline.project import layout, params
+from fineline.project.versions import STAGES
+from fineline.stages.rows import probe_rows
 
 # Where the training was in bf16, which keeps 8 bits, merged weights differ from their fp32 sum by up to 2**-9 of their size.
 LARGEST_KL = 1e-3
@@ -17,20 +19,19 @@ LEAST_AGREEMENT = 0.99
 
 def run(name: str) -> None:
     """Merge adapter `name` into models/merged/<name>."""
-    block = params.load().adapter(name)
-    base, adapter = layout.base(block.base), layout.adapter(name)
+    base, adapter = layout.base(params.load().adapter(name).base), layout.adapter(name)
     trained_with = artifacts.read(adapter).parameters
-    check_mergeable(name, trained_with["method"])
+    with parameters_of(f"adapters.{name}"):
+        check_mergeable(trained_with["method"])
     with (
         TemporaryDirectory() as scratch,
         artifacts.create(
             layout.merged(name),
             kind="merged-model",
             name=name,
-            owner=block.owner,
-            license=block.license,
-            stage="fineline.stages.merge",
-            inputs={"base": base, "adapter": adapter},
+            stage="merge",
+            version=STAGES["merge"],
+            inputs={"base": artifacts.used(base), "adapter": artifacts.used(adapter)},
         ) as directory,
     ):
         from fineline.chat.tokens import tokenizer_of
@@ -43,7 +44,7 @@ def run(name: str) -> None:
         model = loading.base_model(base, quantization=quantization, precision=precision)
         model = loading.with_adapter(model, adapter)
         weights.write(base, model, directory, precision)
-        tokens = probe.rows(name, tokenizer_of(base))
+        tokens = probe.encoded(probe_rows(name), tokenizer_of(base))
         # The reference is computed in fp32 with the very weights that were trained on: rounding of activations to bf16,
         # which both models share in use, would only blur the comparison of weights.
         trained = probe.torch_logits(reference.unpack(model), tokens)
@@ -54,20 +55,21 @@ def run(name: str) -> None:
         if not passed:
             reports.write(layout.reports(name) / "merge.json", report)
             raise FinelineError(
-                f"the merged model is not the one that was trained: mean KL {measured.mean_kl:.2e} (at most {LARGEST_KL}),"
-                f" same choice at {measured.same_choice:.1%} of positions (at least {LEAST_AGREEMENT:.0%})"
+                f"the merged model differs from the trained one: mean KL {measured.mean_kl:.2e} (at most {LARGEST_KL}), same"
+                f" choice at {measured.same_choice:.1%} of positions (at least {LEAST_AGREEMENT:.0%})"
             )
     report["digest"] = artifacts.read(layout.merged(name)).digest
     reports.write(layout.reports(name) / "merge.json", report)
     print(f"merged: mean KL {measured.mean_kl:.1e}, same choice at {measured.same_choice:.1%} of positions")
 
 
-def check_mergeable(name: str, method: str) -> None:
-    """Raise `InputError` if an adapter of this method cannot be folded into the weights of its base."""
+def check_mergeable(method: str) -> None:
+    """Raise `ParameterError` if an adapter of this method cannot be merged into the weights of its base."""
     if METHODS[method].mergeable:
         return
     others = ", ".join(other.name for other in METHODS.values() if other.mergeable)
-    raise InputError(
-        f"adapters.{name}.train.method: a {method} adapter cannot be merged: {METHODS[method].not_mergeable};"
-        f" serve it beside its base, or train with one of {others}"
+    raise ParameterError(
+        "train.method",
+        f"a {method} adapter cannot be merged: {METHODS[method].not_mergeable}; serve it next to its base, or train with one"
+        f" of {others}",
     )

@@ -13,7 +13,7 @@ from fineline.plan.workload import Lengths
 from fineline.project import layout, params
 from fineline.project.params.project import Adapter
 from fineline.project.params.training import AUTO
-from fineline.stages import settings
+from fineline.stages import rows, settings
 
 
 def run(name: str) -> None:
@@ -51,7 +51,7 @@ def plan(name: str, machine: device.Device | None = None) -> tuple[dict[str, str
     """
     adapter = params.load().adapter(name)
     base, data = layout.base(adapter.base), layout.curated(name)
-    digests = {"base": artifacts.verified(base).digest, "data": artifacts.verified(data).digest}
+    digests = {"base": artifacts.used(base).digest, "data": artifacts.used(data, layout.TRAINING_ROWS).digest}
     lengths = {split: _lengths(name, adapter, split) for split in ("train", "validation")}
     if not lengths["train"].rows:
         raise InputError(f"{data}/train.jsonl: no rows to train on")
@@ -70,9 +70,8 @@ def plan(name: str, machine: device.Device | None = None) -> tuple[dict[str, str
 
 
 def _lengths(name: str, adapter: Adapter, split: str) -> Lengths:
-    file = layout.curated(name) / f"{split}.jsonl"
-    rows = reports.read_lines(file)
-    return Lengths.of(tokens.encode_all(tokens.tokenizer_of(layout.base(adapter.base)), rows, file, learn=adapter.train.learn))
+    file, found = layout.curated(name) / f"{split}.jsonl", rows.curated(name, split)
+    return Lengths.of(tokens.encode_all(tokens.tokenizer_of(layout.base(adapter.base)), found, file, learn=adapter.train.learn))
 
 
 def _names(base: str) -> list[str]:

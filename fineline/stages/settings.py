@@ -50,8 +50,8 @@ def write(name: str, base_digest: str, data_digest: str, requested: Train, decid
     content = {
         "base": base_digest,
         "data": data_digest,
-        "requested": requested.model_dump(mode="json"),
-        "train": decided.model_dump(mode="json"),
+        "requested": requested.model_dump(mode="json", exclude_unset=True),
+        "train": decided.model_dump(mode="json", exclude_unset=True),
     }
     reports.write(file(name), content)
 
@@ -74,7 +74,8 @@ def read(name: str, adapter: Adapter, base_digest: str, data_digest: str) -> Tra
         decided = _of(content["train"])
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise InputError(f"{place}: not the settings of a plan ({str(error).splitlines()[0]}); {remedy}") from error
-    now = {"base": base_digest, "data": data_digest, f"adapters.{name}.train": adapter.train.model_dump(mode="json")}
+    requested = adapter.train.model_dump(mode="json", exclude_unset=True)
+    now = {"base": base_digest, "data": data_digest, f"adapters.{name}.train": requested}
     changed = [subject for subject in now if found[subject] != now[subject]]
     if changed:
         raise InputError(f"{place}: {' and '.join(changed)} changed since the plan was made; {remedy}")
@@ -109,4 +110,4 @@ def _of(values: dict[str, Any]) -> Train:
     """A block from its values, without those that the method does not read: they would be refused as set in vain."""
     idle = SELECTABLE - METHODS[values["method"]].uses
     train = Train.model_validate({name: value for name, value in values.items() if name not in idle})
-    return train.model_copy(update={"dequantize": bool(values["dequantize"])})
+    return train.model_copy(update={"dequantize": bool(values.get("dequantize"))})

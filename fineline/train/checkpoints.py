@@ -5,7 +5,6 @@ lies in the scratch directory under the digest of everything that decides the ru
 """
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -17,18 +16,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from fineline.artifacts import canonical
 from fineline.errors import FinelineError
-from fineline.project import layout
 
 WEIGHTS, OPTIMIZER, BEST, STATE, TRAINER = (
     "weights.safetensors", "optimizer.safetensors", "best.safetensors", "state.json", "trainer_state.json",
 )  # fmt: skip
 
 
-def directory(adapter: str, identity: Mapping[str, Any]) -> Path:
-    """Where checkpoints of this very run lie."""
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-    return layout.SCRATCH / "checkpoints" / adapter / hashlib.sha256(canonical.encode()).hexdigest()[:16]
+def directory(root: Path, identity: Mapping[str, Any]) -> Path:
+    """Return the directory below `root` for the checkpoints of the run with this identity."""
+    return root / canonical.digest(identity).removeprefix("sha256:")[:16]
 
 
 def latest(root: Path) -> Path | None:
@@ -48,11 +46,6 @@ def readable(checkpoint: Path) -> bool:
     except (OSError, ValueError, SafetensorError):
         return False
     return True
-
-
-def forget(adapter: str) -> None:
-    """Remove all checkpoints of an adapter."""
-    shutil.rmtree(layout.SCRATCH / "checkpoints" / adapter, ignore_errors=True)
 
 
 def trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:

@@ -1,16 +1,13 @@
 """What can be wrong with rows, tokenizer and chat template, told before any weight is loaded."""
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fineline.artifacts import reports
 from fineline.errors import InputError
-from fineline.project import layout
 from fineline.train import rendering, row_findings, served
 from fineline.train.finding import Finding
 from fineline.train.markers import Markers
@@ -36,34 +33,12 @@ class Preflight:
     findings: list[Finding]
 
 
-def run(
-    name: str, tokenizer: Any, splits: Mapping[str, Split], base: Path, context: int | None, left_out: Path | None = None
-) -> Preflight:
-    """Examine the rows of adapter `name`, write its report and the rendering of three rows, and let `check` decide.
-
-    Raises:
-        InputError: See `check`.
-    """
-    preflight = examine(tokenizer, splits, base, context, left_out)
-    text = rendering.markdown(tokenizer, [(_title(line), line.tokens) for line in _shown(row_findings.lines_of(splits))])
-    file = layout.rendered(name)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8", newline="\n")
-    rendered = hashlib.sha256(text.encode()).hexdigest()  # tells whether the file is of this run
-    reports.write(layout.reports(name) / REPORT, asdict(preflight) | {"rendered": rendered})
-    check(preflight)
-    return preflight
-
-
-def examine(
-    tokenizer: Any, splits: Mapping[str, Split], base: Path, context: int | None, left_out: Path | None = None
-) -> Preflight:
-    """Ask every question about the rows that are to be trained on.
+def examine(tokenizer: Any, splits: Mapping[str, Split], base: Path, context: int | None) -> Preflight:
+    """Examine the rows that are to be trained on.
 
     Args:
-        base: Directory of the base model, which is served with the files that lie there.
+        base: Directory of the base model, whose files a server reads.
         context: Most tokens of a row that the model takes, see `served.context_of`; None if that is not known.
-        left_out: left_out.jsonl of curation.
 
     Raises:
         InputError: The tokenizer has no chat template.
@@ -83,7 +58,7 @@ def examine(
             served.stop_token(base, tokenizer),
             row_findings.beginning(lines, tokenizer),
             row_findings.masked(lines),
-            row_findings.length(lines, context, left_out),
+            row_findings.length(lines, context),
             served.chat_template(base, tokenizer),
             row_findings.unknown_markers(lines, tokenizer, markers),
             row_findings.special_in_text(lines, markers),
@@ -91,8 +66,14 @@ def examine(
     )
 
 
+def rendered(tokenizer: Any, splits: Mapping[str, Split]) -> str:
+    """Return the shortest, the median and the longest row as Markdown in which a reader sees what is learned."""
+    lines = _shown(row_findings.lines_of(splits))
+    return rendering.markdown(tokenizer, [(_title(line), line.tokens) for line in lines])
+
+
 def check(preflight: Preflight) -> None:
-    """Raises `InputError` with every finding that is an error."""
+    """Raise `InputError` with every finding that is an error."""
     errors = [f"{finding.name}: {finding.message}" for finding in preflight.findings if finding.severity == "error"]
     if errors:
         raise InputError("\n".join(["the rows cannot be trained on as they are:", *errors]))

@@ -1,6 +1,5 @@
 """What can be wrong with tokenised rows. Messages give file and line of rows, and never their text."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -109,8 +108,8 @@ def masked(lines: list[Line]) -> Finding:
     return Finding("masked", "ok", found, said)
 
 
-def length(lines: list[Line], context: int | None, left_out: Path | None) -> Finding:
-    """Whether the model takes every row whole; `context` in tokens, None if it is not known."""
+def length(lines: list[Line], context: int | None) -> Finding:
+    """Compare the rows with the context of the model, in tokens; None if it is not known."""
     longest = max(lines, key=lambda line: line.length, default=None)
     beyond = [line.length - context for line in lines if context is not None and line.length > context]
     found = {
@@ -118,25 +117,16 @@ def length(lines: list[Line], context: int | None, left_out: Path | None) -> Fin
         "longer": len(beyond),
         "tokens_beyond": sum(beyond),
         "longest": longest.length if longest else 0,
-        "left_out": _left_out_for_length(left_out),
     }
-    left = f"; curation left out {found['left_out']} for their length" if found["left_out"] else ""
     if context is None:
-        return Finding("length", "info", found, f"config.json of the base does not say how many tokens it takes{left}")
+        return Finding("length", "info", found, "config.json of the base does not say how many tokens it takes")
     if beyond:
         message = (
             f"{len(beyond)} rows are longer than the model's context of {context} tokens; the longest, {longest}, has"
-            f" {found['longest']}. Training truncates nothing: set `curate.max_tokens: {context}` or less{left}"
+            f" {found['longest']}. Training truncates nothing: set `curate.max_tokens: {context}` or less"
         )
         return Finding("length", "error", found, message)
-    return Finding("length", "ok", found, f"no row is longer than the context of {context} tokens{left}")
-
-
-def _left_out_for_length(left_out: Path | None) -> int:
-    if left_out is None or not left_out.exists():
-        return 0
-    with left_out.open(encoding="utf-8") as stream:
-        return sum(TOO_LONG in line and TOO_LONG in json.loads(line).get("reason", "") for line in stream)
+    return Finding("length", "ok", found, f"no row is longer than the context of {context} tokens")
 
 
 def unknown_markers(lines: list[Line], tokenizer: Any, markers: Markers) -> Finding:

@@ -1,4 +1,4 @@
-"""fineline.dagster.retraining: a run per adapter, in a worktree of its own, that ends in a branch and in a message to somebody."""
+"""fineline.dagster.retraining: one run per adapter, in a separate worktree; it ends in a branch and a message."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""Opening the sealed holdout: the exported model against its base on rows that no evaluation has seen, and a record of the use.
+"""The sealed holdout: the exported model against its base on rows that no evaluation has seen, and a record of each use.
 
-Every use is written down before anything is scored, so that a look that was cut short counts as well. What was looked at twice
-is no longer sealed in the same way, and the record tells how often that was.
+A use is recorded before anything is scored, so that an interrupted one counts as well. Each further use makes the holdout worth
+less, and the record shows how many there were.
 """
 
 import getpass
@@ -10,12 +10,15 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
+from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.chat.tokens import tokenizer_of
 from fineline.errors import InputError
 from fineline.evaluate import arms, forms, holdout, target, verdict
+from fineline.evaluate.arms import Subject
 from fineline.project import layout, params
 from fineline.project.params.evaluation import Gate
+from fineline.stages import rows
 from fineline.suites.task import Task
 
 
@@ -34,11 +37,11 @@ def open_for(name: str, reason: str) -> dict[str, Any]:
     block = params.load().adapter(name)
     base = layout.base(block.base)
     candidate = reports.read(layout.reports(name) / "candidate.json")
-    shipped = forms.exported(name)
+    place, adapter = layout.export(name, "quantized"), layout.adapter(name)
+    shipped = forms.exported(Subject(place, artifacts.verified(place)))
     if candidate["candidate"]["digest"] != shipped.artifact.digest:
         raise InputError(f"{layout.reports(name)}/candidate.json is about another export; run `dvc repro assess@{name}` first")
-    rows = reports.read_lines(layout.curated(name) / "test.jsonl")
-    _, sealed = holdout.divide(rows, block.evaluate.holdout)
+    _, sealed = holdout.divide(rows.curated(name, "test"), block.evaluate.holdout)
     if not sealed:
         raise InputError(
             f"no row of the test split is sealed; raise `adapters.{name}.evaluate.holdout`, and `curate.split.test` with it"
@@ -47,11 +50,11 @@ def open_for(name: str, reason: str) -> dict[str, Any]:
     tasks = target.tasks(sealed, block.evaluate.target, tokenizer)
     uses = _recorded(name, reason, shipped.artifact.digest, tasks)
 
-    pair = arms.Arms(base, layout.adapter(name))
+    pair = arms.Arms(Subject(base, artifacts.verified(base)), Subject(adapter, artifacts.verified(adapter)))
     decision = verdict.judge(
         tasks,
-        arms.records(pair.arm(arms.BASE), tasks, tokenizer),
-        arms.records(shipped, tasks, tokenizer),
+        arms.records(pair.arm(arms.BASE), tasks, tokenizer, layout.SCORES),
+        arms.records(shipped, tasks, tokenizer, layout.SCORES),
         _about(block.evaluate.gate, tasks),
     )
     decision["candidate"] = shipped.described

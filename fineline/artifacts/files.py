@@ -1,0 +1,94 @@
+"""Files and directories that appear whole or not at all: built next to their target, then renamed into place."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fineline.errors import FinelineError
+
+_BUILDING = ".building-"
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file (UTF-8, line breaks as given) in one step: a reader sees the old content or the new."""
+    write_bytes(file, text.encode("utf-8"))
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file in one step: a reader sees the old content or the new."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(content)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def directory_at(target: Path) -> Iterator[Path]:
+    """Yield an empty directory to fill; it replaces `target` when the block ends without an exception.
+
+    The directory is next to `target`, and so on the same file system. Until the end `target` is untouched. A process that is
+    killed leaves the previous directory or none, never a part of one; the next call removes what it left behind.
+
+    Raises:
+        FinelineError: The finished directory cannot be moved into place. It is kept, and the message names it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target)
+    building = target.with_name(f".{target.name}{_BUILDING}{os.getpid()}")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    try:
+        yield building
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    try:
+        replace_directory(building, target)
+    except OSError as error:
+        raise FinelineError(
+            f"{target}: the finished result cannot be moved there: {error.strerror}; it is kept in {building}. Make"
+            f" {target.parent} writable and its entries plain directories (no mount points), then run the stage again"
+        ) from error
+
+
+def replace_directory(new: Path, target: Path) -> None:
+    """Move directory `new` to `target`, replacing what is there. Both must be on one file system.
+
+    Raises:
+        OSError: It cannot be moved; `target` is as it was.
+    """
+    old = new.with_name(f"{new.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    replaced = target.exists()
+    if replaced:
+        target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        if replaced:
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what a killed process left of an earlier attempt at `target`."""
+    for path in target.parent.glob(f".{target.name}{_BUILDING}*"):
+        pid = path.name.partition(_BUILDING)[2].removesuffix(".old")
+        if pid.isdecimal() and not _is_running(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,144 @@
+"""Provenance: by whom, where, when and with which code a result was made. It decides no result, and no stage depends on it.
+
+`attest` signs it as SLSA provenance v1. Kept in reports/<adapter>/provenance/<stage>.json, for a base in
+reports/bases/<base>/provenance/base.json.
+"""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from fineline.artifacts import code, reports
+from fineline.errors import InputError
+
+SCHEMA = "fineline/provenance/v1"
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "tokenizers",
+    "safetensors",
+    "lm_eval",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-genai",
+)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How one stage was run."""
+
+    stage: str
+    """As DVC names it, such as `train@home-en`."""
+    stage_version: int
+    artifacts: Mapping[str, str]
+    """Path of each artifact that it made -> digest."""
+    owner: str
+    license: str
+    fineline: str
+    """Version of fineline."""
+    code: str
+    """Digest of the source files that the stage can reach, see `fineline.artifacts.code`."""
+    commit: str | None
+    """Of the project's git repository; None outside of one."""
+    dirty: bool | None
+    """True if tracked files differed from that commit."""
+    libraries: Mapping[str, str]
+    host: Mapping[str, str]
+    started: str
+    """UTC, ISO 8601, to the second. So `finished`."""
+    finished: str
+    schema: str = SCHEMA
+
+
+def write(file: Path, found: Provenance) -> None:
+    """Write the provenance of one run."""
+    reports.write(file, asdict(found))
+
+
+def read(file: Path) -> Provenance | None:
+    """Read the provenance of one run; None if there is none.
+
+    Raises:
+        InputError: The file is not as `write` left it.
+    """
+    if not file.is_file():
+        return None
+    content = reports.read(file)
+    try:
+        return Provenance(**content)
+    except TypeError as error:
+        raise InputError(f"{file}: not a provenance record ({error}); run the stage again, or restore it from git") from error
+
+
+def of_run(
+    *, stage: str, name: str, version: int, artifacts: Mapping[str, str], owner: str, license: str, started: str
+) -> Provenance:
+    """Return the provenance of a run that ends now.
+
+    Args:
+        artifacts: Path of each artifact that it made -> digest.
+        started: From `now`.
+    """
+    commit = _git("rev-parse", "HEAD")
+    return Provenance(
+        stage=f"{stage}@{name}",
+        stage_version=version,
+        artifacts=dict(artifacts),
+        owner=owner,
+        license=license,
+        fineline=metadata.version("fineline"),
+        code=code.digest(f"fineline.stages.{stage}"),
+        commit=commit,
+        dirty=None if commit is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
+        libraries=_installed(),
+        host={
+            "platform": platform.platform(),
+            "machine": platform.machine(),
+            "processor": processor(),
+            "python": platform.python_version(),
+        },
+        started=started,
+        finished=now(),
+    )
+
+
+def now() -> str:
+    """Return the present time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def processor() -> str:
+    """Return the name of the processor, or its architecture where the system does not give one."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _installed() -> dict[str, Any]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -1,0 +1,138 @@
+"""fineline.lock: the fineline, the stage versions and the libraries that a project's results belong to.
+
+The file is committed next to params.yaml and written by `fineline new` and `fineline upgrade` only. dvc.yaml depends on its
+`stages`, so a raised version makes exactly that stage stale.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fineline.artifacts.files import write_text
+from fineline.errors import InputError
+from fineline.project.params.loader import NoRepeats
+from fineline.project.versions import DECISIVE_LIBRARIES, STAGES
+
+FILE = Path("fineline.lock")
+HEADER = "# Written by `fineline new` and `fineline upgrade`. Commit it; do not edit it.\n"
+KEYS = ("fineline", "stages", "libraries", "kept")
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The content of fineline.lock."""
+
+    fineline: str
+    """Version of fineline that wrote it."""
+    stages: Mapping[str, int]
+    libraries: Mapping[str, str]
+    """Distribution -> version that the results were made with."""
+    kept: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Stage -> {"from", "to"}: results of an older version that `fineline upgrade --keep` accepted."""
+
+    def text(self) -> str:
+        """Return the file's text."""
+        content: dict[str, Any] = {"fineline": self.fineline, "stages": dict(self.stages), "libraries": dict(self.libraries)}
+        if self.kept:
+            content["kept"] = {stage: dict(versions) for stage, versions in self.kept.items()}
+        return HEADER + yaml.safe_dump(content, sort_keys=False)
+
+
+def installed() -> Lock:
+    """Return the lock that the installed fineline and libraries would write."""
+    return Lock(fineline_version(), dict(STAGES), library_versions())
+
+
+def fineline_version() -> str:
+    """Return the version of the installed fineline."""
+    return metadata.version("fineline")
+
+
+def library_versions() -> dict[str, str]:
+    """Return the installed versions of the libraries that decide results; missing ones are left out."""
+    found = {}
+    for name in DECISIVE_LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def read(root: Path = Path()) -> Lock:
+    """Read the lock of a project.
+
+    Raises:
+        InputError: The file is missing or not as fineline writes it.
+    """
+    file = root / FILE
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=NoRepeats)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{file}: missing, so this is not a fineline project; run the command inside a project, create one with"
+            " `fineline new DIRECTORY`, or write the lock of an older project with `fineline upgrade`"
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{file}: cannot be read: {error}; restore it with `git checkout {FILE}`") from error
+    return _parsed(content, file)
+
+
+def write(lock: Lock, root: Path = Path()) -> None:
+    """Write the lock of a project."""
+    write_text(root / FILE, lock.text())
+
+
+def check(stage: str, root: Path = Path()) -> None:
+    """Raise `InputError` unless the project's lock has the version of `stage` that is installed."""
+    lock, version = read(root), STAGES[stage]
+    locked = lock.stages[stage]
+    if locked == version:
+        return
+    place = f"{root / FILE}: stages.{stage} is {locked}, but the installed fineline {fineline_version()} has version {version}"
+    if locked > version or newer(lock.fineline, fineline_version()):
+        raise InputError(f"{place}; the project was upgraded by fineline {lock.fineline}: install that version or a newer one")
+    raise InputError(f"{place}; run `fineline upgrade --dry-run` to see what would run again, then `fineline upgrade`")
+
+
+def newer(one: str, other: str) -> bool:
+    """True if version `one` is later than `other`."""
+    from packaging.version import Version
+
+    return Version(one) > Version(other)
+
+
+def _parsed(content: Any, file: Path) -> Lock:
+    remedy = f"restore it with `git checkout {FILE}` or write it again with `fineline upgrade`"
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: expected a mapping, found {type(content).__name__}; {remedy}")
+    unknown = sorted(set(map(str, content)) - set(KEYS))
+    if unknown:
+        raise InputError(f"{file}: unknown key {unknown[0]!r}; accepted: {', '.join(KEYS)}; {remedy}")
+    stages, libraries, version = content.get("stages"), content.get("libraries"), content.get("fineline")
+    if not isinstance(version, str) or not re.fullmatch(r"\d+(\.\w+)*", version):
+        raise InputError(f"{file}: fineline: expected a version such as 0.2.0, found {version!r}; {remedy}")
+    if not isinstance(stages, dict) or not isinstance(libraries, dict):
+        raise InputError(f"{file}: `stages` and `libraries` must be mappings; {remedy}")
+    missing = [stage for stage in STAGES if stage not in stages]
+    if missing:
+        raise InputError(f"{file}: stages.{missing[0]}: missing; {remedy}")
+    unknown = [str(stage) for stage in stages if stage not in STAGES]
+    if unknown and not newer(version, fineline_version()):
+        raise InputError(f"{file}: stages.{unknown[0]}: unknown stage; accepted: {', '.join(STAGES)}; {remedy}")
+    for stage, number in stages.items():
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise InputError(f"{file}: stages.{stage}: expected an integer from 1, found {number!r}; {remedy}")
+    kept = content.get("kept") or {}
+    if not isinstance(kept, dict) or not all(_is_change(versions) for versions in kept.values()):
+        raise InputError(f"{file}: kept: expected stage -> {{from, to}}; {remedy}")
+    return Lock(version, stages, {name: str(found) for name, found in libraries.items()}, kept)
+
+
+def _is_change(versions: Any) -> bool:
+    return isinstance(versions, dict) and set(versions) == {"from", "to"} and all(type(one) is int for one in versions.values())

@@ -1,0 +1,21 @@
+"""The version of each stage: raised when the same inputs give another result.
+
+A stage depends on its version (through fineline.lock), its data and its parameters, never on source files. Raise a version
+together with a line in CHANGELOG.md; a change that leaves every result as it was needs none.
+"""
+
+STAGES = {
+    "base": 1,
+    "ingest": 1,
+    "curate": 1,
+    "plan": 1,
+    "train": 1,
+    "evaluate": 1,
+    "merge": 1,
+    "export": 1,
+    "assess": 1,
+}
+"""Stage -> version, in the order of the graph."""
+
+DECISIVE_LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
+"""Distributions whose version can change a trained weight."""
