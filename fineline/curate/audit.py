@@ -1,23 +1,24 @@
 """Reading the finished data set back as a stranger would, to see whether it is what the report says it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from fineline.curate.cleaning import BETWEEN
-from fineline.curate.contamination import Index, Item, leaks_of
+from fineline.curate.contamination import Index, leaks_of
 from fineline.curate.conversation import texts
 from fineline.curate.privacy import Cleaner
 from fineline.curate.split import NAMES
 from fineline.project.params.curation import Curate
+from fineline.suites.items import SuiteItem
 
 _MOST = 10_000  # rows of each split that are read back, evenly spread
 _BATCH = 2_000
 
 
-def audit(directory: Path, rule: Curate, items: list[Item], splits: dict[str, dict[str, int]]) -> dict[str, int]:
+def audit(directory: Path, rule: Curate, items: Sequence[SuiteItem], splits: dict[str, dict[str, int]]) -> dict[str, int]:
     """Look for personal data that should be gone, and for items of suites, in the files of a data set.
 
     Args:

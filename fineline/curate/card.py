@@ -5,7 +5,7 @@ Format: "Dataset Cards" in the documentation of the Hugging Face Hub.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -88,7 +88,7 @@ A group never divides between splits. Which split it is in is decided by a hash,
 """
 
 
-def render(name: str, adapter: Adapter, report: dict[str, Any], parts: dict[str, Any]) -> str:
+def render(name: str, adapter: Adapter, report: dict[str, Any], parts: Mapping[str, Any]) -> str:
     """The card as Markdown with its YAML block.
 
     Args:
@@ -180,7 +180,7 @@ def _license(license: str) -> dict[str, str]:
     return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", license.lower()).strip("-")}
 
 
-def _body(name: str, adapter: Adapter, report: dict[str, Any], parts: dict[str, Any]) -> str:
+def _body(name: str, adapter: Adapter, report: dict[str, Any], parts: Mapping[str, Any]) -> str:
     meanings = steps(adapter, report).items()
     return BODY.format(
         name=name,
@@ -204,7 +204,7 @@ def _body(name: str, adapter: Adapter, report: dict[str, Any], parts: dict[str, 
     )
 
 
-def _sources(report: dict[str, Any], parts: dict[str, Any]) -> list[list[Any]]:
+def _sources(report: dict[str, Any], parts: Mapping[str, Any]) -> list[list[Any]]:
     kept = {source: counts["kept"] for source, counts in report["sources"].items()}
     return [
         [part, facts["origin"], facts["rows"], facts["unreadable"], kept.get(part, 0), facts["weight"]]
@@ -219,7 +219,7 @@ def _kinds(adapter: Adapter, report: dict[str, Any]) -> list[list[Any]]:
     ]
 
 
-def _files(parts: dict[str, Any]) -> list[list[Any]]:
+def _files(parts: Mapping[str, Any]) -> list[list[Any]]:
     """The first files of each part with their digests, and how many more there are."""
     rows: list[list[Any]] = []
     for part, facts in parts.items():

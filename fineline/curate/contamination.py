@@ -5,50 +5,18 @@ holds the whole question of a shorter item (as its prompt, where the question ha
 be chance), or if its prompt is nearly the item's (MinHash, then the exact Jaccard similarity).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fineline.curate import sketches
 from fineline.curate.conversation import asked, said
 from fineline.curate.text import SHINGLE, Words, normalise, words
-from fineline.errors import InputError
 from fineline.project.params.curation import Contamination
-from fineline.suites import packaged
-from fineline.suites import suite as suites
+from fineline.suites.items import SuiteItem
 
 _WITHIN = 8  # words from which a question is looked for inside longer texts
-
-
-@dataclass(frozen=True)
-class Item:
-    """One item of a suite."""
-
-    suite: str
-    number: int
-    question: str
-    answer: str
-
-    @property
-    def name(self) -> str:
-        """How a left-out row names it."""
-        return f"{self.suite}#{self.number}"
-
-
-def items_of(names: list[str]) -> list[Item]:
-    """Every item of the named suites, as the model will be asked.
-
-    Raises:
-        InputError: A suite is missing or broken.
-    """
-    found = []
-    for name in names:
-        for number, (question, answer) in enumerate(_asked(name)):
-            found.append(Item(name, number, question or answer, answer))  # a text that is only read has no question
-    return found
 
 
 def leaks_of(index: "Index", rows: list[list[dict[str, Any]]]) -> dict[int, int]:
@@ -60,18 +28,10 @@ def leaks_of(index: "Index", rows: list[list[dict[str, Any]]]) -> dict[int, int]
     return index.leaks(hashed, Words.of(both), shingles, starts, sketches.bands(sketches.sketches(shingles, starts)))
 
 
-def _asked(suite: str) -> list[tuple[str, str]]:
-    if packaged.is_packaged(suite):
-        return packaged.questions(suite)
-    found = suites.read(suite)
-    definition = found.definition
-    return [(_render(definition.get("doc_to_text", ""), row, suite), _answer(definition, row, suite)) for row in found.items]
-
-
 class Index:
     """Looks for items in batches of rows."""
 
-    def __init__(self, items: list[Item], rule: Contamination) -> None:
+    def __init__(self, items: Sequence[SuiteItem], rule: Contamination) -> None:
         self.items = items
         self.rule = rule
         questions = Words.of([words(normalise(item.question)) for item in items])
@@ -143,28 +103,3 @@ class Index:
 def _sorted(hashes: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(hashes, kind="stable")
     return hashes[order], owner[order]
-
-
-_TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
-
-
-def _render(template: Any, row: dict[str, Any], suite: str) -> str:
-    """lm-eval's way: the name of a field, or a Jinja template."""
-    if isinstance(template, str) and template in row:
-        return str(row[template])
-    try:
-        return _TEMPLATES.from_string(str(template)).render(**row)
-    except TemplateError as error:
-        raise InputError(f"suites/{suite}/{suite}.yaml: `{template}` cannot be rendered: {error}") from error
-
-
-def _answer(definition: dict[str, Any], row: dict[str, Any], suite: str) -> str:
-    """The right answer as text; a number picks among the choices."""
-    target = _render(definition.get("doc_to_target", ""), row, suite)
-    choices = definition.get("doc_to_choice")
-    if isinstance(choices, str):
-        field = choices.strip("{} ")
-        choices = row.get(field)
-    if isinstance(choices, list) and target.isdigit() and int(target) < len(choices):
-        return str(choices[int(target)])
-    return target

@@ -4,6 +4,7 @@ https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html, .../croissant
 artifact: it tells no date and no version, because equal rows must be described equally, and the digests tell versions apart.
 """
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -36,7 +37,7 @@ KINDS = {"train": "cr:TrainingSplit", "validation": "cr:ValidationSplit", "test"
 
 
 def describe(
-    name: str, adapter: Adapter, report: dict[str, Any], parts: dict[str, Any], files: list[dict[str, Any]]
+    name: str, adapter: Adapter, report: dict[str, Any], parts: Mapping[str, Any], files: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The description as JSON-LD.
 
@@ -64,7 +65,7 @@ def describe(
     }
 
 
-def _responsible(adapter: Adapter, report: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+def _responsible(adapter: Adapter, report: dict[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
     """The properties of the vocabulary for responsible AI, as far as curation knows them."""
     brought = [f"{part} ({facts['origin']}) {facts['rows']}" for part, facts in parts.items()]
     privacy = adapter.curate.privacy

@@ -2,6 +2,7 @@
 suite. Chunks know nothing of each other, so any number of processes gives the same result.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from fineline.chat import completions
 from fineline.curate import halves, languages, layouts, quality, sketches, split
 from fineline.curate.chunk import Chunk, Slice, Tally
 from fineline.curate.cleaning import clean
-from fineline.curate.contamination import Index, Item
+from fineline.curate.contamination import Index
 from fineline.curate.conversation import asked, said, text
 from fineline.curate.lengths import Lengths
 from fineline.curate.privacy import Cleaner
 from fineline.curate.row import LeftOut, Row
 from fineline.curate.text import Words, key, keys, normalise, words
 from fineline.project.params.curation import Curate
+from fineline.suites.items import SuiteItem
 
 _SHOWN = 2000  # characters of a rejected row that are kept
 _LONGEST = 300  # characters of a private value that may stand across the place where it is cut
@@ -31,8 +33,8 @@ class Settings:
 
     rule: Curate
     base: Path
-    items: list[Item]
-    parts: dict[str, dict[str, Any]]
+    items: Sequence[SuiteItem]
+    parts: Mapping[str, Mapping[str, Any]]
     scratch: Path
 
 

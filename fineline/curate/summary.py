@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,8 +21,8 @@ _DOMAINS = 30
 _EDGES = [0, *(round(2 ** (step / 2)) for step in range(6, 41))]  # tokens: 8, 11, 16, 23, 32 … 1,048,576
 
 
-def summarise(
-    table: Table, decision: Decision, tally: Tally, rule: Curate, parts: dict[str, Any], suites: list[str]
+def summarize(
+    table: Table, decision: Decision, tally: Tally, rule: Curate, parts: Mapping[str, Any], suites: Sequence[str]
 ) -> dict[str, Any]:
     """The report on one data set, without what depends on earlier ones. See README for the meaning of each key."""
     kept = decision.kept

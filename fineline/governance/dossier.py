@@ -18,7 +18,7 @@ SHIPPED = "exported"
 ROLES = {"base": "base", "raw-data": "raw", "training-data": "data", "adapter": "adapter", "merged-model": "merged"}
 """Kind of artifact -> role in the making of a release."""
 
-REPORTS = ("curation", "training", "gate", "merge", "export", "candidate")
+REPORTS = ("curation", "curation/change", "training", "gate", "merge", "export", "candidate")
 PARTS = "parts.json"
 _TEMPLATE = "chat_template.jinja"
 
@@ -72,13 +72,13 @@ class Dossier:
     @property
     def flags(self) -> list[str]:
         """What somebody might not want of the data, by its curation report."""
-        report = self.reports["curation"]
+        report, change = self.reports["curation"], self.reports["curation/change"]
         checks, signals = report["checks"], report["signals"]
         raised = {
             "private-values-left": checks["private_values_left"] > 0,
             "contaminated-rows-left": checks["contaminated_left"] > 0,
             "links-across-splits": checks["links_across_splits"] > 0,
-            "drift": checks["drift"] is not None and checks["drift"] > checks["drift_limit"],  # None: nothing to compare with
+            "drift": (change["largest_drift"] or 0) > change["drift_limit"],  # None: no version to compare with
             "rows-with-private-values": report["removed"]["privacy"] > 0 or report["changed"]["rows"] > 0,
             "rare-phrases": bool(signals["rare_phrases"]),
         }
@@ -196,6 +196,7 @@ def _check_reports(adapter: str, at: Path, found: dict[str, tuple[Path, Artifact
         ("gate.json", "arms.base", gate["arms"]["base"]["digest"], "base"),
         ("gate.json", "data", gate["data"], "data"),
         ("curation.json", "dataset", content["curation"]["dataset"], "data"),
+        ("curation/change.json", "dataset", content["curation/change"]["dataset"], "data"),
         ("merge.json", "digest", content["merge"]["digest"], "merged"),
         ("export.json", "forms.quantized.digest", content["export"]["forms"]["quantized"]["digest"], SHIPPED),
     ]

@@ -36,7 +36,7 @@ def fetch(source: Source, into: Path) -> dict[str, PartRecord]:
         raise
     _check_unchanged(listed, parts, root)
     if not any(record.rows for record in records.values()):
-        raise InputError(f"{source.path}: not one row; a training set needs at least a few hundred")
+        raise InputError(f"{source.path}: no rows; a training set needs at least a few hundred")
     content = {name: asdict(record) for name, record in records.items()}
     (into / PARTS).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return records

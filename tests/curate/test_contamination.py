@@ -1,17 +1,19 @@
 """Rows that hold an item of a suite."""
 
-import pytest
-
 from fineline.curate import sketches
-from fineline.curate.contamination import Index, Item, items_of
+from fineline.curate.contamination import Index
 from fineline.curate.text import SHINGLE, Words, normalise, words
-from fineline.errors import InputError
 from fineline.project.params.curation import Contamination
+from fineline.suites.items import SuiteItem
 
 LONG = "Which of the following planets has the largest number of known moons in the solar system today"
 MIDDLE = "What is the boiling point of water at sea level"
 SHORT = "Who wrote Hamlet?"
-ITEMS = [Item("quiz", 0, LONG, "Saturn"), Item("quiz", 1, MIDDLE, "100 degrees"), Item("quiz", 2, SHORT, "Shakespeare")]
+ITEMS = [
+    SuiteItem("quiz", 0, LONG, "Saturn"),
+    SuiteItem("quiz", 1, MIDDLE, "100 degrees"),
+    SuiteItem("quiz", 2, SHORT, "Shakespeare"),
+]
 FILLER = "this is some other text about kettles lamps doors and windows that nobody would ever ask in a quiz at all"
 
 
@@ -55,10 +57,3 @@ def test_no_suite_finds_nothing():
     shingles, starts = hashed.sequences(SHINGLE)
     bands = sketches.bands(sketches.sketches(shingles, starts))
     assert Index([], Contamination()).leaks(hashed, hashed, shingles, starts, bands) == {}
-
-
-def test_items_are_read_as_the_model_is_asked(project):
-    items = items_of(["greetings"])
-    assert items[0] == Item("greetings", 0, "Say hello.", "hello")
-    with pytest.raises(InputError, match="suites at hand: greetings"):
-        items_of(["greeting"])

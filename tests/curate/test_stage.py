@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import subprocess
 
 import pytest
 
 from fineline import artifacts
-from fineline.curate import examine
+from fineline.artifacts import reports
+from fineline.curate import curation, examine
 from fineline.errors import FinelineError, InputError
 from fineline.project import layout
 from fineline.stages import curate, ingest
@@ -115,9 +117,9 @@ def test_rows_chained_by_likeness_are_one_cluster(run):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ({"system": "Write to jane@example.com."}, "system: holds email"),
+        ({"system": "Write to jane@example.com."}, "curate.system: contains email"),
         ({"split": {"stratify": "intnet"}}, "stratify: no row has a column 'intnet'"),
-        ({"quality": {"languages": ["xx"]}}, "languages: xx cannot be told"),
+        ({"quality": {"languages": ["xx"]}}, "languages: xx cannot be detected"),
         ({"privacy": {"phone_regions": ["ZZ"]}}, "phone_regions: ZZ is no country"),
     ],
 )
@@ -351,20 +353,20 @@ def test_a_split_that_is_not_wanted_may_be_empty(run):
 
 
 def test_an_empty_file_is_an_input_error(run):
-    with pytest.raises(InputError, match="not one row"):
+    with pytest.raises(InputError, match="no rows"):
         run(b"")
 
 
 def test_raw_rows_that_change_meanwhile_are_an_error(run, monkeypatch):
     run(commands())
-    whole = curate.examine_all
+    whole = curation.examine_all
 
     def meddle(*arguments):
         chunks = whole(*arguments)
         os.utime(layout.raw("home") / "rows.jsonl")
         return chunks
 
-    monkeypatch.setattr(curate, "examine_all", meddle)
+    monkeypatch.setattr(curation, "examine_all", meddle)
     with pytest.raises(FinelineError, match="changed while it was being read"):
         curate.run("home")
 
@@ -378,6 +380,47 @@ def test_the_same_rows_give_the_same_bytes_whatever_the_number_of_processes(run,
     curate.run("home")
     assert artifacts.read(layout.curated("home")).digest == digest
     assert collect().files == alone.files
+
+
+ROWS = ("train.jsonl", "validation.jsonl", "test.jsonl", "left_out.jsonl", "changed.jsonl", "label_noise.jsonl")
+
+
+def rows_of(curated):
+    return {name: curated.files[name] for name in ROWS}
+
+
+def test_a_guard_that_removes_no_row_leaves_the_files_of_rows_as_they_are(run):
+    rows = [*commands(), {"prompt": "x"}, pair("mail jane@example.com", "ok")]
+    without, guarded = run(rows, guards=()), run(rows, guards=("greetings", "mmlu_dev"))
+    assert guarded.report["contamination"] == {name: {"rows": 0, "items": 0} for name in ("greetings", "mmlu_dev")}
+    assert rows_of(guarded) == rows_of(without)
+
+
+def test_owner_and_license_are_in_the_descriptions_only(run, tmp_path):
+    before = run(commands())
+    params = (tmp_path / "params.yaml").read_text().replace("home@example.com", "else@example.com")
+    (tmp_path / "params.yaml").write_text(params.replace("cc-by-4.0", "mit"))
+    curate.run("home")
+    after = collect()
+    assert rows_of(after) == rows_of(before)
+    assert {name for name in before.files if after.files[name] != before.files[name]} == {
+        "README.md",
+        "croissant.json",
+        "artifact.json",
+    }
+
+
+def test_the_report_does_not_depend_on_the_git_history(run, tmp_path):
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    run(commands()[:100])
+    for command in (["init", "--quiet"], ["add", "reports"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    compared = run(commands())
+    changed = reports.read(layout.reports("home") / "curation" / "change.json")
+    assert (changed["dataset"], changed["rows"]) == (compared.report["dataset"], 92)
+    shutil.rmtree(tmp_path / ".git")
+    assert run(commands()).report == compared.report
+    assert reports.read(layout.reports("home") / "curation" / "change.json")["previous"] is None
 
 
 @pytest.mark.parametrize("processes", ["0", "many", "-1"])

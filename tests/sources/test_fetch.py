@@ -117,7 +117,7 @@ def test_a_missing_or_empty_source_is_refused(fetch_all, root):
     with pytest.raises(InputError, match="no data file there"):
         fetch_all(root)
     (root / "r.jsonl").touch()
-    with pytest.raises(InputError, match="source: not one row"):
+    with pytest.raises(InputError, match="source: no rows"):
         fetch_all(root)
 
 
