@@ -11,11 +11,11 @@ import numpy as np
 
 from fineline.curate import languages, summary, writing
 from fineline.curate.audit import audit
-from fineline.curate.chunk import Tally
+from fineline.curate.chunk import Outcomes
 from fineline.curate.decide import decide
-from fineline.curate.examine import Settings
+from fineline.curate.examine import ExaminerSettings
 from fineline.curate.privacy import Cleaner
-from fineline.curate.progress import Rows
+from fineline.curate.progress import RowProgress
 from fineline.curate.split import NAMES
 from fineline.curate.table import Table
 from fineline.curate.workers import examine_all
@@ -84,13 +84,13 @@ def curate(
     files = {part: raw / f"{part}.jsonl" for part in parts}
     total = sum(part["rows"] for part in parts.values())
     scratch.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=scratch, prefix="curate.") as temporary, Rows(total) as progress:
-        settings = Settings(rule, tokenizer, items, parts, Path(temporary))
-        chunks = examine_all(settings, files, lambda chunk: progress.advance(chunk.tally.rows_in))
-        tally = Tally()
+    with TemporaryDirectory(dir=scratch, prefix="curate.") as temporary, RowProgress(total) as progress:
+        settings = ExaminerSettings(rule, tokenizer, items, parts, Path(temporary))
+        chunks = examine_all(settings, files, lambda chunk: progress.advance(chunk.outcomes.rows_in))
+        outcomes = Outcomes()
         for chunk in chunks:
-            tally.add(chunk.tally)
-        _check_rejected(tally, rule.max_rejected, raw, Path(temporary), len(chunks))
+            outcomes.add(chunk.outcomes)
+        _check_rejected(outcomes, rule.max_rejected, raw, Path(temporary), len(chunks))
         progress.step("gather")
         with Table(chunks, list(parts), Path(temporary)) as table:
             _check_stratum(table, rule)
@@ -98,7 +98,7 @@ def curate(
             progress.step("write")
             writing.write(table, decision, len(chunks), Path(temporary), directory)
             progress.step("summarize")
-            report = summary.summarize(table, decision, tally, rule, parts, guards)
+            report = summary.summarize(table, decision, outcomes, rule, parts, guards)
             progress.step("audit")
             report["checks"] |= audit(directory, rule, items, report["splits"])
             tokens = table.tokens[decision.kept]
@@ -114,13 +114,13 @@ def _state(directory: Path) -> list[tuple[str, int, int]]:
     return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(directory.iterdir())]
 
 
-def _check_rejected(tally: Tally, limit: float, raw: Path, scratch: Path, chunks: int) -> None:
-    if not tally.rows_in:
+def _check_rejected(outcomes: Outcomes, limit: float, raw: Path, scratch: Path, chunks: int) -> None:
+    if not outcomes.rows_in:
         raise InputError(f"{raw}: no rows; check the source of the adapter")
-    rejected = sum(rows for (step, _), rows in tally.left_out.items() if step == "rejected")
-    if rejected / tally.rows_in > limit:
+    rejected = sum(rows for (step, _), rows in outcomes.left_out.items() if step == "rejected")
+    if rejected / outcomes.rows_in > limit:
         raise InputError(
-            f"{rejected:,} of {tally.rows_in:,} rows are unusable, more than `curate.max_rejected` ({limit:.1%}) allows:\n"
+            f"{rejected:,} of {outcomes.rows_in:,} rows are unusable, more than `curate.max_rejected` ({limit:.1%}) allows:\n"
             f"{_examples(scratch, chunks)}\n"
             "fix the source, or raise the limit in params.yaml if they may be left out"
         )

@@ -1,4 +1,4 @@
-"""Whatever comes in, every row is in exactly one split or in the list of those left out, and the counts add up."""
+"""For any input, every row is in exactly one split or in left_out.jsonl, and the counts add up."""
 
 import json
 from collections import Counter
@@ -28,7 +28,7 @@ LINE = st.one_of(
     st.just(b""),
 )
 
-ALWAYS = [  # one row for each outcome, so that none is left to chance
+ALWAYS = [  # one row for each outcome, so that every outcome occurs
     b'{"prompt": "how do I get to the lake", "completion": "by bus"}',
     b'{"prompt": "How do I get to  the LAKE", "completion": "by bus"}',
     b'{"prompt": "which bus", "completion": "the first"}',

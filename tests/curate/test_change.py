@@ -1,4 +1,4 @@
-"""What changed since the committed version."""
+"""The change since the committed version."""
 
 import subprocess
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Rows that hold an item of a suite."""
+"""Rows that contain an item of a suite."""
 
-from fineline.curate import sketches
-from fineline.curate.contamination import Index
-from fineline.curate.text import SHINGLE, Words, normalise, words
+from fineline.curate import similar
+from fineline.curate.contamination import ItemIndex
+from fineline.curate.text import SHINGLE, Words, normalize, words
 from fineline.project.params.curation import Contamination
 from fineline.suites.items import SuiteItem
 
@@ -18,12 +18,12 @@ FILLER = "this is some other text about kettles lamps doors and windows that nob
 
 
 def leaks(*rows: tuple[str, str]) -> dict[int, str]:
-    prompts = [words(normalise(prompt)) for prompt, _ in rows]
-    both = [prompt + words(normalise(answer)) for prompt, (_, answer) in zip(prompts, rows, strict=True)]
-    hashed = Words.of(prompts)
+    prompts = [words(normalize(prompt)) for prompt, _ in rows]
+    both = [prompt + words(normalize(answer)) for prompt, (_, answer) in zip(prompts, rows, strict=True)]
+    hashed = Words.from_texts(prompts)
     shingles, starts = hashed.sequences(SHINGLE)
-    bands = sketches.bands(sketches.sketches(shingles, starts))
-    found = Index(ITEMS, Contamination()).leaks(hashed, Words.of(both), shingles, starts, bands)
+    bands = similar.band_hashes(similar.sketches(shingles, starts))
+    found = ItemIndex(ITEMS, Contamination()).leaks(hashed, Words.from_texts(both), shingles, starts, bands)
     return {row: ITEMS[item].name for row, item in found.items()}
 
 
@@ -53,7 +53,7 @@ def test_other_rows_are_left_alone():
 
 
 def test_no_suite_finds_nothing():
-    hashed = Words.of([["a"]])
+    hashed = Words.from_texts([["a"]])
     shingles, starts = hashed.sequences(SHINGLE)
-    bands = sketches.bands(sketches.sketches(shingles, starts))
-    assert Index([], Contamination()).leaks(hashed, hashed, shingles, starts, bands) == {}
+    bands = similar.band_hashes(similar.sketches(shingles, starts))
+    assert ItemIndex([], Contamination()).leaks(hashed, hashed, shingles, starts, bands) == {}
