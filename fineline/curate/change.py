@@ -1,7 +1,7 @@
 """Comparison of a data set with the version that was last committed: drift, and sources whose share grew.
 
 The comparison reads the reports in git's HEAD, so it depends on the history of the repository and not on the inputs of
-curation alone. It is a report of its own for that reason: it decides nothing about the rows, and no stage depends on it.
+curation alone. For that reason it is a separate report: it decides nothing about the rows, and no stage depends on it.
 """
 
 import csv

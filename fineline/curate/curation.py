@@ -24,7 +24,7 @@ from fineline.project.params.curation import Curate
 from fineline.suites.items import SuiteItem
 
 _EXAMPLES = 3
-_MANY = 0.02  # share of linked rows above which they are no coincidence
+_MANY = 0.02  # share of linked rows above which they are not a coincidence
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def _pair(prompt: Any, context: Any, completion: Any) -> list[dict[str, Any]]:
 
 
 def _turns(turns: Any, layout: str) -> list[dict[str, Any]]:
-    if isinstance(turns, str):  # a CSV cell that holds JSON
+    if isinstance(turns, str):  # a CSV cell with JSON
         try:
             turns = orjson.loads(turns)
         except ValueError:

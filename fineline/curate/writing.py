@@ -51,7 +51,7 @@ def _left_out(table: Table, decision: Decision, row: int, origin: dict[str, Any]
 
 
 def _conflicts(table: Table, kind: str, conflicts: list[Conflict]) -> Iterable[bytes]:
-    """Yield each conflict with all its sides: the completion, its prompt, and whether its rows stay."""
+    """Yield each conflict with all its sides: completion, prompt, rows, and True if the rows stay."""
     for conflict in conflicts[:_CONFLICTS]:
         sides: dict[int, list[int]] = {}
         for row in conflict.rows:

@@ -23,7 +23,7 @@ def refuse(guards: list[str], splits: Mapping[str, Sequence[Mapping[str, Any]]],
     items = items_of(guards)
     if not items:
         return
-    index = contamination.Index(items, rule)
+    index = contamination.ItemIndex(items, rule)
     for split, rows in splits.items():
         for start in range(0, len(rows), _BATCH):
             batch = [row["messages"] for row in rows[start : start + _BATCH]]

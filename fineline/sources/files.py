@@ -29,7 +29,7 @@ def read(stored: Stored, part: Part, writer: Writer) -> FileRecord:
     """
     try:
         opened = stored.open()
-    except Exception as error:  # each storage has exceptions of its own
+    except Exception as error:  # each storage raises different exceptions
         raise unreadable(stored.name, error) from error
     before = writer.rows
     with opened as stream:

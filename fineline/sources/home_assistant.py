@@ -69,7 +69,7 @@ def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
 def commands(
     language: str, samples_per_template: int, seed: int, own: str | None = None, root: Path = Path()
 ) -> Iterator[Command]:
-    """Yield distinct commands, template by template; each template has a random stream of its own.
+    """Yield distinct commands, template by template; each template has a separate random stream.
 
     Args:
         language: A language code of the package.

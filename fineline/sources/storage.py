@@ -55,7 +55,7 @@ class HashingStream(io.RawIOBase):
     def _next(self, size: int) -> bytes:
         try:
             data = self._stream.read(size)
-        except Exception as error:  # each storage has exceptions of its own
+        except Exception as error:  # each storage raises different exceptions
             raise unreadable(self._name, error) from error
         self.size += len(data)
         self._hash.update(data)

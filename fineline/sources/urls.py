@@ -33,7 +33,7 @@ def find(url: str) -> list[Stored]:
     """Return the data files at a URL, by name. A glob needs a protocol that can list.
 
     Raises:
-        InputError: The protocol is unknown, local or lacks its package, there is no such file, or no match is a data file.
+        InputError: The protocol is unknown, local or lacks its package, the file is missing, or no match is a data file.
         Unreachable: The storage cannot be listed.
     """
     shown = public(url)
@@ -49,7 +49,7 @@ def find(url: str) -> list[Stored]:
     is_glob = bool(re.search(r"[*\[]" if is_web else r"[*?\[]", path))
     try:
         found = storage.glob(path, detail=True) if is_glob else {path: storage.info(path)}
-    except Exception as error:  # each storage has exceptions of its own
+    except Exception as error:  # each storage raises different exceptions
         cause = error.__cause__ or error  # fsspec also reports a web server that does not answer as a missing file
         if isinstance(error, FileNotFoundError) and (cause is error or getattr(cause, "status", None) in (404, 410)):
             raise InputError(f"{shown}: no such file; check `files` in params.yaml") from error

@@ -45,7 +45,7 @@ def test_no_row_is_lost(run):
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(st.lists(LINE, min_size=1, max_size=40))
-    def holds(lines):
+    def check(lines):
         curated = run(b"\n".join([*ALWAYS, *lines]), split={"validation": 0, "test": 0}, guards=("greetings",))
         came_in = [row["id"] for row in curated.raw]
         kept = [row["id"] for row in curated.rows]
@@ -59,7 +59,7 @@ def test_no_row_is_lost(run):
         assert curated.report["checks"]["links_across_splits"] == 0
         outcomes.update(curated.report["removed"])
 
-    holds()
+    check()
     assert min(outcomes[step] for step in ("rejected", "quality", "contamination", "label_noise", "exact_duplicates")) >= 60
 
 

@@ -41,10 +41,10 @@ def test_planted_faults_are_found_and_clean_rows_stay(run, rows):
     changed = {int(entry["at"].split(":")[1]) - 1 for entry in curated.changed}
     texts = "\n".join(message["content"] for row in curated.rows for message in row["messages"])
 
-    def share(kind, holds):
+    def share(kind, is_found):
         faults = truth.planted[kind]
         assert faults
-        return sum(map(holds, faults)) / len(faults)
+        return sum(map(is_found, faults)) / len(faults)
 
     for kind, least in {"exact": 0.99, "near": 0.95}.items():
         assert share(kind, lambda fault: fault["row"] in out or fault["original"] in out) >= least

@@ -7,13 +7,14 @@ import orjson
 import pytest
 import yaml
 
-from tests.conftest import small_params, write_lines
+from tests.conftest import copy_graph, small_params, write_lines
 from tests.hub_server import REVISION, serving
 
 
 @pytest.fixture
 def ingest(tmp_path, root):
     """Runs the ingest stage on a repository of a Hub that contains the source directory."""
+    copy_graph(tmp_path)
     with serving(root, "datasets") as environment:
 
         def run(repo: str, files: str, **other: str) -> subprocess.CompletedProcess:

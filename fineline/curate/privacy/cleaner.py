@@ -49,7 +49,7 @@ class Cleaner:
         unknown = [] if policy.recognizers else [kind for kind in policy.kinds if kind not in KINDS]
         if unknown:
             hint = did_you_mean(unknown[0], list(KINDS))
-            raise InputError(f"params.yaml: curate.privacy.kinds: there is no kind {unknown[0]!r}{hint}")
+            raise InputError(f"params.yaml: curate.privacy.kinds: unknown kind {unknown[0]!r}{hint}")
         self._policy = policy
         self._pseudonyms = Pseudonyms() if "pseudonymize" in (policy.default, *policy.kinds.values()) else None
         self._plugged_in = [plugins.load(path) for path in policy.recognizers]

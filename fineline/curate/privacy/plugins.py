@@ -35,7 +35,7 @@ def load(path: str) -> Callable[[str], Iterator[PrivacyMatch]]:
     except Exception as error:  # a module can raise anything at import
         raise InputError(f"{place} cannot be imported ({type(error).__name__}: {error}); correct {module}") from error
     if not callable(recognizer):
-        raise InputError(f"{place}: there is no function {name!r} in {module}")
+        raise InputError(f"{place}: {module} has no function {name!r}")
     return lambda text: _checked(path, recognizer, text)
 
 

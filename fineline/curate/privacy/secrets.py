@@ -33,7 +33,7 @@ _ISSUERS = (
 )
 _BY_ISSUER = tuple((needed, re.compile(rf"(?<![\w-])(?:{shape})", re.ASCII)) for needed, shape in _ISSUERS)
 
-# RFC 7468, RFC 4880: a whole block, or the beginning of one that is cut off
+# RFC 7468, RFC 4880: a whole block, or the beginning of a truncated one
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?P<name>[A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?)-----"
     r"(?:(?:[^-]|-(?!----)){0,32768}?-----END (?P=name)-----"

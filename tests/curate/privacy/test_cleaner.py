@@ -66,7 +66,7 @@ def test_of_overlapping_matches_the_more_specific_stays(cleaner, text, cleaned):
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest_one():
-    with pytest.raises(InputError, match=r"curate\.privacy\.kinds: there is no kind 'emial'; did you mean 'email'\?"):
+    with pytest.raises(InputError, match=r"curate\.privacy\.kinds: unknown kind 'emial'; did you mean 'email'\?"):
         Cleaner(Privacy(kinds={"emial": "drop"}))
 
 

@@ -41,9 +41,9 @@ def test_an_error_names_the_recognizer_and_never_the_text(name):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("no.such.module:find", r"'no\.such\.module:find' cannot be imported .*install the package"),
-        (f"{HERE}:missing", "there is no function 'missing'"),
-        (f"{HERE}:NOT_CALLABLE", "there is no function 'NOT_CALLABLE'"),
+        ("no.such.module:find", r"'no\.such\.module:find' cannot be imported .*install its package"),
+        (f"{HERE}:missing", "toy_recognizers has no function 'missing'"),
+        (f"{HERE}:NOT_CALLABLE", "toy_recognizers has no function 'NOT_CALLABLE'"),
         (HERE, r"is not an import path; write package\.module:function"),
         (":find", "is not an import path"),
     ],
