@@ -143,3 +143,23 @@ def test_a_missing_file_and_broken_yaml_are_input_errors(tmp_path):
 def test_an_unknown_adapter_is_answered_with_the_nearest(tmp_path, content):
     with pytest.raises(InputError, match="there is no adapter 'hom'; did you mean 'home'"):
         load(tmp_path, content).adapter("hom")
+
+
+def test_british_spellings_of_older_files_are_read_as_the_american_ones(tmp_path, content):
+    content["adapters"]["home"]["curate"]["privacy"] = {
+        "default": "pseudonymise",
+        "kinds": {"email": "pseudonymise", "phone": "drop"},
+        "recognisers": ["package.module:function"],
+    }
+    privacy = load(tmp_path, content).adapter("home").curate.privacy
+    assert privacy.model_dump(exclude_unset=True) == {
+        "default": "pseudonymize",
+        "kinds": {"email": "pseudonymize", "phone": "drop"},
+        "recognizers": ["package.module:function"],
+    }
+
+
+def test_recognizers_in_both_spellings_are_refused(tmp_path, content):
+    content["adapters"]["home"]["curate"]["privacy"] = {"recognizers": [], "recognisers": ["a:b"]}
+    with pytest.raises(InputError, match=r"privacy\.recognisers: unknown key; did you mean 'recognizers'"):
+        load(tmp_path, content)

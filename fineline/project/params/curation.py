@@ -1,26 +1,32 @@
 """What makes a training set of raw rows: what a `curate:` block may say."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from fineline.project.params.block import Block, Share
 
-Action = Literal["redact", "pseudonymise", "drop", "report"]
+
+def _american(action: Any) -> Any:
+    """Return an action in its present spelling: older files say `pseudonymise`."""
+    return "pseudonymize" if action == "pseudonymise" else action
+
+
+Action = Annotated[Literal["redact", "pseudonymize", "drop", "report"], BeforeValidator(_american)]
 
 
 class Privacy(Block):
     """What happens to personal data and secrets. No value that is found appears in a report, a log or an error."""
 
     default: Action = "redact"
-    """redact: a typed placeholder such as `<EMAIL>`. pseudonymise: a placeholder that is the same for the same value, made
+    """redact: a typed placeholder such as `<EMAIL>`. pseudonymize: a placeholder that is the same for the same value, made
     with the key in the environment variable FINELINE_PSEUDONYM_KEY. drop: the row is left out. report: it is counted."""
     kinds: dict[str, Action] = {}
     """Kind -> action, where it differs from the default. Kinds: see fineline/curate/privacy."""
     phone_regions: list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = ["US", "GB", "DE", "FR", "ES", "IT", "NL"]
     """Countries whose national way of writing phone numbers is recognised, beside the international one."""
-    recognisers: list[str] = []
-    """Further recognisers by import path, `package.module:function`."""
+    recognizers: Annotated[list[str], Field(validation_alias=AliasChoices("recognizers", "recognisers"))] = []
+    """Further recognizers by import path, `package.module:function`."""
 
     def action(self, kind: str) -> Action:
         """What happens to a kind."""
