@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fineline.errors import InputError
-from fineline.project.params.project import did_you_mean
+from fineline.errors import InputError, did_you_mean
 
 _ATTENTION = ("attn", "attention")
 

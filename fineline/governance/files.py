@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from fineline.artifacts import canonical
+from fineline.artifacts import canonical, validation
 from fineline.errors import InputError
 from fineline.evidence.schema import Part
 from fineline.project.params.loader import NoRepeats
@@ -56,14 +56,7 @@ def checked(content: Any, form: type[Content], place: str) -> Content:
     Raises:
         InputError: It holds an unknown key or an unacceptable value; the message lists every problem with its key.
     """
-    try:
-        return form.model_validate(content)
-    except ValidationError as error:
-        problems = (
-            f"{place}: {'.'.join(map(str, problem['loc'])) or 'content'}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        )
-        raise InputError("\n".join(problems)) from error
+    return validation.check(form, content, place)
 
 
 class _AsWritten(NoRepeats):

@@ -6,11 +6,10 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-from fineline.errors import InputError
+from fineline.errors import InputError, did_you_mean
 from fineline.hardware import machine
 from fineline.hardware.accelerators import ACCELERATORS, Accelerator, reported_as
 from fineline.models.precision import Precision, dtype, native
-from fineline.project.params.project import did_you_mean
 
 _SECONDS = 0.3  # of matrix products in each precision, to find the rates of a machine that is in no table
 

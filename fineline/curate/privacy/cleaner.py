@@ -9,9 +9,8 @@ from fineline.curate.privacy import cards, credentials, email, iban, national, n
 from fineline.curate.privacy.finding import KINDS, Finding, without_overlaps
 from fineline.curate.privacy.folding import read
 from fineline.curate.privacy.pseudonyms import Pseudonyms
-from fineline.errors import InputError
+from fineline.errors import InputError, did_you_mean
 from fineline.project.params.curation import Privacy
-from fineline.project.params.project import did_you_mean
 
 Gate = Callable[[str], object]
 """A search that costs little and misses nothing that the recognisers behind it would find."""

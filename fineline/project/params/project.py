@@ -1,11 +1,10 @@
 """The whole of params.yaml: bases and adapters."""
 
-import difflib
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 
-from fineline.errors import InputError
+from fineline.errors import InputError, did_you_mean
 from fineline.project.params.bases import Base
 from fineline.project.params.block import Block, Named
 from fineline.project.params.costs import Costs
@@ -59,12 +58,6 @@ class Params(Block):
     def adapter(self, name: str) -> Adapter:
         """The block of one adapter. Raises `InputError` with the nearest name if there is none."""
         return _named(self.adapters, name, "adapter")
-
-
-def did_you_mean(word: str, accepted: list[str]) -> str:
-    """The end of a sentence about an unknown word: the nearest accepted one, or all of them."""
-    near = difflib.get_close_matches(word, accepted, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; accepted: {', '.join(accepted)}"
 
 
 def _named(blocks: dict[str, Any], name: str, kind: str) -> Any:
