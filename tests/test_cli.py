@@ -12,7 +12,7 @@ from fineline import artifacts
 from fineline.adapters.methods import METHODS
 from fineline.project import layout
 from fineline.stages import base, curate, ingest, plan, train
-from tests.plan.shapes import LLAMA_31_8B, write_config
+from tests.models.shapes import LLAMA_31_8B, write_config
 
 
 def fineline(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:

@@ -1,4 +1,4 @@
-"""The tensors of a base model as they lie in its directory."""
+"""Read single tensors of a base model from its directory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ _TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 
 def tensors(directory: Path, wanted: set[str]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Name and tensor of those wanted that are there, one in memory at a time, by file and name."""
+    """Yield name and tensor of the wanted tensors that exist, one in memory at a time, by file and name."""
     for file in sorted(directory.glob("*.safetensors")):
         with safe_open(file, framework="pt") as stored:
             for name in sorted(wanted.intersection(stored.keys())):
@@ -18,7 +18,7 @@ def tensors(directory: Path, wanted: set[str]) -> Iterator[tuple[str, torch.Tens
 
 
 def types(directory: Path, wanted: set[str]) -> dict[str, torch.dtype]:
-    """Name -> type of those wanted that are there, as floating-point numbers; nothing is read but the files' headers."""
+    """Return the floating-point types of the wanted tensors that exist, by name. Only the headers of the files are read."""
     found = {}
     for file in sorted(directory.glob("*.safetensors")):
         with safe_open(file, framework="pt") as stored:

@@ -151,7 +151,7 @@ def _first(candidates: list[Setting], train: Train, forecast: Forecast, memory: 
 def _gain(setting: Setting) -> str:
     if METHODS[setting.method].quantized:
         return "four-bit weights, unpacked once" if setting.dequantize else "the base takes four bits a weight"
-    if setting.method == "full":
+    if METHODS[setting.method].trains_base:
         return "all weights are trained"
     return "the base stays exact"
 

@@ -8,9 +8,8 @@ from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
 from fineline.hardware.device import Device
 from fineline.models.precision import Precision
+from fineline.models.shape import Shape
 from fineline.plan import choice, memory, speed
-from fineline.plan.shape import Shape
-from fineline.plan.trained import trained_parameters
 from fineline.plan.value import energy_wh
 from fineline.plan.workload import Lengths, Workload
 from fineline.project.params.training import AUTO, Train
@@ -93,7 +92,7 @@ class Run:
         return {
             **asdict(setting),
             "precision": self.precision,
-            "trained_parameters": trained_parameters(setting.method, self.shape, self.train),
+            "trained_parameters": METHODS[setting.method].trained_parameters(self.shape, self.train),
             "memory_bytes": settled.memory_bytes,
             "fits": settled.fits,
             "flops": flops,

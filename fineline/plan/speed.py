@@ -3,8 +3,7 @@
 from fineline.adapters.methods import METHODS
 from fineline.hardware.device import Device
 from fineline.models.precision import Precision
-from fineline.plan.shape import Shape
-from fineline.plan.trained import targets, trained_parameters
+from fineline.models.shape import Shape
 from fineline.plan.workload import Workload
 from fineline.project.params.training import Train
 
@@ -36,15 +35,6 @@ def forward_flops(shape: Shape, work: Workload) -> float:
     return 2 * shape.linear_weights * work.worked + attention + 2 * shape.head_weights * work.learned
 
 
-def adapter_flops(method: str, shape: Shape, train: Train, tokens: int) -> float:
-    """Operations of what a method puts beside the base: two per weight and token forward, four backward."""
-    if method in ("full", "bitfit", "ia3", "prefix", "prompt", "p-tuning"):
-        return 0
-    if method == "vera":  # its matrices are frozen: no gradient of theirs
-        return 4 * train.rank * sum(layer.rows + layer.columns for layer in targets(shape, train)) * tokens
-    return 6 * trained_parameters(method, shape, train) * tokens
-
-
 def training_flops(
     method: str, shape: Shape, train: Train, epoch: Workload, *, recompute: bool, validation: Workload | None = None
 ) -> float:
@@ -55,8 +45,8 @@ def training_flops(
     if the forward pass is repeated for the backward pass.
     """
     work = _with_virtual_tokens(method, train, epoch)
-    passes = (3 if method == "full" else 2) + (1 if recompute else 0)
-    steps = passes * forward_flops(shape, work) + adapter_flops(method, shape, train, work.worked)
+    passes = _passes(method, recompute=recompute)
+    steps = passes * forward_flops(shape, work) + METHODS[method].added_flops(shape, train, work.worked)
     judged = forward_flops(shape, _with_virtual_tokens(method, train, validation)) if validation else 0
     return steps * train.epochs + judged * train.validations
 
@@ -77,7 +67,7 @@ def seconds(
     rate = device.tflops[precision] * 1e12 * SHARE[device.kind, precision] * (FOUR_BIT if packed else 1.0)
     if device.bandwidth is None:
         return flops / rate
-    passes = (3 if method == "full" else 2) + (1 if recompute else 0)
+    passes = _passes(method, recompute=recompute)
     work = passes * forward_flops(shape, step)
     read = passes * shape.linear_weights * (2 if precision == "bf16" else 4) / (device.bandwidth * 1e9)
     return flops / rate * max(1.0, read / (work / rate))
@@ -88,8 +78,13 @@ def share_of_base(flops: float, shape: Shape, training_tokens: float | None) -> 
     return None if training_tokens is None else flops / (6 * shape.parameters * training_tokens)
 
 
+def _passes(method: str, *, recompute: bool) -> int:
+    """Return the work of a training step as a multiple of a forward pass."""
+    return (3 if METHODS[method].trains_base else 2) + (1 if recompute else 0)
+
+
 def _with_virtual_tokens(method: str, train: Train, work: Workload) -> Workload:
-    if method not in ("prompt", "p-tuning"):
+    if not METHODS[method].adds_embeddings:
         return work
     more = train.virtual_tokens
     squares = work.squares + 2 * more * work.tokens + work.rows * more * more

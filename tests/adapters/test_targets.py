@@ -35,7 +35,9 @@ def test_a_model_without_linear_layers_is_told_what_works():
 
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_embd=32, n_layer=1, n_head=2, vocab_size=64))
     for asked in ("all-linear", ["c_attn"]):
-        with pytest.raises(InputError, match=r"gpt2 model are none .* take prompt, prefix, p-tuning or full, or another base"):
+        with pytest.raises(
+            InputError, match=r"gpt2 model cannot be adapted .* use prompt, prefix, p-tuning or full, or"
+        ):
             targets.resolve(model, asked)
 
 
@@ -66,9 +68,9 @@ def test_bottlenecks_start_as_nothing(bases, placement, name):
         ({"method": "lora", "targets": ["q_prj"]}, r"train.targets: .*'q_prj'; did you mean 'q_proj'"),
         ({"method": "lora", "targets": ["lm_head"]}, r"train.targets: .*'lm_head'"),
         ({"method": "lora", "targets": ["mlp"]}, r"train.targets: .*'mlp'"),
-        ({"method": "lora", "initialization": "eva"}, "eva needs rows"),
+        ({"method": "lora", "initialization": "eva"}, "eva needs training rows"),
         ({"method": "bitfit"}, "llama model has none; use ia3"),
-        ({"method": "auto"}, "auto is not one method"),
+        ({"method": "auto"}, "auto cannot be attached to a model"),
     ],
 )
 def test_what_does_not_go_together_is_refused(bases, train, message):

@@ -138,7 +138,8 @@ def test_every_problem_is_told_at_once(draft, put):
 
 
 def test_unstamped_drafts_and_other_json_are_not_evidence(draft, put):
-    for content, said in ((draft, "digest: this key is required"), ([1], "valid dictionary"), ({}, "schema: this key is required")):
+    required = "this key is required"
+    for content, said in ((draft, f"digest: {required}"), ([1], "valid dictionary"), ({}, f"schema: {required}")):
         with pytest.raises(InputError, match=said):
             evidence.read(put(content))
     with pytest.raises(InputError, match="an object is needed, found list"):

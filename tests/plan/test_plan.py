@@ -11,13 +11,13 @@ from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
 from fineline.hardware import device
 from fineline.hardware.device import Device
-from fineline.plan import shape
+from fineline.models import shape
 from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
 from fineline.project import layout, params
 from fineline.project.params.training import Train
 from fineline.stages import base, curate, ingest, plan, settings
-from tests.plan.shapes import GPT2, write_config
+from tests.models.shapes import GPT2, write_config
 
 
 @pytest.fixture

@@ -2,38 +2,28 @@
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fineline.adapters.methods import METHODS, SELECTABLE
+from fineline.adapters.methods.bottleneck import Bottleneck
+from fineline.errors import did_you_mean
+from fineline.models.precision import Quantization
 from fineline.project.params.block import Block, Share
 
 AUTO: Final = "auto"
 Auto = bool | Literal["auto"]
 
 
-class Quantization(Block):
-    """How the base is held in four bits (Dettmers et al. 2023, arXiv 2305.14314, section 3)."""
-
-    type: Literal["nf4", "fp4"] = "nf4"
-    double: bool = True
-    """Quantise the scales too: 0.37 bits less per weight."""
-
-
-class Bottleneck(Block):
-    """Small layers between those of the base."""
-
-    size: Annotated[int, Field(ge=1)] = 64
-    placement: Literal["houlsby", "pfeiffer"] = "pfeiffer"
-    """After attention and after the MLP (Houlsby), or after the MLP only (Pfeiffer)."""
+def _known_method(name: str) -> str:
+    if name != AUTO and name not in METHODS:
+        raise ValueError(f"unknown method{did_you_mean(name, [AUTO, *METHODS])}")
+    return name
 
 
 class Train(Block):
     """How the adapter is trained."""
 
-    method: Literal[
-        "auto", "lora", "qlora", "dora", "qdora", "rslora", "vera", "ia3", "prefix", "prompt", "p-tuning", "bottleneck",
-        "bitfit", "full",
-    ] = "auto"  # fmt: skip
+    method: Annotated[str, AfterValidator(_known_method)] = AUTO
     """`auto`: what `plan` recommends for the machine it runs on."""
     rank: Annotated[int, Field(ge=1)] = 16
     alpha: Annotated[int, Field(ge=1)] = 32

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from fineline.errors import InputError
-from fineline.plan import shape
+from fineline.models import shape
 from tests.hub_server import serving
-from tests.plan.shapes import GPT_NEOX, LLAMA_31_8B, LLAMA_31_70B, QWEN2, write_config
+from tests.models.shapes import GPT_NEOX, LLAMA_31_8B, LLAMA_31_70B, QWEN2, write_config
 
 
 def test_parameters_of_published_models(llama_2_7b, llama_31_8b):
@@ -90,7 +90,7 @@ def test_the_hub_gives_the_configuration_and_says_what_is_wrong(tmp_path):
     write_config(tmp_path / "served", LLAMA_31_8B)
     (tmp_path / "served" / "model.safetensors").write_bytes(b"never fetched")
     script = (
-        "from fineline.plan import shape\n"
+        "from fineline.models import shape\n"
         "from fineline.errors import InputError\n"
         "from tests.hub_server import REVISION\n"
         "print(shape.of_repository('acme/tiny', REVISION).parameters)\n"
