@@ -1,4 +1,4 @@
-"""Memory of a training run by component, as pure functions of shape, settings and micro-step."""
+"""Memory of a training run by component: pure functions of shape, settings and micro-step."""
 
 from fineline.adapters.methods import METHODS
 from fineline.models.precision import Precision
@@ -7,21 +7,21 @@ from fineline.plan.workload import Workload
 from fineline.project.params.training import Train
 
 HEAD_CHUNK = {"cpu": 128, "cuda": 512}
-"""Label positions that the head works on at a time, as in `fineline.train.loss`."""
+"""Number of label positions whose logits are computed at a time, as in `fineline.train.loss`."""
 DENSE_SCORES = 1 << 19
-"""Scores of a head and a group of rows up to which attention on a CPU keeps them, as in `fineline.train.attention`."""
+"""Largest number of attention scores per head and group of rows that are kept on a CPU, as in `fineline.train.attention`."""
 PARTS = ("base", "adapters", "gradients", "optimizer", "activations", "logits", "context")
 
 CONTEXT_BYTES = {"cpu": 1_250_000_000, "cuda": 600_000_000}
-"""Interpreter, libraries, kernels and their buffers; on an accelerator driver and kernels."""
+"""Memory of interpreter, libraries, kernels and their buffers; on an accelerator, of driver and kernels."""
 KERNEL_CACHE_BYTES = 180_000_000
-"""oneDNN's 128 compiled kernels for bf16 products on a CPU (see `fineline.models.loading`); fp32 products need none."""
+"""Memory of oneDNN's 128 compiled kernels for bf16 products on a CPU (see `fineline.models.loading`); fp32 needs none."""
 HELD = {"cpu": 0.6, "cuda": 0.0}
-"""Of the activations, what the allocator holds beyond them: glibc gives an aligned block of a size that has just been freed a
-place of its own. Fitted to runs of SmolLM2-135M, `python benchmarks/methods.py`."""
+"""Memory that the allocator keeps in addition to the activations, as a share of them: glibc does not reuse a freed aligned
+block for another of its size. Fitted to runs of SmolLM2-135M, `python benchmarks/methods.py`."""
 _FP32 = 4
 _BYTES = {"bf16": 2, "fp32": 4}
-_LOGIT_BYTES = {"bf16": 2 + 4 + 4, "fp32": 4}  # of a position and word: the product, fp32, and the gradient
+_LOGIT_BYTES = {"bf16": 2 + 4 + 4, "fp32": 4}  # per position and token of the vocabulary: product, fp32 copy, gradient
 
 
 def forecast(
@@ -36,15 +36,15 @@ def forecast(
     precision: Precision,
     scores: bool = False,
 ) -> dict[str, int]:
-    """Bytes that a run holds, by component, and their total.
+    """Return the bytes that a run needs, by component, and their total.
 
     Args:
         step: The largest micro-step.
-        recompute: Whether only the input of a block is kept for the backward pass.
-        dequantize: Whether a four-bit base is unpacked for the training.
+        recompute: True if only the input of a block is kept for the backward pass.
+        dequantize: True if a four-bit base is dequantized before training.
         kind: `cpu` or `cuda`.
-        precision: What is multiplied, and the base kept in.
-        scores: Whether attention keeps its weights for the backward pass.
+        precision: Precision of matrix products and of the base.
+        scores: True if attention keeps its weights for the backward pass.
 
     Raises:
         InputError: The base has nothing that the method trains.
@@ -67,7 +67,10 @@ def forecast(
 
 
 def base_bytes(method: str, shape: Shape, train: Train, *, dequantize: bool, precision: Precision) -> float:
-    """The base: fp32 if all of it is trained, else `precision`; its linear layers but the head in four bits if so chosen."""
+    """Return the bytes of the base.
+
+    It is in fp32 if all of it is trained, otherwise in `precision`, with its linear layers in four bits if it is quantized.
+    """
     if METHODS[method].trains_base:
         return shape.parameters * _FP32
     packed = METHODS[method].quantized and not dequantize
@@ -77,17 +80,18 @@ def base_bytes(method: str, shape: Shape, train: Train, *, dequantize: bool, pre
 
 
 def four_bit_bytes(*, double: bool) -> float:
-    """Bytes per weight in NF4 or FP4: 4 bits and an fp32 scale per 64 weights.
+    """Return the bytes per weight in NF4 or FP4: 4 bits and an fp32 scale per 64 weights.
 
-    With double quantisation the scale takes 8 bits, and each 256 scales share one in fp32 (arXiv 2305.14314, section 3).
+    With double quantization, a scale takes 8 bits, and 256 scales share one in fp32 (arXiv 2305.14314, section 3).
     """
     return (4 + (8 / 64 + 32 / (64 * 256) if double else 32 / 64)) / 8
 
 
 def optimizer_bytes(optimizer: str) -> float:
-    """Bytes of AdamW's two moments per trained number: fp32, or 8 bits with an fp32 scale per 256 (arXiv 2110.02861).
+    """Return the bytes of AdamW's two moments per trained parameter.
 
-    Paged optimizers may move them to the machine's memory when the accelerator's is short; here they count in full.
+    They are in fp32, or in 8 bits with an fp32 scale per 256 (arXiv 2110.02861). Paged optimizers may
+    move the moments to the memory of the machine; here they count in full.
     """
     return 2 * (1 + 4 / 256) if optimizer.endswith("8bit") else 2 * 4
 
@@ -105,5 +109,5 @@ def _activation_bytes(
 def _working_bytes(method: str, shape: Shape, *, dequantize: bool, precision: Precision) -> int:
     """Return the bytes of temporary copies of weights, some of which stay until the backward pass has used them."""
     packed = METHODS[method].quantized and not dequantize
-    unpacked = max(layer.weights for layer in shape.linear) * _BYTES[precision] if packed else 0
-    return unpacked + METHODS[method].working_bytes(shape, precision)
+    dequantized = max(layer.weights for layer in shape.linear) * _BYTES[precision] if packed else 0
+    return dequantized + METHODS[method].working_bytes(shape, precision)

@@ -35,9 +35,7 @@ def test_a_model_without_linear_layers_is_told_what_works():
 
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_embd=32, n_layer=1, n_head=2, vocab_size=64))
     for asked in ("all-linear", ["c_attn"]):
-        with pytest.raises(
-            InputError, match=r"gpt2 model cannot be adapted .* use prompt, prefix, p-tuning or full, or"
-        ):
+        with pytest.raises(InputError, match=r"gpt2 model cannot be adapted .* use prompt, prefix, p-tuning or full, or"):
             targets.resolve(model, asked)
 
 

