@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import torch
 
-from fineline.adapters import checkpoint
 from fineline.adapters.adapted import Savable, check_names, check_shape, shape
 from fineline.errors import InputError
+from fineline.models import loading
 
 
 class Full(Savable):
@@ -31,7 +31,7 @@ class Full(Savable):
     def new(cls, model: Any, base: Path) -> Self:
         """Return the model with all weights trainable, in fp32, so that small steps are not lost to rounding."""
         types = {name: weight.dtype for name, weight in model.named_parameters()}
-        types |= checkpoint.types(base, set(types))  # the model may have been loaded in another type
+        types |= loading.stored_types(base, set(types))  # the model may have been loaded in another type
         model.float().requires_grad_(True)
         return cls(model, base, types)
 
@@ -62,7 +62,7 @@ class Full(Savable):
         trained = {name: weight.data for name, weight in weights.items()}
         try:
             missing = set(weights)
-            for name, original in checkpoint.tensors(self.base, set(weights)):
+            for name, original in loading.stored_tensors(self.base, set(weights)):
                 weights[name].data = original.to(weights[name])
                 missing.discard(name)
             if missing:

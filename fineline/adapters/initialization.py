@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from fineline.adapters import checkpoint
 from fineline.errors import InputError
 from fineline.models import loading
 
@@ -54,7 +53,7 @@ def loftq(model: Any, base: Path) -> None:
     """
     layers = lora_layers(model)
     waiting = {f"{name}.weight" for name in layers}
-    for weight_name, original in checkpoint.tensors(base, set(waiting)):
+    for weight_name, original in loading.stored_tensors(base, set(waiting)):
         waiting.discard(weight_name)
         layer = layers[weight_name.removesuffix(".weight")]
         (name,) = layer.active_adapters

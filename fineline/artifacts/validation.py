@@ -1,9 +1,10 @@
-"""Check content against a pydantic model, with error messages that name the place, the key and what was found."""
+"""Read YAML and check it against a pydantic model, with messages that name the place, the key and what was found."""
 
 import re
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
+import yaml
 from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -18,6 +19,19 @@ _PATTERNS = {
     r"^[0-9a-f]{40}$": "must be a full commit id: 40 lowercase hexadecimal digits",
 }
 """Regular expression -> message, for patterns that are hard to read."""
+
+
+class NoRepeats(yaml.SafeLoader):
+    """A YAML loader that refuses duplicate keys, of which YAML silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping; raise `ConstructorError` with the position of a duplicate key."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def check(model: type[Model], content: Any, place: str, *, under: str = "", show_values: bool = True) -> Model:

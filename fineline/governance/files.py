@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from fineline.artifacts import canonical, validation
 from fineline.errors import InputError
 from fineline.evidence.schema import Part
-from fineline.project.params.loader import NoRepeats
 
 ROOT = Path("governance")
 
@@ -59,7 +58,7 @@ def checked(content: Any, form: type[Content], place: str) -> Content:
     return validation.check(form, content, place)
 
 
-class _AsWritten(NoRepeats):
+class _AsWritten(validation.NoRepeats):
     """Leaves times as they were written."""
 
 

@@ -1,4 +1,4 @@
-"""Download one commit of a repository on the Hugging Face Hub, and tell wrong requests from failures of the network."""
+"""Download one commit of a repository on the Hugging Face Hub, and distinguish wrong requests from network failures."""
 
 from collections.abc import Iterable
 from pathlib import Path

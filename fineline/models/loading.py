@@ -2,10 +2,12 @@
 
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 
 from fineline.errors import InputError
 from fineline.models.precision import Precision, Quantization, dtype
@@ -16,6 +18,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # length would fill gigabytes. It reads this variable at the first product.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+
+_STORED_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 def device() -> torch.device:
@@ -111,3 +115,22 @@ def dequantize(model: torch.nn.Module, kind: torch.dtype) -> None:
             layer.bias = torch.nn.Parameter(packed.bias.to(kind), requires_grad=False)
         owner, _, attribute = name.rpartition(".")
         setattr(model.get_submodule(owner), attribute, layer)
+
+
+def stored_tensors(directory: Path, wanted: set[str]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield name and tensor of the wanted tensors in a model directory, one in memory at a time, by file and name."""
+    for file in sorted(directory.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as stored:
+            for name in sorted(wanted.intersection(stored.keys())):
+                yield name, stored.get_tensor(name)
+
+
+def stored_types(directory: Path, wanted: set[str]) -> dict[str, torch.dtype]:
+    """Return the floating-point types of the wanted tensors in a model directory. Only the headers of the files are read."""
+    found = {}
+    for file in sorted(directory.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as stored:
+            for name in sorted(wanted.intersection(stored.keys())):
+                if (kind := stored.get_slice(name).get_dtype()) in _STORED_TYPES:
+                    found[name] = _STORED_TYPES[kind]
+    return found

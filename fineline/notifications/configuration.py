@@ -11,7 +11,6 @@ from fineline.artifacts import validation
 from fineline.errors import InputError
 from fineline.notifications.notice import EVENTS, Event
 from fineline.project.params.block import Block, Named, one_of
-from fineline.project.params.loader import NoRepeats
 
 FILE = Path("notifications.yaml")
 Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
@@ -97,7 +96,7 @@ def load(root: Path) -> Configuration:
     if not file.exists():
         return Configuration(receivers={})
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=NoRepeats)
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=validation.NoRepeats)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
     return validation.check(Configuration, content or {}, str(file), show_values=False)  # an address may be a secret

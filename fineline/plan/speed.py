@@ -47,8 +47,8 @@ def training_flops(
     work = _with_virtual_tokens(method, train, epoch)
     passes = _passes(method, recompute=recompute)
     steps = passes * forward_flops(shape, work) + METHODS[method].added_flops(shape, train, work.worked)
-    judged = forward_flops(shape, _with_virtual_tokens(method, train, validation)) if validation else 0
-    return steps * train.epochs + judged * train.validations
+    validated = forward_flops(shape, _with_virtual_tokens(method, train, validation)) if validation else 0
+    return steps * train.epochs + validated * train.validations
 
 
 def seconds(

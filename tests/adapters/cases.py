@@ -21,7 +21,7 @@ VIRTUAL = {"virtual_tokens": 6}
 
 @dataclass(frozen=True)
 class Case:
-    """What to train, on which of the small bases."""
+    """Training settings, and the small base to train."""
 
     train: Train
     base: str = "plain"
@@ -82,7 +82,7 @@ def batch() -> dict[str, torch.Tensor]:
 
 
 def new(case: Case, base: Path) -> Any:
-    """The base with the part to be trained."""
+    """The base with a new adapter."""
     torch.manual_seed(0)
     model = loaded_base(case, base)
     torch.manual_seed(0)

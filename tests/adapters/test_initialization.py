@@ -61,7 +61,7 @@ def test_the_saved_configuration_is_that_of_plain_lora(trained, name):
     assert {tensor.shape[0] for key, tensor in tensors.items() if "lora_A" in key} == {config["r"]}
 
 
-def test_loftq_takes_back_as_much_of_the_quantization_error_as_its_rank_can(bases):
+def test_loftq_corrects_as_much_of_the_quantization_error_as_its_rank_allows(bases):
     case = CASES["qlora-loftq"]
     model = new(case, bases["plain"])
     originals = load_file(bases["plain"] / "model.safetensors")

@@ -28,14 +28,14 @@ def test_a_published_share(llama_2_7b):
     assert share == pytest.approx(0.00249, abs=0.00001)
 
 
-def test_what_a_base_does_not_have_is_refused(llama_2_7b):
+def test_methods_without_trainable_parts_in_the_base_are_refused(llama_2_7b):
     with pytest.raises(InputError, match="bitfit trains bias terms, and this base has none"):
         trained_parameters("bitfit", llama_2_7b, Train())
     with pytest.raises(InputError, match=r"no linear layer of the base matches \['w_q'\]; its layers are .*q_proj"):
         trained_parameters("lora", llama_2_7b, Train(targets=["w_q"]))
 
 
-def test_layers_that_no_adapter_is_put_on_are_told_before_training(tmp_path):
+def test_layers_that_cannot_be_adapted_are_reported_before_training(tmp_path):
     """GPT-2's are transformers' Conv1D; what needs no layer works."""
     found = shape.of_model(write_config(tmp_path, GPT2))
     with pytest.raises(InputError, match=r"layers of a gpt2 model cannot be adapted .* use prompt, prefix, p-tuning or full"):

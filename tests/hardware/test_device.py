@@ -34,12 +34,12 @@ from fineline.hardware.accelerators import ACCELERATORS, reported_as
         ("Some other card", None),
     ],
 )
-def test_cards_are_known_by_what_torch_calls_them(reported, name):
+def test_accelerators_are_recognized_by_the_name_that_torch_reports(reported, name):
     found = reported_as(reported)
     assert (found and found.name) == name
 
 
-def test_the_figures_are_dense_rates_within_what_hardware_can_be():
+def test_the_figures_are_plausible_dense_rates():
     assert ACCELERATORS["rtx4090"].bf16_tflops == 165.2
     assert ACCELERATORS["h100"].bf16_tflops == 989
     assert ACCELERATORS["a100-80gb"].bf16_tflops == 312

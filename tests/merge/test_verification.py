@@ -84,7 +84,7 @@ def test_weights_of_another_adapter(bases, tmp_path):
     assert len(differences(base, adapter, merged, trained_with)) > 1
 
 
-def test_a_file_beside_the_weights(bases, tmp_path):
+def test_a_changed_or_additional_file(bases, tmp_path):
     base, adapter, merged, trained_with = made("lora", bases, tmp_path)
     config = merged / "config.json"
     content = json.loads(config.read_text())
@@ -98,7 +98,7 @@ def test_a_file_beside_the_weights(bases, tmp_path):
     assert f"{merged}/more.safetensors: the base has no such file" in found
 
 
-def test_a_file_of_weights_that_is_not_there(bases, tmp_path):
+def test_a_missing_weights_file(bases, tmp_path):
     base, adapter, merged, trained_with = made("lora", bases, tmp_path)
     (merged / "model.safetensors").unlink()
     assert differences(base, adapter, merged, trained_with) == [f"{merged}/model.safetensors: missing"]

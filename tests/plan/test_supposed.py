@@ -15,7 +15,7 @@ def known():
     return {name: (layout.base(name), block) for name, block in params.load().bases.items()}
 
 
-def test_a_base_of_the_project_is_known_before_and_after_it_is_made(project, tiny_shape):
+def test_a_base_of_the_project_is_known_with_and_without_its_output(project, tiny_shape):
     assert supposed.shape_of("tiny", known()) == tiny_shape
     base.run("tiny")
     assert supposed.shape_of("tiny", known()) == tiny_shape
@@ -31,13 +31,13 @@ def test_a_base_inside_a_package_must_be_made_first(project):
         supposed.shape_of("packed", known())
 
 
-def test_without_a_network_the_hub_is_said_to_be_out_of_reach(tmp_path, monkeypatch):
+def test_an_unreachable_hub_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"acme/none: config.json cannot be fetched from the Hub: .*; check the name"):
         supposed.shape_of("acme/none", {})
 
 
-def test_a_named_model_is_set_in_proportion_to_the_training_of_its_base(tmp_path):
+def test_a_named_model_is_compared_with_the_training_of_its_base(tmp_path):
     place = write_config(tmp_path / "Llama-3.1-8B", LLAMA_31_8B)
     run = supposed.suppose(str(place), {}, device.named("h100"), batch_size=4, length=1024, rows=100)
     report = run.report()

@@ -1,4 +1,4 @@
-"""The table of all methods as words."""
+"""The table of all methods as text."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_durations_have_a_fitting_unit(seconds, shown):
     assert table.duration(seconds) == shown
 
 
-def test_what_fits_stands_first_and_what_is_impossible_last(tmp_path):
+def test_methods_that_fit_come_first_and_impossible_ones_last(tmp_path):
     place = write_config(tmp_path, LLAMA_2_7B)
     run = supposed.suppose(str(place), {}, device.named("rtx3060-12gb"), batch_size=4, length=512, rows=10)
     lines = table.cells(run.report(), Costs(per_hour=1.0))

@@ -86,14 +86,14 @@ def test_a_base_with_two_origins_is_refused(tmp_path, content):
         load(tmp_path, content)
 
 
-def test_a_branch_name_is_no_revision(tmp_path, content):
+def test_a_branch_name_is_refused_as_revision(tmp_path, content):
     content["bases"]["tiny"] = {"owner": "o", "license": "l", "hub": {"repo": "a/b", "revision": "main"}}
     with pytest.raises(InputError, match=r"hub\.revision"):
         load(tmp_path, content)
 
 
 @pytest.mark.parametrize("rule", ["must_improve", "must_not_regress", "champion", "floor"])
-def test_a_gate_on_a_measure_that_nothing_gives_is_refused(tmp_path, content, rule):
+def test_a_gate_on_an_unknown_measure_is_refused(tmp_path, content, rule):
     content["adapters"]["home"]["evaluate"]["gate"] = {rule: {"target_exact": 0.5}}
     with pytest.raises(InputError, match=f"gate.{rule} names 'target_exact', but the measures are greetings, target_choice"):
         load(tmp_path, content)
@@ -114,7 +114,7 @@ def test_measures_of_suites_pools_and_probes_may_be_named(tmp_path, content):
     ]
 
 
-def test_a_pool_of_what_nothing_gives_is_refused(tmp_path, content):
+def test_a_pool_of_an_unknown_measure_is_refused(tmp_path, content):
     content["adapters"]["home"]["evaluate"]["pools"] = {"all": ["greetings", "greeting"]}
     with pytest.raises(InputError, match="the pool 'all' names 'greeting', but the measures are"):
         load(tmp_path, content)

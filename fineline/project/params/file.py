@@ -6,7 +6,6 @@ import yaml
 
 from fineline.artifacts import validation
 from fineline.errors import InputError
-from fineline.project.params.loader import NoRepeats
 from fineline.project.params.project import Params
 
 FILE = Path("params.yaml")
@@ -20,7 +19,7 @@ def load(file: Path = FILE) -> Params:
             accepted. The message has one line per problem, with the path of its key.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=NoRepeats)
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=validation.NoRepeats)
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
