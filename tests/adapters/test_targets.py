@@ -1,6 +1,7 @@
 """The layers that are adapted, and incompatible bases and settings."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -85,6 +86,14 @@ def test_an_adapter_of_another_base_is_refused(trained, bases, name):
 def test_a_directory_without_weights_is_refused(bases, tmp_path):
     with pytest.raises(InputError, match=r"no adapter_config\.json"):
         adapters.load(loaded_base(CASES["lora"], bases["plain"]), tmp_path)
+
+
+def test_an_adapter_of_an_unknown_type_is_refused(trained, bases, tmp_path):
+    directory = tmp_path / "adapter"
+    shutil.copytree(trained["lora"].directory, directory)
+    (directory / "adapter_config.json").write_text('{"peft_type": "LOHA"}')
+    with pytest.raises(InputError, match=r"adapter_config\.json: unknown peft_type 'LOHA'; accepted: LORA, VERA"):
+        adapters.load(loaded_base(CASES["lora"], bases["plain"]), directory)
 
 
 def test_a_trained_bias_equals_that_of_the_merged_model():

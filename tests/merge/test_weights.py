@@ -100,3 +100,11 @@ def test_what_cannot_be_merged_is_refused_before_any_weight_is_read(project, met
 def test_prompt_learning_and_bottlenecks_cannot_be_merged_and_all_else_can():
     refused = {method for method in METHODS if not METHODS[method].mergeable}
     assert refused == {"prefix", "prompt", "p-tuning", "bottleneck"}
+
+
+@pytest.mark.parametrize(
+    "method", [method for method in METHODS.values() if not method.mergeable], ids=lambda method: method.name
+)
+def test_a_method_that_cannot_be_merged_says_why(method):
+    with pytest.raises(InputError, match=f"a {method.name} adapter cannot be merged: {method.not_mergeable}"):
+        method.merges(None)
