@@ -5,19 +5,19 @@
 
 stage_digests.json records a digest for each stage: of every module that the stage can reach, without comments, docstrings,
 annotations and messages (tools/syntax_digest.py). If the digest changes, either raise the version of the stage in
-fineline/project/versions.py with a line in CHANGELOG.md, or accept the digest because every result is still the same. A
-reviewer sees the second as a diff of one line.
+fineline/project/versions.py, with the reason there and in CHANGELOG.md, or accept the digest because every result is still
+the same. A reviewer sees the second as a diff of one line.
 """
 
 import hashlib
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -45,13 +45,13 @@ class Recorded:
 
 def main(arguments: list[str]) -> int:
     """Run `check` or `accept STAGE`, and return the exit code."""
-    versions = stage_versions()
+    versions, reasons = published()
     match arguments:
         case ["check"]:
-            recorded = read_record()
-            found = problems(versions, {stage: digest(stage) for stage in versions}, recorded, changelog())
+            found = unexplained(versions, reasons, changelog())
+            found += problems(versions, {stage: digest(stage) for stage in versions}, read_record())
         case ["accept", stage] if stage == ALL or stage in versions:
-            found = unexplained(versions, changelog())
+            found = unexplained(versions, reasons, changelog())
             if not found:
                 accept(versions if stage == ALL else [stage], versions)
         case _:
@@ -63,48 +63,50 @@ def main(arguments: list[str]) -> int:
     return 1 if found else 0
 
 
-def problems(
-    versions: Mapping[str, int], digests: Mapping[str, str], recorded: Mapping[str, Recorded], changes: str
-) -> list[str]:
-    """Return a message for each stage whose code, version, record and changelog do not agree.
+def problems(versions: Mapping[str, int], digests: Mapping[str, str], recorded: Mapping[str, Recorded]) -> list[str]:
+    """Return a message for each stage whose code, version and record do not agree.
 
     Args:
         versions: Stage -> version in fineline/project/versions.py.
         digests: Stage -> digest of its code now.
         recorded: Stage -> line of stage_digests.json.
-        changes: Text of CHANGELOG.md.
     """
-    found = unexplained(versions, changes)
-    for stage in recorded.keys() - versions.keys():
-        found.append(f"{RECORD}: unknown stage {stage!r}; run `make accept STAGE={ALL}`")
+    found = [f"{RECORD}: unknown stage {stage!r}; run `make accept STAGE={ALL}`" for stage in recorded.keys() - versions.keys()]
     for stage, version in versions.items():
         before = recorded.get(stage)
         if before is None:
             found.append(f"{RECORD}: no digest of stage {stage!r}; run `make accept STAGE={stage}`")
         elif version < before.version:
-            found.append(
-                f"{VERSIONS}: STAGES[{stage!r}] is {version}, but version {before.version} was published; never lower one"
-            )
+            found.append(f"{VERSIONS}: STAGES[{stage!r}] is {version} and was {before.version}; never lower a version")
         elif version > before.version:
             found.append(f"{RECORD}: {stage} has version {version} now; record it with `make accept STAGE={stage}`")
         elif digests[stage] != before.digest:
             found.append(
                 f"{stage}: its code changed, but its version is still {version}{_since_record(stage)}\n"
-                f"  - if a result changes: raise STAGES[{stage!r}] in {VERSIONS} to {version + 1} and add the line\n"
-                f'    "- `{stage}` {version + 1}: REASON" to {CHANGELOG}, then run `make accept STAGE={stage}`\n'
+                f"  - if a result changes: raise STAGES[{stage!r}] to {version + 1} in {VERSIONS}, add the reason there and\n"
+                f"    to {CHANGELOG}, then run `make accept STAGE={stage}`\n"
                 f"  - if every result is the same: run `make accept STAGE={stage}` and commit the changed line of {RECORD}"
             )
     return found
 
 
-def unexplained(versions: Mapping[str, int], changes: str) -> list[str]:
-    """Return a message for each raised version that the changelog does not explain."""
-    return [
-        f'{CHANGELOG}: version {version} of stage {stage!r} is not explained; add the line "- `{stage}` {version}: REASON"'
-        for stage, latest in versions.items()
-        for version in range(2, latest + 1)
-        if not re.search(rf"^- `{stage}` {version}: \S", changes, re.MULTILINE)
-    ]
+def unexplained(versions: Mapping[str, int], reasons: Mapping[str, Mapping[int, str]], changes: str) -> list[str]:
+    """Return a message for each raised version without a reason, or with one that the changelog does not have.
+
+    Args:
+        versions: Stage -> version in fineline/project/versions.py.
+        reasons: Stage -> version -> reason, in the same file.
+        changes: Text of CHANGELOG.md.
+    """
+    found = []
+    for stage, latest in versions.items():
+        for version in range(2, latest + 1):
+            reason = reasons.get(stage, {}).get(version, "")
+            if not reason:
+                found.append(f"{VERSIONS}: REASONS[{stage!r}][{version}] is missing; add why version {version} was raised")
+            elif f"- `{stage}` {version}: {reason}\n" not in f"{changes}\n":
+                found.append(f'{CHANGELOG}: the line "- `{stage}` {version}: {reason}" is missing; add it')
+    return found
 
 
 def accept(stages: Iterable[str], versions: Mapping[str, int]) -> None:
@@ -125,11 +127,11 @@ def read_record() -> dict[str, Recorded]:
     return {stage: Recorded(**line) for stage, line in content.items()}
 
 
-def stage_versions() -> dict[str, int]:
-    """Return `STAGES` of fineline/project/versions.py without importing fineline."""
-    names: dict[str, dict[str, int]] = {}
+def published() -> tuple[dict[str, int], dict[str, dict[int, str]]]:
+    """Return `STAGES` and `REASONS` of fineline/project/versions.py without importing fineline."""
+    names: dict[str, Any] = {}
     exec(compile((ROOT / VERSIONS).read_text(encoding="utf-8"), str(VERSIONS), "exec"), names)
-    return names["STAGES"]
+    return names["STAGES"], names["REASONS"]
 
 
 def changelog() -> str:

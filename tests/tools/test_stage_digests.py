@@ -7,7 +7,7 @@ import pytest
 
 import stage_digests
 
-VERSIONS = "STAGES = {{'train': {version}}}\n"
+VERSIONS = "STAGES = {{'train': {version}}}\nREASONS = {reasons}\n"
 HELP = "from fineline.half import half\n\n\ndef run(name: str) -> None:\n    half(name)\n"
 
 
@@ -20,7 +20,7 @@ def repository(tmp_path, monkeypatch):
         "fineline/stages/__init__.py": "",
         "fineline/stages/train.py": HELP,
         "fineline/unrelated.py": "X = 1\n",
-        "fineline/project/versions.py": VERSIONS.format(version=1),
+        "fineline/project/versions.py": VERSIONS.format(version=1, reasons={}),
         "tools/.keep": "",
         "CHANGELOG.md": "# Changelog\n",
     }.items():
@@ -71,7 +71,7 @@ def test_changed_code_of_the_same_version_fails_and_names_the_module_and_both_wa
     code, error = check(capsys)
     assert code == 1
     assert "train: its code changed, but its version is still 1: fineline/half.py\n" in error
-    assert "raise STAGES['train'] in fineline/project/versions.py to 2" in error
+    assert "raise STAGES['train'] to 2 in fineline/project/versions.py" in error
     assert "make accept STAGE=train" in error
 
 
@@ -84,26 +84,28 @@ def test_accepted_code_passes_with_one_changed_line(repository, capsys):
     assert check(capsys) == (0, "")
 
 
-def test_a_raised_version_needs_a_line_in_the_changelog_and_a_record(repository, capsys):
-    (repository / "fineline/project/versions.py").write_text(VERSIONS.format(version=2))
+def test_a_raised_version_needs_a_reason_a_line_in_the_changelog_and_a_record(repository, capsys):
+    versions, changelog = repository / stage_digests.VERSIONS, repository / stage_digests.CHANGELOG
     edit(repository / "fineline/half.py", "// 2", "// 3")
+    versions.write_text(VERSIONS.format(version=2, reasons={}))
     code, error = check(capsys)
-    assert code == 1
-    assert "version 2 of stage 'train' is not explained" in error
+    assert (code, "REASONS['train'][2] is missing" in error) == (1, True)
+    versions.write_text(VERSIONS.format(version=2, reasons={"train": {2: "rows are a third as long"}}))
+    code, error = check(capsys)
+    assert (code, 'the line "- `train` 2: rows are a third as long" is missing' in error) == (1, True)
     assert stage_digests.main(["accept", "train"]) == 1
-    (repository / "CHANGELOG.md").write_text("# Changelog\n\n- `train` 2: rows are a third as long.\n")
+    changelog.write_text("# Changelog\n\n- `train` 2: rows are a third as long\n")
     code, error = check(capsys)
-    assert code == 1
-    assert "train has version 2 now; record it with `make accept STAGE=train`" in error
+    assert (code, "train has version 2 now; record it with `make accept STAGE=train`" in error) == (1, True)
     assert stage_digests.main(["accept", "train"]) == 0
     assert check(capsys) == (0, "")
 
 
 def test_a_lowered_version_fails(repository, capsys):
-    (repository / "fineline/project/versions.py").write_text(VERSIONS.format(version=0))
+    (repository / "fineline/project/versions.py").write_text(VERSIONS.format(version=0, reasons={}))
     code, error = check(capsys)
     assert code == 1
-    assert "never lower one" in error
+    assert "never lower a version" in error
 
 
 def test_a_data_file_counts_and_its_comments_do_not(repository, capsys):
