@@ -12,7 +12,7 @@ export PYTHONUNBUFFERED := 1
 
 SPELLED := fineline pipelines assets benchmarks tools docs suites Makefile dvc.yaml params.yaml $(wildcard *.md)
 
-.PHONY: help setup demo dagster ui test lint accept bench lock clean
+.PHONY: help setup demo dagster ui test lint accept golden bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ lint: setup ## ruff, mypy, layers of imports, stage versions, words
 
 accept: setup ## record changed code of a stage whose results are the same: make accept STAGE=train, or STAGE=all
 	python tools/stage_digests.py accept $(STAGE)
+
+golden: setup ## record the results of the golden chain, after a raised stage version or other libraries
+	pytest --numprocesses 0 --record-golden tests/golden
 
 bench: setup ## speed against the usual tools, and what Dagster and DVC add (after `make demo`)
 	python benchmarks/curation.py

@@ -51,7 +51,13 @@ SHARED = (
     "tests/test_chain.py",
     "tests/test_readme.py",
     "tests/retraining/test_drift.py",
+    "tests/golden/test_golden_chain.py",
 )  # they use one project, which takes longest to make
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that `make golden` uses."""
+    parser.addoption("--record-golden", action="store_true", help="write tests/golden/results.json")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
