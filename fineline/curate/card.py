@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from fineline.project.params import Adapter
+from fineline.project.params.project import Adapter
 from fineline.project.params.curation import Action, Quality
 
 # The identifiers that the Hub knows: "Licenses" in its documentation

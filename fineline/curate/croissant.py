@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from fineline.curate import card
-from fineline.project.params import Adapter
+from fineline.project.params.project import Adapter
 
 VERSIONS = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
 TERMS = """

@@ -9,9 +9,8 @@ from fineline.curate.privacy import addresses, cards, iban, national, phone, plu
 from fineline.curate.privacy.folding import fold
 from fineline.curate.privacy.match import KINDS, PrivacyMatch, without_overlaps
 from fineline.curate.privacy.pseudonyms import Pseudonyms
-from fineline.errors import InputError
+from fineline.errors import InputError, did_you_mean
 from fineline.project.params.curation import Privacy
-from fineline.project.params.project import did_you_mean
 
 Gate = Callable[[str], object]
 """A cheap search that misses no text in which the recognizers behind it would find something."""
