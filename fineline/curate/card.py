@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from fineline.project.params.project import Adapter
 from fineline.project.params.curation import Action, Quality
+from fineline.project.params.project import Adapter
 
 # The identifiers that the Hub knows: "Licenses" in its documentation
 LICENSES = """
