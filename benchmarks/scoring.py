@@ -21,12 +21,13 @@ from lm_eval.models.onnxruntime_genai import ONNXRuntimeGenAILM
 
 from fineline import artifacts
 from fineline.chat.tokens import tokenizer_of
-from fineline.evaluate import target, verdict
+from fineline.evaluate import target, tasks
 from fineline.inference.onnx_engine import OnnxEngine
 from fineline.inference.scorer import Scorer
 from fineline.inference.torch_engine import TorchEngine
 from fineline.models import loading
 from fineline.project import layout, params
+from fineline.stages import rows
 from fineline.suites import guards
 from fineline.suites.task import Task
 from resident import Peak
@@ -50,7 +51,8 @@ def main() -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     block = params.load().adapter(ADAPTER)
     tokenizer = tokenizer_of(layout.base(block.base))
-    found = {task.name: task for task in verdict.tasks(ADAPTER, block.evaluate, tokenizer)}
+    test, train = rows.curated(ADAPTER, "test"), rows.curated(ADAPTER, "train")
+    found = {task.name: task for task in tasks.build(block.evaluate, test, train, tokenizer)}
     kinds = {
         f"choice, {QUESTIONS}": found[QUESTIONS],
         "choice, target": found[target.CHOICE],

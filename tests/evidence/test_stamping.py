@@ -112,13 +112,13 @@ def test_a_raw_file_that_changed_or_went_is_seen(draft, put, directory):
         ("files", [{"path": "../other/x"}], "files.0.path: a path below the directory"),
         ("files", [{"path": "raw/../../x"}], "files.0.path: a path below the directory"),
         ("files", [{"path": "raw\\x"}], "files.0.path: a path below the directory"),
-        ("files", [{"path": "output.json"}], "files.0.path: every .json right beside it is taken for evidence"),
-        ("files", [{"path": "raw"}], "raw is no plain file"),
+        ("files", [{"path": "output.json"}], "files.0.path: every .json file in this directory is read as evidence"),
+        ("files", [{"path": "raw"}], "raw is not a plain file"),
         ("files", [{"path": "raw/none"}], "raw/none is missing"),
         ("files", [{"path": "raw/attacks.jsonl"}] * 2, "`files` names a path twice"),
-        ("files", [{"path": "raw/attacks.jsonl", "sha256": "12" * 32}], "but the draft says 1212"),
+        ("files", [{"path": "raw/attacks.jsonl", "sha256": "12" * 32}], "but the draft has 1212"),
         ("files", ["raw/attacks.jsonl"], "files.0: Input should be a valid dictionary"),
-        ("digest", f"sha256:{'0' * 64}", "digest: it is stamped already"),
+        ("digest", f"sha256:{'0' * 64}", "digest: it is already stamped"),
     ],
 )
 def test_a_draft_that_says_something_else_is_refused_with_its_key(draft, put, path, value, said):
