@@ -41,7 +41,7 @@ def test_the_difference_and_what_changed():
 @pytest.mark.parametrize(("gained", "lost", "items"), [(1, 1, 44), (9, 16, 100), (1, 12, 44), (3, 2, 300)])
 def test_tangos_score_bound_solves_his_equation(gained, lost, items):
     bound = float(intervals.lower_bound(gained, lost, items, Z))
-    # the likelihood of (gained, lost) under the bound, maximised by search over the share of losses
+    # the likelihood of (gained, lost) under the bound, maximized by search over the share of losses
     losing = np.linspace(max(0, -bound), 1, 2_000_001)[1:-1]
     gaining = losing + bound
     inside = (gaining > 0) & (gaining + losing < 1)

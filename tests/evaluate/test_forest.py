@@ -59,10 +59,10 @@ def test_a_row_shows_point_line_edge_and_numbers():
     assert [list(line.get_xdata()) for line in guards.lines if line.get_marker() == "|"] == [[-0.04]], "what the items show"
     targets = figure.axes[0]
     assert list(targets.lines[1].get_xdata()) == [0.0, 0.0], "of a target, all that is no gain must be ruled out"
-    said = texts(figure)
-    assert "home-en: pass" in said
-    assert {"guard", "100", "50.0% → 51.8%", "+1.8%  (−2.2% to +5.8%)", "pass"} <= set(said)
-    assert "−0.310  (−0.360 to −0.260)" in said
+    shown = texts(figure)
+    assert "home-en: pass" in shown
+    assert {"guard", "100", "50.0% → 51.8%", "+1.8%  (−2.2% to +5.8%)", "pass"} <= set(shown)
+    assert "−0.310  (−0.360 to −0.260)" in shown
 
 
 def test_verdicts_differ_in_color_and_in_symbol():

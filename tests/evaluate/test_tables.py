@@ -92,8 +92,8 @@ def test_noise_and_time_follow_the_measures():
 
 def test_nothing_in_a_reason_is_markup():
     rule = entry("t", "info", 0.0, reason="<img src=x> a|b [link](x) `c` *d*\n# e")
-    said = tables.markdown(decision(rule)).splitlines()[2]
-    assert said == r"- \<img src=x> a\|b \[link\](x) \`c\` \*d\* # e"
+    line = tables.markdown(decision(rule)).splitlines()[2]
+    assert line == r"- \<img src=x> a\|b \[link\](x) \`c\` \*d\* # e"
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def tasks(rows, tiny_base, **options):
 
 def test_prompts_are_rendered_as_in_training(rows, tiny_base):
     task = tasks(rows, tiny_base)[target.GENERATION]
-    said = rows[0]["messages"][0]["content"]
-    assert task.items[0]["prompt"] == f"<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n"
-    assert task.items[0]["question"] == said
+    content = rows[0]["messages"][0]["content"]
+    assert task.items[0]["prompt"] == f"<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n"
+    assert task.items[0]["question"] == content
     assert task.clusters == [row["group"] for row in rows]
 
 

@@ -118,7 +118,7 @@ def test_a_report_elsewhere_is_not_listed(directory, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tool", "content", "said"),
+    ("tool", "content", "problem"),
     [
         ("garak", lines(GARAK[2:]), "one garak version is needed, found none"),
         ("garak", lines([*GARAK, GARAK[1] | {"garak_version": "0.16.0"}]), "found 0.16.0, 0.17.0"),
@@ -134,13 +134,13 @@ def test_a_report_elsewhere_is_not_listed(directory, tmp_path):
         ("promptfoo", '{"results": {"version": 3, "stats": {"successes": "9", "failures": 0}}}', "not a report of promptfoo"),
     ],
 )
-def test_other_formats_are_refused(directory, tmp_path, tool, content, said):
+def test_other_formats_are_refused(directory, tmp_path, tool, content, problem):
     report = tmp_path / "report"
     report.write_text(content, encoding="utf-8")
     with pytest.raises(InputError) as caught:
         importing.import_report(tool, report, directory=directory, subject=SUBJECT, by="Ada", minimum=0.9)
     assert str(report) in str(caught.value)
-    assert said in str(caught.value)
+    assert problem in str(caught.value)
     assert not list(directory.glob("*.json"))
 
 

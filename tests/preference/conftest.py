@@ -62,7 +62,7 @@ def prefers_longer(body, _number=0):
 
 
 def prefer(name, judge, settings, against="base"):
-    """What the command does: read the answers, then compare them."""
+    """Read the answers and compare them, as the command does."""
     return session.prefer(read(name, against), judge, settings)
 
 

@@ -195,7 +195,7 @@ def test_this_machine_may_be_asked_in_the_clear(host):
     assert endpoint.connect(f"http://{host}:8000/v1/chat/completions", "m").url == f"http://{host}:8000/v1"
 
 
-def test_plain_http_is_possible_when_it_is_said():
+def test_plain_http_is_possible_with_the_option():
     assert endpoint.connect("http://judge.lan/v1/", "m", allow_plain_http=True).url == "http://judge.lan/v1"
 
 

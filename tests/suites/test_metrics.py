@@ -1,4 +1,4 @@
-"""What an answer is worth."""
+"""The score of an answer."""
 
 import json
 import math
