@@ -1,7 +1,7 @@
 """Error rates of the gate: exact where they can be counted, by simulation where items share clusters or are not 0 or 1.
 
-The nominal rate is 5%: for a candidate that is worse by the margin and passes, for one that is as good as its base and fails, and
-for one that is better by exactly the required gain and passes. A comment next to each limit gives the measured rate.
+The nominal rate is 5%: for a candidate that is worse by the margin and passes, for one that is as good as its base and fails,
+and for one that is better by exactly the required gain and passes. A comment next to each limit gives the measured rate.
 """
 
 import numpy as np
