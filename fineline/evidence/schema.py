@@ -47,13 +47,13 @@ Time = Annotated[str, AfterValidator(_time)]
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 
-class StrictModel(BaseModel):
+class Part(BaseModel):
     """An immutable object of the file: unknown keys are refused, and values are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Judge(StrictModel):
+class Judge(Part):
     """The model that judged."""
 
     model: Text
@@ -61,7 +61,7 @@ class Judge(StrictModel):
     """sha256 of its instructions."""
 
 
-class Tool(StrictModel):
+class Tool(Part):
     """The tool that made the evidence."""
 
     name: Text
@@ -69,21 +69,21 @@ class Tool(StrictModel):
     judge: Judge | None = None
 
 
-class Subject(StrictModel):
+class Subject(Part):
     """The artifact that was judged, as in its artifact.json."""
 
     kind: Literal["adapter", "merged-model", "exported-model"]
     digest: Digest
 
 
-class Reference(StrictModel):
+class Reference(Part):
     """The artifact that the subject was compared with."""
 
     kind: Literal["base", "adapter"]
     digest: Digest
 
 
-class Suite(StrictModel):
+class Suite(Part):
     """The questions or attacks."""
 
     name: Text
@@ -91,7 +91,7 @@ class Suite(StrictModel):
     """sha256 of the questions, if the tool gives access to them."""
 
 
-class Measure(StrictModel):
+class Measure(Part):
     """One number."""
 
     value: Number
@@ -107,14 +107,14 @@ class Measure(StrictModel):
         return self
 
 
-class File(StrictModel):
+class File(Part):
     """Raw output, in a file next to the evidence."""
 
     path: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_inside)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Evidence(StrictModel):
+class Evidence(Part):
     """The whole file."""
 
     schema_: Annotated[Literal["fineline/evidence/v1"], Field(alias="schema")]
@@ -171,7 +171,7 @@ def _accepted_keys(location: tuple[Any, ...]) -> list[str]:
     """Return the keys of the object at `location`."""
     part: Any = Evidence
     for step in location:
-        if isinstance(part, type) and issubclass(part, StrictModel):
+        if isinstance(part, type) and issubclass(part, Part):
             part = part.model_fields[str(step)].annotation
         else:  # a list, or a mapping from names
             part = get_args(part)[-1]

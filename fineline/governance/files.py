@@ -10,13 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from fineline.artifacts import canonical
 from fineline.errors import InputError
-from fineline.evidence.schema import StrictModel
+from fineline.evidence.schema import Part
 from fineline.project.params.loader import NoRepeats
 
 ROOT = Path("governance")
 
 
-class Adopted(StrictModel):
+class Adopted(Part):
     """The content of a file that counts once governors have signed it."""
 
     @cached_property

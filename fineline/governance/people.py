@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import Field, model_validator
 from securesystemslib.signer import SSlibKey
 
-from fineline.evidence.schema import StrictModel, Text, Time
+from fineline.evidence.schema import Part, Text, Time
 from fineline.governance import files
 
 FILE = files.ROOT / "people.yaml"
@@ -17,14 +17,14 @@ FILE = files.ROOT / "people.yaml"
 Scheme = Literal["ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "rsassa-pss-sha256", "rsassa-pss-sha512"]
 
 
-class Revoked(StrictModel):
+class Revoked(Part):
     """From when on a key counts for nothing."""
 
     at: Time
     reason: Text
 
 
-class Key(StrictModel):
+class Key(Part):
     """A public key. Its id is computed from what it is, never given."""
 
     scheme: Scheme = "ed25519"
@@ -67,7 +67,7 @@ class Key(StrictModel):
         return None
 
 
-class Person(StrictModel):
+class Person(Part):
     """One human being, or one machine that signs what it made."""
 
     name: Text

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fineline.evidence.schema import StrictModel, Text, Verdict
+from fineline.evidence.schema import Part, Text, Verdict
 from fineline.governance import files
 
 FILE = files.ROOT / "policy.yaml"
@@ -14,7 +14,7 @@ ACTS = ("attest", "promote", "rollback", "revoke")
 Act = Literal["attest", "promote", "rollback", "revoke"]
 
 
-class Rule(StrictModel):
+class Rule(Part):
     """How many people must have said yes."""
 
     roles: list[Text] = Field(min_length=1)
@@ -27,7 +27,7 @@ class Rule(StrictModel):
     """An older yes counts no longer."""
 
 
-class Channel(StrictModel):
+class Channel(Part):
     """What a release needs before it may be put into a channel."""
 
     approve: Rule

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from fineline.evidence.schema import Digest, StrictModel, Text, Time
+from fineline.evidence.schema import Digest, Part, Text, Time
 
 STAGE = "urn:fineline:stage:"
 """How the type of a build begins; the kind of the artifact follows."""
@@ -31,7 +31,7 @@ ACTS = {
 TYPES = tuple(ACTS)
 
 
-class Link(StrictModel):
+class Link(Part):
     """Where an entry stands in the ledger."""
 
     parents: list[Digest]
@@ -45,20 +45,20 @@ class Link(StrictModel):
     """Who signed, by the name in people.yaml."""
 
 
-class Hashes(StrictModel):
+class Hashes(Part):
     """Of a subject."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Subject(StrictModel):
+class Subject(Part):
     """What a statement is about."""
 
     name: Text
     digest: Hashes
 
 
-class Predicate(StrictModel):
+class Predicate(Part):
     """What is stated; each type has fields of its own."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -71,7 +71,7 @@ class Predicate(StrictModel):
         return dict(self.model_extra or {})
 
 
-class Statement(StrictModel):
+class Statement(Part):
     """The payload of an entry."""
 
     type_: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
