@@ -74,32 +74,33 @@ def generation(name: str, metrics: dict[str, str], rows: list[dict[str, Any]], c
         rows: `prompt`, `completion` (the reference), `question`, and the fields that the metrics read.
     """
     until = [] if any("\n" in row["completion"] for row in rows) else ["\n"]
-    definition = {
-        "task": name,
-        "output_type": "generate_until",
-        "doc_to_text": "prompt",  # a field name, not a template: lm-eval parses rendered text that looks like a list
-        "doc_to_target": "completion",
-        "target_delimiter": "",
-        "generation_kwargs": {"until": until, "max_gen_toks": most, "do_sample": False},
-        "metric_list": [{"metric": "bypass"}],
-    }
+    kwargs = {"until": until, "max_gen_toks": most, "do_sample": False}
+    definition = _definition(name, "generate_until", "bypass", generation_kwargs=kwargs)
     measures = tuple(Measure(measure, metric, unit(metric, "generate_until")) for measure, metric in metrics.items())
     return Task(name, measures, clusters, rows, definition, rendered=True, group="written")
 
 
 def choice(name: str, metric: str, rows: list[dict[str, Any]], clusters: list[str]) -> Task:
     """Return a task of rendered prompts, each with `choices` and the index of the right one as `answer`."""
-    definition = {
-        "task": name,
-        "output_type": "multiple_choice",
-        "doc_to_text": "prompt",
-        "doc_to_choice": "choices",
-        "doc_to_target": "answer",
-        "target_delimiter": "",
-        "metric_list": [{"metric": "acc"}],
-    }
+    definition = _definition(name, "multiple_choice", "acc", target="answer", doc_to_choice="choices")
     measures = (Measure(name, metric, unit(metric, "multiple_choice")),)
     return Task(name, measures, clusters, rows, definition, rendered=True, group="read")
+
+
+def _definition(name: str, output_type: str, metric: str, target: str = "completion", **others: Any) -> dict[str, Any]:
+    """Return a task of rendered prompts in lm-eval's format.
+
+    Text and target are names of fields and not templates, because lm-eval parses rendered text that looks like a list.
+    """
+    return {
+        "task": name,
+        "output_type": output_type,
+        "doc_to_text": "prompt",
+        "doc_to_target": target,
+        "target_delimiter": "",
+        "metric_list": [{"metric": metric}],
+        **others,
+    }
 
 
 def _generation(items: list[Asked], target: Target, metrics: Sequence[str]) -> Task:
@@ -116,14 +117,7 @@ def _generation(items: list[Asked], target: Target, metrics: Sequence[str]) -> T
 
 
 def _gold(items: list[Asked]) -> Task:
-    definition = {
-        "task": GOLD,
-        "output_type": "loglikelihood",
-        "doc_to_text": "prompt",  # a field name, not a template: lm-eval parses rendered text that looks like a list
-        "doc_to_target": "completion",
-        "target_delimiter": "",
-        "metric_list": [{"metric": "acc"}],
-    }
+    definition = _definition(GOLD, "loglikelihood", "acc")
     measures = (Measure(GOLD, "gold", unit("gold", "loglikelihood")),)
     clusters, rows = [item.cluster for item in items], [_row(item) for item in items]
     return Task(GOLD, measures, clusters, rows, definition, rendered=True, group="read")
