@@ -77,8 +77,7 @@ def show_plan(
     """Memory, time and cost of each method, and the settings that are chosen."""
     from fineline.hardware import device
     from fineline.plan import table
-    from fineline.plan.supposed import suppose
-    from fineline.stages.plan import plan
+    from fineline.stages.plan import plan, suppose
 
     if (name is None) == (base is None):
         raise InputError("fineline plan: give the name of an adapter, or --base; `fineline plan --help` shows both")

@@ -37,7 +37,7 @@ def test_a_failure_of_another_candidate_does_not_apply_either(draft, put, direct
 def test_a_broken_file_is_an_input_error(draft, put, directory):
     evidence.stamp_file(put(draft, "a.json"))
     put(draft, "b.json")
-    with pytest.raises(InputError, match=r"b\.json: digest: this key is needed"):
+    with pytest.raises(InputError, match=r"b\.json: digest: this key is required"):
         evidence.collect(directory, {"adapter": DIGEST})
 
 
