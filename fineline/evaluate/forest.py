@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fineline.evaluate import forest_axis, tables
-from fineline.evaluate.forest_axis import GREY, LINE, STYLES, has_bounds, minus
+from fineline.evaluate.forest_axis import GRAY, LINE, STYLES, has_bounds, minus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,11 +150,11 @@ def _name_columns(page: _Page) -> None:
         (RIGHT + SCORES, "difference (bounds)"),
         (RIGHT + SCORES + DIFFERENCE, "verdict"),
     ):
-        page.write(left, top, text, size=SMALL, color=GREY)
-    page.write(LEFT - 0.15, top, "items", size=SMALL, color=GREY, ha="right")
-    page.write(LEFT, top, "← worse", size=SMALL, color=GREY)
-    page.write(LEFT + PLOT / 2, top, "difference and its bounds", size=SMALL, color=GREY, ha="center")
-    page.write(LEFT + PLOT, top, "better →", size=SMALL, color=GREY, ha="right")
+        page.write(left, top, text, size=SMALL, color=GRAY)
+    page.write(LEFT - 0.15, top, "items", size=SMALL, color=GRAY, ha="right")
+    page.write(LEFT, top, "← worse", size=SMALL, color=GRAY)
+    page.write(LEFT + PLOT / 2, top, "difference and its bounds", size=SMALL, color=GRAY, ha="center")
+    page.write(LEFT + PLOT, top, "better →", size=SMALL, color=GRAY, ha="right")
 
 
 def _write_row(page: _Page, entry: Entry, middle: float) -> None:

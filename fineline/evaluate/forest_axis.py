@@ -8,13 +8,13 @@ from fineline.evaluate.tables import Entry
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LINE, GREY, RULED_OUT = "#222222", "#666666", "#d55e00"
+LINE, GRAY, RULED_OUT = "#222222", "#666666", "#d55e00"
 # colors of Okabe and Ito, safe for color blindness; the symbols carry the same information in black and white
 STYLES = {
     "pass": ("#009e73", "o", None),
     "fail": ("#d55e00", "X", None),
     "inconclusive": ("#b07800", "D", "white"),
-    "info": (GREY, "s", None),
+    "info": (GRAY, "s", None),
 }
 SMALLEST_SPAN = 0.01  # of an axis
 LARGEST_SPAN = 4.0  # to either side of an axis with margins, in multiples of the largest margin
@@ -57,7 +57,7 @@ def legend(rows: Sequence[Entry]) -> list[Any]:
         handles.append(Patch(color=RULED_OUT, alpha=0.25, linewidth=0, label="the line must stay to the right of this"))
     if any(visible(entry) is not None for entry in rows):
         label = "smallest drop that this sample size can detect"
-        handles.append(Line2D([], [], color=GREY, marker="|", markersize=9, linestyle="none", label=label))
+        handles.append(Line2D([], [], color=GRAY, marker="|", markersize=9, linestyle="none", label=label))
     return handles
 
 
@@ -124,7 +124,7 @@ def _mark(axes: "Axes", entry: Entry, position: int) -> None:
             axes.plot(end, position, arrow, color=color, markersize=6.5, clip_on=False)
     smallest = visible(entry)
     if smallest is not None:
-        axes.plot(smallest, position, "|", color=GREY, markersize=9, snap=False)
+        axes.plot(smallest, position, "|", color=GRAY, markersize=9, snap=False)
     axes.plot(entry["difference"], position, marker, color=color, markersize=6.5, markerfacecolor=fill or color, snap=False)
 
 
