@@ -72,12 +72,12 @@ def long_ledger() -> None:
     world = project.World(project.ROLES)
     world.adopt()
     book = ledger.read()
-    said = {"role": "exported", "adapter": "x", "channel": "production", "reason": "x", "evidence": {"a": "b" * 2000}}
+    predicate = {"role": "exported", "adapter": "x", "channel": "production", "reason": "x", "evidence": {"a": "b" * 2000}}
     entries, last = list(book.entries), {}
     for number in range(ENTRIES):
         name = ("bob", "cho", "dan")[number % 3]
         made = ledger.signed(
-            _Growing(entries, last), statements.REJECT, {"x": f"sha256:{'a' * 64}"}, said, world.who(name), project.day(2)
+            _Growing(entries, last), statements.REJECT, {"x": f"sha256:{'a' * 64}"}, predicate, world.who(name), project.day(2)
         )
         entries.append(made)
         last[made.keyid] = made

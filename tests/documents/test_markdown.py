@@ -47,7 +47,7 @@ def test_a_table_has_the_cells_of_its_heading_whatever_the_values() -> None:
     assert [line.replace(r"\|", "").count("|") for line in lines] == [3, 3, 3]
 
 
-def test_nothing_is_said_to_be_nothing() -> None:
+def test_empty_tables_and_lists_are_none() -> None:
     assert markdown.table(("a",), []) == "None."
     assert markdown.bullets([]) == "None."
 

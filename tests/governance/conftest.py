@@ -15,7 +15,7 @@ from securesystemslib.signer import CryptoSigner
 from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.documents.records import LOCK
-from fineline.governance import acts, attesting, dossier, people, policy
+from fineline.governance import actions, attesting, evidence_bundle, people, policy
 from fineline.project import layout
 from tests.documents.conftest import CROISSANT, CURATION, EXPORT, LOCKED, PLAN, RULES, SAME, TICKETS, TRAINING
 
@@ -80,19 +80,19 @@ class World:
 
     def adopt(self, name="ada", now=DAYS[1]):
         self.write()
-        return acts.adopt(self.who(name), self.signers[name], now)
+        return actions.adopt(self.who(name), self.signers[name], now)
 
     def attest(self, name="dan", now=DAYS[2]):
         return attesting.attest(NAME, self.who(name), now)
 
     def approve(self, name, channel="production", now=DAYS[3], **options):
-        return acts.decide(NAME, channel, self.who(name), "Looks good.", approve=True, now=now, **options)
+        return actions.decide(NAME, channel, self.who(name), "Looks good.", approve=True, now=now, **options)
 
     def reject(self, name, channel="production", now=DAYS[3]):
-        return acts.decide(NAME, channel, self.who(name), "Talks nonsense.", approve=False, now=now)
+        return actions.decide(NAME, channel, self.who(name), "Talks nonsense.", approve=False, now=now)
 
     def promote(self, name="cho", channel="production", now=DAYS[4]):
-        return acts.promote(NAME, channel, self.who(name), now)
+        return actions.promote(NAME, channel, self.who(name), now)
 
     def ready(self):
         """Everything that production asks for."""
@@ -106,7 +106,7 @@ class World:
 
     def release(self):
         """The name of the release that the candidate is, or would be."""
-        return dossier.of(NAME).release
+        return evidence_bundle.collect(NAME).release
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fineline.governance import beginning, people, policy
+from fineline.governance import bootstrap, people, policy
 from tests.conftest import small_params
 from tests.governance.conftest import NAME, candidate
 from tests.test_cli import fineline
@@ -25,8 +25,8 @@ def project(tmp_path, tmp_path_factory, monkeypatch):
     candidate("1")
     policy.FILE.parent.mkdir()
     rule = "producer: true}"
-    assert rule in beginning.POLICY
-    policy.FILE.write_text(beginning.POLICY.replace(rule, f"{rule}\n    refolded: false # these weights are no model"))
+    assert rule in bootstrap.POLICY
+    policy.FILE.write_text(bootstrap.POLICY.replace(rule, f"{rule}\n    refolded: false # these weights are no model"))
     return home / ".config" / "fineline" / "keys" / "ada.pem"
 
 

@@ -18,7 +18,7 @@ from moto import mock_aws
 from moto.kms import utils
 
 from fineline.errors import InputError, Refused
-from fineline.governance import acts, keys, ledger, people, store
+from fineline.governance import actions, keys, ledger, people, store
 from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, day
 
@@ -64,7 +64,7 @@ def test_an_approval_with_a_key_in_a_service_counts(world, service, spec, scheme
     world.approve("ada")
     person, signer = keys.signer(uri, people.load())
     assert person == "bob"
-    acts.decide(NAME, "production", (person, signer), "Signed far away.", approve=True, now=day(3))
+    actions.decide(NAME, "production", (person, signer), "Signed far away.", approve=True, now=day(3))
     world.promote()
     found = verify(store.channel(NAME, "production").resolve(), day(5))
     assert [one["person"] for one in found.approved] == ["ada", "bob"]
@@ -94,7 +94,7 @@ def test_a_service_that_signs_something_else_leaves_no_trace(world, service, mon
     monkeypatch.setattr(utils.ECDSAPrivateKey, "sign", lambda key, *_: key.private_key.sign(b"else", ec.ECDSA(hashes.SHA256())))
     before = sorted(ledger.ROOT.rglob("*"))
     with pytest.raises(Refused, match="the signature is not that of key"):
-        acts.decide(NAME, "production", ("bob", signer), "x", approve=True, now=day(3))
+        actions.decide(NAME, "production", ("bob", signer), "x", approve=True, now=day(3))
     assert sorted(ledger.ROOT.rglob("*")) == before
 
 
@@ -141,7 +141,7 @@ def test_a_key_in_vault_is_told_from_those_that_lie_in_files(world, vault):
     world.approve("ada")
     person, signer = keys.signer("hv:release/1", people.load())
     assert person == "bob", "though ada's key is of the same kind, and stands before"
-    acts.decide(NAME, "production", (person, signer), "Signed in the vault.", approve=True, now=day(3))
+    actions.decide(NAME, "production", (person, signer), "Signed in the vault.", approve=True, now=day(3))
     world.promote()
     assert [one["person"] for one in verify(store.channel(NAME, "production").resolve(), day(5)).approved] == ["ada", "bob"]
 
@@ -196,6 +196,6 @@ def test_a_key_in_a_hardware_token_asks_for_its_pin(world, token, monkeypatch):
     monkeypatch.setenv(keys.PASSPHRASE, PIN)
     person, signer = keys.signer("hsm:2?label=release", people.load())
     assert person == "bob"
-    acts.decide(NAME, "production", (person, signer), "Signed in the token.", approve=True, now=day(3))
+    actions.decide(NAME, "production", (person, signer), "Signed in the token.", approve=True, now=day(3))
     world.promote()
     assert [one["person"] for one in verify(store.channel(NAME, "production").resolve(), day(5)).approved] == ["ada", "bob"]

@@ -164,9 +164,9 @@ def test_a_link_in_place_of_an_entry_is_refused(signed, tmp_path):
 def forged(world, name, time, kind=statements.REJECT, link=None, person=None):
     """An entry as somebody with a good key and bad intentions would write it."""
     book = ledger.read()
-    said = {"role": "exported", "adapter": "support", "channel": "production", "reason": "x"}
+    predicate = {"role": "exported", "adapter": "support", "channel": "production", "reason": "x"}
     own = book.next_link(world.keyid(name), person or name, day(28)) | (link or {}) | {"time": time}
-    content = statements.statement(kind, {"x": f"sha256:{'a' * 64}"}, said, own)
+    content = statements.statement(kind, {"x": f"sha256:{'a' * 64}"}, predicate, own)
     envelope = envelopes.sign(content, envelopes.STATEMENT, world.signers[name])
     import hashlib
 
@@ -238,9 +238,9 @@ def test_a_long_line_of_one_signer_holds(world):
     world.adopt()
     book = ledger.read()
     entries, who, grown = list(book.entries), world.who("bob"), book
-    said = {"role": "exported", "adapter": "x", "channel": "production", "reason": "x"}
+    predicate = {"role": "exported", "adapter": "x", "channel": "production", "reason": "x"}
     for _ in range(200):
-        entries.append(ledger.signed(grown, statements.REJECT, {"x": f"sha256:{'a' * 64}"}, said, who, day(2)))
+        entries.append(ledger.signed(grown, statements.REJECT, {"x": f"sha256:{'a' * 64}"}, predicate, who, day(2)))
         grown = ledger.Ledger(entries, [*book.checkpoints, checkpoint(world, entries)], ledger.ROOT)
     assert len(State(grown, day(3)).of(statements.REJECT)) == 200
 

@@ -7,7 +7,7 @@ import yaml
 from securesystemslib.signer import CryptoSigner
 
 from fineline.errors import InputError, Refused
-from fineline.governance import acts, keys, ledger, people, policy, state
+from fineline.governance import actions, keys, ledger, people, policy, state
 from fineline.governance.state import State
 from tests.governance.conftest import NAME, day
 
@@ -84,12 +84,12 @@ class TestValidity:
         world.ready()
         stranger = CryptoSigner.generate_ed25519()
         with pytest.raises(Refused, match=r"which is nobody's in the people.yaml of its time"):
-            acts.decide(NAME, "production", ("bob", stranger), "Yes.", approve=True, now=day(4))
+            actions.decide(NAME, "production", ("bob", stranger), "Yes.", approve=True, now=day(4))
 
     def test_a_key_of_somebody_else(self, world):
         world.ready()
         with pytest.raises(Refused, match="signed as bob with a key of ada"):
-            acts.decide(NAME, "production", ("bob", world.signers["ada"]), "Yes.", approve=True, now=day(4))
+            actions.decide(NAME, "production", ("bob", world.signers["ada"]), "Yes.", approve=True, now=day(4))
 
     @pytest.mark.parametrize(
         ("change", "complaint"),
@@ -133,14 +133,14 @@ class TestAdoption:
         world.content["people"]["eve"] = world.person("eve", ["governor", "approver"])
         world.write()
         with pytest.raises(Refused, match=r"which is nobody's in the people.yaml of its time"):
-            acts.adopt(world.who("eve"), now=day(4))
+            actions.adopt(world.who("eve"), now=day(4))
 
     def test_who_is_no_governor(self, world):
         world.ready()
         world.content["people"]["bob"]["roles"].append("governor")
         world.write()
         with pytest.raises(Refused, match="bob may not govern"):
-            acts.adopt(world.who("bob"), now=day(4))
+            actions.adopt(world.who("bob"), now=day(4))
 
     def test_two_governors_must_agree(self, world):
         world.rules["govern"]["people"] = 2
@@ -166,7 +166,7 @@ class TestAdoption:
     def test_a_ledger_begins_with_somebody_who_is_in_it(self, world):
         world.write()
         with pytest.raises(Refused, match="whoever begins the ledger must be in it"):
-            acts.adopt(signer=CryptoSigner.generate_ed25519(), now=day(1))
+            actions.adopt(signer=CryptoSigner.generate_ed25519(), now=day(1))
 
 
 class TestKeyFiles:

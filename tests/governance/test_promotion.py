@@ -8,7 +8,7 @@ import pytest
 from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.errors import InputError, Refused
-from fineline.governance import acts, attesting, ledger, requirements, revoking, state, statements, store
+from fineline.governance import actions, attesting, ledger, requirements, revoking, state, statements, store
 from fineline.governance.verification import verify
 from fineline.project import layout
 from tests.governance.conftest import DAYS, NAME, candidate, change, day, made, network, tensors, write_reports
@@ -29,9 +29,9 @@ def refused(world, *words, now=DAYS[4], channel="production"):
 def test_what_the_policy_asks_for_is_there_and_the_channel_moves(world):
     world.ready()
     entry = world.promote()
-    assert entry.said["approved_by"] == ["ada", "bob"]
-    assert entry.said["second_pair_of_eyes"] is True
-    assert store.current(NAME, "production") == world.release() == entry.said["release"]["name"]
+    assert entry.predicate["approved_by"] == ["ada", "bob"]
+    assert entry.predicate["second_pair_of_eyes"] is True
+    assert store.current(NAME, "production") == world.release() == entry.predicate["release"]["name"]
     served = store.channel(NAME, "production") / "model"
     assert (served / "model.onnx").read_bytes() == (layout.export(NAME, "quantized") / "model.onnx").read_bytes()
     assert world.promote(now=day(5)) is None
@@ -80,7 +80,7 @@ def test_two_keys_of_one_person_are_one_person(world):
     world.adopt()
     world.attest()
     world.approve("bob")
-    acts.decide(NAME, "production", ("bob", second), "Again.", approve=True, now=day(3))
+    actions.decide(NAME, "production", ("bob", second), "Again.", approve=True, now=day(3))
     refused(world, "has 1 of 2 approvals")
 
 
@@ -106,7 +106,7 @@ def test_an_approval_of_another_stage_does_not_count(world):
     world.adopt()
     world.attest()
     for name in ("ada", "bob"):
-        acts.decide_upstream(layout.merged(NAME), world.who(name), "Looks good.", approve=True, now=day(3))
+        actions.decide_upstream(layout.merged(NAME), world.who(name), "Looks good.", approve=True, now=day(3))
     refused(world, "has 0 of 2 approvals")
 
 
@@ -297,7 +297,7 @@ class TestLostRelease:
         shutil.rmtree(store.ROOT)
         again = world.promote(now=day(6))
         assert again.id != first.id
-        assert again.said["release"]["name"] == first.said["release"]["name"]
+        assert again.predicate["release"]["name"] == first.predicate["release"]["name"]
         assert verify(where, day(7)).in_use == ["production"]
         assert world.promote(now=day(7)) is None
 
@@ -309,7 +309,7 @@ class TestLostRelease:
         where.rename(aside)
         world.promote(now=day(6))
         record = store.verified(where)["digest"]
-        assert record != first.said["release"]["record"]
+        assert record != first.predicate["release"]["record"]
         (where / "documents").chmod(0o755)
         card = where / "documents" / "README.md"
         card.chmod(0o644)
@@ -334,7 +334,7 @@ class TestLostRelease:
         world.approve("ada", now=day(7))
         world.approve("bob", now=day(7))
         world.promote(now=day(8))
-        acts.rollback(NAME, "production", world.who("cho"), "Worse.", now=day(9))
+        actions.rollback(NAME, "production", world.who("cho"), "Worse.", now=day(9))
         assert verify(where, day(9)).in_use == ["production"]
 
 
@@ -421,15 +421,15 @@ def test_a_part_of_the_data_may_have_a_license_that_does_not_fit(world):
 def test_data_that_somebody_approved(world):
     world.rules["channels"]["production"]["upstream"] = {"data": {"roles": ["approver"], "people": 1}}
     world.ready()
-    acts.decide_upstream(layout.curated(NAME), world.who("bob"), "Read a hundred rows.", approve=True, now=day(3))
+    actions.decide_upstream(layout.curated(NAME), world.who("bob"), "Read a hundred rows.", approve=True, now=day(3))
     world.promote()
 
 
 def test_approvers_and_what_is_missing_are_functions_of_state_and_dossier(world):
-    from fineline.governance import dossier
+    from fineline.governance import evidence_bundle
 
     world.ready()
-    present, found = state.load(day(4)), dossier.of(NAME)
+    present, found = state.load(day(4)), evidence_bundle.collect(NAME)
     assert requirements.missing(present, found, "production") == []
     assert [entry.person for entry in requirements.agreed(present, found, "production")] == ["ada", "bob"]
     assert requirements.producers(present, found.artifacts) == {"dan"}

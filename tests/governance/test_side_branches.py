@@ -8,10 +8,10 @@ import pytest
 
 from fineline.errors import InputError, Refused
 from fineline.governance import (
-    acts,
-    beginning,
+    actions,
+    bootstrap,
     channels,
-    dossier,
+    evidence_bundle,
     envelopes,
     ledger,
     people,
@@ -28,7 +28,7 @@ from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, candidate, day
 
 
-def beside(world, name, entry, kind, subjects, said, time):
+def beside(world, name, entry, kind, subjects, predicate, time):
     """An entry with the stolen key of somebody that does not know of `entry`."""
     book = ledger.read()
     mine = [one for one in book.entries if one.keyid == world.keyid(name)]
@@ -39,7 +39,7 @@ def beside(world, name, entry, kind, subjects, said, time):
         "time": time,
         "person": name,
     }
-    envelope = envelopes.sign(statement(kind, subjects, said, link), envelopes.STATEMENT, world.signers[name])
+    envelope = envelopes.sign(statement(kind, subjects, predicate, link), envelopes.STATEMENT, world.signers[name])
     identity = f"sha256:{hashlib.sha256(envelope.payload).hexdigest()}"
     forged = Entry(identity, envelope, Statement.model_validate(envelope.content))
     ledger._write(ledger.ROOT / forged.file_name, envelope)
@@ -49,7 +49,7 @@ def beside(world, name, entry, kind, subjects, said, time):
 def promotion(world, release):
     """What a promotion to production says, whoever signs it."""
     record = store.verified(store.directory(NAME, release))
-    said = {
+    predicate = {
         "adapter": NAME,
         "channel": "production",
         "release": {"name": release, "candidate": world.digest(), "record": record["digest"]},
@@ -70,9 +70,9 @@ def test_a_stolen_governor_s_key_puts_nobody_in_force(world, time):
     world.content["people"]["dan"]["roles"] = ["governor", "approver", "releaser"]
     world.write()
     taken, rules = people.load(), policy.load()
-    said = {"people": taken.content, "policy": rules.content, "replaces": before}
+    predicate = {"people": taken.content, "policy": rules.content, "replaces": before}
     subjects = {str(people.FILE): taken.digest, str(policy.FILE): rules.digest}
-    beside(world, "ada", revoked, statements.ADOPT, subjects, said, time)
+    beside(world, "ada", revoked, statements.ADOPT, subjects, predicate, time)
     with pytest.raises(Refused, match="not what was adopted"):
         state.load(day(7))
     world.content["people"]["dan"]["roles"] = ["builder"]
@@ -91,7 +91,7 @@ def test_a_stolen_releaser_s_key_promotes_nothing(world, time):
     present = state.load(day(7))
     assert forged.id not in {entry.id for entry in present.moves}
     assert "who had not seen it" in present.void(forged)
-    assert channels.standing(present, NAME, "production").person == "ada"
+    assert channels.current(present, NAME, "production").person == "ada"
 
 
 def test_a_damaged_signature_makes_no_entry_disappear(world):
@@ -100,8 +100,8 @@ def test_a_damaged_signature_makes_no_entry_disappear(world):
     before = state.load(day(3)).present.digest
     revoked = revoking.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
     taken, rules = people.load(), policy.load()
-    said = {"people": taken.content, "policy": rules.content, "replaces": before}
-    beside(world, "ada", revoked, statements.ADOPT, {str(people.FILE): taken.digest}, said, day(6))
+    predicate = {"people": taken.content, "policy": rules.content, "replaces": before}
+    beside(world, "ada", revoked, statements.ADOPT, {str(people.FILE): taken.digest}, predicate, day(6))
     withdrawn = revoking.revoke("source", "faq", world.who("bob"), "Consent withdrawn.", now=day(7))
     assert state.load(day(8)).revoked("source", "faq") is not None
     file = ledger.ROOT / withdrawn.file_name
@@ -114,8 +114,8 @@ def test_a_damaged_signature_makes_no_entry_disappear(world):
 
 
 def promotion_of(world, release):
-    subjects, said = promotion(world, release)
-    return subjects, said | {"previous": release}
+    subjects, predicate = promotion(world, release)
+    return subjects, predicate | {"previous": release}
 
 
 def test_a_promotion_in_spite_of_a_rejection_does_not_verify(world):
@@ -124,9 +124,9 @@ def test_a_promotion_in_spite_of_a_rejection_does_not_verify(world):
     release = world.release()
     found = store.directory(NAME, release)
     rejected = world.reject("cho", now=day(5))
-    assert rejected.act == "rejected"
-    subjects, said = promotion(world, release)
-    signing.sign(statements.PROMOTE, subjects, said, world.who("cho"), day(6))
+    assert rejected.action == "rejected"
+    subjects, predicate = promotion(world, release)
+    signing.sign(statements.PROMOTE, subjects, predicate, world.who("cho"), day(6))
     with pytest.raises(Refused, match="although cho had rejected it"):
         verify(found, day(7))
 
@@ -186,7 +186,7 @@ def test_a_revocation_that_would_revoke_nothing_is_not_signed(world, kind, what,
 def test_the_beginning_of_an_id_will_do(world):
     world.adopt()
     entry = revoking.revoke("key", world.keyid("bob")[:16], world.who("ada"), "Lost.", now=day(3))
-    assert entry.said["what"] == world.keyid("bob")
+    assert entry.predicate["what"] == world.keyid("bob")
 
 
 def test_what_a_revoked_builder_signed_can_be_signed_again(world):
@@ -201,16 +201,16 @@ def test_what_a_revoked_builder_signed_can_be_signed_again(world):
 def _unattested(time):
     from fineline.governance import requirements
 
-    return requirements._not_attested(state.load(time), dossier.of(NAME))
+    return requirements._not_attested(state.load(time), evidence_bundle.collect(NAME))
 
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "", "A b", "/etc"])
 def test_names_that_lead_elsewhere_are_refused(world, name, tmp_path):
     world.adopt()
     with pytest.raises(InputError, match="is no name of an adapter"):
-        acts.rollback(name, "staging", world.who("ada"), "x", now=day(3))
+        actions.rollback(name, "staging", world.who("ada"), "x", now=day(3))
     with pytest.raises(InputError, match="no usable name"):
-        beginning.check(name, "a@example.com")
+        bootstrap.check(name, "a@example.com")
 
 
 def test_no_second_ledger_begins_below_the_first(world, monkeypatch, tmp_path):
@@ -218,4 +218,4 @@ def test_no_second_ledger_begins_below_the_first(world, monkeypatch, tmp_path):
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path / "docs")
     with pytest.raises(InputError, match="lies within the project"):
-        beginning.check("sub", "s@example.com")
+        bootstrap.check("sub", "s@example.com")

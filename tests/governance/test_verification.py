@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fineline.errors import InputError, Refused
-from fineline.governance import acts, ledger, revoking, signing, store
+from fineline.governance import actions, ledger, revoking, signing, store
 from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, candidate, change, day
 
@@ -70,9 +70,9 @@ def test_a_release_under_another_name(release):
 
 def test_a_release_of_which_the_ledger_knows_nothing(world):
     world.ready()
-    from fineline.governance import dossier
+    from fineline.governance import evidence_bundle
 
-    store.place(dossier.of(NAME), {})
+    store.place(evidence_bundle.collect(NAME), {})
     with pytest.raises(Refused, match="the ledger knows of no promotion"):
         verify(store.directory(NAME, world.release()), day(5))
 
@@ -119,17 +119,17 @@ def test_three_people_and_two_channels_through_a_year(world):
     world.approve("ada", now=day(8))
     world.approve("bob", now=day(8))
     entry = world.promote("cho", now=day(9))
-    assert entry.said["previous"] == first
+    assert entry.predicate["previous"] == first
 
     revoking.revoke("artifact", model, world.who("bob"), "Tells secrets.", now=day(10))
     with pytest.raises(Refused, match="Tells secrets"):
         world.promote("cho", "production", now=day(11))
-    back = acts.rollback(NAME, "production", world.who("cho"), "It was revoked.", now=day(11))
-    assert back.said["previous"] == second
+    back = actions.rollback(NAME, "production", world.who("cho"), "It was revoked.", now=day(11))
+    assert back.predicate["previous"] == second
     assert store.current(NAME, "production") == first
     assert verify(store.directory(NAME, first), day(12)).in_use == ["production"]
     with pytest.raises(Refused, match="Tells secrets"):
-        acts.rollback(NAME, "production", world.who("cho"), "Forward again.", second, now=day(12))
+        actions.rollback(NAME, "production", world.who("cho"), "Forward again.", second, now=day(12))
     assert store.current(NAME, "production") == first
 
 
@@ -139,10 +139,10 @@ class TestRollback:
     def test_there_is_nothing_to_go_back_to(self, world):
         world.ready()
         with pytest.raises(InputError, match="support was never in production"):
-            acts.rollback(NAME, "production", world.who("cho"), "x", now=day(5))
+            actions.rollback(NAME, "production", world.who("cho"), "x", now=day(5))
         world.promote()
         with pytest.raises(InputError, match=r"had no another release in production before|had no"):
-            acts.rollback(NAME, "production", world.who("cho"), "x", now=day(5))
+            actions.rollback(NAME, "production", world.who("cho"), "x", now=day(5))
 
     def test_the_release_was_damaged(self, world):
         world.ready()
@@ -156,7 +156,7 @@ class TestRollback:
         (first / "model" / "chat_template.jinja").chmod(0o644)
         (first / "model" / "chat_template.jinja").write_text("x")
         with pytest.raises(Refused, match=r"chat_template.jinja: changed"):
-            acts.rollback(NAME, "production", world.who("cho"), "x", now=day(7))
+            actions.rollback(NAME, "production", world.who("cho"), "x", now=day(7))
 
     def test_it_takes_its_role_and_a_reason(self, world):
         world.ready()
@@ -167,9 +167,9 @@ class TestRollback:
         world.approve("bob", now=day(5))
         world.promote(now=day(6))
         with pytest.raises(InputError, match="a reason is needed"):
-            acts.rollback(NAME, "production", world.who("cho"), " ", now=day(7))
+            actions.rollback(NAME, "production", world.who("cho"), " ", now=day(7))
         with pytest.raises(Refused, match="bob may not rollback"):
-            acts.rollback(NAME, "production", world.who("bob"), "x", now=day(7))
+            actions.rollback(NAME, "production", world.who("bob"), "x", now=day(7))
 
 
 INDEPENDENT = '''
@@ -253,14 +253,14 @@ def test_it_is_the_same_as_json(release):
 
 def test_a_promotion_that_was_signed_without_the_approvals_it_takes(world):
     """Whoever has a releaser's key can write such an entry; whoever reads it sees that it was not right."""
-    from fineline.governance import dossier, statements
+    from fineline.governance import evidence_bundle, statements
 
     world.adopt()
     world.attest()
     world.approve("bob")
-    found = dossier.of(NAME)
+    found = evidence_bundle.collect(NAME)
     record = store.place(found, {})
-    said = {
+    predicate = {
         "adapter": NAME,
         "channel": "production",
         "release": {"name": found.release, "candidate": found.digest, "record": record},
@@ -270,7 +270,7 @@ def test_a_promotion_that_was_signed_without_the_approvals_it_takes(world):
         "second_pair_of_eyes": True,
     }
     where = store.directory(NAME, found.release)
-    signing.sign(statements.PROMOTE, {where.as_posix(): found.digest}, said, world.who("cho"), day(4))
+    signing.sign(statements.PROMOTE, {where.as_posix(): found.digest}, predicate, world.who("cho"), day(4))
     store.point(NAME, "production", found.release)
     with pytest.raises(Refused, match=r"promoted to production by cho at .* with 1 of 2 approvals that counted then"):
         verify(where, day(5))
@@ -288,9 +288,9 @@ def test_the_same_model_judged_anew_is_another_release(world, release):
     assert again != release
     assert verify(again, day(7)).candidate == verify(release, day(7)).candidate == world.digest()
     assert (verify(again, day(7)).in_use, verify(release, day(7)).in_use) == (["production"], [])
-    assert f"sha256:{release.name}" == entry.said["previous"]
-    back = acts.rollback(NAME, "production", world.who("cho"), "The old reports will do.", release.name[:12], now=day(8))
-    assert back.said["release"]["name"] == entry.said["previous"]
+    assert f"sha256:{release.name}" == entry.predicate["previous"]
+    back = actions.rollback(NAME, "production", world.who("cho"), "The old reports will do.", release.name[:12], now=day(8))
+    assert back.predicate["release"]["name"] == entry.predicate["previous"]
     assert verify(release, day(9)).in_use == ["production"]
 
 

@@ -25,7 +25,7 @@ def real(world, tiny_base):
 def test_base_plus_adapter_may_be_promoted(world, real):
     real(honest=True)
     world.ready()
-    assert world.promote().said["release"]["candidate"] == world.digest()
+    assert world.promote().predicate["release"]["candidate"] == world.digest()
 
 
 def test_merged_weights_that_are_something_else(world, real):
