@@ -101,7 +101,7 @@ def _verify_release(release: Path, head: str | None, as_json: bool) -> None:
     for one in found.promoted:
         console.print(f"promoted to {one['channel']} by {one['person']} at {one['time']}", highlight=False, markup=False)
     if not found.second_pair_of_eyes:
-        console.print("approved only by the person who made it")
+        console.print("reviewed only by its author")
     for draft in found.drafts:
         console.print(f"note: {draft}", highlight=False, markup=False)
     in_use, ends = ", ".join(found.in_use) or "no channel", ", ".join(found.head)

@@ -147,7 +147,7 @@ def promote(
     fields = entry.predicate
     console.print(f"{store.channel(name, channel)} -> {store.directory(name, fields['release']['name'])}")
     agreed = ", ".join(fields.get("approved_by", ()))
-    alone = "" if fields.get("second_pair_of_eyes") else "; approved only by the person who made it, as the record says"
+    alone = "" if fields.get("second_pair_of_eyes") else "; reviewed only by its author, as the record says"
     console.print(f"approved by {agreed}, promoted by {entry.person}{alone}: {entry.id}")
 
 

@@ -40,9 +40,9 @@ def said(*arguments, code=0):
 def test_one_person_from_the_first_key_to_a_release_and_back(project, monkeypatch):
     begun = said("keygen", "ada", "--email", "ada@example.com")
     assert f"export FINELINE_KEY={project}" in begun
-    assert "the production channel refuses until two others can approve" in begun
+    assert "production promotion needs two more approvers" in begun
     monkeypatch.setenv("FINELINE_KEY", str(project))
-    assert "nobody signed how" in said("show", NAME)
+    assert "no attestation of how" in said("show", NAME)
     assert said("attest", NAME).count("signed by ada") == 6 + 1
     assert "attested already" in said("attest", NAME)
     shown = said("approve", NAME, "--for", "staging", "--reason", "Fine.", "--yes")
@@ -50,17 +50,17 @@ def test_one_person_from_the_first_key_to_a_release_and_back(project, monkeypatc
         "100 rows in, 90 kept",
         "verdict: pass",
         "owner support@example.com",
-        "staging: nothing yet",
+        "staging: empty",
         "approved by ada",
     ):
         assert words in shown
     promoted = said("promote", NAME, "--to", "staging")
-    assert "nobody else looked at it, and the record says so" in promoted
+    assert "reviewed only by its author, as the record says" in promoted
     assert "has this candidate already" in said("promote", NAME, "--to", "staging")
     assert "has 0 of 2 approvals" in said("promote", NAME, "--to", "production", code=3)
 
     release = f"releases/{NAME}/channels/staging"
-    assert "nobody but its maker looked at it" in said("verify", release)
+    assert "reviewed only by its author" in said("verify", release)
     found = json.loads(said("verify", release, "--json"))
     assert (found["in_use"], found["second_pair_of_eyes"]) == (["staging"], False)
     history = said("history", NAME)
@@ -75,8 +75,8 @@ def test_one_person_from_the_first_key_to_a_release_and_back(project, monkeypatc
     assert found["candidate"].removeprefix("sha256:") in said("rollback", NAME, "--in", "staging", "--reason", "Worse.")
     assert "there are faq" in said("revoke", "source", "fax", "--reason", "Consent withdrawn.", code=2)
     assert "there are tiny" in said("revoke", "base", "tyni", "--reason", "Backdoor.", code=2)
-    assert "there is a history of support" in said("history", "suport", code=2)
-    assert "lies outside of this project" in said("approve", "../elsewhere", "--reason", "x", "--yes", code=2)
+    assert "there are entries about support" in said("history", "suport", code=2)
+    assert "is outside of this project" in said("approve", "../elsewhere", "--reason", "x", "--yes", code=2)
     assert "at most 2000 characters" in said("reject", NAME, "--for", "staging", "--yes", "--reason", "x" * 2001, code=2)
     tainted = said("revoke", "source", "faq", "--reason", "Consent withdrawn.")
     assert "which is in staging now: roll it back" in tainted
@@ -92,7 +92,7 @@ def test_a_second_person_gets_a_block_to_hand_in(project, monkeypatch):
     content["people"] |= added
     file.write_text(yaml.safe_dump(content))
     monkeypatch.setenv("FINELINE_KEY", str(project))
-    assert "not what was adopted" in said("show", NAME, code=3)
+    assert "differs from what was adopted" in said("show", NAME, code=3)
     assert "in force" in said("adopt")
     assert "not yet" in said("show", NAME)
 
@@ -100,8 +100,8 @@ def test_a_second_person_gets_a_block_to_hand_in(project, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("show", NAME), 2, "governance/people.yaml: missing; `fineline keygen NAME` starts with one person"),
-        (("keygen", "ada", "--email", "a@example.com", "--to", "ada.pem"), 3, "lies in the project"),
+        (("show", NAME), 2, "governance/people.yaml: missing; start with one person by `fineline keygen NAME`"),
+        (("keygen", "ada", "--email", "a@example.com", "--to", "ada.pem"), 3, "is inside of the project"),
         (("promote", "suport", "--to", "staging"), 2, "did you mean 'support'?"),
         (("promote", NAME, "--to", "staging"), 2, "governance/people.yaml: missing"),
         (("verify", "releases/none"), 2, "releases/none/artifact.json: missing"),
@@ -114,7 +114,7 @@ def test_wrong_words(project, arguments, code, message):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("approve", NAME, "--reason", "x", "--yes"), 2, "for which channel? Give --for; there are staging, production"),
+        (("approve", NAME, "--reason", "x", "--yes"), 2, "no channel: pass --for CHANNEL; there are staging, production"),
         (("approve", NAME, "--for", "prod", "--reason", "x", "--yes"), 2, "there is no channel 'prod'"),
         (("approve", NAME, "--for", "staging", "--reason", " ", "--yes"), 2, "a reason is needed"),
         (("approve", NAME, "--for", "staging", "--reason", "a\x1b[2J", "--yes"), 2, "without control characters"),
@@ -144,7 +144,7 @@ def test_the_last_governor_s_key_is_not_revoked_unasked(project, monkeypatch):
     key = people.load().people["ada"].keys[0].id
     answer = fineline("revoke", "key", key, "--reason", "Stolen.")
     assert answer.returncode != 0
-    assert "Without it 0 of 1 governors are left" in answer.stdout
+    assert "Without this key 0 of 1 governors remain" in answer.stdout
     assert "revoked by ada" in said("revoke", "key", key, "--reason", "Stolen.", "--yes")
 
 
@@ -168,7 +168,7 @@ def test_an_auditor_sees_who_signed_for_an_artifact(project, monkeypatch):
     verified = json.loads(said("verify", adapter, "--offline", "--json"))
     assert verified["holds"] is True
     assert [one["kind"] for one in verified["chain"]] == ["base", "raw-data", "training-data", "adapter"]
-    assert "is no release" in said("verify", adapter, "--head", "x", code=2)
+    assert "is not a release" in said("verify", adapter, "--head", "x", code=2)
     assert {"raw-data", "adapter"} <= {one["kind"] for one in json.loads(said("lineage", "--from-source", "faq", "--json"))}
     rows = Path(f"data/raw/{NAME}/rows.jsonl")
     rows.chmod(0o644)

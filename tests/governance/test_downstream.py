@@ -39,7 +39,7 @@ def test_a_row_is_found_in_any_split_and_among_those_left_out(world):
     ("look", "complaint"),
     [
         (lambda: downstream.from_source("fax"), "no raw data have a source part 'fax'; there are faq"),
-        (lambda: downstream.from_row("r9"), "no curated data that lie here have a row 'r9'"),
+        (lambda: downstream.from_row("r9"), "no curated data in this project have a row 'r9'"),
     ],
 )
 def test_what_is_nowhere(world, look, complaint):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fineline.errors import Refused
-from fineline.governance import ledger, state, statements, store
+from fineline.governance import ledger_files, state, statements, store
 from tests.governance.conftest import NAME, day
 
 
@@ -27,7 +27,7 @@ class TestKilled:
 
     def test_while_the_entry_is_written(self, world, monkeypatch):
         world.ready()
-        self.killed(world, monkeypatch, ledger, "append")
+        self.killed(world, monkeypatch, ledger_files, "append")
         assert store.current(NAME, "production") is None
         world.promote(now=day(5))
         assert len(state.load(day(5)).of(statements.PROMOTE)) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fineline.errors import InputError, Refused
-from fineline.governance import actions, ledger, revoking, signing, store
+from fineline.governance import actions, ledger, ledger_files, revoking, signing, store
 from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, candidate, change, day
 
@@ -47,7 +47,7 @@ def test_one_byte(release, name):
     file = release / name
     file.chmod(0o644)
     file.write_bytes(file.read_bytes().replace(b"1", b"2", 1))
-    with pytest.raises(Refused, match=r"changed|not the record|not the one that cho promoted"):
+    with pytest.raises(Refused, match=r"changed|not the record|not the one that cho promoted|its digest does not belong"):
         verify(release, day(5))
 
 
@@ -73,7 +73,7 @@ def test_a_release_of_which_the_ledger_knows_nothing(world):
     from fineline.governance import evidence_bundle
 
     store.place(evidence_bundle.collect(NAME), {})
-    with pytest.raises(Refused, match="the ledger knows of no promotion"):
+    with pytest.raises(Refused, match="the ledger has no promotion"):
         verify(store.directory(NAME, world.release()), day(5))
 
 
@@ -84,13 +84,13 @@ def test_an_entry_that_was_kept_elsewhere_and_is_gone(release):
 
 def test_what_was_revoked_since(world, release):
     revoking.revoke("source", "faq", world.who("ada"), "A customer withdrew.", now=day(5))
-    with pytest.raises(Refused, match=r"the source faq was withdrawn, says ada: A customer withdrew."):
+    with pytest.raises(Refused, match=r"the source faq was withdrawn by ada: A customer withdrew."):
         verify(release, day(6))
 
 
 def test_an_approval_whose_key_turned_out_to_be_stolen(world, release):
     revoking.revoke("key", world.keyid("bob"), world.who("ada"), "Stolen.", since=day(2), now=day(5))
-    with pytest.raises(Refused, match="the approval of bob counts no longer: its key was revoked"):
+    with pytest.raises(Refused, match="the approval of bob no longer counts: its key was revoked"):
         verify(release, day(6))
 
 
@@ -168,7 +168,7 @@ class TestRollback:
         world.promote(now=day(6))
         with pytest.raises(InputError, match="a reason is needed"):
             actions.rollback(NAME, "production", world.who("cho"), " ", now=day(7))
-        with pytest.raises(Refused, match="bob may not rollback"):
+        with pytest.raises(Refused, match="bob cannot rollback"):
             actions.rollback(NAME, "production", world.who("bob"), "x", now=day(7))
 
 
@@ -302,7 +302,7 @@ def test_two_acts_at_once_by_one_person_are_one_line(world):
     with ThreadPoolExecutor() as pool:
         for made in [pool.submit(world.reject, "bob", now=day(4)) for _ in range(6)]:
             made.result()
-    assert len([entry for entry in ledger.read().entries if entry.person == "bob"]) == 7
+    assert len([entry for entry in ledger_files.read().entries if entry.person == "bob"]) == 7
 
 
 def test_an_empty_directory_is_no_part_of_a_release(world):
@@ -323,4 +323,4 @@ def test_a_release_still_verifies_while_a_governor_edits(world):
     world.write()
     found = verify(store.directory(NAME, world.release()), day(5))
     assert len(found.drafts) == 1
-    assert found.drafts[0].startswith("governance/policy.yaml: not what was adopted")
+    assert found.drafts[0].startswith("governance/policy.yaml: differs from what was adopted")
