@@ -36,7 +36,7 @@ def checks_of(stage: Stage) -> tuple[Check, ...]:
     if stage.kind == CANDIDATE:
         return (Check(CHECK, "All that a channel asks for before the candidate may be promoted is signed", judge),)
     if stage.kind in _ARTIFACTS:
-        return (Check(CHECK, "Nobody has predicate no to it, and who must say yes to it by itself has", judge),)
+        return (Check(CHECK, "It is not rejected or revoked, and has the approvals that it needs by itself", judge),)
     return ()
 
 
@@ -53,7 +53,7 @@ def word(stage: Stage) -> str | None:
 
 
 def judge(stage: Stage) -> Judgement:
-    """What the ledger says of a stage's result. Waiting for people is a warning; that somebody predicate no is an error."""
+    """Return the status of a stage's result by the ledger. Missing approvals are a warning, a rejection is an error."""
     if not _has_begun(stage.root):
         waits = stage.kind == CANDIDATE
         reason = "nobody has signed anything in this project yet; `fineline keygen NAME` begins"
@@ -148,21 +148,21 @@ def _is_move(entry: "Entry", adapters: dict[str, Stage]) -> bool:
 def _moved(entry: "Entry", stage: Stage) -> dg.AssetMaterialization:
     from fineline.governance import store
 
-    predicate = entry.predicate
+    fields = entry.predicate
     metadata: Metadata = {
         "act": entry.action,
         "person": entry.person,
         "time": entry.time,
         "entry": entry.id,
-        "model": predicate["release"]["candidate"],
-        "release": dg.MetadataValue.path(str(store.directory(stage.subject, predicate["release"]["name"]))),
-        "previous": str(predicate["previous"] or "none"),
+        "model": fields["release"]["candidate"],
+        "release": dg.MetadataValue.path(str(store.directory(stage.subject, fields["release"]["name"]))),
+        "previous": str(fields["previous"] or "none"),
     }
-    if "approved_by" in predicate:
-        metadata |= {"approved_by": ", ".join(predicate["approved_by"]), "second_pair_of_eyes": predicate["second_pair_of_eyes"]}
-    if "reason" in predicate:
-        metadata["reason"] = predicate["reason"]
-    key = _channel_key(stage, predicate["channel"])
+    if "approved_by" in fields:
+        metadata |= {"approved_by": ", ".join(fields["approved_by"]), "second_pair_of_eyes": fields["second_pair_of_eyes"]}
+    if "reason" in fields:
+        metadata["reason"] = fields["reason"]
+    key = _channel_key(stage, fields["channel"])
     return dg.AssetMaterialization(key, description=f"{entry.action} by {entry.person}", metadata=metadata)
 
 

@@ -23,7 +23,7 @@ class Subject:
     adapter: str | None
     """For the candidate of an adapter; None for an artifact by itself."""
     bound: Mapping[str, Any]
-    """What the approval must state besides the digest."""
+    """What the approval must state in addition to the digest."""
     made_by: set[str]
     """Who signed that they made it, or anything that it was made from."""
 

@@ -67,7 +67,7 @@ def artifacts_here() -> Iterator[tuple[Path, Artifact]]:
 
 
 def _downstream(found: dict[Path, Artifact], sources: set[Path]) -> list[Made]:
-    """Return the sources, whatever has the same content, and what was made from them."""
+    """Return the sources, artifacts with the same content, and everything made from them."""
     reached = {path for path, artifact in found.items() if artifact.digest in {found[one].digest for one in sources}}
     grown = True
     while grown:

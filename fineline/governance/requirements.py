@@ -39,7 +39,7 @@ def missing_upstream(state: State, role: str, chain: Chain) -> list[str]:
 
 
 def not_attested(state: State, bundle: EvidenceBundle) -> Iterator[str]:
-    """Yield a sentence for each statement about making and judging the candidate that nobody signed."""
+    """Yield a sentence for each attestation of how the candidate was made and judged that is missing."""
     remedy = f"run `fineline attest {bundle.adapter}` where the stages ran"
     provenance = [entry for entry in state.of(statements.PROVENANCE) if state.void(entry) is None]
     made = {digest for entry in provenance for digest in entry.subjects.values()}

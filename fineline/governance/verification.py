@@ -32,7 +32,7 @@ class Verified:
     drafts: list[str] = field(default_factory=list)
     """A sentence for people.yaml and policy.yaml each, if it is not what is in force."""
     head: list[str] = field(default_factory=list)
-    """Last entries of the ledger: whoever keeps them elsewhere notices when entries disappear."""
+    """Last entries of the ledger. An auditor who keeps them elsewhere notices when entries disappear."""
 
 
 def verify(release: Path, now: str | None = None, expected_head: str | None = None) -> Verified:
@@ -81,7 +81,7 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
 
 
 def project_of(release: Path) -> Path | None:
-    """Return the project that a release is in, whatever the working directory is; None for a copy outside of a project."""
+    """Return the project that a release is in, independent of the working directory; None for a copy outside of a project."""
     place = release.resolve()
     for above in place.parents:
         if above.name == store.ROOT.name and (above.parent / files.ROOT).is_dir():

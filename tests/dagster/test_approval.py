@@ -112,7 +112,7 @@ def test_a_ledger_that_does_not_hold_is_told_where_one_looks(world, stages):
     people.FILE.write_text(people.FILE.read_text().replace("Bob", "Bobby"))
     judgement = stages["look"]("assess")
     assert not judgement.passed
-    assert "not what was adopted" in judgement.reason
+    assert "differs from what was adopted" in judgement.reason
 
 
 def test_nothing_was_made_yet(world, stages, tmp_path):

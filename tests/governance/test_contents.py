@@ -1,4 +1,4 @@
-"""What must not lie in an artifact."""
+"""Files that must not be in an artifact."""
 
 import json
 import pickle
@@ -70,17 +70,17 @@ def tensor(first, last, shape=(1,), dtype="F32"):
         (b"\0\0", "its header is longer than the file"),
     ],
 )
-def test_a_safetensors_file_whose_offsets_lie(tmp_path, content, complaint):
+def test_a_safetensors_file_with_wrong_offsets(tmp_path, content, complaint):
     (tmp_path / "model.safetensors").write_bytes(content)
     assert complaint in only(tmp_path)
 
 
 @pytest.mark.parametrize("location", ["../../etc/passwd", "/etc/passwd", "..\\x", "missing.data"])
-def test_onnx_weights_that_lie_elsewhere(tmp_path, location):
+def test_onnx_weights_in_another_place(tmp_path, location):
     network(tmp_path, location)
     assert f"are expected at {location!r}, which is not a file next to the model" in only(tmp_path)
 
 
-def test_what_is_no_onnx_model(tmp_path):
+def test_a_file_that_is_not_an_onnx_model(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\xff" * 40)
     assert "not an ONNX model" in only(tmp_path)

@@ -1,4 +1,4 @@
-"""A key that never leaves a key service: the same acts, with the service's own protocol between."""
+"""A key that never leaves a key service: the same actions, with the service's own protocol between."""
 
 import base64
 import json
@@ -70,10 +70,10 @@ def test_an_approval_with_a_key_in_a_service_counts(world, service, spec, scheme
     assert [one["person"] for one in found.approved] == ["ada", "bob"]
 
 
-def test_a_key_of_the_service_that_is_nobodys(world, service):
+def test_a_key_of_the_service_that_is_not_in_people_yaml(world, service):
     uri, _ = key(service)
     world.adopt()
-    with pytest.raises((InputError, Refused), match=r"this service has no key that is in people.yaml|is nobody's"):
+    with pytest.raises((InputError, Refused), match=r"no key that is in people.yaml|is not in governance/people.yaml"):
         keys.signer(uri, people.load())
 
 
@@ -134,13 +134,13 @@ def vault(monkeypatch):
     server.server_close()
 
 
-def test_a_key_in_vault_is_told_from_those_that_lie_in_files(world, vault):
+def test_a_key_in_vault_is_distinguished_from_keys_in_files(world, vault):
     world.content["people"]["bob"]["keys"] = [{"public": vault, "valid_from": day(1)}]
     world.adopt()
     world.attest()
     world.approve("ada")
     person, signer = keys.signer("hv:release/1", people.load())
-    assert person == "bob", "though ada's key is of the same kind, and stands before"
+    assert person == "bob", "although ada's key is of the same kind and is listed first"
     actions.decide(NAME, "production", (person, signer), "Signed in the vault.", approve=True, now=day(3))
     world.promote()
     assert [one["person"] for one in verify(store.channel(NAME, "production").resolve(), day(5)).approved] == ["ada", "bob"]

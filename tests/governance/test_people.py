@@ -44,19 +44,19 @@ def test_one_person_under_two_names_is_refused(world):
         ({"vald_until": day(3)}, "vald_until: unknown key; did you mean 'valid_until'?"),
     ],
 )
-def test_a_key_that_is_none(world, change, complaint):
+def test_an_invalid_key_is_refused(world, change, complaint):
     world.content["people"]["bob"]["keys"][0] |= change
     broken(world, complaint)
 
 
-def test_a_name_that_stands_twice_in_the_file_is_refused(world):
+def test_a_duplicate_name_in_the_file_is_refused(world):
     text = people.FILE.read_text()
     people.FILE.write_text(text + text.split("people:\n")[1])
     with pytest.raises(InputError, match="duplicate key 'ada'"):
         people.load()
 
 
-def test_times_may_stand_unquoted(world):
+def test_times_may_be_unquoted(world):
     people.FILE.write_text(people.FILE.read_text().replace("'", ""))
     assert people.load().people["bob"].keys[0].valid_from == day(1)
 
@@ -70,7 +70,7 @@ def test_other_kinds_of_keys_sign_too(world):
     world.promote()
 
 
-def test_a_policy_without_anybody_for_an_act_is_refused(world):
+def test_a_policy_without_roles_for_an_action_is_refused(world):
     del world.rules["acts"]["revoke"]
     world.write()
     with pytest.raises(InputError, match="`acts` must name the roles that may revoke"):
@@ -78,7 +78,7 @@ def test_a_policy_without_anybody_for_an_act_is_refused(world):
 
 
 class TestValidity:
-    """Whoever signs must be somebody, with a key that was good at that time."""
+    """A signer must be in people.yaml, with a key that was valid at that time."""
 
     def test_an_unknown_key(self, world):
         world.ready()
@@ -86,7 +86,7 @@ class TestValidity:
         with pytest.raises(Refused, match=r"which was not in people.yaml at that time"):
             actions.decide(NAME, "production", ("bob", stranger), "Yes.", approve=True, now=day(4))
 
-    def test_a_key_of_somebody_else(self, world):
+    def test_a_key_of_another_person(self, world):
         world.ready()
         with pytest.raises(Refused, match="signed as bob with a key of ada"):
             actions.decide(NAME, "production", ("bob", world.signers["ada"]), "Yes.", approve=True, now=day(4))
@@ -108,7 +108,7 @@ class TestValidity:
             world.approve("bob", now=day(4))
         assert len(ledger_files.read()) == before  # nothing was written that would break the ledger
 
-    def test_a_signature_of_somebody_who_has_left_counts_no_longer(self, world):
+    def test_a_signature_of_a_person_who_left_no_longer_counts(self, world):
         world.ready()
         del world.content["people"]["bob"]
         world.adopt(now=day(4))
@@ -120,14 +120,14 @@ class TestValidity:
 class TestAdoption:
     """people.yaml and policy.yaml count once governors have signed them."""
 
-    def test_a_change_that_nobody_adopted(self, world):
+    def test_a_change_that_was_not_adopted(self, world):
         world.ready()
         world.rules["channels"]["production"]["approve"]["people"] = 1
         world.write()
         with pytest.raises(Refused, match=r"governance/policy.yaml: differs from what was adopted .* `fineline adopt`"):
             world.promote()
 
-    def test_somebody_who_adds_himself(self, world):
+    def test_a_stranger_who_adds_a_key(self, world):
         world.ready()
         world.signers["eve"] = CryptoSigner.generate_ed25519()
         world.content["people"]["eve"] = world.person("eve", ["governor", "approver"])
@@ -135,7 +135,7 @@ class TestAdoption:
         with pytest.raises(Refused, match=r"which was not in people.yaml at that time"):
             actions.adopt(world.who("eve"), now=day(4))
 
-    def test_who_is_no_governor(self, world):
+    def test_a_person_who_is_not_a_governor(self, world):
         world.ready()
         world.content["people"]["bob"]["roles"].append("governor")
         world.write()
@@ -163,7 +163,7 @@ class TestAdoption:
         with pytest.raises(InputError, match="are already in force as they are"):
             world.adopt(now=day(2))
 
-    def test_a_ledger_begins_with_somebody_who_is_in_it(self, world):
+    def test_a_ledger_begins_with_a_person_in_people_yaml(self, world):
         world.write()
         with pytest.raises(Refused, match="the first entry must be signed by a person in it"):
             actions.adopt(signer=CryptoSigner.generate_ed25519(), now=day(1))
@@ -215,7 +215,7 @@ class TestKeyFiles:
             keys.signer("/nowhere/at/all", people.load())
 
     def test_by_a_uri(self, world, tmp_path_factory):
-        """As those of a KMS or an HSM are reached: the public key stands in people.yaml."""
+        """As for a KMS or an HSM: the public key is in people.yaml."""
         file = tmp_path_factory.mktemp("home") / "bob.pem"
         file.write_bytes(world.signers["bob"].private_bytes)
         found, signer = keys.signer(f"file2:{file}", people.load())

@@ -85,7 +85,7 @@ def test_two_keys_of_one_person_are_one_person(world):
     refused(world, "has 1 of 2 approvals")
 
 
-def test_an_approval_of_somebody_without_the_role_does_not_count(world):
+def test_an_approval_without_the_role_does_not_count(world):
     world.adopt()
     world.attest()
     world.approve("ada")
@@ -343,7 +343,7 @@ class TestLostRelease:
         assert verify(where, day(7)).in_use == ["production"]
         assert world.promote(now=day(7)) is None
 
-    def test_a_copy_that_nobody_promoted_is_refused(self, world):
+    def test_a_copy_that_was_not_promoted_is_refused(self, world):
         world.ready()
         first = world.promote()
         where = store.directory(NAME, world.release())
@@ -452,7 +452,7 @@ def test_a_part_of_the_data_may_have_a_license_that_does_not_fit(world):
     refused(world, "the license 'cc-by-nc-4.0' of raw, part faq is not among those allowed: apache-2.0", now=day(5))
 
 
-def test_data_that_somebody_approved(world):
+def test_data_with_an_approval(world):
     world.rules["channels"]["production"]["upstream"] = {"data": {"roles": ["approver"], "people": 1}}
     world.ready()
     actions.decide_upstream(layout.curated(NAME), world.who("bob"), "Read a hundred rows.", approve=True, now=day(3))

@@ -1,4 +1,4 @@
-"""Whoever stole a key signs beside its revocation, as if nobody had revoked it; whoever can write moves a link."""
+"""Attacks with a stolen key that signs next to its revocation, and with a link that was moved."""
 
 import hashlib
 import json
@@ -29,8 +29,8 @@ from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, candidate, day
 
 
-def beside(world, name, entry, kind, subjects, predicate, time):
-    """An entry with the stolen key of somebody that does not know of `entry`."""
+def next_to(world, name, entry, kind, subjects, predicate, time):
+    """Write an entry with a stolen key that does not follow `entry`."""
     book = ledger_files.read()
     mine = [one for one in book.entries if one.keyid == world.keyid(name)]
     link = {
@@ -48,7 +48,7 @@ def beside(world, name, entry, kind, subjects, predicate, time):
 
 
 def promotion(world, release):
-    """What a promotion to production says, whoever signs it."""
+    """Return subjects and predicate of a promotion to production."""
     record = store.verified(store.directory(NAME, release))
     predicate = {
         "adapter": NAME,
@@ -63,7 +63,7 @@ def promotion(world, release):
 
 
 @pytest.mark.parametrize("time", [day(6), day(4)], ids=["afterwards", "with the clock set back"])
-def test_a_stolen_governor_s_key_puts_nobody_in_force(world, time):
+def test_a_stolen_governor_s_key_puts_no_people_in_force(world, time):
     world.rules["acts"]["revoke"] = ["approver"]
     world.adopt()
     before = state.load(day(3)).present.digest
@@ -73,7 +73,7 @@ def test_a_stolen_governor_s_key_puts_nobody_in_force(world, time):
     taken, rules = people.load(), policy.load()
     predicate = {"people": taken.content, "policy": rules.content, "replaces": before}
     subjects = {str(people.FILE): taken.digest, str(policy.FILE): rules.digest}
-    beside(world, "ada", revoked, statements.ADOPT, subjects, predicate, time)
+    next_to(world, "ada", revoked, statements.ADOPT, subjects, predicate, time)
     with pytest.raises(Refused, match="differs from what was adopted"):
         state.load(day(7))
     world.content["people"]["dan"]["roles"] = ["builder"]
@@ -88,7 +88,7 @@ def test_a_stolen_releaser_s_key_promotes_nothing(world, time):
     release = world.release()
     revoked = revoking.revoke("key", world.keyid("cho"), world.who("ada"), "Stolen.", now=day(5))
     candidate("2")
-    forged = beside(world, "cho", revoked, statements.PROMOTE, *promotion_of(world, release), time)
+    forged = next_to(world, "cho", revoked, statements.PROMOTE, *promotion_of(world, release), time)
     present = state.load(day(7))
     assert forged.id not in {entry.id for entry in present.moves}
     assert "who had not seen it" in present.void(forged)
@@ -102,7 +102,7 @@ def test_a_damaged_signature_makes_no_entry_disappear(world):
     revoked = revoking.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
     taken, rules = people.load(), policy.load()
     predicate = {"people": taken.content, "policy": rules.content, "replaces": before}
-    beside(world, "ada", revoked, statements.ADOPT, {str(people.FILE): taken.digest}, predicate, day(6))
+    next_to(world, "ada", revoked, statements.ADOPT, {str(people.FILE): taken.digest}, predicate, day(6))
     withdrawn = revoking.revoke("source", "faq", world.who("bob"), "Consent withdrawn.", now=day(7))
     assert state.load(day(8)).revoked("source", "faq") is not None
     file = ledger.ROOT / withdrawn.file_name
@@ -132,7 +132,7 @@ def test_a_promotion_in_spite_of_a_rejection_does_not_verify(world):
         verify(found, day(7))
 
 
-def test_the_project_s_ledger_counts_wherever_one_stands(world, monkeypatch):
+def test_the_project_s_ledger_counts_in_any_working_directory(world, monkeypatch):
     world.ready()
     world.promote()
     release = store.directory(NAME, world.release()).resolve()
@@ -147,7 +147,7 @@ def test_the_project_s_ledger_counts_wherever_one_stands(world, monkeypatch):
         verify(release, day(6))
 
 
-def test_a_link_that_somebody_moved_does_not_verify(world):
+def test_a_link_that_was_moved_does_not_verify(world):
     world.ready()
     world.approve("ada", channel="staging")
     world.promote(channel="staging")
@@ -184,7 +184,7 @@ def test_a_revocation_that_would_revoke_nothing_is_not_signed(world, kind, what,
     assert sorted(ledger.ROOT.rglob("*")) == before
 
 
-def test_the_beginning_of_an_id_will_do(world):
+def test_the_beginning_of_an_id_is_accepted(world):
     world.adopt()
     entry = revoking.revoke("key", world.keyid("bob")[:16], world.who("ada"), "Lost.", now=day(3))
     assert entry.predicate["what"] == world.keyid("bob")
@@ -202,7 +202,7 @@ def test_what_a_revoked_builder_signed_can_be_signed_again(world):
 def _unattested(time):
     from fineline.governance import requirements
 
-    return requirements._not_attested(state.load(time), evidence_bundle.collect(NAME))
+    return requirements.not_attested(state.load(time), evidence_bundle.collect(NAME))
 
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "", "A b", "/etc"])

@@ -1,4 +1,4 @@
-"""Placing a release: whole or not there, whatever happens on the way."""
+"""Placing a release: complete or not there, even if it is interrupted."""
 
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def test_files_changed_while_they_are_copied_are_noticed(world, monkeypatch):
     assert not [path for path in (store.ROOT / NAME).iterdir() if path.is_dir()]
 
 
-def test_the_documents_lie_in_the_release_with_who_agreed(world):
+def test_the_release_contains_the_documents_with_the_approvals(world):
     world.ready()
     world.promote()
     documents = store.channel(NAME, "production") / "documents"

@@ -1,4 +1,4 @@
-"""Verifying what is out: with fineline, and with nothing but hashing and signatures."""
+"""Verifying releases: with fineline, and with hashes and signatures alone."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ def release(world):
     return store.channel(NAME, "production").resolve().relative_to(Path.cwd().resolve())
 
 
-def test_what_holds_is_told(world, release):
+def test_a_release_that_verifies(world, release):
     found = verify(release, day(5))
     assert (found.candidate, found.adapter, found.verdict) == (world.digest(), NAME, "pass")
     assert [one["person"] for one in found.approved] == ["ada", "bob"]
@@ -33,7 +33,7 @@ def test_what_holds_is_told(world, release):
     assert verify(release, day(5), found.head[0]).head == found.head
 
 
-def test_a_release_needs_nothing_beside_it(release, tmp_path_factory, monkeypatch):
+def test_a_release_verifies_alone(release, tmp_path_factory, monkeypatch):
     elsewhere = tmp_path_factory.mktemp("auditor") / release.name
     shutil.copytree(release, elsewhere)
     monkeypatch.chdir(elsewhere.parent)
@@ -68,7 +68,7 @@ def test_a_release_under_another_name(release):
         verify(other, day(5))
 
 
-def test_a_release_of_which_the_ledger_knows_nothing(world):
+def test_a_release_that_is_not_in_the_ledger(world):
     world.ready()
     from fineline.governance import evidence_bundle
 
@@ -94,7 +94,7 @@ def test_an_approval_whose_key_turned_out_to_be_stolen(world, release):
         verify(release, day(6))
 
 
-def test_what_is_no_release(world):
+def test_a_directory_that_is_not_a_release(world):
     with pytest.raises(InputError, match=r"release.json: missing"):
         verify(Path("models"), day(5))
 
@@ -252,7 +252,7 @@ def test_it_is_the_same_as_json(release):
 
 
 def test_a_promotion_that_was_signed_without_the_approvals_it_takes(world):
-    """Whoever has a releaser's key can write such an entry; whoever reads it sees that it was not right."""
+    """A releaser's key can sign such an entry; verification shows that it was not right."""
     from fineline.governance import evidence_bundle, statements
 
     world.adopt()
@@ -276,7 +276,7 @@ def test_a_promotion_that_was_signed_without_the_approvals_it_takes(world):
         verify(where, day(5))
 
 
-def test_the_same_model_judged_anew_is_another_release(world, release):
+def test_the_same_model_judged_again_is_another_release(world, release):
     from fineline.project import layout
 
     change(layout.reports(NAME) / "training.json", lambda content: content.update(train_loss=0.4))
@@ -294,7 +294,7 @@ def test_the_same_model_judged_anew_is_another_release(world, release):
     assert verify(release, day(9)).in_use == ["production"]
 
 
-def test_two_acts_at_once_by_one_person_are_one_line(world):
+def test_simultaneous_actions_of_one_person_are_one_line(world):
     """Two adapters may be promoted at the same time by the same key."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -305,7 +305,7 @@ def test_two_acts_at_once_by_one_person_are_one_line(world):
     assert len([entry for entry in ledger_files.read().entries if entry.person == "bob"]) == 7
 
 
-def test_an_empty_directory_is_no_part_of_a_release(world):
+def test_an_empty_directory_is_not_part_of_a_release(world):
     world.ready()
     world.promote()
     where = store.directory(NAME, world.release())
@@ -316,7 +316,7 @@ def test_an_empty_directory_is_no_part_of_a_release(world):
 
 
 def test_a_release_still_verifies_while_a_governor_edits(world):
-    """What is in force stands in the ledger; whoever reads is told that the file says something else."""
+    """What is in force is in the ledger; a file that differs is reported."""
     world.ready()
     world.promote()
     world.rules["channels"]["production"]["approve"]["people"] = 1
