@@ -147,7 +147,7 @@ def agreement(asked: list[Any], expected: list[Answer], found: list[Answer]) -> 
 def requests_of(task: Task, tokenizer: Any) -> list[Any]:
     """Return what the harness would ask a model: prompts with the chat template.
 
-    fineline's scorer renders them for all peers alike, because the model class of onnxruntime-genai does not know chat templates.
+    fineline's scorer renders them for all peers alike, because that of onnxruntime-genai does not know chat templates.
     """
     items = ITEMS_WRITTEN if task.output_type == "generate_until" else ITEMS
     built = task.first(items + SHOTS).built()
