@@ -1,4 +1,4 @@
-"""Governance: how fast a release is verified beside `sha256sum` on the same files, and how long a long ledger takes.
+"""Governance: speed of verifying a release against `sha256sum` on the same files, and time for a long ledger.
 
 `python benchmarks/governance.py [GIGABYTES]`; needs that much room in the temporary directory, twice.
 """
@@ -22,7 +22,7 @@ CHUNK = 2**20
 
 
 def main() -> None:
-    """Print both."""
+    """Print both figures."""
     gigabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
@@ -96,13 +96,13 @@ def long_ledger() -> None:
 
 
 class _Growing:
-    """Where the next entry stands, without looking at the whole ledger again for each."""
+    """The place of the next entry, found without reading the whole ledger again."""
 
     def __init__(self, entries, last):
         self.entries, self.last = entries, last
 
     def next_link(self, keyid, person, time):
-        """As `Ledger.next_link`."""
+        """Return the same as `Ledger.next_link`."""
         before = self.last.get(keyid)
         number = before.link.number + 1 if before else 1
         link = {"number": number, "previous": before.id if before else None, "time": time, "person": person}

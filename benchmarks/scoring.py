@@ -123,7 +123,7 @@ def _measured(subject: Any, asked: list[Any]) -> tuple[float, list[Answer], int]
 
 
 def answers_of(subject: Any, asked: list[Any]) -> list[Answer]:
-    """What a model answers to requests of one type."""
+    """Return the answers of a model to requests of one type."""
     answers: list[Answer] = getattr(subject, asked[0].request_type)(asked, disable_tqdm=True)
     return answers
 
@@ -147,8 +147,10 @@ def agreement(asked: list[Any], expected: list[Answer], found: list[Answer]) -> 
 
 
 def requests_of(task: Task, tokenizer: Any) -> list[Any]:
-    """What the harness would ask a model: prompts with the chat template, rendered by fineline's scorer for all peers alike
-    (that of onnxruntime-genai does not know chat templates)."""
+    """Return what the harness would ask a model: prompts with the chat template.
+
+    fineline's scorer renders them for all peers alike, because that of onnxruntime-genai does not know chat templates.
+    """
     items = ITEMS_WRITTEN if task.output_type == "generate_until" else ITEMS
     built = task.first(items + SHOTS).built()
     built.build_all_requests(
