@@ -208,7 +208,8 @@ def pin(suite: Path) -> None:
 
 
 def write_lines(file: Path, rows: list[dict]) -> None:
-    """Write JSONL."""
+    """Write JSONL, with the directory if it is missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
