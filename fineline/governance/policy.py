@@ -1,4 +1,4 @@
-"""What must be signed by whom: governance/policy.yaml."""
+"""Required signatures: governance/policy.yaml."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -28,7 +28,7 @@ class Rule(Part):
 
 
 class Channel(Part):
-    """What a release needs before it may be promoted to a channel."""
+    """Requirements for promoting a release to a channel."""
 
     approve: Rule
     upstream: dict[Literal["base", "raw", "data", "adapter", "merged"], Rule] = {}

@@ -1,4 +1,4 @@
-"""What is signed: in-toto statements, version 1, with their place in the ledger inside.
+"""Statements that are signed: in-toto version 1, with their place in the ledger inside.
 
 Provenance and verdicts use predicates that other tools read too (SLSA provenance v1, in-toto test result v0.1). For decisions
 no standard predicate exists; docs/governance.md describes fineline's.
@@ -52,14 +52,14 @@ class Hashes(Part):
 
 
 class Subject(Part):
-    """What a statement is about."""
+    """The subject of a statement."""
 
     name: Text
     digest: Hashes
 
 
 class Predicate(Part):
-    """What is stated; each type has other fields."""
+    """The predicate of a statement; each type has other fields."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
