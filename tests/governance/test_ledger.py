@@ -122,9 +122,9 @@ def test_an_envelope_of_another_form_is_refused(signed, edit, complaint):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (b'{"payload": "", "payload": ""}', "the key 'payload' stands twice"),
-        (b'{"payload": NaN}', "NaN is no number in JSON"),
-        (b'{"payload": "\\ud800"}', "half of a surrogate pair"),
+        (b'{"payload": "", "payload": ""}', "duplicate key 'payload'"),
+        (b'{"payload": NaN}', "NaN is not a JSON number"),
+        (b'{"payload": "\\ud800"}', "unpaired surrogate"),
         (b"\xff", "not valid JSON"),
         (b"[]", "not a DSSE envelope"),
     ],
