@@ -2,7 +2,7 @@
 
 import pytest
 
-from fineline.chat.tokens import IGNORED, encode, encode_all, halves, tokenizer_of
+from fineline.chat.tokens import IGNORED, encode, encode_all, prompt_and_completion, tokenizer_of
 from fineline.errors import InputError
 
 MESSAGES = [
@@ -62,7 +62,7 @@ def test_tools_are_part_of_the_prompt(tokenizer):
         "{% if tools %}{{ tools | tojson }}{% endif %}{% for message in messages %}<|im_start|>{{ message['content'] }}"
         "<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}"
     )
-    prompt, completion = halves(tokenizer, ROW | {"tools": [{"name": "lamp"}]})
+    prompt, completion = prompt_and_completion(tokenizer, ROW | {"tools": [{"name": "lamp"}]})
     assert prompt.startswith('[{"name": "lamp"}]')
     assert completion == '{"intent":"turn_on"}<|im_end|>'
 
@@ -191,8 +191,8 @@ def test_a_template_that_drops_earlier_reasoning_is_refused_with_turns_and_works
         (["system", "user"], "no answer to learn"),
         (["user", "assistant", "user"], "no answer to learn"),
         ([], "no answer to learn"),
-        (["assistant"], "message 0 is an answer of the assistant behind nothing"),
-        (["user", "assistant", "assistant"], "message 2 is an answer of the assistant behind another answer"),
+        (["assistant"], "message 0 is an answer of the assistant without a prompt before it"),
+        (["user", "assistant", "assistant"], "message 2 is an answer of the assistant directly after another answer"),
     ],
 )
 def test_rows_without_an_answer_to_a_prompt_are_refused(tokenizer, learn, roles, said):
@@ -206,13 +206,13 @@ def test_what_stands_behind_an_end_of_turn_inside_an_answer_is_not_learned(token
         assert learned(tokenizer, encode(tokenizer, {"messages": messages}, learn)) == ["on<|im_end|>"]
 
 
-def test_a_tokenizer_without_a_template_is_told_what_to_do(tokenizer):
+def test_a_tokenizer_without_a_template_is_an_error_with_a_remedy(tokenizer):
     tokenizer.chat_template = None
-    with pytest.raises(InputError, match=r"without a chat template: .*chat_template\.jinja.* instruct model"):
+    with pytest.raises(InputError, match=r"has no chat template: .*chat_template\.jinja.* instruct model"):
         encode(tokenizer, ROW)
 
 
-def test_a_row_that_the_template_refuses_is_told_in_its_words(tokenizer):
+def test_a_row_that_the_template_rejects_is_an_error_with_its_message(tokenizer):
     tokenizer.chat_template = "{{ raise_exception('no system message, please') }}"
-    with pytest.raises(InputError, match="refuses the row: no system message, please"):
+    with pytest.raises(InputError, match="rejects the row: no system message, please"):
         encode(tokenizer, ROW)
