@@ -43,7 +43,8 @@ def test_the_forecast_is_that_of_the_plan_or_none(project):
     assert settings.forecast(REPORTS, {"base": "b", "data": "other"}) == none
 
 
-@pytest.mark.parametrize("content", ["def test_a_broken_plan_forecasts_nothing_and_stops_no_training(project, content):
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD", "[]", "{}", '{"base": "b", "data": "d"}'])
+def test_a_broken_plan_forecasts_nothing_and_stops_no_training(project, content):
     place = layout.reports("home") / "plan.json"
     place.parent.mkdir(parents=True)
     place.write_text(content)
@@ -57,7 +58,6 @@ def test_keys_that_the_method_reads_are_kept():
     assert (decided.quantization.type, decided.quantization.double) == ("fp4", False)
 
 
-<<<<<<< HEAD
 def test_a_missing_plan_is_reported_with_the_command_that_makes_it(adapter):
     with pytest.raises(InputError, match=r"reports/home/settings.json: missing; run `dvc repro plan@home`"):
         settings.read(REPORTS, DIGESTS, adapter.train, remedy=REMEDY)
