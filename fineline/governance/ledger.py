@@ -6,7 +6,6 @@ nobody can tell two people different histories. A checkpoint for each key, signe
 ends at that time, so entries cannot be cut off the end.
 """
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 from securesystemslib.signer import Signer
 
+from fineline.artifacts import locks
 from fineline.errors import Refused
 from fineline.governance import envelopes, files
 from fineline.governance.envelopes import Envelope
@@ -276,10 +276,8 @@ def signed(
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Within the context nobody else on this machine signs."""
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    with (SCRATCH / "ledger.lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    """Hold the ledger's lock within the context: one process on this machine signs at a time."""
+    with locks.hold(SCRATCH / "ledger.lock"):
         yield
 
 

@@ -10,7 +10,6 @@ releases/<adapter>/<sha256>/release.json
 releases/<adapter>/channels/<channel>  a link to one of them; changed in one step
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fineline import artifacts
-from fineline.artifacts import canonical
+from fineline.artifacts import canonical, locks
 from fineline.errors import InputError, Refused
 from fineline.governance import contents, ledger, people, policy
 from fineline.governance.dossier import SHIPPED, Dossier
@@ -58,17 +57,14 @@ def check_name(adapter: str) -> None:
 
 @contextmanager
 def locked(adapter: str) -> Iterator[None]:
-    """Within the context nobody else changes the releases of an adapter.
+    """Hold the lock of an adapter's releases within the context.
 
     Raises:
-        Refused: Somebody else is at it.
+        Refused: Another process holds it.
     """
-    ROOT.joinpath(adapter).mkdir(parents=True, exist_ok=True)
-    with (ROOT / adapter / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Refused(f"{ROOT}/{adapter}: another promotion or rollback is running; wait for it") from error
+    with locks.try_hold(ROOT / adapter / ".lock") as held:
+        if not held:
+            raise Refused(f"{ROOT}/{adapter}: another promotion or rollback is running; wait for it")
         yield
 
 

@@ -1,4 +1,4 @@
-"""The `retrain:` block of an adapter: what starts its training anew."""
+"""The `retrain:` block of an adapter: what starts its retraining."""
 
 import re
 from typing import Annotated, Any, Self
@@ -15,21 +15,21 @@ _CRON = re.compile(rf"@(hourly|daily|midnight|weekly|monthly|yearly|annually)|{_
 
 
 class Drift(Block):
-    """Examples in data/inbox/<adapter>/ that the champion answers worse than its holdout."""
+    """Retrain when the champion answers the examples in data/inbox/<adapter>/ worse than its holdout."""
 
     examples: Annotated[int, Field(ge=20)] = 50
-    """So many must lie there before anything is decided."""
+    """The number needed for a decision."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
-    """That they are answered worse; with 0.99, one look in a hundred is a false alarm."""
+    """Of the decision that they are answered worse; at 0.99, one look in a hundred is a false alarm."""
 
 
 class Triggers(Block):
-    """Each by itself starts a retraining; without one, people do (`manual`)."""
+    """Each of them starts a retraining by itself; without any, users start it (`manual`)."""
 
     cron: str | None = None
     """Five fields: minute, hour, day of month, month, day of week."""
     timezone: str = "UTC"
-    """Of the schedule, as the tz database names it: Europe/Berlin."""
+    """Of the schedule, a name of the tz database: Europe/Berlin."""
     data: bool = False
     """New or changed files at the source, a newer commit of its Hub dataset, a newer release of its package."""
     drift: Drift | None = None
@@ -37,16 +37,16 @@ class Triggers(Block):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.cron is not None and not _CRON.fullmatch(self.cron.strip()):
-            raise ValueError("cron: five fields are needed (minute, hour, day, month, day of the week), or a word like @daily")
+            raise ValueError("cron: expected five fields (minute, hour, day, month, day of the week), or a word like @daily")
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError("timezone: no such time zone; names look like Europe/Berlin") from error
+            raise ValueError("timezone: unknown time zone; expected a name like Europe/Berlin") from error
         return self
 
     @property
     def words(self) -> list[str]:
-        """What starts it, in words."""
+        """Return the triggers as text."""
         found = [f"cron {self.cron} ({self.timezone})"] if self.cron else []
         found += ["new data"] if self.data else []
         found += ["drift"] if self.drift else []
@@ -54,7 +54,7 @@ class Triggers(Block):
 
 
 def of(name: str, adapter: Adapter) -> Triggers:
-    """What starts the retraining of an adapter.
+    """Return the triggers of an adapter.
 
     Raises:
         InputError: The block has an unknown key or an unacceptable value; the message lists every problem with its key.
@@ -69,7 +69,7 @@ def of(name: str, adapter: Adapter) -> Triggers:
 def _explain(problem: Any) -> str:
     location = [str(part) for part in problem["loc"]]
     message = problem["msg"].removeprefix("Value error, ")
-    if not location:  # `cron: five fields are needed`, or that it is no mapping at all
+    if not location:  # `cron: expected five fields`, or not a mapping at all
         return f".{message}" if problem["type"] == "value_error" else f": {message} (found {problem['input']!r})"
     where = "".join(f".{part}" for part in location)
     if problem["type"] == "extra_forbidden":

@@ -109,7 +109,7 @@ def test_after_a_kill_the_previous_result_can_be_had_back_and_the_next_run_is_ri
 def test_sigint_to_the_caller_ends_every_process(made_project):
     made_project.set(seconds=120)
     lock = made_project.lock()
-    code = "import pathlib, sys; from assets import repro; repro.reproduce(pathlib.Path(sys.argv[1]), 'train@home-en')"
+    code = "import pathlib, sys; from fineline.dagster import repro; repro.reproduce(pathlib.Path(sys.argv[1]), 'train@home-en')"
     command = [sys.executable, "-c", code, str(made_project.root)]
     caller = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert caller.stdout is not None
@@ -202,7 +202,7 @@ def test_a_caller_that_is_killed_takes_every_process_along(made_project):
     made_project.set(seconds=120)
     lock = made_project.lock()
     code = (
-        "import pathlib, sys; from assets import repro; repro.reproduce(pathlib.Path(sys.argv[1]), 'train@home-en', grace=0.5)"
+        "import pathlib, sys; from fineline.dagster import repro; repro.reproduce(pathlib.Path(sys.argv[1]), 'train@home-en', grace=0.5)"
     )
     command = [sys.executable, "-c", code, str(made_project.root)]
     caller = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -1,7 +1,7 @@
-"""A command in a process group that ends with us, in time, and leaves nothing behind.
+"""A command in a process group that ends with this process, has a time limit, and leaves no process behind.
 
 `dvc repro` ignores SIGINT while a stage runs, so stopping DVC alone would leave the training alive, to be recorded as a
-result when it ends. Whatever interrupts us therefore ends the whole group; if we are killed, the leash does.
+result when it ends. An interrupt therefore ends the whole group; if this process is killed, the watchdog ends it.
 """
 
 import os
@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from fineline.dagster import leash
+from fineline.dagster import watchdog
 
-GRACE = 10.0  # seconds that a command has to end by itself
+GRACE = 10.0  # seconds that a command has to end after SIGINT
 
 
 class TooLong(Exception):
-    """The command was ended because its time was over."""
+    """The command was stopped at its time limit."""
 
 
 def run(
@@ -31,21 +31,21 @@ def run(
     limit: float | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> int:
-    """Exit status of the command; every line of its output and error output goes to `on_line`.
+    """Run a command and return its exit status; every line of its output and error output goes to `on_line`.
 
     Args:
-        grace: Seconds between SIGINT and SIGKILL when it is ended before its time.
-        limit: Seconds after which it is ended.
-        environment: Variables beside ours.
+        grace: Seconds between SIGINT and SIGKILL when it is stopped early.
+        limit: Seconds after which it is stopped.
+        environment: Variables in addition to those of this process.
 
     Raises:
-        TooLong: It ran into the limit.
+        TooLong: It reached the limit.
     """
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", leash.__file__, str(grace), *command],
+        [sys.executable, "-I", "-S", watchdog.__file__, str(grace), *command],
         cwd=root,
         env=_environment(environment or {}),
-        stdin=subprocess.PIPE,  # held open as long as we live
+        stdin=subprocess.PIPE,  # open as long as this process lives
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -69,7 +69,7 @@ def run(
         raise
     finally:
         timer.cancel()
-        _signal(process, signal.SIGKILL)  # what the command left running in its group
+        _signal(process, signal.SIGKILL)  # processes that the command left running in its group
         process.stdin.close()
         process.stdout.close()
     if late.is_set():
@@ -78,7 +78,7 @@ def run(
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Stages say `python` and mean ours, also where Dagster was started without activating the environment."""
+    """Return an environment in which `python` is this one, even if Dagster was started without activating it."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "1", **more}
 
@@ -89,7 +89,7 @@ def _end_late(process: subprocess.Popen[str], grace: float, late: threading.Even
 
 
 def _end(process: subprocess.Popen[str], grace: float) -> None:
-    """SIGINT to every process of the group, then SIGKILL to those that outlive the grace."""
+    """Send SIGINT to every process of the group, then SIGKILL to those that are left after the grace."""
     try:
         _signal(process, signal.SIGINT)
         deadline = time.monotonic() + grace
@@ -106,7 +106,7 @@ def _lives(process: subprocess.Popen[str]) -> bool:
 
 
 def _signal(process: subprocess.Popen[str], number: int) -> bool:
-    """Send a signal to the group that the process leads; False if the group is gone."""
+    """Send a signal to the group that the process leads; return False if the group is gone."""
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:

@@ -1,7 +1,8 @@
-"""Ends a command, and all that it started, when whoever asked for it is gone, even if that was killed.
+"""Ends a command and everything it started when the calling process is gone, even if that was killed.
 
-Started as `python -I -S leash.py GRACE COMMAND...` by `fineline.dagster.group`, as leader of a process group. Its standard input
-is a pipe that only the caller holds open: the end of file is the end of the caller. Nothing is imported that takes time.
+A script, started as `python -I -S watchdog.py GRACE COMMAND...` by `fineline.dagster.process_group`, as leader of a process
+group. Its standard input is a pipe that only the caller keeps open, so end of file means that the caller has ended. It imports
+only modules that load fast.
 """
 
 import os
@@ -13,7 +14,7 @@ import time
 
 
 def main() -> int:
-    """Exit status of the command; 128 and the number of the signal if one ended it, as a shell has it."""
+    """Return the exit status of the command; 128 plus the number of the signal that ended it, as a shell does."""
     grace, command = float(sys.argv[1]), sys.argv[2:]
     signal.signal(signal.SIGINT, lambda *_: None)  # meant for the command; a handler is not inherited, an ignored signal is
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""What curation did, drawn: how many rows each step left, and what the rows that stayed are like."""
+"""Pictures of a curation: rows left after each step; lengths, languages and domains of the rows that stayed."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fineline.dagster.drawing import canvas, picture
+from fineline.dagster.pictures import canvas, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ MOST_TICKS = 5
 
 
 def counts(file: Path) -> list[tuple[str, int]]:
-    """(name, rows) of each line of a CSV with a heading; empty if there is no file."""
+    """Return (name, rows) of each line of a CSV with a header; empty if there is no file."""
     if not file.exists():
         return []
     with file.open(encoding="utf-8", newline="") as stream:
@@ -31,7 +31,7 @@ def counts(file: Path) -> list[tuple[str, int]]:
 
 
 def losses(steps: Counts) -> list[str]:
-    """The text at each step: the rows left, and how many fewer that is than before."""
+    """Return the text at each step: the rows left, and the difference from the step before."""
     texts = []
     for (_, before), (_, now) in pairwise([steps[0], *steps]):
         change = f"  {now - before:+,} ({(now - before) / before:+.1%})" if now != before else ""
@@ -40,7 +40,7 @@ def losses(steps: Counts) -> list[str]:
 
 
 def most(bars: Counts, limit: int = MOST_BARS) -> list[tuple[str, int]]:
-    """The largest bars, largest first; those beyond the limit are summed in the last."""
+    """Return the largest bars, largest first; those beyond the limit are summed in the last."""
     ordered = sorted(bars, key=lambda bar: (-bar[1], bar[0]))
     if len(ordered) <= limit:
         return ordered
@@ -49,18 +49,18 @@ def most(bars: Counts, limit: int = MOST_BARS) -> list[tuple[str, int]]:
 
 
 def edges(ends: Sequence[int]) -> list[float]:
-    """Where bins begin and end, from their ends; the first is as wide as the second, on the scale of the others."""
+    """Return the edges of bins from their ends; the first bin is as wide as the second, on a logarithmic scale."""
     ratio = ends[1] / ends[0] if len(ends) > 1 else 2
     return [ends[0] / ratio, *ends]
 
 
 def short(label: str) -> str:
-    """A label that leaves room for its bar."""
+    """Return a label that leaves room for its bar."""
     return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
 
 
 def funnel(steps: Counts) -> dg.MarkdownMetadataValue:
-    """Rows left after each step, from the rows that came in to those that stayed."""
+    """Draw the rows left after each step, from the rows that came in to those that stayed."""
     before = [rows for _, rows in [*steps[:1], *steps[:-1]]]
     now = [rows for _, rows in steps]
     figure = canvas(8, 0.8 + 0.34 * len(steps))
@@ -73,10 +73,10 @@ def funnel(steps: Counts) -> dg.MarkdownMetadataValue:
 
 
 def makeup(lengths: Counts, marks: Mapping[str, Any], languages: Counts, domains: Counts) -> dg.MarkdownMetadataValue:
-    """Lengths, languages and domains of the rows that stayed; what is not known takes no room.
+    """Draw lengths, languages and domains of the rows that stayed; those that are not known are left out.
 
     Args:
-        lengths: (end, rows): so many rows have fewer tokens than `end`, and no fewer than the end before.
+        lengths: (end, rows): the number of rows with fewer tokens than `end` and at least the end before.
         marks: The `median`, the `p95` and the `limit` of the lengths.
     """
     panels = [(title, most(bars)) for title, bars in (("Languages", languages), ("Domains", domains)) if bars]
@@ -117,11 +117,11 @@ def _draw_shares(axes: "Axes", title: str, bars: Counts) -> None:
         f"{count:,} ({share:.0%})" if share >= 0.01 else f"{count:,} (<1%)" for count, share in zip(rows, shares, strict=True)
     ]
     _label(axes, [name for name, _ in bars], rows, texts)
-    axes.set_ylim(max(len(bars), MOST_BARS) - 0.5, -0.5)  # bars of one thickness, however few
+    axes.set_ylim(max(len(bars), MOST_BARS) - 0.5, -0.5)  # bars of one thickness, even if there are few
 
 
 def _label(axes: "Axes", names: Sequence[str], ends: Sequence[int], texts: Sequence[str]) -> None:
-    """Names at the left of horizontal bars, the first on top, and a text at the end of each."""
+    """Put names at the left of horizontal bars, the first on top, and a text at the end of each."""
     axes.set_yticks(range(len(names)), [short(name) for name in names], parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(0, max(1, *ends))

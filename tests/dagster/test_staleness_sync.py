@@ -1,4 +1,4 @@
-"""fineline.dagster.agreement: Dagster holds for stale what DVC holds for stale, whoever did what."""
+"""fineline.dagster.staleness_sync: Dagster and DVC agree on what is stale, whatever is run where."""
 
 import json
 import shutil
@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fineline.dagster.agreement import OTHER, Known, agreement_sensor, disagreements, fingerprint, from_tags, is_stale
 from fineline.dagster.definitions import build_definitions
 from fineline.dagster.stages import Stage, read_stages, stage_name
+from fineline.dagster.staleness_sync import OTHER, Known, disagreements, fingerprint, from_tags, is_stale, staleness_sensor
 from fineline.dagster.status import Change, at_work, changes
 from tests.dagster.conftest import Project
 
@@ -24,7 +24,7 @@ HOME = ("base@tiny-1m", "curate@home-en", "train@home-en", "evaluate@home-en")
 
 def tick(project: Project, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
     """One tick with the definitions of today; what it reports is stored."""
-    sensor = agreement_sensor(project.root, read_stages(project.root))
+    sensor = staleness_sensor(project.root, read_stages(project.root))
     found = sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
     for event in found.asset_events if isinstance(found, dg.SensorResult) else ():
         instance.report_runless_asset_event(event)
@@ -53,7 +53,7 @@ def instance():
         yield instance
 
 
-def test_a_repro_outside_shows_within_a_tick_and_is_told_once(made_project, instance):
+def test_a_repro_outside_shows_within_a_tick_and_is_reported_once(made_project, instance):
     found = tick(made_project, instance)
     assert reported(found)[-1] in ("evaluate@home-en", "evaluate@support")
     assert stale(made_project, instance) == changed(made_project) == set()
@@ -79,17 +79,17 @@ def test_an_edit_shows_as_stale_and_reports_nothing(made_project, instance):
 
 
 def test_what_was_loaded_before_an_edit_is_loaded_again(made_project, instance):
-    sensor = agreement_sensor(made_project.root, read_stages(made_project.root))
+    sensor = staleness_sensor(made_project.root, read_stages(made_project.root))
     made_project.set(rank=16)
     found = sensor(dg.build_sensor_context(instance=instance))
     assert "press *Reload definitions*" in found.skip_message
 
 
-def test_a_result_that_somebody_changed_or_removed_is_stale_in_both(made_project, instance):
+def test_a_changed_or_removed_result_is_stale_in_both(made_project, instance):
     tick(made_project, instance)
     (made_project.root / "models" / "adapters" / "home-en" / "content.json").write_text("{}")
     shutil.rmtree(made_project.root / "data" / "curated" / "support")
-    assert reported(tick(made_project, instance)) == ["curate@support", "train@home-en"]
+    assert sorted(reported(tick(made_project, instance))) == ["curate@support", "train@home-en"]
     assert stale(made_project, instance) == changed(made_project)
     assert {"train@home-en", "evaluate@home-en", "curate@support", "train@support"} <= changed(made_project)
     made_project.dvc("checkout", "--force")
@@ -124,7 +124,7 @@ def test_dvc_says_why(made_project):
 def test_every_file_that_counts_is_in_the_fingerprint(made_project):
     stages = read_stages(made_project.root)
     seen = {fingerprint(made_project.root, stages)}
-    for name in ("params.yaml", "dvc.lock", "rows/day-1.jsonl", "stage.py", "models/adapters/home-en/content.json"):
+    for name in ("params.yaml", "dvc.lock", "rows/day-1.jsonl", "fineline.lock", "models/adapters/home-en/content.json"):
         with (made_project.root / name).open("a") as file:
             file.write("\n")
         seen.add(fingerprint(made_project.root, stages))
@@ -135,14 +135,14 @@ def make(name: str, *upstream: str) -> Stage:
     return Stage(Path(), name, "true", "", "", upstream, {}, {}, (f"out/{name}",), ())
 
 
-def test_what_is_told_is_read_back_as_it_was():
+def test_versions_survive_the_tags():
     stage = make("train@a-b", "curate@a-b", "base@b")
     said = Known("v", stage.code_version, {"curate@a-b": "1", "base@b": "2"})
     assert from_tags(said.tags, stage) == said
 
 
 @pytest.mark.parametrize("reason", ["params.yaml", "out/curate@a", "out/train@a"])
-def test_whatever_dvc_holds_against_a_stage_makes_it_stale_in_dagster(reason):
+def test_every_reason_of_dvc_makes_a_stage_stale_in_dagster(reason):
     curate, train = make("curate@a"), make("train@a", "curate@a")
     fresh = {
         "curate@a": Known("1", curate.code_version, {}),
@@ -155,7 +155,7 @@ def test_whatever_dvc_holds_against_a_stage_makes_it_stale_in_dagster(reason):
     assert is_stale(wanted["train@a"], train, {"curate@a": "1", "train@a": "2"})
 
 
-def test_a_result_that_the_lock_no_longer_records_is_told_to_be_gone():
+def test_a_result_that_dvc_lock_no_longer_records_gets_another_version():
     curate = make("curate@a")
     change = Change(frozenset(), frozenset({"out/curate@a"}))
     wanted = disagreements([curate], {}, {"curate@a": change}, {"curate@a": Known("1", curate.code_version, {})})
@@ -164,7 +164,7 @@ def test_a_result_that_the_lock_no_longer_records_is_told_to_be_gone():
 
 
 class TwoFronts(RuleBasedStateMachine):
-    """A project in which Dagster, DVC and people do what they like, in any order."""
+    """A project in which Dagster, DVC and users act in any order."""
 
     made: Path
 
@@ -180,10 +180,10 @@ class TwoFronts(RuleBasedStateMachine):
         self.instance.dispose()
         shutil.rmtree(self.place)
 
-    @initialize(told=st.booleans())
-    def begin(self, told: bool) -> None:
-        """Dagster may have seen none of it, or all."""
-        if told:
+    @initialize(seen=st.booleans())
+    def begin(self, seen: bool) -> None:
+        """Dagster has seen no result, or all."""
+        if seen:
             self.materialize(HOME)
 
     @rule(rank=st.sampled_from((8, 16)))
@@ -193,6 +193,10 @@ class TwoFronts(RuleBasedStateMachine):
     @rule(content=st.sampled_from(("{}\n", '{"a": 1}\n')))
     def edit_rows(self, content: str) -> None:
         (self.project.root / "rows" / "day-1.jsonl").write_text(content)
+
+    @rule(split=st.sampled_from(("train", "test")), content=st.sampled_from((1, 2)))
+    def edit_curation(self, split: str, content: int) -> None:
+        self.project.set_curate(**{split: content})
 
     @rule(name=st.sampled_from(HOME))
     def run_dvc(self, name: str) -> None:
@@ -246,7 +250,7 @@ class TwoFronts(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(1200)
-def test_dagster_and_dvc_agree_after_any_sequence_of_what_people_do(made):
+def test_dagster_and_dvc_agree_after_any_sequence_of_actions(made):
     TwoFronts.made = made
     run_machine()
 

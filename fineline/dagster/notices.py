@@ -1,12 +1,12 @@
-"""What is told to people (fineline.notifications): who writes it down, and the sensor that delivers it."""
+"""Notices of what happens in Dagster and in the ledger (fineline.notifications), and the sensor that delivers them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fineline.dagster.records import report
+from fineline.dagster.metadata import report
 from fineline.dagster.stages import Stage
 from fineline.errors import FinelineError
 from fineline.notifications import notice, outbox
@@ -20,20 +20,26 @@ SENSOR = "notifications"
 SECONDS = 30
 
 
-def failure_sensor(root: Path) -> dg.SensorDefinition:
-    """Writes down every run that failed. What a step printed stays where it is: it may quote data."""
+def failure_sensor(root: Path, jobs: Collection[str], assets: Collection[dg.AssetKey]) -> dg.SensorDefinition:
+    """Return the sensor that writes a notice of every failed run of these jobs, or of a selection of these assets.
+
+    Other jobs of the code location belong to definitions that were merged with the project's. The notice quotes no output of a
+    step, because that may contain data.
+    """
 
     @dg.run_failure_sensor(
         name=FAILURES,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells of failed runs (notifications.yaml)",
+        description="Sends notifications of failed runs (notifications.yaml)",
         monitor_all_code_locations=False,
     )
     def fail(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
+        if run.job_name not in jobs and not set(run.asset_selection or ()) & set(assets):
+            return
         steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
         subject = run.tags.get("dagster/partition") or run.tags.get("fineline/adapter") or run.job_name
-        where = f"Failed: {', '.join(steps)}." if steps else "It failed before a step did."
+        where = f"Failed: {', '.join(steps)}." if steps else "It failed before its first step."
         lines = (where, f"Job {run.job_name}, run {run.run_id}: its log is in Dagster.")
         outbox.put(root, Notice("failed", subject, f"{subject}: a run failed", lines, run.run_id, notice.now()))
 
@@ -41,13 +47,13 @@ def failure_sensor(root: Path) -> dg.SensorDefinition:
 
 
 def delivery_sensor(root: Path) -> dg.SensorDefinition:
-    """Delivers what was written down."""
+    """Return the sensor that delivers the notices in the outbox."""
 
     @dg.sensor(
         name=SENSOR,
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Delivers notifications to whom notifications.yaml names; who cannot be reached gets them later",
+        description="Delivers notifications to the receivers in notifications.yaml; repeats those that failed",
     )
     def deliver(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         try:
@@ -58,22 +64,22 @@ def delivery_sensor(root: Path) -> dg.SensorDefinition:
             context.log.info(f"delivered to {line}")
         for problem in found.problems:
             context.log.error(problem)
-        words = [*found.problems, *([f"{found.waiting} waiting"] if found.waiting else [])]
-        return dg.SkipReason("; ".join(words) or f"{len(found.delivered)} delivered")
+        summary = [*found.problems, *([f"{found.waiting} waiting"] if found.waiting else [])]
+        return dg.SkipReason("; ".join(summary) or f"{len(found.delivered)} delivered")
 
     return deliver
 
 
-def tell_verdict(stage: Stage) -> None:
-    """Write down what the final verdict on a candidate is, once for each candidate."""
+def notify_verdict(stage: Stage) -> None:
+    """Write a notice of the final verdict on a candidate, once for each candidate."""
     candidate = report(stage, "candidate.json")
     if candidate:
         verdict, reasons = str(candidate["verdict"]), tuple(candidate["reasons"])
         outbox.put(stage.root, notice.of_verdict(stage.subject, verdict, reasons, candidate["candidate"]["digest"]))
 
 
-def tell_acts(root: Path, entries: Sequence["Entry"]) -> None:
-    """Write down what was promoted, rolled back and revoked."""
+def notify_actions(root: Path, entries: Sequence["Entry"]) -> None:
+    """Write notices of promotions, rollbacks and revocations."""
     from fineline.governance import statements
 
     for entry in entries:
@@ -84,7 +90,6 @@ def tell_acts(root: Path, entries: Sequence["Entry"]) -> None:
             lines: tuple[str, ...] = (f"Model {release['candidate']}.", f"Release {release['name']}.")
             outbox.put(root, Notice("promoted", said["adapter"], title, lines, entry.id, entry.time))
         elif entry.kind == statements.REVOKE:
-            about = tuple(f"{name}: {digest}" for name, digest in sorted(entry.subjects.items()))
-            title = f"{entry.person} revoked something"
-            lines = (*about, f"Entry {entry.id}; `fineline history` shows it, and what it taints.")
-            outbox.put(root, Notice("revoked", "ledger", title, lines, entry.id, entry.time))
+            subjects = tuple(f"{name}: {digest}" for name, digest in sorted(entry.subjects.items()))
+            lines = (*subjects, f"Entry {entry.id}; `fineline history` shows it, and what it affects.")
+            outbox.put(root, Notice("revoked", "ledger", f"{entry.person} recorded a revocation", lines, entry.id, entry.time))
