@@ -86,7 +86,7 @@ def reasons(content: dict[str, int]) -> Metadata:
     """Return a row for each reason to leave rows out, the most frequent first: `{"quality: repetition": 10}`."""
     ordered = sorted(content.items(), key=lambda item: (-item[1], item[0]))
     rows = [dict(zip(("step", "reason"), name.split(": ", 1), strict=False), rows=rows) for name, rows in ordered]
-    return {"reasons": table(rows, REASON_COLUMNS)}
+    return {"reasons": table(rows, REASON_COLUMNS)} if rows else {}
 
 
 def changes(stage: Stage) -> Metadata:

@@ -41,7 +41,7 @@ class Shown:
         value: Any = report(stage, self.report)
         for part in filter(None, self.key.split(".")):
             value = value.get(part) if isinstance(value, dict) else None
-        return {f"{self.prefix}{name}": entry for name, entry in self.kind(value).items()} if value else {}
+        return {f"{self.prefix}{name}": entry for name, entry in self.kind(value).items()} if value is not None else {}
 
 
 def numbers(content: Mapping[str, Any]) -> Metadata:
@@ -70,7 +70,7 @@ def texts(*names: str) -> Kind:
 
 def json_as(name: str) -> Kind:
     """Return a kind that shows a value as JSON."""
-    return lambda content: {name: dg.MetadataValue.json(content)}
+    return lambda content: {name: dg.MetadataValue.json(content)} if content else {}
 
 
 def count_as(name: str) -> Kind:
@@ -86,7 +86,7 @@ def for_each(kind: Kind) -> Kind:
 def rows_as(
     name: str, columns: str, *, by: str | None = None, each: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 ) -> Kind:
-    """Return a kind that shows a list of rows as a table.
+    """Return a kind that shows a list of rows as a table, if there is a row.
 
     Args:
         columns: See `table`.
@@ -96,7 +96,7 @@ def rows_as(
 
     def kind(content: Any) -> Metadata:
         rows = [{by: key, **row} for key, row in content.items()] if by else content
-        return {name: table([each(row) for row in rows] if each else rows, columns)}
+        return {name: table([each(row) for row in rows] if each else rows, columns)} if rows else {}
 
     return kind
 

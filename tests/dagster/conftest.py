@@ -115,7 +115,13 @@ PARAMS = {
             "train": {"rank": 8},
             "evaluate": 1,
         },
-        "support": {"owner": "support-team", "base": "tiny-1m", "curate": {"train": 1, "test": 1}, "train": {"rank": 8}, "evaluate": 1},
+        "support": {
+            "owner": "support-team",
+            "base": "tiny-1m",
+            "curate": {"train": 1, "test": 1},
+            "train": {"rank": 8},
+            "evaluate": 1,
+        },
     },
 }
 

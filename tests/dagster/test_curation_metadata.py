@@ -1,11 +1,14 @@
-"""fineline.dagster.data: what came in, what curation did with it, and where to read on."""
+"""fineline.dagster.curation_metadata: raw and curated rows as numbers, tables, pictures and columns."""
 
 import json
 
 import pytest
 
-from fineline.dagster.data import curated, raw
-from fineline.dagster.data_checks import CHECKS
+from fineline.dagster.curation_checks import CHECKS
+from fineline.dagster.curation_metadata import LONGEST_TEXT, spread
+from fineline.dagster.displays import DISPLAYS
+
+curated, raw = DISPLAYS["curate"].metadata, DISPLAYS["ingest"].metadata
 
 CURATION = {
     "rows_in": 10,
@@ -183,3 +186,50 @@ def test_before_the_first_run_nothing_is_shown(stage):
 def test_the_checks_of_curation_are_declared_once_each():
     names = [check.name for check in CHECKS]
     assert names == ["no_leak_between_splits", "privacy", "contamination", "rejected_share", "drift"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return a function that writes a split with these conversations."""
+
+    def write(*conversations):
+        file = tmp_path / "train.jsonl"
+        rows = [{"id": str(number), "source": "chats", "messages": turns} for number, turns in enumerate(conversations)]
+        file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        return file
+
+    return write
+
+
+def turns(prompt, completion):
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"), [(0, []), (3, [0, 1, 2]), (10, list(range(10))), (25, [0, 2, 5, 7, 10, 12, 15, 17, 20, 22])]
+)
+def test_samples_are_spread_evenly(write, rows, shown):
+    file = write(*(turns(str(number), "yes") for number in range(rows)))
+    assert [sample["prompt"] for sample in spread(file, rows)] == [str(number) for number in shown]
+
+
+def test_the_prompt_shown_is_the_turn_that_is_answered(write):
+    system, earlier = {"role": "system", "content": "Be brief."}, turns("first", "one")
+    (sample,) = spread(write([system, *earlier, *turns("second", "two")]), 1)
+    assert sample == {"prompt": "second", "completion": "two", "source": "chats"}
+
+
+def test_long_texts_are_cut_and_invisible_characters_are_removed(write):
+    (sample,) = spread(write(turns("a\n\tb\u202ec\u200bd", "x" * 1000)), 1)
+    assert sample["prompt"] == "a b c d"
+    assert len(sample["completion"]) == LONGEST_TEXT
+    assert sample["completion"].endswith("x…")
+
+
+def test_a_turn_without_text_is_shown_empty(write):
+    (sample,) = spread(write([{"role": "user", "content": "hi"}, {"role": "assistant", "tool_calls": []}]), 1)
+    assert sample["completion"] == ""
+
+
+def test_without_rows_there_are_no_samples(tmp_path):
+    assert spread(tmp_path / "train.jsonl", 5) == []

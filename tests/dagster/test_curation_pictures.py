@@ -1,9 +1,9 @@
-"""fineline.dagster.data_pictures: the numbers and labels behind the pictures, and that odd data can be drawn."""
+"""fineline.dagster.curation_pictures: the numbers and labels behind the pictures, and that odd data can be drawn."""
 
 import base64
 import warnings
 
-from fineline.dagster.data_pictures import counts, edges, funnel, losses, makeup, most, short
+from fineline.dagster.curation_pictures import counts, edges, funnel, losses, makeup, most, short
 
 
 def is_png(picture):

@@ -1,9 +1,15 @@
-"""fineline.dagster.training: the plan, the numbers of a training, its loss curves, and its preflight."""
+"""fineline.dagster.displays: the table of what is shown of each kind of stage."""
 
 import base64
 import hashlib
 
-from fineline.dagster.training import adapter, plan
+import yaml
+
+from fineline.dagster.displays import DISPLAYS, UNKNOWN
+from tests.conftest import ROOT
+
+adapter, plan = DISPLAYS["train"].metadata, DISPLAYS["plan"].metadata
+merged, exported = DISPLAYS["merge"].metadata, DISPLAYS["export"].metadata
 
 PLAN = {
     "device": {"name": "cpu"},
@@ -16,6 +22,24 @@ PLAN = {
 }
 
 
+COMPARISON = {"passed": True, "mean_kl": 1e-5, "top1_agreement": 0.999, "max_abs_difference": 0.02}
+EXPORT = {
+    "parity": COMPARISON,
+    "forms": {
+        "fp32": {"bytes": 540, "tokens_per_second": 30.5},
+        "quantized": {"precision": "int4", "bytes": 86, "tokens_per_second": 120.0},
+    },
+}
+
+
+def test_every_kind_of_stage_of_this_project_has_its_display():
+    assert set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]) == set(DISPLAYS)
+
+
+def test_a_stage_of_another_kind_shows_its_artifacts_only(stage):
+    assert UNKNOWN.metadata(stage("publish", publish={"rows": 1})) == {}
+
+
 def test_a_plan_shows_what_it_recommends_and_what_each_method_needs(stage):
     shown = plan(stage("plan", plan=PLAN))
     assert (shown["recommended"], shown["reason"]) == ("qlora", "the largest that fits")
@@ -25,7 +49,7 @@ def test_a_plan_shows_what_it_recommends_and_what_each_method_needs(stage):
     ]
 
 
-def test_the_numbers_of_a_training_stay_numbers(stage):
+def test_the_numbers_of_a_training_are_numbers(stage):
     shown = adapter(stage("train", training={"train_loss": 0.5, "steps": 10, "host": "a"}))
     assert shown == {"train_loss": 0.5, "steps": 10}
 
@@ -79,3 +103,22 @@ def test_the_loss_is_drawn_as_png(stage, tmp_path):
 def test_before_the_first_training_nothing_is_shown(stage):
     assert adapter(stage("train")) == {}
     assert plan(stage("plan")) == {}
+
+
+def test_merge_shows_its_distances(stage):
+    assert merged(stage("merge", merge=COMPARISON)) == {
+        "fidelity/mean_kl": 1e-5,
+        "fidelity/top1_agreement": 0.999,
+        "fidelity/max_abs_difference": 0.02,
+    }
+
+
+def test_export_shows_size_and_speed_of_each_form(stage):
+    shown = exported(stage("export", export=EXPORT))
+    assert (shown["fp32/bytes"], shown["quantized/bytes"], shown["quantized/precision"]) == (540, 86, "int4")
+    assert shown["parity/top1_agreement"] == 0.999
+
+
+def test_without_reports_nothing_is_shown(stage):
+    for kind, display in DISPLAYS.items():
+        assert display.metadata(stage(kind)) == {}

@@ -1,4 +1,4 @@
-"""fineline.dagster.evaluation: verdicts as tables, pictures and numbers."""
+"""fineline.dagster.evaluation_metadata: verdicts as tables, pictures and numbers."""
 
 import base64
 import json
@@ -7,11 +7,12 @@ import sys
 
 import pytest
 
-from fineline.dagster import evaluation
-from fineline.dagster.evaluation import candidate, gate
+from fineline.dagster.displays import DISPLAYS
+from fineline.dagster.evaluation_metadata import EVIDENCE_COLUMNS
 from tests.conftest import ROOT
 from tests.evaluate.decisions import decision, entry
 
+gate, candidate = DISPLAYS["evaluate"].metadata, DISPLAYS["assess"].metadata
 TARGET = entry("target", "must_improve", 0.5, limit=0.1)
 GUARD = entry("mmlu_dev", "must_not_regress", -0.05, verdict="fail", reason="worse than the margin")
 CHAMPION = entry("target", "champion", 0.01, limit=0.02)
@@ -56,7 +57,7 @@ def test_a_verdict_is_shown_with_its_reasons_and_a_row_per_rule(stage):
     assert shown["reasons"].value.splitlines()[1] == "- worse than the margin"
     rows = [record.data for record in shown["measures"].records]
     assert [(row["measure"], row["rule"]) for row in rows] == [(rule["measure"], rule["rule"]) for rule in REPORT["rules"]]
-    assert rows[1] == {name: GUARD[name] for name in evaluation.MEASURE_COLUMNS}
+    assert rows[1] == {column.name: GUARD[column.name] for column in shown["measures"].schema.columns}
 
 
 def test_scores_are_numbers_that_can_be_plotted_over_time(stage):
@@ -68,7 +69,7 @@ def test_scores_are_numbers_that_can_be_plotted_over_time(stage):
     assert (shown["noise/flips"], shown["noise/items"]) == (1, 90)
 
 
-def test_numbers_that_are_none_are_left_out(stage):
+def test_missing_numbers_are_left_out(stage):
     broken = entry("mmlu_dev", "must_not_regress", None, verdict="fail", detectable=None, items=None)
     scores = {"base": {"mmlu_dev": 0.5}, "candidate": {"mmlu_dev": None}}
     shown = gate(stage("evaluate", gate=decision(broken, verdict="fail", scores=scores)))
@@ -83,14 +84,14 @@ def test_the_forest_plot_is_a_picture(stage):
 
 def test_ten_items_that_were_lost_are_shown(stage):
     made = stage("evaluate", gate=REPORT)
-    assert "flips" not in gate(made), "the answers lie elsewhere"
+    assert "flips" not in gate(made), "the answers are elsewhere"
     lay_down(made, "evaluation", base=[record(item, 1.0) for item in range(12)], candidate=[record(i, 0.0) for i in range(12)])
     shown = gate(made)["flips"].value
     assert "Of 12 items 12 went from right to wrong" in shown
     assert shown.count(r"| `Is \| it?` |") == 10
 
 
-def test_what_training_paid_for_a_point_stands_beside_the_verdict(stage):
+def test_the_cost_of_a_point_is_shown_with_the_verdict(stage):
     training = {"seconds": 100.0, "value": {"energy_wh": 5.0, "cost": 2.0}}
     (row,) = gate(stage("evaluate", gate=REPORT, training=training))["per_point"].records
     assert row.data.pop("measure") == "target"
@@ -119,19 +120,19 @@ def test_every_form_of_a_candidate_is_shown_with_the_evidence(stage):
     assert "1 went from right to wrong" in shown["exported/flips"].value
     assert shown["exported/forest"].value.startswith("![")
     (row,) = shown["evidence"].records
-    assert row.data == {name: EVIDENCE[name] for name in evaluation.EVIDENCE_COLUMNS}
+    assert row.data == {name: EVIDENCE[name] for name in EVIDENCE_COLUMNS.split()}
 
 
 @pytest.mark.parametrize(("show", "name"), [(gate, "gate"), (candidate, "candidate")])
-def test_without_a_report_nothing_is_shown_and_an_old_one_is_told(stage, show, name):
+def test_without_a_report_nothing_is_shown_and_an_old_one_is_a_problem(stage, show, name):
     assert show(stage("evaluate")) == {}
     old = {"verdict": "pass", "reasons": [], "tasks": [{"task": "mmlu_dev", "rule": "must_not_regress"}]}
     shown = show(stage("evaluate", **{name: old}))
-    assert shown == {"problem": f"{name}.json has the form of an earlier version of fineline; materialize evaluate@home-en"}
+    assert shown == {"problem": f"{name}.json has the format of an earlier version of fineline; materialize evaluate@home-en"}
 
 
 def test_what_shows_a_verdict_imports_neither_torch_nor_the_harness_nor_matplotlib():
-    code = "import sys, fineline.dagster.evaluation; print(*sys.modules)"
+    code = "import sys, fineline.dagster.displays; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert not {"torch", "transformers", "lm_eval", "datasets", "numpy", "matplotlib"} & set(modules.split())
 

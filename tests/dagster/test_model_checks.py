@@ -1,12 +1,12 @@
-"""fineline.dagster.training_checks: what must hold of a training, as a table of figures and answers."""
+"""fineline.dagster.model_checks: a table of figures and judgments."""
 
 import dagster as dg
 import pytest
 
-from fineline.dagster.training_checks import CHECKS, loss_fell, memory_forecast, preflight
+from fineline.dagster.model_checks import EXPORT_CHECKS, MERGE_CHECKS, TRAINING_CHECKS, loss_fell, memory_forecast, preflight
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
-JUDGES = {check.name: check.judge for check in CHECKS}
+JUDGES = {check.name: check.judge for check in TRAINING_CHECKS}
 
 
 def finding(name, severity):
@@ -16,16 +16,16 @@ def finding(name, severity):
 @pytest.mark.parametrize(
     ("severities", "passed", "severity", "said"),
     [
-        (["ok", "info"], True, ERROR, "2 questions asked of 5 rows, nothing found."),
+        (["ok", "info"], True, ERROR, "2 questions about 5 rows found no problem."),
         (["ok", "warning"], False, WARN, "warning: f1: f1 is warning"),
         (["warning", "error"], False, ERROR, "error: f1: f1 is error\nwarning: f0: f0 is warning"),
     ],
 )
 def test_the_preflight_passes_without_errors_and_warnings(severities, passed, severity, said):
     findings = [finding(f"f{place}", severity) for place, severity in enumerate(severities)]
-    judgement = preflight({"findings": findings, "rows": {"train": 3, "validation": 2}})
-    assert (judgement.passed, judgement.severity, judgement.reason) == (passed, severity, said)
-    assert judgement.metadata == {"errors": severities.count("error"), "warnings": severities.count("warning")}
+    judgment = preflight({"findings": findings, "rows": {"train": 3, "validation": 2}})
+    assert (judgment.passed, judgment.severity, judgment.reason) == (passed, severity, said)
+    assert judgment.metadata == {"errors": severities.count("error"), "warnings": severities.count("warning")}
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_the_preflight_passes_without_errors_and_warnings(severities, passed, se
         ([3.0, 1.0, *[2.0] * 16, 1.0, 2.5], [], True, ERROR, "from 2.0000 to 1.7500"),  # not the first and the last point
     ],
 )
-def test_both_losses_are_to_fall(training, validation, passed, severity, said):
-    judgement = loss_fell(training, validation)
-    assert (judgement.passed, judgement.severity) == (passed, severity)
-    assert said in judgement.reason
+def test_both_losses_must_fall(training, validation, passed, severity, said):
+    judgment = loss_fell(training, validation)
+    assert (judgment.passed, judgment.severity) == (passed, severity)
+    assert said in judgment.reason
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_both_losses_are_to_fall(training, validation, passed, severity, said):
         (None, True, "nothing to compare"),
     ],
 )
-def test_memory_is_to_be_as_forecast(memory, passed, said):
-    judgement = memory_forecast({"seconds": 3.0, "memory": memory})
-    assert (judgement.passed, judgement.severity) == (passed, WARN)
-    assert said in judgement.reason
+def test_memory_must_be_as_forecast(memory, passed, said):
+    judgment = memory_forecast({"seconds": 3.0, "memory": memory})
+    assert (judgment.passed, judgment.severity) == (passed, WARN)
+    assert said in judgment.reason
 
 
 def test_the_checks_read_the_reports_of_their_stage(stage, tmp_path):
@@ -82,6 +82,20 @@ def test_the_checks_read_the_reports_of_their_stage(stage, tmp_path):
     ("check", "said"), [("preflight", "preflight.json"), ("loss_fell", "loss.csv"), ("memory_forecast", "training.json")]
 )
 def test_without_its_report_a_check_says_what_to_do(stage, check, said):
-    judgement = JUDGES[check](stage("train"))
-    assert (judgement.passed, judgement.severity) == (False, WARN)
-    assert judgement.reason == f"{said} is not made yet; materialize train@home-en"
+    judgment = JUDGES[check](stage("train"))
+    assert (judgment.passed, judgment.severity) == (False, WARN)
+    assert judgment.reason == f"{said} does not exist yet; materialize train@home-en"
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_fidelity_and_parity_repeat_the_reports(stage, passed):
+    comparison = {"passed": passed, "mean_kl": 1e-5, "top1_agreement": 0.999}
+    made = stage("export", merge=comparison, export={"parity": comparison})
+    for check in (*MERGE_CHECKS, *EXPORT_CHECKS):
+        assert check.judge(made).passed is passed
+        assert "mean kl 1e-05" in check.judge(made).reason
+
+
+def test_without_reports_no_comparison_passes(stage):
+    for check in (*MERGE_CHECKS, *EXPORT_CHECKS):
+        assert not check.judge(stage("merge")).passed

@@ -109,7 +109,10 @@ def test_after_a_kill_the_previous_result_can_be_had_back_and_the_next_run_is_ri
 def test_sigint_to_the_caller_ends_every_process(made_project):
     made_project.set(seconds=120)
     lock = made_project.lock()
-    code = "import pathlib, sys; from fineline.dagster import repro; repro.reproduce(pathlib.Path(sys.argv[1]), 'train@home-en')"
+    code = (
+        "import pathlib, sys; from fineline.dagster.repro import reproduce;"
+        "reproduce(pathlib.Path(sys.argv[1]), 'train@home-en')"
+    )
     command = [sys.executable, "-c", code, str(made_project.root)]
     caller = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert caller.stdout is not None
@@ -202,7 +205,8 @@ def test_a_caller_that_is_killed_takes_every_process_along(made_project):
     made_project.set(seconds=120)
     lock = made_project.lock()
     code = (
-        "import pathlib, sys; from fineline.dagster import repro; repro.reproduce(pathlib.Path(sys.argv[1]), 'train@home-en', grace=0.5)"
+        "import pathlib, sys; from fineline.dagster.repro import reproduce;"
+        "reproduce(pathlib.Path(sys.argv[1]), 'train@home-en', grace=0.5)"
     )
     command = [sys.executable, "-c", code, str(made_project.root)]
     caller = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -213,7 +217,7 @@ def test_a_caller_that_is_killed_takes_every_process_along(made_project):
     assert living(group) == []
     assert made_project.lock() == lock
     made_project.set(seconds=0)
-    assert reproduce(made_project.root, "train@home-en", on_line=silent).action == "ran", "nobody holds the turn"
+    assert reproduce(made_project.root, "train@home-en", on_line=silent).action == "ran", "the lock is released"
 
 
 @pytest.mark.parametrize(

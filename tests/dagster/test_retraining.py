@@ -11,12 +11,13 @@ import yaml
 
 from fineline.artifacts import reports
 from fineline.dagster import challenge, worktree
-from fineline.dagster.arrivals import FAR, look
 from fineline.dagster.challenge import lineage
 from fineline.dagster.definitions import build_definitions
 from fineline.dagster.git import git
 from fineline.dagster.jobs import EVERYTHING
-from fineline.dagster.retraining import JOB, configured
+from fineline.dagster.new_data_sensor import REMOTE_SECONDS, look
+from fineline.dagster.retraining import JOB
+from fineline.dagster.schedules import configured
 from fineline.dagster.stages import read_stages
 from fineline.errors import FinelineError, InputError
 from fineline.notifications import outbox
@@ -74,7 +75,7 @@ def test_lineage_holds_the_base_and_leaves_other_adapters_out(fresh_project):
 
 
 def test_an_unknown_adapter_is_refused(fresh_project):
-    with pytest.raises(InputError, match="no stage belongs to an adapter 'other'"):
+    with pytest.raises(InputError, match="no stage of an adapter 'other'"):
         lineage("other", read_stages(fresh_project.root))
 
 
@@ -127,7 +128,8 @@ def test_new_rows_end_in_a_branch_and_a_request(project, instance):
     assert (project.git("status", "--porcelain"), (project.root / "dvc.lock").read_text()) == before, "nobody's tree changes"
     (branch,) = project.branches()
     changed = project.git("diff", "--name-only", f"main..{branch}").split()
-    assert changed == ["dvc.lock", "reports/support/candidate.json", "reports/support/gate.json"]
+    provenance = [f"reports/support/provenance/{kind}.json" for kind in ("assess", "evaluate", "ingest", "train")]
+    assert changed == ["dvc.lock", "reports/support/candidate.json", "reports/support/gate.json", *provenance]
     assert waiting(project) == [("approval", "support: a candidate passed and waits for approval")]
     shown = instance.get_latest_materialization_event(
         dg.AssetKey(["retraining", "support", "challenger"])
@@ -166,7 +168,7 @@ def test_a_challenger_that_fails_is_saved_and_told_and_not_offered(project, inst
     event = instance.get_latest_materialization_event(
         dg.AssetKey(["retraining", "support", "challenger"])
     ).asset_materialization
-    assert event.description == "fail: is not to be promoted"
+    assert event.description == "fail: cannot be promoted"
 
 
 def test_edits_that_nobody_committed_do_not_get_in(project, instance):
@@ -391,7 +393,7 @@ def test_new_files_start_a_run_once_they_lie_still(project):
     assert look_at(project, memory, 120, data=True)[0] == []
     project.rows("day-2", "two")
     requests, _, memory = look_at(project, memory, 180, data=True)
-    assert requests == [], "somebody may still be writing"
+    assert requests == [], "files may still be written"
     project.rows("day-2", "two and more")
     requests, _, memory = look_at(project, memory, 240, data=True)
     assert requests == []
@@ -412,13 +414,14 @@ def test_a_source_that_is_away_is_told_and_holds_up_no_other(tmp_path, monkeypat
 def test_places_far_away_are_asked_once_an_hour(project, monkeypatch):
     asked = []
 
-    def fingerprint(source, root, *, look_far):
-        asked.append(look_far)
-        return {"near": "1"} | ({"far": "1"} if look_far else {})
+    def fingerprint(source, root, *, remote):
+        asked.append(remote)
+        return {"near": "1"} | ({"far": "1"} if remote else {})
 
-    monkeypatch.setattr("fineline.dagster.arrivals.newest.fingerprint", fingerprint)
+    monkeypatch.setattr("fineline.dagster.new_data_sensor.newest.fingerprint", fingerprint)
     memory: dict = {}
-    for now in (FAR, FAR + 60, FAR + 120, 2 * FAR, 2 * FAR + 60):
+    hour = REMOTE_SECONDS
+    for now in (hour, hour + 60, hour + 120, 2 * hour, 2 * hour + 60):
         _, _, memory = look_at(project, memory, now, data=True)
     assert asked.count(True) == 2
 
@@ -427,9 +430,9 @@ def test_places_far_away_are_asked_once_an_hour(project, monkeypatch):
     ("block", "said"),
     [
         ({"corn": "0 3 * * 1"}, "adapters.support.retrain.corn: unknown key; did you mean 'cron'?"),
-        ({"cron": "61 * * * *"}, "adapters.support.retrain.cron: '61 * * * *' is no schedule"),
-        ({"cron": "weekly"}, "adapters.support.retrain.cron: five fields are needed"),
-        ({"cron": "@daily", "timezone": "Mars/Base"}, "adapters.support.retrain.timezone: no such time zone"),
+        ({"cron": "61 * * * *"}, "adapters.support.retrain.cron: '61 * * * *' is not a valid schedule"),
+        ({"cron": "weekly"}, "adapters.support.retrain.cron: expected five fields"),
+        ({"cron": "@daily", "timezone": "Mars/Base"}, "adapters.support.retrain.timezone: unknown time zone"),
         ({"data": "perhaps"}, "adapters.support.retrain.data: Input should be a valid boolean"),
     ],
 )

@@ -57,7 +57,7 @@ def test_stages_are_resolved_and_come_upstream_first(fresh_project):
     ("kind", "identity"),
     [("train", "models/adapters/home-en"), ("curate", "data/curated/home-en"), ("evaluate", "reports/home-en/gate.json")],
 )
-def test_a_result_is_identified_by_what_is_read_and_the_last_by_its_report_but_never_by_provenance(fresh_project, kind, identity):
+def test_provenance_never_identifies_a_result(fresh_project, kind, identity):
     assert by_name(fresh_project.root)[f"{kind}@home-en"].identity == (identity,)
 
 

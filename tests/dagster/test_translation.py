@@ -7,8 +7,8 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from fineline.dagster.definitions import build_definitions
 from fineline.dagster import dvc_lock
+from fineline.dagster.definitions import build_definitions
 from fineline.dagster.stages import read_stages, stage_name
 from fineline.dagster.staleness_sync import reports
 from fineline.dagster.translation import once
