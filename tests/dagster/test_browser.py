@@ -1,4 +1,4 @@
-"""What whoever opens the browser does: looks at the graph, materializes an adapter, reads its metadata and its checks."""
+"""A user's first steps in the browser: open the graph, materialize an adapter, read its metadata and its checks."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""fineline.dagster.schedules: each adapter has its schedule, whatever is wrong with the block of another."""
+"""fineline.dagster.schedules: an error in the block of an adapter affects only its own schedule."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""fineline.dagster.staleness_sync: Dagster and DVC agree on what is stale, whatever is run where."""
+"""fineline.dagster.staleness_sync: Dagster and DVC agree on what is stale, wherever stages are run."""
 
 import json
 import shutil
