@@ -1,8 +1,8 @@
 """Training speed: fineline's loop against TRL's SFTTrainer, on the same rows, first weights and steps.
 
 `make bench`, or `python benchmarks/training.py --steps 25`, after `make demo` (it makes the base model and the rows). Each
-contender trains in a process of its own, LoRA and QLoRA, in the
-precision that the machine is fastest in; afterwards one process measures the loss of all four adapters on
+contender trains in a separate process, LoRA and QLoRA, in the precision
+that the machine is fastest in; afterwards one process measures the loss of all four adapters on
 the same validation rows. The GEMM ceiling is measured before and after: a token takes 4 FLOPs per weight of the linear layers
 (forward, and backward to the inputs; frozen weights have no gradient), the head on label positions only.
 """
@@ -27,8 +27,9 @@ import typer
 from fineline import adapters
 from fineline.artifacts import reports
 from fineline.chat import tokens
+from fineline.hardware.device import native
 from fineline.models import loading
-from fineline.models.precision import dtype, native
+from fineline.models.precision import dtype
 from fineline.project import layout
 from fineline.project.params.training import Train
 from fineline.train import attention, loop, loss, rows
@@ -106,7 +107,7 @@ def _config(method: str, steps: int) -> Train:
 
 
 def _task(method: str, chosen: list[dict[str, Any]], steps: int, directory: Path) -> dict[str, Any]:
-    """What both contenders are given, the first weights among it."""
+    """Return the task of both contenders, with the first weights."""
     config = _config(method, steps)
     torch.manual_seed(config.seed)
     quantization = config.quantization if method == "qlora" else None
@@ -130,7 +131,7 @@ def _task(method: str, chosen: list[dict[str, Any]], steps: int, directory: Path
 
 
 def _run(command: list[str], task: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Train in a process of its own, then measure the adapter's loss here."""
+    """Train in a separate process, then measure the adapter's loss here."""
     out.mkdir()
     file = out.with_suffix(".json")
     file.write_text(json.dumps(task | {"out": str(out)}), encoding="utf-8")

@@ -16,6 +16,7 @@ from fineline.errors import FinelineError, InputError
 from fineline.evidence import cli as evidence
 from fineline.governance import audit
 from fineline.governance import cli as governance
+from fineline.preference import cli as preference
 from fineline.project import layout, params
 from fineline.scaffold import cli as roster
 from fineline.scaffold import doctor
@@ -24,7 +25,7 @@ _WIDTH = 132  # of tables that go to a file or a log
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(evidence.app, name="evidence")
-app.command("preference")(evidence.prefer)
+app.command("preference")(preference.prefer)
 app.command("document")(documents.document)
 governance.register(app)
 audit.register(app)
@@ -76,8 +77,7 @@ def show_plan(
     """Memory, time and cost of each method, and the settings that are chosen."""
     from fineline.hardware import device
     from fineline.plan import table
-    from fineline.plan.supposed import suppose
-    from fineline.stages.plan import plan
+    from fineline.stages.plan import plan, suppose
 
     if (name is None) == (base is None):
         raise InputError("fineline plan: give the name of an adapter, or --base; `fineline plan --help` shows both")
@@ -169,9 +169,9 @@ def open_holdout(
     for line in decision["reasons"]:
         console.print(f"  {line}", highlight=False, markup=False)
     times = len(decision["uses"])
-    worn = "" if times == 1 else "; what is looked at again and again is no longer sealed"
+    warning = "" if times == 1 else "; each further use makes the holdout less independent"
     console.print(f"verdict: [bold]{decision['verdict']}[/], candidate {decision['candidate']['digest']}")
-    console.print(f"opened {times} time{'s' if times > 1 else ''} so far{worn}: {layout.reports(name)}/holdout_uses.jsonl")
+    console.print(f"opened {times} time{'s' if times > 1 else ''} so far{warning}: {layout.reports(name)}/holdout_uses.jsonl")
 
 
 def _value(directory: Path) -> list[str]:

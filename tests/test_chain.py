@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.errors import InputError, Refused
-from fineline.evaluate import holdout, sealed
+from fineline.evaluate.tasks import divide
 from fineline.models.precision import dtype
 from fineline.project import layout
-from fineline.stages import train
+from fineline.stages import holdout, train
 from tests.conftest import ENVIRONMENT
 
 pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow
@@ -135,14 +135,14 @@ def test_the_sealed_rows_are_opened_for_a_reason_and_every_use_is_recorded(chain
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["adapters"]["support"]["evaluate"] |= {"holdout": 0.5, "gate": {"must_improve": {"target_gold": 0}}}
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(InputError, match="opened for a reason"):
-        sealed.open_for("support", " ")
-    decision = sealed.open_for("support", "the first release")
+    with pytest.raises(InputError, match="needs a reason"):
+        holdout.open_for("support", " ")
+    decision = holdout.open_for("support", "the first release")
     rows = reports.read_lines(layout.curated("support") / "test.jsonl")
-    _, closed = holdout.divide(rows, 0.5)
+    _, closed = divide(rows, 0.5)
     assert decision["items"] == 3 * len(closed)  # written, gold and chosen
-    assert decision["verdict"] == "inconclusive"  # they are all of one group, so nothing can be told
-    sealed.open_for("support", "a second look")
+    assert decision["verdict"] == "inconclusive"  # all rows are of one group, so the bounds are unknown
+    holdout.open_for("support", "a second look")
     uses = reports.read_lines(Path("reports/support/holdout_uses.jsonl"))
     assert [use["reason"] for use in uses] == ["the first release", "a second look"]
     assert {use["candidate"] for use in uses} == {artifacts.read(layout.export("support", "quantized")).digest}

@@ -44,10 +44,10 @@ def status(stage: Stage) -> str | None:
     """Return `approved`, `refused` or `waiting` for a candidate; None if there is no ledger or no candidate."""
     if not _has_begun(stage.root):
         return None
-    from fineline.governance import standing
+    from fineline.governance import approval_status
 
     try:
-        return standing.of_candidate(_state(stage.root), stage.subject, stage.root).word
+        return approval_status.of_candidate(_state(stage.root), stage.subject, stage.root).word
     except FinelineError:
         return None
 
@@ -58,19 +58,19 @@ def judge(stage: Stage) -> Judgment:
         waits = stage.kind == CANDIDATE
         reason = "nothing is signed in this project yet; start with `fineline keygen NAME`"
         return Judgment(not waits, reason, WARN)
-    from fineline.governance import standing
+    from fineline.governance import approval_status
 
     try:
         state = _state(stage.root)
         if stage.kind == CANDIDATE:
-            found = [standing.of_candidate(state, stage.subject, stage.root)]
+            found = [approval_status.of_candidate(state, stage.subject, stage.root)]
         else:
-            found = [standing.of_artifact(state, directory, stage.root) for directory in directories(stage)]
+            found = [approval_status.of_artifact(state, directory, stage.root) for directory in directories(stage)]
     except FinelineError as error:
         return Judgment(False, str(error), WARN)
     if not found:
         return Judgment(False, f"does not exist yet; materialize {stage.name}", WARN)
-    signed = {entry.id: standing.told(entry, state) for one in found for entry in one.signed}
+    signed = {entry.id: approval_status.row(entry, state) for one in found for entry in one.signed}
     metadata: Metadata = {"signed": table(list(signed.values()), _COLUMNS)} if signed else {}
     worst = next((one for word in ("refused", "waiting") for one in found if one.word == word), found[0])
     severity = ERROR if worst.refused else WARN
@@ -108,7 +108,7 @@ def ledger_sensor(root: Path, stages: Sequence[Stage]) -> dg.SensorDefinition:
         reload(context)  # the tags of the assets show the status too
         notify_actions(root, new if context.cursor else ())  # entries from before the first tick are not news
         events: list[Any] = [_evaluation(stage) for stage in followed]
-        events += [_moved(entry, by_adapter[entry.said["adapter"]]) for entry in new if _is_move(entry, by_adapter)]
+        events += [_moved(entry, by_adapter[entry.predicate["adapter"]]) for entry in new if _is_move(entry, by_adapter)]
         return dg.SensorResult(asset_events=events, cursor=" ".join(state.ledger.heads))
 
     return follow
@@ -142,15 +142,15 @@ def _channels(root: Path) -> list[str]:
 def _is_move(entry: "Entry", adapters: dict[str, Stage]) -> bool:
     from fineline.governance import statements
 
-    return entry.kind in (statements.PROMOTE, statements.ROLLBACK) and entry.said["adapter"] in adapters
+    return entry.kind in (statements.PROMOTE, statements.ROLLBACK) and entry.predicate["adapter"] in adapters
 
 
 def _moved(entry: "Entry", stage: Stage) -> dg.AssetMaterialization:
     from fineline.governance import store
 
-    said = entry.said
+    said = entry.predicate
     metadata: Metadata = {
-        "act": entry.act,
+        "act": entry.action,
         "person": entry.person,
         "time": entry.time,
         "entry": entry.id,
@@ -163,7 +163,7 @@ def _moved(entry: "Entry", stage: Stage) -> dg.AssetMaterialization:
     if "reason" in said:
         metadata["reason"] = said["reason"]
     key = _channel_key(stage, said["channel"])
-    return dg.AssetMaterialization(key, description=f"{entry.act} by {entry.person}", metadata=metadata)
+    return dg.AssetMaterialization(key, description=f"{entry.action} by {entry.person}", metadata=metadata)
 
 
 def _evaluation(stage: Stage) -> dg.AssetCheckEvaluation:

@@ -1,18 +1,17 @@
-"""The form of a file of evidence, and what is wrong with one that has another form."""
+"""The schema of a file of evidence, and the messages about files that do not match it."""
 
 import re
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from fineline.errors import InputError
-from fineline.project.params.project import did_you_mean
+from fineline.artifacts import validation
 
 SCHEMA = "fineline/evidence/v1"
 
-_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # would change a terminal or the order of a line
+_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # control characters and those that reorder text
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -37,7 +36,7 @@ def _inside(text: str) -> str:
     if path.is_absolute() or ".." in path.parts or str(path) != text or text == "." or "\\" in text or _UNSHOWABLE.search(text):
         raise ValueError("a path below the directory of the evidence is needed, such as raw/report.jsonl")
     if len(path.parts) == 1 and path.suffix == ".json":
-        raise ValueError("every .json right beside it is taken for evidence; put raw output into a folder, such as raw/")
+        raise ValueError("every .json file in this directory is read as evidence; put raw output into a folder, such as raw/")
     return text
 
 
@@ -49,21 +48,21 @@ Verdict = Literal["pass", "fail", "inconclusive"]
 
 
 class Part(BaseModel):
-    """A part of the file: unknown keys are refused, values are not converted and cannot change."""
+    """An immutable object of the file: unknown keys are refused, and values are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Judge(Part):
-    """A model that judged."""
+    """The model that judged."""
 
     model: Text
     prompt: Digest
-    """sha256 of what it was told to do."""
+    """sha256 of its instructions."""
 
 
 class Tool(Part):
-    """What made the finding."""
+    """The tool that made the evidence."""
 
     name: Text
     version: Text
@@ -71,25 +70,25 @@ class Tool(Part):
 
 
 class Subject(Part):
-    """The artifact that was judged, as its artifact.json names it."""
+    """The artifact that was judged, as in its artifact.json."""
 
     kind: Literal["adapter", "merged-model", "exported-model"]
     digest: Digest
 
 
 class Reference(Part):
-    """The artifact that it was compared with."""
+    """The artifact that the subject was compared with."""
 
     kind: Literal["base", "adapter"]
     digest: Digest
 
 
 class Suite(Part):
-    """What was asked."""
+    """The questions or attacks."""
 
     name: Text
     digest: Digest | None = None
-    """sha256 of the questions, where the tool lets one tell."""
+    """sha256 of the questions, if the tool gives access to them."""
 
 
 class Measure(Part):
@@ -109,7 +108,7 @@ class Measure(Part):
 
 
 class File(Part):
-    """Raw output that lies beside the evidence."""
+    """Raw output, in a file next to the evidence."""
 
     path: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_inside)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -125,7 +124,7 @@ class Evidence(Part):
     suite: Suite
     made: Time
     by: Text
-    """Person or system that answers for it. A claim: the stamp is a digest, no signature."""
+    """The person or system responsible for it. This is a claim: the stamp is a digest, not a signature."""
     measures: Annotated[dict[Text, Measure], Field(min_length=1)]
     verdict: Verdict
     reason: Text
@@ -142,40 +141,9 @@ class Evidence(Part):
 
 
 def check(content: Any, where: Path) -> Evidence:
-    """The content of a file as evidence.
+    """Validate the content of a file.
 
     Raises:
-        InputError: A key is unknown or missing, or a value is not acceptable; every problem is told with its key.
+        InputError: A key is unknown or missing, or a value is not accepted; the message lists every problem with its key.
     """
-    try:
-        return Evidence.model_validate(content)
-    except ValidationError as error:
-        raise InputError("\n".join(f"{where}: {_explain(problem)}" for problem in error.errors())) from error
-
-
-def _explain(problem: Any) -> str:
-    location = problem["loc"]
-    key = ".".join(str(part) for part in location if part != "[key]")
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key{did_you_mean(str(location[-1]), _accepted_keys(location[:-1]))}"
-    if problem["type"] == "missing":
-        return f"{key}: this key is needed"
-    message = problem["msg"].removeprefix("Value error, ")
-    if "pattern" in problem.get("ctx", {}):
-        example = "sha256:" if "sha256" in problem["ctx"]["pattern"] else ""
-        message = f"{example}64 hexadecimal digits in lower case are needed"
-    found = "" if isinstance(problem["input"], dict) else f" (found {repr(problem['input'])[:80]})"
-    return f"{key}: {message}{found}" if key else f"{message}{found}"
-
-
-def _accepted_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys of the part at `location`."""
-    part: Any = Evidence
-    for step in location:
-        if isinstance(part, type) and issubclass(part, Part):
-            part = part.model_fields[str(step)].annotation
-        else:  # a list, or a mapping from names
-            part = get_args(part)[-1]
-        if type(None) in get_args(part):  # Judge | None
-            part = get_args(part)[0]
-    return [field.alias or name for name, field in part.model_fields.items()]
+    return validation.check(Evidence, content, str(where))

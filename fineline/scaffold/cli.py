@@ -73,7 +73,7 @@ def retire(
 def _tell_plan(base: str, found: first_rows.FirstRows) -> None:
     from fineline.hardware import device
     from fineline.plan import table
-    from fineline.plan.supposed import suppose
+    from fineline.stages.plan import suppose
 
     machine = device.detect()
     length = min(found.tokens, _LONGEST)

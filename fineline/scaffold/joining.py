@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fineline.errors import InputError
+from fineline.errors import InputError, did_you_mean
 from fineline.project import editing, layout, params
 from fineline.project.params.block import NAME
-from fineline.project.params.project import did_you_mean
 
 _GUARD, _MARGIN = "mmlu_dev", 0.08
 

@@ -22,8 +22,7 @@ from hassil.expression import Alternative, Expression, Group, ListReference, Per
 from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
 from home_assistant_intents import get_intents, get_languages
 
-from fineline.errors import InputError
-from fineline.project.params.project import did_you_mean
+from fineline.errors import InputError, did_you_mean
 from fineline.project.params.sources import HomeAssistant
 from fineline.sources import household, local
 from fineline.sources.envelope import Writer

@@ -32,6 +32,7 @@ stages:
             - stages.base
       outs:
         - models/bases/${key}
+      metrics:
         - reports/bases/${key}/provenance/base.json:
             cache: false
       meta:
@@ -49,9 +50,9 @@ stages:
         - rows
       outs:
         - data/curated/${key}
+      metrics:
         - reports/${key}/provenance/curate.json:
             cache: false
-      metrics:
         - reports/${key}/curation.json:
             cache: false
       meta:
@@ -70,9 +71,9 @@ stages:
         - models/bases/${item.base}
       outs:
         - models/adapters/${key}
+      metrics:
         - reports/${key}/provenance/train.json:
             cache: false
-      metrics:
         - reports/${key}/training.json:
             cache: false
       meta:
@@ -89,10 +90,9 @@ stages:
       deps:
         - data/curated/${key}/test.json
         - models/adapters/${key}
-      outs:
+      metrics:
         - reports/${key}/provenance/evaluate.json:
             cache: false
-      metrics:
         - reports/${key}/gate.json:
             cache: false
       meta:

@@ -24,7 +24,8 @@ stages:
     do:
       cmd: python stage.py base ${key}
       params: ["bases.${key}", fineline.lock: [stages.base]]
-      outs: ["models/bases/${key}", "reports/bases/${key}/provenance/base.json": {cache: false}]
+      outs: ["models/bases/${key}"]
+      metrics: ["reports/bases/${key}/provenance/base.json": {cache: false}]
       meta: {owner: "${item.owner}", limit_hours: 1}
   ingest:
     foreach: ${adapters}
@@ -32,7 +33,8 @@ stages:
       cmd: python stage.py ingest ${key}
       params: ["adapters.${key}.source", fineline.lock: [stages.ingest]]
       deps: ["${item.source.path}"]
-      outs: ["data/raw/${key}", "reports/${key}/provenance/ingest.json": {cache: false}]
+      outs: ["data/raw/${key}"]
+      metrics: ["reports/${key}/provenance/ingest.json": {cache: false}]
       meta: {owner: "${item.owner}"}
   train:
     foreach: ${adapters}
@@ -40,7 +42,8 @@ stages:
       cmd: python stage.py train ${key}
       params: ["adapters.${key}.train", fineline.lock: [stages.train]]
       deps: ["data/raw/${key}/rows.jsonl", "models/bases/${item.base}"]
-      outs: ["models/adapters/${key}", "reports/${key}/provenance/train.json": {cache: false}]
+      outs: ["models/adapters/${key}"]
+      metrics: ["reports/${key}/provenance/train.json": {cache: false}]
       meta: {owner: "${item.owner}"}
   evaluate:
     foreach: ${adapters}
@@ -48,8 +51,7 @@ stages:
       cmd: python stage.py evaluate ${key}
       params: ["adapters.${key}.evaluate", fineline.lock: [stages.evaluate]]
       deps: ["models/adapters/${key}"]
-      outs: ["reports/${key}/provenance/evaluate.json": {cache: false}]
-      metrics: ["reports/${key}/gate.json": {cache: false}]
+      metrics: ["reports/${key}/provenance/evaluate.json": {cache: false}, "reports/${key}/gate.json": {cache: false}]
       meta: {owner: "${item.owner}"}
   assess:
     foreach: ${adapters}
@@ -57,8 +59,7 @@ stages:
       cmd: python stage.py assess ${key}
       params: [fineline.lock: [stages.assess]]
       deps: ["reports/${key}/gate.json"]
-      outs: ["reports/${key}/provenance/assess.json": {cache: false}]
-      metrics: ["reports/${key}/candidate.json": {cache: false}]
+      metrics: ["reports/${key}/provenance/assess.json": {cache: false}, "reports/${key}/candidate.json": {cache: false}]
       meta: {owner: "${item.owner}"}
 """
 

@@ -125,7 +125,7 @@ def test_new_rows_end_in_a_branch_and_a_request(project, instance):
     assert result.success
     assert steps(result) == ["refresh", "base", "ingest", "train", "evaluate", "assess", "conclude"]
     assert project.runs() == ["ingest@support", "train@support", "evaluate@support", "assess@support"]
-    assert (project.git("status", "--porcelain"), (project.root / "dvc.lock").read_text()) == before, "the project does not change"
+    assert (project.git("status", "--porcelain"), (project.root / "dvc.lock").read_text()) == before, "the project is as it was"
     (branch,) = project.branches()
     changed = project.git("diff", "--name-only", f"main..{branch}").split()
     provenance = [f"reports/support/provenance/{kind}.json" for kind in ("assess", "evaluate", "ingest", "train")]

@@ -1,4 +1,4 @@
-"""The manual says what is so."""
+"""The manual matches the code."""
 
 import json
 import re
@@ -27,6 +27,6 @@ def test_the_manual_names_every_key():
     assert len(keys) > 20
 
 
-def test_the_directory_holds_nothing_but_evidence_that_can_be_read():
+def test_all_evidence_in_the_repository_can_be_read():
     for directory in (path for path in (ROOT / "evidence").iterdir() if path.is_dir()):
         evidence.collect(directory, {})

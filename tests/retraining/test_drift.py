@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 import yaml
-from fineline.dagster.drift_sensor import decide
 
+from fineline.dagster.drift_sensor import decide
 from fineline.errors import InputError
 from fineline.project import layout, params
 from fineline.retraining import drift
