@@ -1,4 +1,4 @@
-"""What Dagster shows of each kind of stage: a table of reports, keys and kinds of metadata.
+"""The display of each kind of stage: a table of reports, keys and kinds of metadata.
 
 The kinds are those of `fineline.dagster.metadata`. Functions stand in for what takes more than one value of a report.
 """

@@ -1,4 +1,4 @@
-"""What starts retrainings: the triggers of each adapter, and a schedule for each with `retrain.cron`."""
+"""The triggers of each adapter, and a schedule for each adapter with `retrain.cron`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

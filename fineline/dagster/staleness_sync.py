@@ -1,4 +1,4 @@
-"""Staleness sync: Dagster's "unsynced" agrees with `dvc status`, whatever was run outside Dagster.
+"""Staleness sync: Dagster's "unsynced" agrees with `dvc status`, also after runs outside Dagster.
 
 Dagster compares an asset's last materialization (its data version, code version and the versions of its inputs) with the
 present definitions and inputs; `dvc status` compares dvc.lock with the files. A sensor looks whenever a file has changed: where

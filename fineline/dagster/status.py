@@ -1,4 +1,4 @@
-"""What DVC considers changed, stage by stage."""
+"""The stages that DVC considers changed, and why."""
 
 import json
 import os

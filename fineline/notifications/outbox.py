@@ -1,7 +1,7 @@
 """Notices to be delivered: written before anything is sent, removed when every receiver has accepted them.
 
 .fineline/outbox/waiting/<id>.json   the notice, its remaining receivers, and when to try again
-.fineline/outbox/told/<id>           an empty file that marks an occasion as reported
+.fineline/outbox/reported/<id>       an empty file that marks an occasion as reported
 """
 
 import time
@@ -38,7 +38,7 @@ def put(root: Path, notice: Notice) -> bool:
         OSError: It cannot be written.
     """
     place = root / _PLACE
-    mark = place / "told" / notice.id
+    mark = place / "reported" / notice.id
     if mark.exists():
         return False
     reports.write(_file(root, notice.id), {"notice": notice.content, "receivers": None, "attempts": 0, "not_before": 0.0})
@@ -109,6 +109,6 @@ def _notice(content: dict[str, Any]) -> Notice:
 
 
 def _forget(root: Path, now: float) -> None:
-    for mark in (root / _PLACE / "told").glob("*"):
+    for mark in (root / _PLACE / "reported").glob("*"):
         if mark.stat().st_mtime < now - _REMEMBERED:
             mark.unlink()

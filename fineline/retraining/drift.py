@@ -1,7 +1,7 @@
 """Detects drift between production and the champion's training data: `python -m fineline.retraining.drift ADAPTER`.
 
 Examples from production, with their correct answers, are put as rows into data/inbox/<adapter>/. The champion scores the
-likelihood of each correct answer in bits per byte, and that of its own held-out rows. There is drift if the examples are less
+likelihood of each correct answer in bits per byte, and that of the held-out rows. There is drift if the examples are less
 likely by a one-sided test of Welch (1947, doi 10.1093/biomet/34.1-2.28) over the means of groups of rows. The likelihood is
 used because it is far more sensitive than exact match.
 """

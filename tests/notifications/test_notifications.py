@@ -248,7 +248,7 @@ def test_a_variable_that_is_not_set_is_named(tmp_path):
 
 def test_old_marks_are_removed(tmp_path):
     outbox.put(tmp_path, HELLO)
-    mark = tmp_path / ".fineline" / "outbox" / "told" / HELLO.id
+    mark = tmp_path / ".fineline" / "outbox" / "reported" / HELLO.id
     os.utime(mark, (0, 0))
     outbox.deliver(tmp_path, time.time())
     assert not mark.exists()
