@@ -31,7 +31,7 @@ import torch
 
 from fineline import adapters
 from fineline.artifacts import reports
-from fineline.chat.tokens import IGNORED, Tokens
+from fineline.chat.tokens import IGNORED, TokenizedRow
 from fineline.hardware import device
 from fineline.models import loading
 from fineline.plan import choice
@@ -252,13 +252,13 @@ def _optimizer(train: Train, trained: list[torch.nn.Parameter]) -> torch.optim.O
     return made
 
 
-def _rows(setting: Setting, vocabulary: int, learned: float) -> list[Tokens]:
+def _rows(setting: Setting, vocabulary: int, learned: float) -> list[TokenizedRow]:
     """Random tokens, no two rows with the same first one; labels on the last `learned` of each."""
     generator = torch.Generator().manual_seed(1)
     drawn = torch.randint(vocabulary, (setting.rows, setting.length), generator=generator)
     drawn[:, 0] = torch.randperm(vocabulary, generator=generator)[: setting.rows]
     silent = setting.length - max(1, round(setting.length * learned))
-    return [Tokens(row, [IGNORED] * silent + row[silent:]) for row in drawn.tolist()]
+    return [TokenizedRow(row, [IGNORED] * silent + row[silent:]) for row in drawn.tolist()]
 
 
 def _to(batch: Mapping[str, Any], place: torch.device) -> dict[str, Any]:

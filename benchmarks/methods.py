@@ -126,12 +126,12 @@ def _config(name: str) -> Train:
     return Train.model_validate(values)
 
 
-def _rows(split: str) -> list[tokens.Tokens]:
+def _rows(split: str) -> list[tokens.TokenizedRow]:
     file = layout.curated(ADAPTER) / f"{split}.jsonl"
     return tokens.encode_all(tokens.tokenizer_of(layout.base(BASE)), reports.read_lines(file), file)
 
 
-def _forecast(config: Train, chosen: list[tokens.Tokens]) -> dict[str, int]:
+def _forecast(config: Train, chosen: list[tokens.TokenizedRow]) -> dict[str, int]:
     """Bytes by component."""
     from fineline.hardware import device
     from fineline.models import shape

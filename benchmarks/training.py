@@ -80,12 +80,12 @@ def main(
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {loading.device().type}, {steps} steps")
 
 
-def _rows(split: str) -> list[tokens.Tokens]:
+def _rows(split: str) -> list[tokens.TokenizedRow]:
     file = layout.curated(ADAPTER) / f"{split}.jsonl"
     return tokens.encode_all(tokens.tokenizer_of(layout.base(BASE)), reports.read_lines(file), file)
 
 
-def _count(encoded: list[tokens.Tokens]) -> int:
+def _count(encoded: list[tokens.TokenizedRow]) -> int:
     return sum(len(row.input_ids) for row in encoded)
 
 
@@ -142,7 +142,7 @@ def _run(command: list[str], task: dict[str, Any], out: Path) -> dict[str, Any]:
 
 def _train(task: dict[str, Any]) -> None:
     """Our side."""
-    given = [tokens.Tokens(row["input_ids"], row["labels"]) for row in task["rows"]]
+    given = [tokens.TokenizedRow(row["input_ids"], row["labels"]) for row in task["rows"]]
     config = _config(task["method"], task["steps"])
     attach = adapters.attach
 

@@ -1,4 +1,4 @@
-"""What a model is for and what it must not be relied on for, by its measures and its data."""
+"""Uses of a model and their limits, by its measures and its data."""
 
 from fineline.curate import card as dataset_card
 from fineline.documents.measures import Measure, measures, scored

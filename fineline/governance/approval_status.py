@@ -14,16 +14,16 @@ from fineline.governance.state import State
 
 @dataclass(frozen=True)
 class ApprovalStatus:
-    """Whether something may be used, by the ledger."""
+    """The status of a candidate or an artifact, by the ledger."""
 
     approved: bool
     """True if everything that the policy asks for is there, for one channel at least."""
     refused: bool
     """True if it, or what it was made from, was rejected or revoked."""
     reasons: tuple[str, ...]
-    """What is missing, channel by channel."""
+    """Missing requirements, channel by channel."""
     signed: tuple[Entry, ...]
-    """What was signed about it, in order."""
+    """Entries about it, in order."""
 
     @property
     def word(self) -> str:

@@ -16,14 +16,14 @@ from fineline.project.candidate import Chain
 
 @dataclass(frozen=True)
 class Subject:
-    """What an approval must be about."""
+    """The candidate or artifact that an approval must be about."""
 
     role: str
     digest: str
     adapter: str | None
     """For the candidate of an adapter; None for an artifact by itself."""
     bound: Mapping[str, Any]
-    """What the approval must state in addition to the digest."""
+    """Fields that the approval must have in addition to the digest."""
     made_by: set[str]
     """Who signed that they made it, or anything that it was made from."""
 

@@ -13,7 +13,7 @@ from fineline.project.candidate import provenance_of
 
 
 class Attested(NamedTuple):
-    """What was signed."""
+    """The entries that were signed, and what they lack."""
 
     entries: list[Entry]
     incomplete: list[str]

@@ -73,9 +73,9 @@ def lineage(
     if sum(given is not None for given in (artifact, source, row)) != 1:
         raise InputError("fineline lineage: give an artifact, --from-source or --from-row")
     if artifact is not None:
-        signed = _signed()
+        signed, chain = _signed(), _ancestry(artifact)
         if as_json:
-            print(json.dumps({"artifact": artifact.as_posix(), "chain": _described(_ancestry(artifact), signed)}, indent=2))
+            print(json.dumps({"artifact": artifact.as_posix(), "chain": _described(chain, signed)}, indent=2))
         else:
             console.print(_tree(artifact, signed), soft_wrap=False)
         return

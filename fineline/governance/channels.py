@@ -1,4 +1,4 @@
-"""What was signed into channels, and what no longer counts of a release."""
+"""The releases that were signed into channels, and revocations that affect a release."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the commands of governance print: a candidate with what changed, and the history of an adapter."""
+"""The output of the commands: a candidate compared with what channels have, and the history of an adapter."""
 
 from typing import Any
 

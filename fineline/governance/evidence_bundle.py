@@ -33,7 +33,7 @@ class EvidenceBundle:
     """Role -> owner and license."""
     reports: dict[str, Any]
     evidence: dict[str, Any]
-    """What a signature binds: digests of all artifacts, reports and the chat template, the verdict, owners and licenses."""
+    """Bound by a signature: digests of all artifacts, reports and the chat template, verdict, owners and licenses."""
     parts: dict[str, str] = field(default_factory=dict)
     """Part of the raw rows -> its license."""
 

@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from fineline.artifacts import canonical, validation
 from fineline.errors import InputError
-from fineline.evidence.schema import Part
+from fineline.evidence.schema import StrictModel
 
 ROOT = Path("governance")
 
 
-class Adopted(Part):
+class Adopted(StrictModel):
     """The content of a file that is in force once governors have signed it."""
 
     @cached_property

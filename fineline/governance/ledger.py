@@ -40,7 +40,7 @@ class Entry:
 
     @property
     def action(self) -> str:
-        """What its signer did, in a word."""
+        """The action of its signer, in a word."""
         return ACTIONS[self.kind]
 
     @property

@@ -1,6 +1,6 @@
-"""Whether a promotion was right, by what was in force and in the ledger when it was signed.
+"""Check a promotion by the policy and the ledger of the time when it was signed.
 
-Whoever has a releaser's key can sign anything. That the conditions of the channel were met is for the reader to check.
+A releaser's key can sign anything, so readers check that the requirements of the channel were met.
 """
 
 from collections.abc import Iterator, Sequence

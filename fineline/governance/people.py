@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import Field, model_validator
 from securesystemslib.signer import SSlibKey
 
-from fineline.evidence.schema import Part, Text, Time
+from fineline.evidence.schema import StrictModel, Text, Time
 from fineline.governance import files
 
 FILE = files.ROOT / "people.yaml"
@@ -17,14 +17,14 @@ FILE = files.ROOT / "people.yaml"
 Scheme = Literal["ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "rsassa-pss-sha256", "rsassa-pss-sha512"]
 
 
-class Revoked(Part):
+class Revoked(StrictModel):
     """The time from which signatures of a key do not count, and why."""
 
     at: Time
     reason: Text
 
 
-class Key(Part):
+class Key(StrictModel):
     """A public key. Its id is computed from its value, never given."""
 
     scheme: Scheme = "ed25519"
@@ -67,7 +67,7 @@ class Key(Part):
         return None
 
 
-class Person(Part):
+class Person(StrictModel):
     """A person, or a machine that signs what it made."""
 
     name: Text

@@ -1,11 +1,11 @@
-"""What must be signed by whom: governance/policy.yaml."""
+"""Required signatures: governance/policy.yaml."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fineline.evidence.schema import Part, Text, Verdict
+from fineline.evidence.schema import StrictModel, Text, Verdict
 from fineline.governance import files
 
 FILE = files.ROOT / "policy.yaml"
@@ -14,7 +14,7 @@ ACTIONS = ("attest", "promote", "rollback", "revoke")
 Action = Literal["attest", "promote", "rollback", "revoke"]
 
 
-class Rule(Part):
+class Rule(StrictModel):
     """How many people must approve."""
 
     roles: list[Text] = Field(min_length=1)
@@ -27,8 +27,8 @@ class Rule(Part):
     """Older approvals do not count."""
 
 
-class Channel(Part):
-    """What a release needs before it may be promoted to a channel."""
+class Channel(StrictModel):
+    """Requirements for promoting a release to a channel."""
 
     approve: Rule
     upstream: dict[Literal["base", "raw", "data", "adapter", "merged"], Rule] = {}

@@ -1,4 +1,4 @@
-"""What a channel asks of a candidate and is missing: a function of the state and the evidence bundle alone."""
+"""The requirements of a channel that a candidate does not meet: a function of the state and the evidence bundle alone."""
 
 from collections.abc import Iterator
 

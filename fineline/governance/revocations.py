@@ -1,4 +1,4 @@
-"""What the ledger's revocations forbid of a chain of artifacts."""
+"""Revocations in the ledger that apply to a chain of artifacts."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is in force because of the ledger, and which signatures count."""
+"""People and policy in force by the ledger, and which signatures count."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is signed: in-toto statements, version 1, with their place in the ledger inside.
+"""Statements that are signed: in-toto version 1, with their place in the ledger inside.
 
 Provenance and verdicts use predicates that other tools read too (SLSA provenance v1, in-toto test result v0.1). For decisions
 no standard predicate exists; docs/governance.md describes fineline's.
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from fineline.evidence.schema import Digest, Part, Text, Time
+from fineline.evidence.schema import Digest, StrictModel, Text, Time
 
 STAGE = "urn:fineline:stage:"
 """Beginning of the type of a build; the kind of the artifact follows."""
@@ -31,7 +31,7 @@ ACTIONS = {
 TYPES = tuple(ACTIONS)
 
 
-class Link(Part):
+class Link(StrictModel):
     """The place of an entry in the ledger."""
 
     parents: list[Digest]
@@ -45,21 +45,21 @@ class Link(Part):
     """The signer, by the name in people.yaml."""
 
 
-class Hashes(Part):
+class Hashes(StrictModel):
     """Of a subject."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Subject(Part):
-    """What a statement is about."""
+class Subject(StrictModel):
+    """The subject of a statement."""
 
     name: Text
     digest: Hashes
 
 
-class Predicate(Part):
-    """What is stated; each type has other fields."""
+class Predicate(StrictModel):
+    """The predicate of a statement; each type has other fields."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
@@ -71,7 +71,7 @@ class Predicate(Part):
         return dict(self.model_extra or {})
 
 
-class Statement(Part):
+class Statement(StrictModel):
     """The payload of an entry."""
 
     type_: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]

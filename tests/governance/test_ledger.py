@@ -122,9 +122,9 @@ def test_an_envelope_of_another_form_is_refused(signed, edit, complaint):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (b'{"payload": "", "payload": ""}', "key 'payload'"),
-        (b'{"payload": NaN}', "NaN is"),
-        (b'{"payload": "\\ud800"}', "surrogate"),
+        (b'{"payload": "", "payload": ""}', "duplicate key 'payload'"),
+        (b'{"payload": NaN}', "NaN is not a JSON number"),
+        (b'{"payload": "\\ud800"}', "unpaired surrogate"),
         (b"\xff", "not valid JSON"),
         (b"[]", "not a DSSE envelope"),
     ],

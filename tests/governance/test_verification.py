@@ -51,6 +51,12 @@ def test_one_byte(release, name):
         verify(release, day(5))
 
 
+def test_a_license_in_release_json_must_be_that_of_the_evidence(release):
+    change(release / "release.json", lambda content: content["artifacts"]["base"].update(license="mit"))
+    with pytest.raises(Refused, match="owners and licenses are not those of its evidence"):
+        verify(release, day(5))
+
+
 def test_a_file_more_or_less(release):
     (release / "model" / "more.txt").write_text("x")
     with pytest.raises(Refused, match=r"more.txt: not recorded"):
