@@ -1,4 +1,4 @@
-"""Whether fineline's scorer answers as lm-eval's `HFLM`, on items of every task that the shipped adapter is judged by.
+"""Compare fineline's scorer with lm-eval's `HFLM` on items of every task that the shipped adapter is judged by.
 
 `python benchmarks/agreement.py` after `make demo`: the same model object in fp32 for both, the first 32 items of each task, and
 up to 128 of those that are answered in writing.

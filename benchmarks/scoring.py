@@ -123,14 +123,17 @@ def _measured(subject: Any, asked: list[Any]) -> tuple[float, list[Answer], int]
 
 
 def answers_of(subject: Any, asked: list[Any]) -> list[Answer]:
-    """What a model answers to requests of one type."""
+    """Return the answers of a model to requests of one type."""
     answers: list[Answer] = getattr(subject, asked[0].request_type)(asked, disable_tqdm=True)
     return answers
 
 
 def agreement(asked: list[Any], expected: list[Answer], found: list[Answer]) -> tuple[str, str]:
-    """The largest relative difference of two log-likelihoods, and the share of items that are decided alike: the same text,
-    the same choice, or for a single continuation whether greedy decoding gives it. Whole texts decide nothing."""
+    """Return the largest relative difference of two log-likelihoods, and the share of items with the same decision.
+
+    A decision is the text, the choice, or for a single continuation whether greedy decoding generates it. A likelihood of a
+    whole text has none.
+    """
     if isinstance(expected[0], str):
         return "", f"{np.mean([one == two for one, two in zip(expected, found, strict=True)]):.1%}"
     whole = isinstance(expected[0], float)
@@ -147,8 +150,10 @@ def agreement(asked: list[Any], expected: list[Answer], found: list[Answer]) -> 
 
 
 def requests_of(task: Task, tokenizer: Any) -> list[Any]:
-    """What the harness would ask a model: prompts with the chat template, rendered by fineline's scorer for all peers alike
-    (that of onnxruntime-genai does not know chat templates)."""
+    """Return lm-eval's requests, with the chat template rendered by fineline's scorer for all peers.
+
+    lm-eval's class for onnxruntime-genai does not support chat templates.
+    """
     items = ITEMS_WRITTEN if task.output_type == "generate_until" else ITEMS
     built = task.first(items + SHOTS).built()
     built.build_all_requests(
