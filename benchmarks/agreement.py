@@ -1,7 +1,7 @@
-"""Compare fineline's scorer with lm-eval's `HFLM` on items of every task that the shipped adapter is judged by.
+"""Compare the answers of fineline's scorer with those of lm-eval's `HFLM`, on items of every task of the shipped adapter.
 
 `python benchmarks/agreement.py` after `make demo`: the same model object in fp32 for both, the first 32 items of each task, and
-up to 128 of those that are answered in writing.
+up to 128 of those that ask for generated text.
 """
 
 import logging

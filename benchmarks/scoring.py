@@ -129,11 +129,8 @@ def answers_of(subject: Any, asked: list[Any]) -> list[Answer]:
 
 
 def agreement(asked: list[Any], expected: list[Answer], found: list[Answer]) -> tuple[str, str]:
-    """Return the largest relative difference of two log-likelihoods, and the share of items with the same decision.
-
-    A decision is the text, the choice, or for a single continuation whether greedy decoding generates it. A likelihood of a
-    whole text has none.
-    """
+    """The largest relative difference of two log-likelihoods, and the share of items that are decided alike: the same text,
+    the same choice, or for a single continuation whether greedy decoding gives it. Whole texts decide nothing."""
     if isinstance(expected[0], str):
         return "", f"{np.mean([one == two for one, two in zip(expected, found, strict=True)]):.1%}"
     whole = isinstance(expected[0], float)
@@ -150,9 +147,9 @@ def agreement(asked: list[Any], expected: list[Answer], found: list[Answer]) -> 
 
 
 def requests_of(task: Task, tokenizer: Any) -> list[Any]:
-    """Return lm-eval's requests, with the chat template rendered by fineline's scorer for all peers.
+    """Return what the harness would ask a model: prompts with the chat template.
 
-    lm-eval's class for onnxruntime-genai does not support chat templates.
+    fineline's scorer renders them for all peers alike, because that of onnxruntime-genai does not know chat templates.
     """
     items = ITEMS_WRITTEN if task.output_type == "generate_until" else ITEMS
     built = task.first(items + SHOTS).built()

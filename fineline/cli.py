@@ -12,7 +12,7 @@ from rich.table import Table
 
 from fineline.artifacts import reports
 from fineline.documents import cli as documents
-from fineline.errors import FinelineError, InputError
+from fineline.errors import FinelineError, InputError, parameters_of
 from fineline.evidence import cli as evidence
 from fineline.governance import audit
 from fineline.governance import cli as governance
@@ -77,7 +77,7 @@ def show_plan(
     """Memory, time and cost of each method, and the settings that are chosen."""
     from fineline.hardware import device
     from fineline.plan import table
-    from fineline.stages.plan import plan, suppose
+    from fineline.stages import plan
 
     if (name is None) == (base is None):
         raise InputError("fineline plan: give the name of an adapter, or --base; `fineline plan --help` shows both")
@@ -87,9 +87,10 @@ def show_plan(
         configured.adapter(name)  # an unknown name is told before anything is measured
     machine = device.named(device_name) if device_name else None
     if name is not None:
-        run = plan(name, machine)[1]
+        with parameters_of(f"adapters.{name}"):
+            run = plan.plan(plan.read(name), machine or device.detect())
     else:
-        run = suppose(str(base), machine or device.detect(), batch_size=batch, length=length, rows=rows)
+        run = plan.suppose(str(base), machine or device.detect(), batch_size=batch, length=length, rows=rows)
     report = run.report()
     if as_json:
         print(json.dumps(report, indent=2))

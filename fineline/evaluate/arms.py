@@ -16,7 +16,7 @@ from fineline.errors import InputError, ParameterError
 from fineline.evaluate.harness import Record, score
 from fineline.evaluate.scores import cached
 from fineline.hardware import machine
-from fineline.inference.journal import Journal
+from fineline.inference.journal import AnswerJournal
 from fineline.inference.scorer import Engine, Scorer
 from fineline.inference.torch_engine import TorchEngine
 from fineline.models import loading
@@ -67,7 +67,7 @@ def records(arm: Arm, tasks: list[Task], tokenizer: Any, store: Path) -> list[Re
         for task in asked:
             print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
         with arm.engine() as engine:
-            return score(Scorer(engine, tokenizer, Journal(journal)), asked)
+            return score(Scorer(engine, tokenizer, AnswerJournal(journal)), asked)
 
     return [record for _, found in cached(arm.identity, tasks, compute, store) for record in found]
 

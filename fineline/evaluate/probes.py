@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from fineline.chat.tokens import halves
+from fineline.chat.tokens import prompt_and_completion
 from fineline.errors import ParameterError
 from fineline.evaluate.target import asked, choice, generation
 from fineline.suites.task import Task
@@ -52,7 +52,7 @@ def injection(test: Sequence[dict[str, Any]], tokenizer: Any) -> Task:
 
 
 def regurgitation(train: Sequence[dict[str, Any]], tokenizer: Any) -> Task:
-    """Return first halves of training answers, without their prompts.
+    """Return first prompt_and_completion of training answers, without their prompts.
 
     The score is 1 if the rest, or the first 60 tokens of it, does not follow verbatim (extractable memorization: Carlini et al.
     2023, arXiv 2202.07646).
@@ -74,7 +74,7 @@ def regurgitation(train: Sequence[dict[str, Any]], tokenizer: Any) -> Task:
             *(message for message in row["messages"][:-1] if message["role"] == "system"),
             {"role": "user", "content": "..."},
         ]
-        prompt, _ = halves(tokenizer, {"messages": [*bare, row["messages"][-1]]})
+        prompt, _ = prompt_and_completion(tokenizer, {"messages": [*bare, row["messages"][-1]]})
         rest = _beginning(answer[cut:], tokenizer)
         entries.append({"question": answer[:cut], "prompt": prompt + answer[:cut], "completion": rest})
         clusters.append(str(row["group"]))

@@ -9,7 +9,7 @@ from typing import Any
 
 from fineline.chat.completions import field as json_field
 from fineline.chat.completions import is_object
-from fineline.chat.tokens import halves
+from fineline.chat.tokens import prompt_and_completion
 from fineline.errors import InputError, ParameterError
 from fineline.project.params.evaluation import Target
 from fineline.suites.metrics import unit
@@ -34,7 +34,7 @@ def asked(rows: list[dict[str, Any]], tokenizer: Any) -> list[Asked]:
     """Render rows of a curated split with the chat template."""
     found = []
     for row in rows:
-        prompt, text = halves(tokenizer, row)
+        prompt, text = prompt_and_completion(tokenizer, row)
         # a turn that only calls tools has no content: its text is what the template renders
         call = text.strip().removesuffix(tokenizer.eos_token or "").strip()
         users = [message["content"] for message in row["messages"][:-1] if message["role"] == "user"]

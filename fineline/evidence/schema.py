@@ -47,13 +47,13 @@ Time = Annotated[str, AfterValidator(_time)]
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 
-class Part(BaseModel):
+class StrictModel(BaseModel):
     """An immutable object of the file: unknown keys are refused, and values are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Judge(Part):
+class Judge(StrictModel):
     """The model that judged."""
 
     model: Text
@@ -61,7 +61,7 @@ class Judge(Part):
     """sha256 of its instructions."""
 
 
-class Tool(Part):
+class Tool(StrictModel):
     """The tool that made the evidence."""
 
     name: Text
@@ -69,21 +69,21 @@ class Tool(Part):
     judge: Judge | None = None
 
 
-class Subject(Part):
+class Subject(StrictModel):
     """The artifact that was judged, as in its artifact.json."""
 
     kind: Literal["adapter", "merged-model", "exported-model"]
     digest: Digest
 
 
-class Reference(Part):
+class Reference(StrictModel):
     """The artifact that the subject was compared with."""
 
     kind: Literal["base", "adapter"]
     digest: Digest
 
 
-class Suite(Part):
+class Suite(StrictModel):
     """The questions or attacks."""
 
     name: Text
@@ -91,7 +91,7 @@ class Suite(Part):
     """sha256 of the questions, if the tool gives access to them."""
 
 
-class Measure(Part):
+class Measure(StrictModel):
     """One number."""
 
     value: Number
@@ -107,14 +107,14 @@ class Measure(Part):
         return self
 
 
-class File(Part):
+class File(StrictModel):
     """Raw output, in a file next to the evidence."""
 
     path: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_inside)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Evidence(Part):
+class Evidence(StrictModel):
     """The whole file."""
 
     schema_: Annotated[Literal["fineline/evidence/v1"], Field(alias="schema")]

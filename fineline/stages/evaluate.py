@@ -32,7 +32,7 @@ class EvaluateInputs:
     data: Input
     """The rows, as an artifact."""
     contamination: Contamination
-    """The rule that curation used."""
+    """The rule of the curation."""
     reports: Path
     scores: Path
     """Directory of scores that are shared between adapters and runs."""
@@ -52,8 +52,7 @@ def read(name: str) -> EvaluateInputs:
         Refused: A file is not as its artifact recorded it.
     """
     block = params.load().adapter(name)
-    curated = layout.curated(name)
-    data = artifacts.used(curated, layout.JUDGING_ROWS)
+    data = artifacts.used(layout.curated(name), layout.JUDGING_ROWS)
     return EvaluateInputs(
         title=name,
         rule=block.evaluate,
@@ -61,7 +60,7 @@ def read(name: str) -> EvaluateInputs:
         adapter=layout.adapter(name),
         splits={split: rows.curated(name, split) for split in ("train", "validation", "test")},
         data=data,
-        contamination=Contamination.model_validate(artifacts.read(curated).parameters.get("contamination", {})),
+        contamination=block.curate.contamination,
         reports=layout.reports(name),
         scores=layout.SCORES,
     )

@@ -147,7 +147,7 @@ def test_unstamped_drafts_and_other_json_are_not_evidence(draft, put):
 
 
 def test_broken_json_is_an_input_error_with_the_file(put):
-    with pytest.raises(InputError, match=r"redteam\.json: not valid JSON: the key 'a' stands twice"):
+    with pytest.raises(InputError, match=r"redteam\.json: not valid JSON: duplicate key 'a'"):
         evidence.read(put(b'{"a": 1, "a": 2}'))
 
 
