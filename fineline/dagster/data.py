@@ -34,7 +34,7 @@ def raw(stage: Stage) -> Metadata:
 
 def curated(stage: Stage) -> Metadata:
     """The record of the curated rows, what curation did as pictures and tables, ten of the rows, and every number."""
-    curation = report(stage, data_checks.REPORT)
+    curation, change = report(stage, data_checks.REPORT), report(stage, data_checks.CHANGE)
     if not curation:
         return made(stage)
     splits = curation.get("splits", {})
@@ -46,11 +46,11 @@ def curated(stage: Stage) -> Metadata:
         **made(stage),
         **_columns(data_columns.curated(description)),
         **_pictures(stage, curation),
-        **_shown(data_tables.curation(curation)),
+        **_shown(data_tables.curation(curation, change)),
         **_shown({"changes": (data_tables.changes(_plot(stage, "change")), data_tables.CHANGE_COLUMNS)}),
         **_shown({"samples": (samples, SAMPLE_COLUMNS)}),
         **_paths(stage),
-        **nested_numbers(numbers),
+        **nested_numbers(numbers | {"change": change}),
         **nested_numbers(splits),
         "rare_phrases/count": len(curation.get("signals", {}).get("rare_phrases", [])),
     }

@@ -10,10 +10,11 @@ from fineline.dagster.records import numbers, report
 from fineline.dagster.stages import Stage
 
 REPORT = "curation.json"
+CHANGE = "curation/change.json"
 NEAR = 0.8  # of `curate.max_rejected`, from which the rejected rows are worth a look; beyond all of it the stage has failed
 
 Figures = dict[str, Any]
-"""The `checks` of the report."""
+"""The `checks` of curation.json, or all of change.json."""
 
 
 def no_leak(figures: Figures) -> Judgement:
@@ -47,7 +48,7 @@ def rejected_share(figures: Figures) -> Judgement:
 
 def drift(figures: Figures) -> Judgement:
     """Whether the rows are still like those of the version before."""
-    distance, limit = figures["drift"], figures["drift_limit"]
+    distance, limit = figures["largest_drift"], figures["drift_limit"]
     if distance is None:
         return Judgement(True, "There is no earlier version to compare with.", dg.AssetCheckSeverity.WARN)
     reason = f"The largest drift from the version before is {distance:.2f}; {limit:.2f} is tolerated."
@@ -56,16 +57,16 @@ def drift(figures: Figures) -> Judgement:
     return Judgement(distance <= limit, reason, dg.AssetCheckSeverity.WARN)
 
 
-def judged_by(decide: Callable[[Figures], Judgement], *needed: str) -> Callable[[Stage], Judgement]:
-    """The judge that reads the report and lets `decide` answer; without what it needs, the answer is what to do."""
+def judged_by(decide: Callable[[Figures], Judgement], *needed: str, file: str = REPORT) -> Callable[[Stage], Judgement]:
+    """Return the judge that reads a report and calls `decide`; if a figure is missing, it says what to do."""
 
     def judge(stage: Stage) -> Judgement:
-        content = report(stage, REPORT)
-        figures = content.get("checks", {})
+        content = report(stage, file)
+        figures = content.get("checks", {}) if file == REPORT else content
         missing = [name for name in needed if name not in figures]
         if missing:
             cause = f"does not say {', '.join(missing)}" if content else "is not made yet"
-            return Judgement(False, f"{REPORT} {cause}; materialize {stage.name}", dg.AssetCheckSeverity.WARN)
+            return Judgement(False, f"{file} {cause}; materialize {stage.name}", dg.AssetCheckSeverity.WARN)
         judgement = decide(figures)
         judgement.metadata.update(numbers({name: figures[name] for name in needed}))
         return judgement
@@ -97,6 +98,6 @@ CHECKS = (
     Check(
         "drift",
         "Sources, languages, domains and lengths are still those of the version before",
-        judged_by(drift, "drift", "drift_limit"),
+        judged_by(drift, "largest_drift", "drift_limit", file=CHANGE),
     ),
 )

@@ -46,12 +46,12 @@ def parts(content: dict[str, Any]) -> Tables:
     return {"parts": (rows, PART_COLUMNS), "files_of_parts": (files[:MOST_FILES], FILE_COLUMNS)}
 
 
-def curation(content: dict[str, Any]) -> Tables:
-    """The tables of curation.json."""
+def curation(content: dict[str, Any], change: dict[str, Any]) -> Tables:
+    """Return the tables of curation.json, with the sources whose share grew according to change.json."""
     signals = content.get("signals", {})
     return {
         "splits": (_named("split", content.get("splits", {})), SPLIT_COLUMNS),
-        "sources": (_sources(content.get("sources", {}), signals.get("source_shares", [])), SOURCE_COLUMNS),
+        "sources": (_sources(content.get("sources", {}), change.get("source_shares", [])), SOURCE_COLUMNS),
         "reasons": (_reasons(content.get("reasons", {})), {"step": "string", "reason": "string", "rows": "int"}),
         "label_noise": (
             _named("kind", content.get("label_noise", {})),
