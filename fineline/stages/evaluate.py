@@ -58,7 +58,7 @@ def read(name: str) -> EvaluateInputs:
         rule=block.evaluate,
         base=layout.base(block.base),
         adapter=layout.adapter(name),
-        splits={split: rows.curated(name, split) for split in ("train", "validation", "test")},
+        splits=rows.read(curated, "train", "validation", "test"),
         data=data,
         contamination=block.curate.contamination,
         reports=layout.reports(name),
