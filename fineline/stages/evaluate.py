@@ -52,7 +52,8 @@ def read(name: str) -> EvaluateInputs:
         Refused: A file is not as its artifact recorded it.
     """
     block = params.load().adapter(name)
-    data = artifacts.used(layout.curated(name), layout.JUDGING_ROWS)
+    curated = layout.curated(name)
+    data = artifacts.used(curated, layout.JUDGING_ROWS)
     return EvaluateInputs(
         title=name,
         rule=block.evaluate,
