@@ -29,8 +29,8 @@ def main() -> None:
     standard = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH)
     own = Scorer(TorchEngine(model, "fp32"), tokenizer)
     print(f"{'task':<24} {'requests':>8} {'difference':>10} {'same':>6}")
-    test, train = rows.curated(ADAPTER, "test"), rows.curated(ADAPTER, "train")
-    for task in tasks.build(block.evaluate, test, train, tokenizer):
+    splits = rows.read(layout.curated(ADAPTER), "test", "train")
+    for task in tasks.build(block.evaluate, splits["test"], splits["train"], tokenizer):
         asked = requests_of(task, tokenizer)
         difference, same = agreement(asked, answers_of(standard, asked), answers_of(own, asked))
         print(f"{task.name:<24} {len(asked):>8} {difference:>10} {same:>6}", flush=True)

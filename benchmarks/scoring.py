@@ -52,8 +52,8 @@ def main() -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     block = params.load().adapter(ADAPTER)
     tokenizer = tokenizer_of(layout.base(block.base))
-    test, train = rows.curated(ADAPTER, "test"), rows.curated(ADAPTER, "train")
-    found = {task.name: task for task in tasks.build(block.evaluate, test, train, tokenizer)}
+    splits = rows.read(layout.curated(ADAPTER), "test", "train")
+    found = {task.name: task for task in tasks.build(block.evaluate, splits["test"], splits["train"], tokenizer)}
     kinds = {
         f"choice, {QUESTIONS}": found[QUESTIONS],
         "choice, target": found[target.CHOICE],

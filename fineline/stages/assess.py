@@ -58,13 +58,14 @@ def read(name: str) -> AssessInputs:
     if gate.get("policy") != rule.gate.model_dump(mode="json"):
         raise InputError(f"{report}/gate.json was made under another policy; run `dvc repro evaluate@{name}` first")
     samples = report / "evaluation" / "samples"
+    splits = rows.read(layout.curated(name), "test", "train")
     return AssessInputs(
         name=name,
         rule=rule,
         merged=layout.merged(name),
         exported=layout.export(name, "quantized"),
-        test=rows.curated(name, "test"),
-        train=rows.curated(name, "train"),
+        test=splits["test"],
+        train=splits["train"],
         gate=gate,
         merge=merge,
         export=export,

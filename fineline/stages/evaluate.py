@@ -52,13 +52,14 @@ def read(name: str) -> EvaluateInputs:
         Refused: A file is not as its artifact recorded it.
     """
     block = params.load().adapter(name)
-    data = artifacts.used(layout.curated(name), layout.JUDGING_ROWS)
+    curated = layout.curated(name)
+    data = artifacts.used(curated, layout.JUDGING_ROWS)
     return EvaluateInputs(
         title=name,
         rule=block.evaluate,
         base=layout.base(block.base),
         adapter=layout.adapter(name),
-        splits={split: rows.curated(name, split) for split in ("train", "validation", "test")},
+        splits=rows.read(curated, "train", "validation", "test"),
         data=data,
         contamination=block.curate.contamination,
         reports=layout.reports(name),

@@ -65,7 +65,7 @@ def read(name: str) -> HoldoutInputs:
     exported = subject(layout.export(name, "quantized"))
     if candidate["candidate"]["digest"] != exported.artifact.digest:
         raise InputError(f"{layout.reports(name)}/candidate.json is about another export; run `dvc repro assess@{name}` first")
-    _, sealed = divide(rows.curated(name, "test"), block.evaluate.holdout)
+    _, sealed = divide(rows.read(layout.curated(name), "test")["test"], block.evaluate.holdout)
     if not sealed:
         raise InputError(
             f"no row of the test split is sealed; raise `adapters.{name}.evaluate.holdout`, and `curate.split.test` with it"

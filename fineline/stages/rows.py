@@ -8,19 +8,9 @@ from fineline.artifacts import reports
 from fineline.chat import tokens
 from fineline.chat.tokens import Learn
 from fineline.errors import InputError
-from fineline.project import layout
 from fineline.train.row_checks import Split
 
 Rows = list[dict[str, Any]]
-
-
-def curated(name: str, split: str) -> Rows:
-    """Return the rows of a split of adapter `name`: train, validation or test.
-
-    Raises:
-        InputError: The file is missing or broken.
-    """
-    return reports.read_lines(layout.curated(name) / f"{split}.jsonl")
 
 
 def read(curated: Path, *splits: str) -> dict[str, Rows]:
