@@ -13,7 +13,7 @@ from fineline.errors import InputError
 STEP = "  "
 
 
-def replace(text: str, path: Sequence[str], value: str) -> str:
+def replace(text: str, path: Sequence[str], value: str | int) -> str:
     """The text with another scalar at a path of keys.
 
     Raises:
@@ -113,5 +113,5 @@ def _block(name: str, block: dict[str, Any], indent: str) -> str:
     return "".join(f"{indent}{line}\n" for line in dumped.removesuffix("\n").split("\n"))
 
 
-def _dumped(value: str) -> str:
+def _dumped(value: str | int) -> str:
     return yaml.safe_dump(value, allow_unicode=True, width=2**20).removesuffix("\n...\n").removesuffix("\n")

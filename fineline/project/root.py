@@ -15,15 +15,19 @@ def find(start: Path) -> Path | None:
     Raises:
         InputError: The nearest project has no fineline.lock, because an older fineline made it.
     """
-    for directory in (start, *start.parents):
-        if (directory / lock.FILE).is_file():
-            return directory
-        if is_older(directory):
-            raise InputError(
-                f"{directory}: this project has no {lock.FILE}, because an older fineline made it; run `fineline upgrade`"
-                " there to bring it up to date"
-            )
-    return None
+    found = nearest(start)
+    if found is not None and is_older(found):
+        raise InputError(
+            f"{found}: this project has no {lock.FILE}, because an older fineline made it; run `fineline upgrade` there to"
+            " bring it up to date"
+        )
+    return found
+
+
+def nearest(start: Path) -> Path | None:
+    """Return the root of the project that `start` is in, also of one that an older fineline made."""
+    above = (start, *start.parents)
+    return next((directory for directory in above if (directory / lock.FILE).is_file() or is_older(directory)), None)
 
 
 def is_older(directory: Path) -> bool:

@@ -1,7 +1,7 @@
 """The version of each stage: raised when the same inputs give another result.
 
 A stage depends on its version (through fineline.lock), its data and its parameters, never on source files. Raise a version
-together with a line in CHANGELOG.md; a change that leaves every result as it was needs none.
+together with a reason here and in CHANGELOG.md; a change that leaves every result as it was needs none.
 """
 
 STAGES = {
@@ -16,6 +16,9 @@ STAGES = {
     "assess": 1,
 }
 """Stage -> version, in the order of the graph."""
+
+REASONS: dict[str, dict[int, str]] = {}
+"""Stage -> version -> why it was raised: the line of CHANGELOG.md, which `fineline upgrade` shows."""
 
 DECISIVE_LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
 """Distributions whose version can change a trained weight."""

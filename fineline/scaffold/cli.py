@@ -1,4 +1,4 @@
-"""`fineline new`, `init`, `retire`, `upgrade` and `doctor`."""
+"""`fineline new`, `init`, `retire` and `doctor`."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import typer
 from fineline.errors import InputError
 from fineline.governance import store
 from fineline.project import layout, params
-from fineline.scaffold import adapter_block, base_block, doctor, first_rows, new
+from fineline.scaffold import adapter_block, base_block, doctor, first_rows, new, upgrade_command
 
 _BATCH = 8
 _LONGEST = 2048
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command("new")(create)
     app.command("init")(init)
     app.command("retire")(retire)
+    app.command("upgrade")(upgrade_command.upgrade_project)
     app.command("doctor")(show_health)
 
 

@@ -52,7 +52,7 @@ def test_entering_changes_to_the_root(nested, monkeypatch):
 def test_outside_of_a_project_entering_stays_or_raises(nested, monkeypatch):
     monkeypatch.chdir(nested)
     assert root.enter(needed=False) == nested == Path.cwd()
-    with pytest.raises(InputError, match="not in a fineline project.*`fineline new DIRECTORY`"):
+    with pytest.raises(InputError, match=r"not in a fineline project.*`fineline new DIRECTORY`"):
         root.enter(needed=True)
 
 
