@@ -50,6 +50,7 @@ PHRASES = ("turn {state} the {room} {device}", "{room} {device} {state}", "pleas
 
 SHARED = (
     "tests/test_chain.py",
+    "tests/project/test_staleness.py",
     "tests/test_readme.py",
     "tests/retraining/test_drift.py",
 )  # they use one project, which takes longest to make

@@ -27,7 +27,9 @@ LIBRARIES = (
     "lm_eval",
     "onnx",
     "onnxruntime",
+    "onnxruntime-gpu",
     "onnxruntime-genai",
+    "onnxruntime-genai-cuda",
 )
 
 

@@ -1,6 +1,5 @@
 """The forms that an adapter ships in, as arms: the merged model, and the exported one."""
 
-import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -35,9 +34,11 @@ def merged(subject: Subject) -> Arm:
 
 def exported(subject: Subject) -> Arm:
     """Return an exported model as an arm."""
+    import onnxruntime  # of the CPU or the CUDA build, which are distributions with different names
+
     identity = {
         "model": subject.artifact.digest,
-        "onnxruntime": importlib.metadata.version("onnxruntime"),
+        "onnxruntime": onnxruntime.__version__,
         **_environment(),
     }
 

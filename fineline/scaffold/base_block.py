@@ -79,7 +79,7 @@ def _of_hub(repo: str) -> tuple[dict[str, Any], str | None]:
         found = HfApi().model_info(repo)
     except (RepositoryNotFoundError, GatedRepoError) as error:
         raise InputError(f"{repo}: no such model on the Hub, or this access token may not read it") from error
-    except Exception as error:  # the HTTP client has exceptions of its own
+    except Exception as error:  # the HTTP client raises other exceptions
         raise Unreachable(f"{repo}: the Hub does not answer ({type(error).__name__}); check the network") from error
     license = found.card_data.get("license") if found.card_data else None
     return {"hub": {"repo": repo, "revision": found.sha}}, license if isinstance(license, str) else None

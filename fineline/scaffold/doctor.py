@@ -15,8 +15,9 @@ from fineline.errors import InputError
 from fineline.project import layout, lock, params
 from fineline.project.versions import STAGES
 
-PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "lm-eval", "onnxruntime-genai", "dagster", "dvc")
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "lm-eval", "dagster", "dvc")
+_RUNTIMES = (("onnxruntime", "onnxruntime-gpu"), ("onnxruntime-genai", "onnxruntime-genai-cuda"))
+"""Builds for the CPU and for CUDA, which overwrite each other's files."""
 _DISK_NEEDED = 10 * 2**30
 
 
@@ -34,7 +35,7 @@ def examine() -> list[DoctorCheck]:
     return [
         DoctorCheck("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         *(_package(name) for name in PACKAGES),
-        _runtime(),
+        *(_either(*builds) for builds in _RUNTIMES),
         _hardware(),
         _disk(),
         *_lock(),
@@ -66,17 +67,15 @@ def _package(name: str) -> DoctorCheck:
     return DoctorCheck(name, version)
 
 
-def _runtime() -> DoctorCheck:
-    """Check that exactly one of the two ONNX Runtimes is installed: they overwrite each other's files."""
-    found = [name for name in _RUNTIMES if _version(name)]
+def _either(cpu: str, cuda: str) -> DoctorCheck:
+    """Check that one of two builds of a library is installed, and not both."""
+    found = [name for name in (cpu, cuda) if _version(name)]
     if len(found) == 1:
         return DoctorCheck(found[0], str(_version(found[0])))
     if not found:
-        return DoctorCheck(_RUNTIMES[0], f"not installed; install {' or '.join(_RUNTIMES)}", passed=False)
-    remedy = "uninstall both, then install the one that this machine needs"
-    return DoctorCheck(
-        _RUNTIMES[0], f"{' and '.join(found)} are both installed and overwrite each other; {remedy}", passed=False
-    )
+        return DoctorCheck(cpu, f"not installed; install {cpu}, or {cuda} for CUDA", passed=False)
+    remedy = f"run `pip uninstall {cpu} {cuda}`, then install the one that this machine needs"
+    return DoctorCheck(cpu, f"{cpu} and {cuda} are both installed and overwrite each other; {remedy}", passed=False)
 
 
 def _version(name: str) -> str | None:

@@ -45,8 +45,8 @@ def check(root: Path) -> None:
     if hashlib.sha256(content).hexdigest()[:16] in _GRAPHS or content == (new.shared() / _GRAPH).read_bytes():
         return
     raise InputError(
-        f"{root / _GRAPH}: was changed in this project, so it cannot be replaced; keep it under another name (`git mv {_GRAPH}"
-        f" own-{_GRAPH}`), copy {new.shared() / _GRAPH} here, add your own stages to it, commit, and run `fineline upgrade` again"
+        f"{root / _GRAPH}: was changed in this project, so it is not replaced; rename it (`git mv {_GRAPH} own-{_GRAPH}`), copy"
+        f" {new.shared() / _GRAPH} here, add your own stages to it, commit, and run `fineline upgrade` again"
     )
 
 

@@ -12,15 +12,12 @@ Commands of one template are near-duplicates of each other, so the template is t
 import hashlib
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import home_assistant_intents
-from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, TextChunk
-from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
-from home_assistant_intents import get_intents, get_languages
 
 from fineline.errors import InputError
 from fineline.project.params.project import did_you_mean
@@ -30,6 +27,17 @@ from fineline.sources.envelope import Writer
 from fineline.sources.readers import Row
 from fineline.sources.record import FileRecord
 
+try:
+    import home_assistant_intents
+    from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, TextChunk
+    from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
+    from home_assistant_intents import get_intents, get_languages
+except ModuleNotFoundError as error:
+    raise InputError(
+        f"a `home_assistant` part needs the package {error.name}; install it with `pip install 'fineline[home-assistant]'`"
+    ) from error
+
+CORPUS = "home-assistant-intents"
 _TRIES_PER_SAMPLE = 20  # a template with few variants runs dry: stop asking instead of looping
 
 
@@ -52,8 +60,9 @@ def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
     """Hand every command to the writer; the files that they were made from.
 
     Raises:
-        InputError: As `examples`.
+        InputError: Another release than the pinned one is installed, or as `examples`.
     """
+    _check_pin(root)
     name = f"home_assistant_intents/data/{block.language}.json"
     commands = examples(block.language, block.samples_per_template, block.seed, block.household, root)
     for number, example in enumerate(commands, 1):
@@ -64,6 +73,16 @@ def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
     if block.household:
         used.append(_record(block.household, local.below(block.household, root), rows=0))
     return used
+
+
+def _check_pin(file: Path) -> None:
+    """Raise `InputError` if a requirements file pins another release of the corpus than is installed."""
+    if not file.is_file():
+        return
+    pin = re.search(rf"^{CORPUS}==([^\s\\;]+)", file.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    installed = metadata.version(CORPUS)
+    if pin and pin[1] != installed:
+        raise InputError(f"{file}: pins {CORPUS} {pin[1]}, but {installed} is installed; run `pip install {CORPUS}=={pin[1]}`")
 
 
 def examples(

@@ -109,7 +109,10 @@ def test_a_pinned_local_base_that_changed_is_reported_and_refused(project, local
     assert artifacts.read(Path("models/bases/tiny")).digest == pinned
 
 
-@pytest.mark.parametrize(("installed", "passed"), [((), False), (("onnxruntime-gpu",), True), (doctor._RUNTIMES, False)])
-def test_exactly_one_onnx_runtime_is_installed(monkeypatch, installed, passed):
+@pytest.mark.parametrize(
+    ("installed", "passed"),
+    [((), False), (("onnxruntime",), True), (("onnxruntime-gpu",), True), (("onnxruntime", "onnxruntime-gpu"), False)],
+)
+def test_exactly_one_build_of_the_onnx_runtime_is_installed(monkeypatch, installed, passed):
     monkeypatch.setattr(doctor, "_version", lambda name: "1.31.0" if name in installed else None)
-    assert doctor._runtime().passed is passed
+    assert doctor._either("onnxruntime", "onnxruntime-gpu").passed is passed

