@@ -15,6 +15,7 @@ import yaml
 from fineline import artifacts
 from fineline.adapters.methods import METHODS, SELECTABLE
 from fineline.artifacts import Artifact
+from fineline.documents import installed
 from fineline.errors import InputError, Refused
 from fineline.project import layout
 from fineline.project.params.block import NAME
@@ -149,10 +150,19 @@ def _gathered(name: str) -> Records:
         config=_parsed(content("base", "config.json"), paths["base"] / "config.json"),
         chat_template=content(SHIPPED, "chat_template.jinja") if has_template else "",
         purposes=_purposes(reports["candidate"].get("suites", {}), digests),
-        lock=_text(LOCK, digests, "make it with `make lock`"),
+        lock=_lock(digests),
         paths=paths,
         digests=digests,
     )
+
+
+def _lock(digests: dict[str, str]) -> str:
+    """Return the lock file of the project; in its form the installed packages, if the project has none."""
+    if LOCK.is_file():
+        return _text(LOCK, digests, "restore it from git")
+    text = installed.lock_text()
+    digests[LOCK.as_posix()] = hashlib.sha256(text.encode()).hexdigest()
+    return text
 
 
 def _text(file: Path, digests: dict[str, str], remedy: str) -> str:
