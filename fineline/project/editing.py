@@ -94,7 +94,7 @@ def _at(text: str, path: Sequence[str]) -> yaml.Node:
 
 
 def _last(node: yaml.Node) -> int:
-    """Return the position after the last character of a value; the end mark of a block may be after blank lines and comments."""
+    """Return the position after a value; the end mark of a block may be after blank lines and comments."""
     if isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
         return max(_last(node.value[-1][1]), node.value[-1][0].end_mark.index)
     if isinstance(node, yaml.SequenceNode) and node.value and not node.flow_style:

@@ -41,6 +41,7 @@ def examine() -> list[DoctorCheck]:
         *_lock(),
         _configuration(),
         *_bases(),
+        *_evidence(),
         *_retraining(),
         _notifications(),
         _dagster_home(),
@@ -161,6 +162,19 @@ def _bases() -> list[DoctorCheck]:
         else:
             checks.append(DoctorCheck(subject, f"{base.path}: {'unchanged' if made else 'not copied yet'}"))
     return checks
+
+
+def _evidence() -> list[DoctorCheck]:
+    """Check that each adapter has the directory of evidence that stage `assess` reads."""
+    try:
+        known = params.load().adapters
+    except InputError:
+        return []
+    missing = [layout.evidence(name) for name in known if not layout.evidence(name).is_dir()]
+    return [
+        DoctorCheck(f"evidence {path.name}", f"{path}: missing; create it with a README.md, so that git keeps it", passed=False)
+        for path in missing
+    ]
 
 
 def _retraining() -> list[DoctorCheck]:

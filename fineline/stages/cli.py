@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.errors import InputError
-from fineline.project import layout, params
+from fineline.project import layout, lock, params
 from fineline.project.params.costs import Costs
 
 _WIDTH = 132  # of tables that are written to a file or a log
@@ -111,7 +112,7 @@ def show_report(name: AdapterName) -> None:
         shown = f"{entry['verdict']}: {entry['reason']} ({entry['tool']}, {entry['by']}, {entry['made']})"
         console.print(f"  evidence {entry['name']}: {shown}", highlight=False, markup=False)
     console.print(f"exported: {form['bytes'] / 1e6:.0f} MB, {form['tokens_per_second']} tokens/s on this machine's CPU")
-    for line in _cost_per_point(directory):
+    for line in [*_cost_per_point(directory), *_accepted(name)]:
         console.print(line, highlight=False)
     console.print(f"verdict: [bold]{candidate['verdict']}[/], candidate {candidate['candidate']['digest']}")
 
@@ -148,6 +149,14 @@ def open_holdout(
     warning = "" if times == 1 else "; each further look makes the sealed rows less independent"
     console.print(f"verdict: [bold]{decision['verdict']}[/], candidate {decision['candidate']['digest']}")
     console.print(f"opened {times} time{'s' if times > 1 else ''} so far{warning}: {layout.reports(name)}/holdout_uses.jsonl")
+
+
+def _accepted(name: str) -> list[str]:
+    """Return a line for each result of an older stage version that `fineline upgrade --keep` accepted."""
+    locked = lock.read()
+    paths = [(stage, path) for stage in locked.kept if stage != "base" for path in layout.artifacts_of(stage, name)]
+    notes = [(path, lock.accepted(locked, stage, artifacts.read(path).stage_version)) for stage, path in paths if path.exists()]
+    return [f"{path}: {note}" for path, note in notes if note]
 
 
 def _cost_per_point(directory: Path) -> list[str]:

@@ -72,6 +72,14 @@ def test_a_missing_lock_is_reported(project):
     assert "fineline upgrade" in check.state
 
 
+def test_a_missing_directory_of_evidence_is_reported(project):
+    assert doctor._evidence() == []
+    shutil.rmtree(project / "evidence" / "home")
+    (check,) = doctor._evidence()
+    assert not check.passed
+    assert check.state.startswith("evidence/home: missing")
+
+
 @pytest.fixture
 def local_base(project, tiny_base):
     """The project of a base model whose files can be changed."""

@@ -152,6 +152,13 @@ def test_kept_results_have_the_new_version_in_dvc_lock(trained, fineline):
     assert lock.read().kept == {"train": {"from": 1, "to": 2}}
 
 
+def test_kept_results_are_named_with_the_version_that_made_them():
+    locked = made(train=2, kept={"train": {"from": 1, "to": 2}})
+    assert lock.accepted(locked, "train", 1) == "made by train version 1, accepted at the upgrade to 2"
+    assert lock.accepted(locked, "train", 2) is None
+    assert lock.accepted(locked, "merge", 1) is None
+
+
 def test_missing_results_cannot_be_kept(trained, fineline):
     (trained / "models" / "adapters" / "home").rmdir()
     code, _, err = fineline("upgrade", "--keep", "train")
