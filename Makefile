@@ -10,7 +10,9 @@ export DAGSTER_HOME := $(CURDIR)/.dagster
 export DVC_NO_ANALYTICS := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo dagster ui test lint bench lock clean
+SPELLED := fineline pipelines assets benchmarks tools docs suites Makefile dvc.yaml params.yaml $(wildcard *.md)
+
+.PHONY: help setup demo dagster ui test lint accept golden bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,10 +40,20 @@ ui: setup ## the graph in Dagster, on http://127.0.0.1:3000
 test: setup ## unit and integration tests on a tiny model built on the spot
 	pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
-lint: setup ## ruff, mypy
+lint: setup ## ruff, mypy, layers of imports, stage versions, words
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
+	python tools/stage_digests.py check
+	python tools/words.py
+	codespell $(SPELLED)
+
+accept: setup ## record changed code of a stage whose results are the same: make accept STAGE=train, or STAGE=all
+	python tools/stage_digests.py accept $(STAGE)
+
+golden: setup ## record the results of the golden chain, after a raised stage version or other libraries
+	pytest --numprocesses 0 --record-golden tests/golden
 
 bench: setup ## speed against the usual tools, and what Dagster and DVC add (after `make demo`)
 	python benchmarks/curation.py

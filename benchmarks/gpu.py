@@ -179,7 +179,7 @@ def measure(setting: Setting, steps: int, warmup: int = 0, learned: float = 1.0,
     torch.manual_seed(train.seed)
     model = materialised(config, place, train.quantization if train.method == "qlora" else None)
     if train.method == "qlora" and train.dequantize:
-        loading.unpack(model, torch.bfloat16)
+        loading.dequantize(model, torch.bfloat16)
     held["base"] = _allocated()
     if train.recompute:
         model.activation_checkpointing_enable({"use_reentrant": False})

@@ -134,7 +134,8 @@ def _rows(split: str) -> list[tokens.Tokens]:
 def _forecast(config: Train, chosen: list[tokens.Tokens]) -> dict[str, int]:
     """Bytes by component."""
     from fineline.hardware import device
-    from fineline.plan import choice, shape
+    from fineline.models import shape
+    from fineline.plan import choice
     from fineline.plan.report import Run
     from fineline.plan.workload import Lengths
 

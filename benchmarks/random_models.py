@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from fineline.models import loading
-from fineline.plan import shape
+from fineline.models import loading, shape
 from fineline.project.params.training import Quantization
 
 # fmt: off

@@ -19,7 +19,8 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.onnxruntime_genai import ONNXRuntimeGenAILM
 
-from fineline import artifacts
+from fineline import adapters, artifacts
+from fineline.adapters import recorded
 from fineline.chat.tokens import tokenizer_of
 from fineline.evaluate import target, verdict
 from fineline.inference.onnx_engine import OnnxEngine
@@ -78,10 +79,10 @@ def main() -> None:
 
 def shipped(base: str) -> Any:
     """The shipped adapter in the weights of its base, in fp32."""
-    quantization = loading.quantization_of(artifacts.read(layout.adapter(ADAPTER)).parameters)
+    quantization = recorded.quantization_of(artifacts.read(layout.adapter(ADAPTER)).parameters)
     model = loading.base_model(layout.base(base), quantization=quantization, precision="fp32")
-    loading.unpack(model, torch.float32)
-    model = loading.with_adapter(model, layout.adapter(ADAPTER))
+    loading.dequantize(model, torch.float32)
+    model = adapters.load(model, layout.adapter(ADAPTER))
     model.merge_adapter()
     return model
 

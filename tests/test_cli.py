@@ -12,7 +12,7 @@ from fineline import artifacts
 from fineline.adapters.methods import METHODS
 from fineline.project import layout
 from fineline.stages import base, curate, ingest, plan, train
-from tests.plan.shapes import LLAMA_31_8B, write_config
+from tests.models.shapes import LLAMA_31_8B, write_config
 
 
 def fineline(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
@@ -103,10 +103,10 @@ def test_a_plan_needs_only_a_configuration_file(tmp_path):
     ("arguments", "message"),
     [
         (("plan", "hom"), "there is no adapter 'hom'; did you mean 'home'?"),
-        (("plan", "home", "--device", "h10"), "there is no device 'h10'; did you mean 'h100'?"),
+        (("plan", "home", "--device", "h10"), "unknown device 'h10'; did you mean 'h100'?"),
         (("plan",), "give the name of an adapter, or --base"),
         (("plan", "home", "--base", "tiny"), "give the name of an adapter, or --base"),
-        (("plan", "--base", "tinny", "--device", "h100"), "'tinny' is no base of params.yaml, no model directory"),
+        (("plan", "--base", "tinny", "--device", "h100"), "'tinny' is not a base of params.yaml, a model directory"),
         (("plan", "--base", "none.json", "--device", "h100"), "none.json: cannot be read (No such file"),
         (("plan", "home"), "models/bases/tiny/artifact.json: missing; run `dvc repro`"),
         (("report", "home"), "reports/home/gate.json: missing; run `dvc repro`"),
@@ -225,4 +225,4 @@ def test_doctor_reports_a_mistake_that_no_stage_reads(project):
     answer = fineline("doctor")
     assert answer.returncode == 2
     assert "adapters.home.retrain.corn: unknown key; did you mean 'cron'?" in answer.stderr
-    assert "notifications.yaml: receivers.ops: exactly one of webhook, slack, email is needed" in answer.stderr
+    assert "notifications.yaml: receivers.ops: exactly one of webhook, slack, email is required" in answer.stderr

@@ -1,4 +1,4 @@
-"""What methods that PEFT does not have look like from outside: like a `PeftModel`."""
+"""The interface of methods that PEFT does not implement: that of a `PeftModel`, as far as fineline uses it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from fineline.errors import InputError
 
 
 class Adapted(nn.Module, ABC):
-    """A causal language model with something trained on it.
+    """A causal language model with an adapter.
 
     Args:
         model: The `transformers` model; its own parameters keep their names.
@@ -24,44 +24,44 @@ class Adapted(nn.Module, ABC):
 
     @property
     def config(self) -> Any:
-        """The configuration of the base."""
+        """Return the configuration of the base."""
         return self.model.config
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Return the device of the model."""
         return next(self.parameters()).device
 
     def get_base_model(self) -> Any:
-        """The `transformers` model, with what was put into it."""
+        """Return the `transformers` model, with the modules that were added to it."""
         return self.model
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """As the base's own."""
+        """Return the output of the base model's forward pass."""
         return self.model(*args, **kwargs)
 
     @abstractmethod
     def disable_adapter(self) -> AbstractContextManager[None]:
-        """Within the context the model is its base."""
+        """Within the context, the model computes what its base computes."""
 
 
 class Savable(Adapted):
-    """A method of our own, which is saved as PEFT saves its adapters."""
+    """A method implemented by fineline, saved in PEFT's layout."""
 
     peft_type: str
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What is needed to build it anew, beyond the tensors."""
+        """Return what is needed to restore the adapter, in addition to the tensors."""
 
     @abstractmethod
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What was trained, by name."""
+        """Return the trained tensors by name."""
 
 
 @contextmanager
 def switched_off(parts: list[Any]) -> Iterator[None]:
-    """Within the context, no part takes effect; each has a flag `enabled`."""
+    """Within the context, no part takes effect. Each part has a flag `enabled`."""
     for part in parts:
         part.enabled = False
     try:
@@ -72,7 +72,7 @@ def switched_off(parts: list[Any]) -> Iterator[None]:
 
 
 def shape(model: Any) -> dict[str, Any]:
-    """What of a base's shape an adapter depends on."""
+    """Return the part of a base's configuration that an adapter depends on."""
     config = model.config
     return {
         "model_type": config.model_type,
@@ -83,14 +83,14 @@ def shape(model: Any) -> dict[str, Any]:
 
 
 def check_shape(model: Any, config: dict[str, Any]) -> None:
-    """Raise `InputError` if an adapter was made for a base of another shape."""
+    """Raise `InputError` if an adapter was trained on a base of another shape."""
     for key, value in shape(model).items():
         if config[key] != value:
             raise InputError(f"the adapter was trained on a base with {key} {config[key]}, and this one has {value}")
 
 
 def check_names(found: set[str], expected: set[str]) -> None:
-    """Raise `InputError` if an adapter's tensors are not those of the model it is put on."""
+    """Raise `InputError` if the tensors of an adapter are not those that the model expects."""
     if found != expected:
         odd = ", ".join(sorted(found ^ expected)[:3])
-        raise InputError(f"adapter_model.safetensors does not fit the base it is put on: {odd}")
+        raise InputError(f"adapter_model.safetensors does not fit this base; tensors that are missing or unexpected: {odd}")

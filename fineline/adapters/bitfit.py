@@ -1,7 +1,7 @@
 """BitFit: only the bias terms are trained (Ben Zaken et al. 2021, arXiv 2106.10199).
 
-What is trained is each bias's distance from the base's, in fp32; the sum is rounded to the base's type before it is used, so
-training sees the very biases that a merged model will have.
+The distance of each bias from that of the base is trained, in fp32. The sum is rounded to bf16 before it is used, so training
+uses exactly the biases that a merged model will have.
 """
 
 from contextlib import AbstractContextManager
@@ -17,7 +17,7 @@ from fineline.errors import InputError
 
 
 class Shift(nn.Module):
-    """(n,) -> (n,): a bias moved by a trained distance."""
+    """(n,) -> (n,): a bias plus a trained distance."""
 
     def __init__(self, bias: torch.Tensor) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Shift(nn.Module):
         self.enabled = True
 
     def forward(self, bias: torch.Tensor) -> torch.Tensor:
-        """The moved bias, rounded to bf16 as `merge` will round it, in the type of the base's."""
+        """Return the sum, rounded to bf16 as merging rounds it, in the type of the base's bias."""
         return (bias + self.distance).to(torch.bfloat16).to(bias.dtype) if self.enabled else bias
 
 
@@ -41,7 +41,7 @@ class BitFit(Savable):
     def __init__(self, model: Any) -> None:
         super().__init__(model)
         self.shifts: dict[str, Shift] = {}
-        """Name of a bias in the base -> how far it is moved."""
+        """Name of a bias in the base -> its distance."""
         for name, module in targets.biases(model).items():
             shift = Shift(module.bias)  # type: ignore[arg-type]
             parametrize.register_parametrization(module, "bias", shift)
@@ -49,15 +49,15 @@ class BitFit(Savable):
         if not self.shifts:
             raise InputError(
                 f"train.method: bitfit trains bias terms, and this {model.config.model_type} model has none; use ia3, which"
-                " trains about as little, or lora"
+                " trains about as few parameters, or lora"
             )
 
     @classmethod
     def restored(cls, model: Any, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Self:
-        """Biases as they were saved.
+        """Return the model with saved biases.
 
         Raises:
-            InputError: They were trained on a base of another shape.
+            InputError: The biases were trained on a base of another shape.
         """
         check_shape(model, config)
         adapted = cls(model)
@@ -68,13 +68,13 @@ class BitFit(Savable):
         return adapted
 
     def disable_adapter(self) -> AbstractContextManager[None]:
-        """Within the context the model is its base."""
+        """Within the context, the model computes what its base computes."""
         return switched_off(list(self.shifts.values()))
 
     def settings(self) -> dict[str, Any]:
-        """The shape of the base."""
+        """Return the shape of the base."""
         return shape(self.model)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Name of a bias -> how far it is moved, in fp32."""
+        """Return the distance of every bias by name, in fp32."""
         return {f"{name}.distance": shift.distance.detach() for name, shift in self.shifts.items()}

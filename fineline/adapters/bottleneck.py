@@ -1,7 +1,7 @@
-"""Bottleneck adapters: small layers with a nonlinearity between those of the base.
+"""The layers of bottleneck adapters: small layers with a nonlinearity between those of the base.
 
-After attention and after the MLP (Houlsby et al. 2019, arXiv 1902.00751, figure 2), or after the MLP only (Pfeiffer et al.
-2020, arXiv 2005.00247), each time before the residual sum: x + up(gelu(down(x))).
+They follow attention and the MLP (Houlsby et al. 2019, arXiv 1902.00751, figure 2), or the MLP only (Pfeiffer et al. 2020,
+arXiv 2005.00247), and come before the residual sum: x + up(gelu(down(x))).
 """
 
 from contextlib import AbstractContextManager
@@ -13,13 +13,13 @@ from torch.nn.functional import gelu
 
 from fineline.adapters import targets
 from fineline.adapters.adapted import Savable, check_names, check_shape, shape, switched_off
-from fineline.project.params.training import Bottleneck
+from fineline.adapters.methods.bottleneck import Bottleneck
 
 _NAME = "bottleneck"
 
 
 class Layer(nn.Module):
-    """(..., hidden) -> (..., hidden), through `size` channels, in fp32; as it starts it changes nothing."""
+    """(..., hidden) -> (..., hidden), through `size` channels, in fp32; a new layer changes nothing."""
 
     def __init__(self, hidden: int, size: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Layer(nn.Module):
         self.enabled = True
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """What stands in the place of `x`."""
+        """Return `x` plus the output of the layer, in the type of `x`."""
         if not self.enabled:
             return x
         added: torch.Tensor = self.up(gelu(self.down(x.to(self.down.weight.dtype))))
@@ -38,7 +38,7 @@ class Layer(nn.Module):
 
 
 class WithBottlenecks(Savable):
-    """A causal language model with bottleneck adapters inside, as modules named `bottleneck` of what they follow."""
+    """A causal language model with bottleneck adapters: modules named `bottleneck` in the modules that they follow."""
 
     peft_type = "BOTTLENECK"
 
@@ -49,7 +49,7 @@ class WithBottlenecks(Savable):
 
     @classmethod
     def new(cls, model: Any, bottleneck: Bottleneck) -> Self:
-        """Adapters that change nothing yet.
+        """Return the model with new adapters, which change nothing yet.
 
         Raises:
             InputError: The blocks of the model do not consist of attention and an MLP.
@@ -67,10 +67,10 @@ class WithBottlenecks(Savable):
 
     @classmethod
     def restored(cls, model: Any, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Self:
-        """Adapters as they were saved.
+        """Return the model with saved adapters.
 
         Raises:
-            InputError: They were trained on a base of another shape.
+            InputError: The adapters were trained on a base of another shape.
         """
         check_shape(model, config)
         adapted = cls.new(model, Bottleneck(size=config["size"], placement=config["placement"]))
@@ -81,20 +81,20 @@ class WithBottlenecks(Savable):
         return adapted
 
     def disable_adapter(self) -> AbstractContextManager[None]:
-        """Within the context the model is its base."""
+        """Within the context, the model computes what its base computes."""
         return switched_off(self.layers)
 
     def settings(self) -> dict[str, Any]:
-        """Size, placement, and the shape of the base."""
+        """Return size, placement, and the shape of the base."""
         return {**self.bottleneck.model_dump(), "activation": "gelu", **shape(self.model)}
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The weights of the adapters under their names in the base."""
+        """Return the weights of the adapters by their names in the base."""
         return {name: value for name, value in self.model.state_dict().items() if f".{_NAME}." in name}
 
 
 def _follow(sublayer: Any, _: Any, output: Any) -> Any:
-    """A forward hook: attention gives a tuple whose first element are the states, an MLP the states."""
+    """A forward hook. Attention returns a tuple that starts with the hidden states, an MLP the hidden states themselves."""
     if isinstance(output, tuple):
         return (sublayer.bottleneck(output[0]), *output[1:])
     return sublayer.bottleneck(output)

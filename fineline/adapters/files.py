@@ -7,25 +7,19 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from fineline.adapters import virtual
 from fineline.adapters.adapted import Savable
-from fineline.adapters.bitfit import BitFit
-from fineline.adapters.bottleneck import WithBottlenecks
-from fineline.adapters.full import Full
+from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 FILES = (CONFIG, WEIGHTS)
 
-_OWN: dict[str, Any] = {
-    **{adapted.peft_type: adapted for adapted in (WithBottlenecks, BitFit, Full)},
-    **dict.fromkeys(virtual.TYPES, virtual.VirtualTokens),
-}
+_LOADERS = {peft_type: method for method in METHODS.values() for peft_type in method.peft_types}
 _SETS = ("target_modules", "feedforward_modules")
 
 
 def save(model: Any, directory: Path) -> None:
-    """Write an attached model's adapter into a directory: its configuration and weights, and nothing else."""
+    """Write the adapter of an adapted model into a directory: its configuration and weights, and nothing else."""
     if isinstance(model, Savable):
         directory.mkdir(parents=True, exist_ok=True)
         config = {"peft_type": model.peft_type, "base_model_name_or_path": model.config.name_or_path, **model.settings()}
@@ -35,7 +29,7 @@ def save(model: Any, directory: Path) -> None:
         model.save_pretrained(directory, save_embedding_layers=False)
         (directory / "README.md").unlink()
         config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
-        for key in _SETS:  # PEFT writes sets: their order changes from run to run
+        for key in _SETS:  # PEFT writes sets, whose order changes from run to run
             if config.get(key):
                 config[key] = sorted(config[key])
     config["base_model_name_or_path"] = _portable(config["base_model_name_or_path"])
@@ -43,31 +37,33 @@ def save(model: Any, directory: Path) -> None:
 
 
 def load(model: Any, directory: Path) -> Any:
-    """Put a saved adapter on its base, for judging: nothing is trainable.
+    """Attach a saved adapter to its base for evaluation: nothing is trainable.
 
     Returns:
         A `PeftModel` or an `Adapted` in evaluation mode: both have `get_base_model()` and `disable_adapter()`.
 
     Raises:
-        InputError: A file is missing, or the adapter does not fit the base.
+        InputError: A file is missing, the type of the adapter is unknown, or the adapter does not fit the base.
     """
     for file in FILES:
         if not (directory / file).is_file():
-            raise InputError(f"{directory}: no {file}, so this is no adapter")
+            raise InputError(f"{directory}: no {file}; an adapter directory contains {' and '.join(FILES)}")
     config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
-    adapted: Any
-    if config["peft_type"] in _OWN:
-        with torch.no_grad():
-            adapted = _OWN[config["peft_type"]].restored(model, config, load_file(directory / WEIGHTS))
-    else:
-        from peft import PeftModel
+    method = _LOADERS.get(config["peft_type"])
+    if method is None:
+        raise InputError(f"{directory / CONFIG}: unknown peft_type {config['peft_type']!r}; accepted: {', '.join(_LOADERS)}")
+    with torch.no_grad():
+        adapted = method.load(model, directory, config)
+    return adapted.requires_grad_(False).eval()  # PEFT leaves (IA)^3 and VeRA trainable regardless of is_trainable
 
-        adapted = PeftModel.from_pretrained(model, directory, is_trainable=False, local_files_only=True)
-    return adapted.requires_grad_(False).eval()  # PEFT leaves (IA)^3 and VeRA trainable all the same
+
+def tensors_of(directory: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of an adapter by name."""
+    return load_file(directory / WEIGHTS)
 
 
 def _portable(base: str) -> str:
-    """A base's directory as it is named in the project, wherever the project lies."""
+    """Return the directory of a base relative to the project, so that no file names this machine."""
     path = Path(base)
     if not path.is_absolute():
         return path.as_posix()

@@ -1,4 +1,4 @@
-"""All weights are trained, and what is saved is all weights."""
+"""Full fine-tuning: all weights are trained and saved."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,17 +7,17 @@ from typing import Any, Self
 
 import torch
 
-from fineline.adapters import checkpoint
 from fineline.adapters.adapted import Savable, check_names, check_shape, shape
 from fineline.errors import InputError
+from fineline.models import loading
 
 
 class Full(Savable):
     """A causal language model whose own weights are trained.
 
     Args:
-        base: The directory the weights came from: it is read again when the base is to be shown.
-        types: Name -> what type a weight is saved in.
+        base: Directory that the weights were loaded from; it is read again when the base itself is needed.
+        types: Name of a weight -> the type that it is saved in.
     """
 
     peft_type = "FULL"
@@ -29,19 +29,19 @@ class Full(Savable):
 
     @classmethod
     def new(cls, model: Any, base: Path) -> Self:
-        """All weights in fp32, so that small steps are not lost to rounding."""
+        """Return the model with all weights trainable, in fp32, so that small steps are not lost to rounding."""
         types = {name: weight.dtype for name, weight in model.named_parameters()}
-        types |= checkpoint.types(base, set(types))  # it may be loaded as another
+        types |= loading.stored_types(base, set(types))  # the model may have been loaded in another type
         model.float().requires_grad_(True)
         return cls(model, base, types)
 
     @classmethod
     @torch.no_grad()
     def restored(cls, model: Any, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Self:
-        """Weights as they were saved, in the place of the base's.
+        """Return the model with saved weights in place of those of the base.
 
         Raises:
-            InputError: They are not those of such a base.
+            InputError: The weights are those of a model of another shape.
         """
         check_shape(model, config)
         weights = dict(model.named_parameters())
@@ -53,16 +53,16 @@ class Full(Savable):
 
     @contextmanager
     def disable_adapter(self) -> Iterator[None]:
-        """Within the context the model is its base, read from its directory; both lie in memory.
+        """Within the context, the model has the weights of its base, read from its directory; both are in memory.
 
         Raises:
-            InputError: The directory does not hold all weights.
+            InputError: The directory does not contain all weights.
         """
         weights = dict(self.model.named_parameters())
         trained = {name: weight.data for name, weight in weights.items()}
         try:
             missing = set(weights)
-            for name, original in checkpoint.tensors(self.base, set(weights)):
+            for name, original in loading.stored_tensors(self.base, set(weights)):
                 weights[name].data = original.to(weights[name])
                 missing.discard(name)
             if missing:
@@ -73,9 +73,9 @@ class Full(Savable):
                 weight.data = trained[name]
 
     def settings(self) -> dict[str, Any]:
-        """The shape of the base."""
+        """Return the shape of the base."""
         return shape(self.model)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All weights under their names in the base, tied ones once, rounded to the base's types."""
+        """Return all weights by their names in the base, tied ones once, rounded to the types of the base."""
         return {name: weight.detach().to(self.types[name]) for name, weight in self.model.named_parameters()}

@@ -1,4 +1,4 @@
-"""A plain pass through a model that was loaded for training, to see what its layers compute."""
+"""Forward passes through a model that was loaded for training, to read what its layers compute."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import torch
 
 @contextmanager
 def plain(model: Any) -> Iterator[None]:
-    """Within the context a causal language model takes padded rows as usual, drops nothing out, and keeps no gradient."""
+    """Within the context, a causal language model takes padded rows, applies no dropout, and computes no gradient."""
     kernel, training = model.config._attn_implementation, model.training
     model.config._attn_implementation = "sdpa"
     model.eval()
@@ -23,7 +23,7 @@ def plain(model: Any) -> Iterator[None]:
 
 @contextmanager
 def without_recomputing(model: torch.nn.Module) -> Iterator[None]:
-    """Within the context no block of a model is marked for being computed again in the backward pass."""
+    """Within the context, no block of a model is marked for recomputation in the backward pass."""
     marked = [module for module in model.modules() if getattr(module, "gradient_checkpointing", False)]
     for module in marked:
         module.gradient_checkpointing = False  # type: ignore[assignment]

@@ -1,59 +1,58 @@
-"""Which layers a method works on, found by the structure of the model and not by the names of a list of families."""
+"""The layers that a method adapts, found by the structure of the model instead of a list of model families."""
 
 from typing import Any
 
 import torch
 from torch import nn
 
-from fineline.errors import InputError
-from fineline.project.params.project import did_you_mean
+from fineline.errors import InputError, did_you_mean
 
 _ATTENTION = ("attn", "attention")
 
 
 def linear_layers(model: Any) -> dict[str, nn.Linear]:
-    """Name -> linear layer of a causal language model, in order, without its head."""
+    """Return the linear layers of a causal language model by name and in order, without its head."""
     head = model.get_output_embeddings()
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and layer is not head}
 
 
 def resolve(model: Any, targets: str | list[str]) -> list[str]:
-    """`train.targets` -> sorted endings of the names of the layers that are adapted.
+    """Return the sorted name endings of the layers that `train.targets` selects.
 
     Raises:
-        InputError: An ending matches no linear layer, or the model has none of the kind.
+        InputError: An ending matches no linear layer, or the model has no such layers.
     """
     layers = linear_layers(model)
     if not layers:
         raise InputError(
-            f"train.method: the layers of a {model.config.model_type} model are none that adapters are put on here (torch's"
-            " Linear); take prompt, prefix, p-tuning or full, or another base"
+            f"train.method: the layers of a {model.config.model_type} model cannot be adapted (they are not torch.nn.Linear);"
+            " use prompt, prefix, p-tuning or full, or another base"
         )
     if isinstance(targets, list):
         known = sorted({_last(name) for name in layers})
         for ending in targets:
             if not any(_ends(name, ending) for name in layers):
                 hint = did_you_mean(ending, known)
-                raise InputError(f"train.targets: no linear layer but the head has a name that ends in {ending!r}{hint}")
+                raise InputError(f"train.targets: no linear layer except the head has a name that ends in {ending!r}{hint}")
         return sorted(set(targets))
     wanted = set(layers if targets == "all-linear" else attention_layers(model))
     if not wanted:
         raise InputError(
-            f"train.targets: a {model.config.model_type} model has no layers for {targets!r}; name them, or take all-linear"
+            f"train.targets: a {model.config.model_type} model has no layers for {targets!r}; name them, or use all-linear"
         )
     return _endings(wanted, {name for name, _ in model.named_modules()} - wanted)
 
 
 def attention_layers(model: Any) -> dict[str, nn.Linear]:
-    """Name -> linear layer that lies directly in an attention module: queries, keys, values, output."""
+    """Return the linear layers directly in an attention module by name: queries, keys, values, output."""
     return {name: layer for name, layer in linear_layers(model).items() if _last(_owner(name)).lower().endswith(_ATTENTION)}
 
 
 def rescaled_layers(model: Any) -> tuple[list[str], list[str]]:
-    """Endings of the layers that (IA)^3 rescales: all of them, and those among them whose input is rescaled.
+    """Return name endings of the layers that (IA)^3 rescales: all of them, and those whose input is rescaled.
 
-    Keys, values and the inner activations of the MLP (Liu et al. 2022, arXiv 2205.05638, section 3.3). PEFT's own table takes
-    queries in the place of keys for some families; with fewer key heads than query heads that is another method.
+    These are keys, values and the inner activations of the MLP (Liu et al. 2022, arXiv 2205.05638, section 3.3). PEFT's table
+    has queries in place of keys for some families; with fewer key heads than query heads, that is a different method.
 
     Raises:
         InputError: The model has no such layers.
@@ -75,10 +74,10 @@ def rescaled_layers(model: Any) -> tuple[list[str], list[str]]:
 
 
 def blocks(model: Any) -> list[nn.Module]:
-    """The blocks of a decoder, from the first to the last.
+    """Return the blocks of a decoder, from first to last.
 
     Raises:
-        InputError: The model has no list of that many blocks.
+        InputError: No list of modules is as long as the configuration says.
     """
     for module in model.get_decoder().children():
         if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
@@ -87,28 +86,28 @@ def blocks(model: Any) -> list[nn.Module]:
 
 
 def sublayers(block: nn.Module) -> tuple[str, str]:
-    """Names of attention and of the MLP within a block.
+    """Return the names of attention and of the MLP within a block.
 
     Raises:
         InputError: The block does not consist of one attention module and one MLP.
     """
-    holders = [name for name, child in block.named_children() if any(isinstance(part, nn.Linear) for part in child.modules())]
-    attention = [name for name in holders if name.lower().endswith(_ATTENTION)]
-    rest = [name for name in holders if name not in attention]
+    parents = [name for name, child in block.named_children() if any(isinstance(part, nn.Linear) for part in child.modules())]
+    attention = [name for name in parents if name.lower().endswith(_ATTENTION)]
+    rest = [name for name in parents if name not in attention]
     if len(attention) != 1 or len(rest) != 1:
-        raise InputError(f"train.method: a block with {', '.join(holders) or 'no linear layers'} is not supported; use lora")
+        raise InputError(f"train.method: a block with {', '.join(parents) or 'no linear layers'} is not supported; use lora")
     return attention[0], rest[0]
 
 
 def biases(model: Any) -> dict[str, nn.Module]:
-    """Name -> module that adds a bias."""
+    """Return the modules with a bias, by name."""
     return {
         name: module for name, module in model.named_modules() if isinstance(getattr(module, "bias", None), torch.nn.Parameter)
     }
 
 
 def _endings(wanted: set[str], others: set[str]) -> list[str]:
-    """Shortest common endings that match all wanted names and none of the others: last parts, or the last two."""
+    """Return the shortest endings that match all wanted names and no other: the last part of a name, or the last two."""
     endings = set()
     for name in wanted:
         last, two = _last(name), ".".join(name.split(".")[-2:])

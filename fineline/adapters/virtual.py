@@ -1,7 +1,7 @@
 """Virtual tokens before the prompt: prefix tuning, prompt tuning and p-tuning.
 
-Whatever was trained, to a model that reads on they are keys and values in its cache: learned ones (prefix tuning), or those of
-learned embeddings (prompt tuning and p-tuning).
+The model sees them as keys and values in its cache: learned ones (prefix tuning), or those of learned embeddings (prompt tuning
+and p-tuning).
 """
 
 from collections.abc import Iterator
@@ -17,33 +17,33 @@ KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Per layer (1, key-value heads, virtual tokens, head dim), twice."""
 
 PREFIX = "PREFIX_TUNING"
-TYPES = (PREFIX, "PROMPT_TUNING", "P_TUNING")
-"""Their names in `adapter_config.json`."""
+EMBEDDINGS = ("PROMPT_TUNING", "P_TUNING")
+"""Values of `peft_type` in adapter_config.json."""
 
 
 def virtual_embeddings(model: Any) -> torch.Tensor | None:
-    """(virtual tokens, hidden) of prompt tuning and p-tuning on an attached model, with gradient; None for other methods."""
-    if _kind(model) not in TYPES[1:]:
+    """Return the embeddings (virtual tokens, hidden) of prompt tuning and p-tuning, with gradient; None for other methods."""
+    if _kind(model) not in EMBEDDINGS:
         return None
     embeddings: torch.Tensor = model.get_prompt(batch_size=1)[0]
     return embeddings
 
 
 def virtual_key_values(model: Any) -> KeyValues | None:
-    """What prefix tuning has learned, on an attached model, with gradient; None for other methods."""
+    """Return the keys and values of prefix tuning, with gradient; None for other methods."""
     return _of_cache(model.get_prompt(batch_size=1)) if _kind(model) == PREFIX else None
 
 
 def context_length(model: Any) -> int:
-    """How many tokens a model can read: the positions of its base, less those of virtual tokens."""
+    """Return how many tokens a model can read: the positions of its base, minus those of virtual tokens."""
     positions = int(model.config.max_position_embeddings)
     return positions - model.virtual_tokens if isinstance(model, VirtualTokens) else positions
 
 
 def start_at_real_tokens(model: Any) -> None:
-    """Give a new prefix the keys and values of tokens drawn from the vocabulary.
+    """Set a new prefix to the keys and values of tokens drawn from the vocabulary.
 
-    Started at random it learns badly and unsteadily; at the activations of any real words it does not (Li and Liang 2021,
+    A random initialization learns worse and with high variance; activations of real words do not (Li and Liang 2021,
     arXiv 2101.00190, section 7.4).
     """
     encoder = model.prompt_encoder[model.active_adapter]
@@ -56,10 +56,10 @@ def start_at_real_tokens(model: Any) -> None:
 
 
 class VirtualTokens(Adapted):
-    """A causal language model for judging, to whose caller the virtual tokens are invisible.
+    """A causal language model for evaluation that hides the virtual tokens from its caller.
 
-    They stand before the first token of every row: masks, positions and logits are those of the caller's own tokens, in the
-    first call and in later ones that hand the cache back.
+    They precede the first token of every row. Masks, positions and logits are those of the caller's tokens, in the first call
+    and in later calls with the returned cache.
 
     Args:
         learned: (virtual tokens, layers * 2 * key-value heads * head dim) of prefix tuning, (virtual tokens, hidden) of others.
@@ -75,7 +75,7 @@ class VirtualTokens(Adapted):
 
     @classmethod
     def restored(cls, model: Any, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> "VirtualTokens":
-        """As PEFT saved them."""
+        """Return the model with the virtual tokens that PEFT saved."""
         check_names(set(tensors), {"prompt_embeddings"})
         heads = config["num_attention_heads"] if config["peft_type"] == PREFIX else None
         return cls(model, tensors["prompt_embeddings"], heads)
@@ -88,14 +88,14 @@ class VirtualTokens(Adapted):
         past_key_values: Any = None,
         **others: Any,
     ) -> Any:
-        """As the base's own.
+        """Return the output of the base model for the caller's tokens.
 
         Args:
             input_ids: (rows, tokens).
-            attention_mask: (rows, tokens so far), or (rows, 1, tokens, tokens so far) if each token sees others. Without
-                virtual ones, which all see: numbers, which are added to scores, are 0 there.
-            position_ids: (rows, tokens), without virtual ones.
-            past_key_values: The cache that an earlier call returned; an empty one is as good as none.
+            attention_mask: (rows, tokens so far), or (rows, 1, tokens, tokens so far) if tokens attend to different ones. It
+                does not include virtual tokens, which every token attends to; a mask that is added to scores is 0 there.
+            position_ids: (rows, tokens), without virtual tokens.
+            past_key_values: The cache that an earlier call returned; an empty one counts as none.
         """
         if self.enabled:
             if past_key_values is None or not past_key_values.get_seq_length():
@@ -116,7 +116,7 @@ class VirtualTokens(Adapted):
 
     @contextmanager
     def disable_adapter(self) -> Iterator[None]:
-        """Within the context the model is its base."""
+        """Within the context, the model computes what its base computes."""
         self.enabled = False
         try:
             yield
@@ -124,7 +124,7 @@ class VirtualTokens(Adapted):
             self.enabled = True
 
     def key_values(self) -> KeyValues:
-        """The virtual tokens as every row sees them."""
+        """Return the keys and values of the virtual tokens."""
         learned = self.learned.to(self.model.dtype)
         if self.heads is None:
             return _of_cache(self.model(inputs_embeds=learned[None], use_cache=True, logits_to_keep=1).past_key_values)

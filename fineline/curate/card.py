@@ -25,7 +25,7 @@ odc-by odbl openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 ACTIONS: dict[Action, str] = {
     "redact": "replaced by a placeholder that names the kind",
-    "pseudonymise": "replaced by a placeholder that is the same for the same value",
+    "pseudonymize": "replaced by a placeholder that is the same for the same value",
     "drop": "left out together with its row",
     "report": "left as it is, and counted",
 }

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fineline import adapters
+from fineline.adapters import recorded
 from fineline.adapters.adapted import Adapted
-from fineline.adapters.methods import METHODS
 from fineline.artifacts import Artifact
 from fineline.errors import InputError, ParameterError
 from fineline.evaluate.run import Record, score
@@ -91,10 +92,10 @@ class Arms:
                 " cannot be compared on the same prompts"
             )
         self.places = (base.directory, adapter.directory)
-        self.quantization = loading.quantization_of(self.adapter.parameters)
-        self.precision = loading.precision_of(self.adapter.parameters)
+        self.quantization = recorded.quantization_of(self.adapter.parameters)
+        self.precision = recorded.precision_of(self.adapter.parameters)
         self.unpacked = self.quantization is not None and _fits(base.directory)
-        method = METHODS[self.adapter.parameters["method"]]
+        method = recorded.method_of(self.adapter.parameters)
         self.added = self.precision == "fp32" and method.mergeable and (self.unpacked or not self.quantization)
 
     def arm(self, name: str) -> Arm:
@@ -116,8 +117,8 @@ class Arms:
         base, adapter = self.places
         model = loading.base_model(base, quantization=self.quantization, precision=self.precision)
         if self.unpacked:
-            loading.unpack(model, loading.dtype(self.precision))
-        return loading.with_adapter(model, adapter)
+            loading.dequantize(model, loading.dtype(self.precision))
+        return adapters.load(model, adapter)
 
     @cached_property
     def _sum(self) -> Any:

@@ -3,12 +3,11 @@
 import re
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from fineline.errors import InputError
-from fineline.project.params.project import did_you_mean
+from fineline.artifacts import validation
 
 SCHEMA = "fineline/evidence/v1"
 
@@ -147,35 +146,4 @@ def check(content: Any, where: Path) -> Evidence:
     Raises:
         InputError: A key is unknown or missing, or a value is not acceptable; every problem is told with its key.
     """
-    try:
-        return Evidence.model_validate(content)
-    except ValidationError as error:
-        raise InputError("\n".join(f"{where}: {_explain(problem)}" for problem in error.errors())) from error
-
-
-def _explain(problem: Any) -> str:
-    location = problem["loc"]
-    key = ".".join(str(part) for part in location if part != "[key]")
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key{did_you_mean(str(location[-1]), _accepted_keys(location[:-1]))}"
-    if problem["type"] == "missing":
-        return f"{key}: this key is needed"
-    message = problem["msg"].removeprefix("Value error, ")
-    if "pattern" in problem.get("ctx", {}):
-        example = "sha256:" if "sha256" in problem["ctx"]["pattern"] else ""
-        message = f"{example}64 hexadecimal digits in lower case are needed"
-    found = "" if isinstance(problem["input"], dict) else f" (found {repr(problem['input'])[:80]})"
-    return f"{key}: {message}{found}" if key else f"{message}{found}"
-
-
-def _accepted_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys of the part at `location`."""
-    part: Any = Evidence
-    for step in location:
-        if isinstance(part, type) and issubclass(part, Part):
-            part = part.model_fields[str(step)].annotation
-        else:  # a list, or a mapping from names
-            part = get_args(part)[-1]
-        if type(None) in get_args(part):  # Judge | None
-            part = get_args(part)[0]
-    return [field.alias or name for name, field in part.model_fields.items()]
+    return validation.check(Evidence, content, str(where))

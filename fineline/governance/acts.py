@@ -218,9 +218,9 @@ def _decisions(present: State, agreed: Iterable[Entry]) -> list[Mapping[str, str
 
 
 def _refuse_other_weights(found: Dossier) -> None:
-    """Fold the adapter into its base once more: whoever signed the merged weights may have made them otherwise."""
-    from fineline.merge import refolding  # PyTorch, which no other act needs
+    """Raise `Refused` unless the merged weights are base plus adapter: their signer may have made them otherwise."""
+    from fineline.merge import verification  # imports PyTorch, which no other act needs
 
-    roles = ("base", "adapter", "merged")
-    if wrong := refolding.differences(*(found.artifacts[role][0] for role in roles)):
+    base, (adapter, record), merged = (found.artifacts[role] for role in ("base", "adapter", "merged"))
+    if wrong := verification.differences(base[0], adapter, merged[0], record.parameters):
         raise Refused("\n".join(wrong))

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from fineline.artifacts import canonical
+from fineline.artifacts import canonical, validation
 from fineline.errors import InputError
 from fineline.evidence.schema import Part
-from fineline.project.params.loader import NoRepeats
 
 ROOT = Path("governance")
 
@@ -56,17 +55,10 @@ def checked(content: Any, form: type[Content], place: str) -> Content:
     Raises:
         InputError: It holds an unknown key or an unacceptable value; the message lists every problem with its key.
     """
-    try:
-        return form.model_validate(content)
-    except ValidationError as error:
-        problems = (
-            f"{place}: {'.'.join(map(str, problem['loc'])) or 'content'}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        )
-        raise InputError("\n".join(problems)) from error
+    return validation.check(form, content, place)
 
 
-class _AsWritten(NoRepeats):
+class _AsWritten(validation.NoRepeats):
     """Leaves times as they were written."""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 from securesystemslib.signer import Signer
 
+from fineline.artifacts import validation
 from fineline.errors import Refused
 from fineline.governance import envelopes, files
 from fineline.governance.envelopes import Envelope
@@ -242,9 +243,8 @@ def entry(text: bytes, file: Path) -> Entry:
     try:
         content = Statement.model_validate(envelope.content)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise Refused(f"{file}: not a statement of this ledger: {where}: {problem['msg']}") from error
+        problems = validation.explain(error, f"{file}: not a statement of this ledger", Statement)
+        raise Refused("\n".join(problems)) from error
     except ValueError as error:
         raise Refused(f"{file}: not valid JSON: {error}") from error
     if content.predicateType not in TYPES:

@@ -1,1 +1,1 @@
-"""Hardware: the devices of this machine, and those that a plan can be made for."""
+"""Hardware: the devices of this machine, and the table of devices that a plan can be made for."""

@@ -2,9 +2,9 @@
 
 Rates are dense bf16 tensor rates with fp32 accumulation, never the doubled ones "with sparsity", and plain fp32 rates.
 Sources: NVIDIA's papers on the Ampere GA102, Ada, Hopper and RTX Blackwell architectures; the datasheets of T4, V100, A10, A40,
-A100, L4, L40S, RTX 6000 Ada, H100, H200 and HGX B200; AMD's datasheets of MI300X and MI325X. NVIDIA gives no tensor rate for
-the RTX 3060 and 4060 Ti and no datasheet for the A10G of AWS: there it is twice the fp32 rate, as on every other GeForce of
-their generation.
+A100, L4, L40S, RTX 6000 Ada, H100, H200 and HGX B200; AMD's datasheets of MI300X and MI325X. NVIDIA publishes no tensor rate of
+the RTX 3060 and 4060 Ti, and no datasheet of the A10G of AWS: their rate here is twice the fp32 rate, as it is on every other
+GeForce of their generation.
 """
 
 import re
@@ -15,20 +15,20 @@ _NO_BF16 = "no bf16 tensor cores: bf16 products run at the fp32 rate"
 
 @dataclass(frozen=True)
 class Accelerator:
-    """One line of the table."""
+    """An accelerator of the table."""
 
     name: str
     reported: str
-    """Regular expression for the name that torch gives it."""
+    """Regular expression for the name that torch reports."""
     memory_gib: int
     bf16_tflops: float
-    """10^12 operations a second, multiplying bf16."""
+    """Rate of bf16 products in 10^12 operations per second."""
     fp32_tflops: float
-    """The same, multiplying fp32 exactly, without tensor cores."""
+    """Rate of exact fp32 products, without tensor cores."""
     bandwidth: float
-    """Of its memory, in 10^9 bytes a second."""
+    """Memory bandwidth in 10^9 bytes per second."""
     watts: int
-    """Of the whole board."""
+    """Power of the whole board."""
     note: str = ""
 
 
@@ -63,5 +63,5 @@ ACCELERATORS = {accelerator.name: accelerator for accelerator in _TABLE}
 
 
 def reported_as(name: str) -> Accelerator | None:
-    """The accelerator that torch reports under this name; None if it is not in the table."""
+    """Return the accelerator that torch reports under this name; None if it is not in the table."""
     return next((each for each in _TABLE if re.search(rf"\b{each.reported}", name)), None)

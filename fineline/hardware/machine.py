@@ -1,4 +1,4 @@
-"""Memory of this machine: of all of it, or of the control group (container) that this process is in, if that allows less."""
+"""Memory of this machine, or of the control group (container) of this process if its limit is lower."""
 
 import os
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ _MEMINFO = Path("/proc/meminfo")
 
 
 def total() -> int:
-    """Bytes that there are."""
+    """Return the total memory in bytes."""
     return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *(limit for limit, _ in _groups())])
 
 
 def free() -> int | None:
-    """Bytes that could be had now without anything being moved out; None where the machine does not say."""
+    """Return the bytes that can be allocated now without swapping; None if the machine does not report them."""
     if not _MEMINFO.is_file():
         return None
     lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
@@ -23,7 +23,7 @@ def free() -> int | None:
 
 
 def _groups() -> Iterator[tuple[int, int]]:
-    """(most, used) bytes of each control group with a limit around this process; cached files do not count as used."""
+    """Yield limit and use in bytes of each control group with a limit; cached files do not count as used."""
     places = [(_CGROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes")]  # version 1, inside a container
     if _MEMBERSHIP.is_file():
         for line in _MEMBERSHIP.read_text().splitlines():

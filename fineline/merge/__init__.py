@@ -1,1 +1,1 @@
-"""Merging: the adapter folded into full-precision weights, and the proof that the result is the same model."""
+"""Merging: the adapter merged into full-precision weights, and the verification that the result is base plus adapter."""

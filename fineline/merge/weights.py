@@ -1,9 +1,9 @@
-"""Merged weights: what the adapter was trained on, with the adapter folded in.
+"""Merged weights: the weights that the adapter was trained on, with the adapter merged into them.
 
-A QLoRA adapter was trained on NF4 weights, so it is folded into those same weights unpacked (dequantised), not to the original
-ones: measured on a toy model, KL 4e-6 instead of 5e-4. The result is computed in fp32 and rounded once, to what the base was
-kept in while the adapter was trained. Weights that were unpacked to fp32 are no bf16 numbers: rounded, they chose another token
-at 2.5% of positions (SmolLM2-135M, mean KL 1e-4).
+A QLoRA adapter was trained on NF4 weights, so it is merged into those weights, dequantized, and not into the original ones:
+measured on a toy model, the KL divergence is 4e-6 instead of 5e-4. The result is computed in fp32 and rounded once, to the
+precision of the training. Weights that were dequantized to fp32 are not exact in bf16: rounded, they chose another token at
+2.5% of positions (SmolLM2-135M, mean KL 1e-4).
 """
 
 import json
@@ -16,78 +16,91 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from fineline.adapters.methods import Method
+from fineline.adapters.methods.method import Merge
 from fineline.artifacts import RECORD
 from fineline.errors import FinelineError
-from fineline.merge import folding
 from fineline.models import loading
 from fineline.models.precision import Precision, dtype
 
 
-def trained_on(model: Any) -> dict[str, torch.Tensor]:
-    """Weight name -> unpacked fp32 weight of every layer that is held in four bits."""
+def reference(model: Any) -> Any:
+    """Return a model in fp32, with its 4-bit layers dequantized in place: a merged model is compared with it."""
+    loading.dequantize(model, torch.float32)
+    return torch.nn.Module.float(model).eval()  # transformers forbids .float() on a quantized model, which it no longer is
+
+
+def dequantized(model: Any) -> dict[str, torch.Tensor]:
+    """Return the weight of every 4-bit layer by name, dequantized to fp32."""
     return {
         f"{name.removesuffix('.base_layer')}.weight": loading.weight_of(layer).cpu()
         for name, layer in loading.quantized_layers(model.get_base_model()).items()
     }
 
 
-def write(base: Path, model: Any, into: Path, precision: Precision) -> None:
-    """Write the merged model beside the base's own configuration and tokenizer, tensor by tensor.
+def write(base: Path, model: Any, into: Path, method: Method, precision: Precision) -> None:
+    """Write the merged model into a directory, tensor by tensor, with the configuration and tokenizer of the base.
 
     Args:
-        precision: What the model was trained in, and all weights are written in.
+        model: The base with the adapter, loaded as it was trained.
+        method: Method of the adapter.
+        precision: Precision of the training, in which all weights are written.
 
     Raises:
         FinelineError: The adapter changes a weight that the checkpoint does not have.
+        InputError: Adapters of this method cannot be merged.
     """
     write_others(base, into, precision)
-    for name, tensors in folded(base, model, precision):
+    for name, tensors in merged(base, model, method, precision):
         save_file(dict(tensors), into / name, metadata={"format": "pt"})
 
 
 def write_others(base: Path, into: Path, precision: Precision) -> None:
-    """All that stands beside the weights: the base's own files, with a configuration that fits."""
+    """Write all files except the weights: those of the base, with the configuration adapted to the merged weights."""
     for file in base.iterdir():
         if file.suffix != ".safetensors" and file.name != RECORD:
             shutil.copyfile(file, into / file.name)
-    _mend_configuration(into, precision)
+    _adapt_configuration(into, precision)
 
 
-def folded(base: Path, model: Any, precision: Precision) -> Iterator[tuple[str, Iterator[tuple[str, torch.Tensor]]]]:
-    """Each file of weights of the base with its tensors, the adapter folded in. One file has to be read before the next.
+def merged(
+    base: Path, model: Any, method: Method, precision: Precision
+) -> Iterator[tuple[str, Iterator[tuple[str, torch.Tensor]]]]:
+    """Yield each weights file of the base with its merged tensors. Read the tensors of a file before the next file.
 
     Args:
-        model: The base with the adapter, as it was trained.
+        model: The base with the adapter, loaded as it was trained.
 
     Raises:
         FinelineError: The adapter changes a weight that the checkpoint does not have.
+        InputError: Adapters of this method cannot be merged.
     """
-    folds, unpacked = folding.folds(model), trained_on(model)
+    merges, trained_on = method.merges(model), dequantized(model)
     for file in sorted(base.glob("*.safetensors")):
-        yield file.name, _folded(file, folds, unpacked, dtype(precision))
-    if folds or unpacked:
-        missing = ", ".join(sorted({*folds, *unpacked})[:3])
+        yield file.name, _merged_tensors(file, merges, trained_on, dtype(precision))
+    if merges or trained_on:
+        missing = ", ".join(sorted({*merges, *trained_on})[:3])
         raise FinelineError(f"{base}: the checkpoint has no tensor named {missing}; its layer names differ from the model's")
 
 
-def _folded(
-    file: Path, folds: dict[str, folding.Fold], unpacked: dict[str, torch.Tensor], kind: torch.dtype
+def _merged_tensors(
+    file: Path, merges: dict[str, Merge], trained_on: dict[str, torch.Tensor], kind: torch.dtype
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors of one file; what is used of the folds and the unpacked weights is taken out."""
+    """Yield the tensors of one file. Merges and dequantized weights that are used are removed from their dictionaries."""
     with safe_open(file, framework="pt") as tensors:
-        for name in tensors.keys():  # noqa: SIM118 (safe_open is no mapping)
+        for name in tensors.keys():  # noqa: SIM118 (safe_open is not a mapping)
             original = tensors.get_tensor(name)
-            weight = unpacked.pop(name, None)
-            fold = folds.pop(name, None)
-            if weight is None and fold is None:
+            weight = trained_on.pop(name, None)
+            merge = merges.pop(name, None)
+            if weight is None and merge is None:
                 yield name, original.to(kind) if original.is_floating_point() else original
                 continue
             weight = original.float() if weight is None else weight
-            yield name, (weight if fold is None else fold(weight)).to(kind)
+            yield name, (weight if merge is None else merge(weight)).to(kind)
 
 
-def _mend_configuration(model: Path, precision: Precision) -> None:
-    """The type of the weights, and what older readers look for: a top-level rope_theta, the chat template in the tokenizer."""
+def _adapt_configuration(model: Path, precision: Precision) -> None:
+    """Set the type of the weights, and the keys that older readers expect: rope_theta, chat_template of the tokenizer."""
     file = model / "config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     config.pop("quantization_config", None)

@@ -1,4 +1,4 @@
-"""One commit of a repository on the Hugging Face Hub, and whose fault it is when it does not come."""
+"""Download one commit of a repository on the Hugging Face Hub, and distinguish wrong requests from network failures."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,27 +6,27 @@ from typing import Literal
 
 from fineline.errors import FinelineError, InputError, Unreachable
 
-_TRY_LATER = (408, 425, 429)  # of the statuses that otherwise blame the request
+_TRY_LATER = (408, 425, 429)  # statuses below 500 that are not the fault of the request
 
 
 def download(
     repo: str, revision: str, into: Path, *, patterns: Iterable[str], kind: Literal["model", "dataset"], instead: str
 ) -> None:
-    """Fetch the files that match one of the patterns into a directory.
+    """Download the files that match one of the patterns into a directory.
 
     Args:
-        instead: What to use where there is no Hub, for the message.
+        instead: Alternative to the Hub, for the message.
 
     Raises:
-        InputError: The repository or the revision is unknown, or not open to us.
-        Unreachable: The Hub does not answer, or breaks off.
+        InputError: The repository or the revision is unknown, or not accessible.
+        Unreachable: The Hub does not answer, or the connection breaks.
     """
     from huggingface_hub import snapshot_download
 
     try:
         snapshot_download(repo, repo_type=kind, revision=revision, local_dir=into, allow_patterns=list(patterns))
     except Exception as error:
-        if not _is_of_the_hub(error):
+        if not _is_remote(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         refused = _refused(error)
@@ -37,18 +37,18 @@ def download(
 
 
 def named(repo: str, revision: str) -> str:
-    """How messages call a commit."""
+    """Return the short name of a commit for messages."""
     return f"{repo}@{revision[:12]}"
 
 
-def _is_of_the_hub(error: Exception) -> bool:
-    """Whether it tells of the Hub, the network or the disk. What carries the requests has exceptions of its own."""
+def _is_remote(error: Exception) -> bool:
+    """True if an error comes from the Hub, the network or the disk. The HTTP client has separate exceptions."""
     from huggingface_hub.errors import HfHubHTTPError
 
     return isinstance(error, HfHubHTTPError | OSError) or type(error).__module__.startswith("httpx")
 
 
 def _refused(error: Exception) -> bool:
-    """Whether the Hub answered, and would answer the same again."""
+    """True if the Hub answered, and would answer the same again."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status is not None and 400 <= status < 500 and status not in _TRY_LATER

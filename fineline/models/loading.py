@@ -1,60 +1,40 @@
-"""Loading models for training, merging and judging: one place, so that all of them see the same numbers."""
+"""Load models for training, merging and evaluation: in one place, so that all of them use the same numbers."""
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 
-from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
-from fineline.models.precision import Precision, dtype
-from fineline.project.params.training import Quantization
+from fineline.models.precision import Precision, Quantization, dtype
 
-# Nothing here is ever fetched: stages read directories that `base@B` has made.
+# Nothing is downloaded here: stages read directories that `base@B` created.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# On a CPU, oneDNN keeps a compiled kernel of 1.4 MB for every new shape of a product, 1024 of them unless told otherwise:
-# rows of varying length would fill gigabytes. It reads this at the first product.
+# On a CPU, oneDNN caches a compiled kernel of 1.4 MB for every shape of a product, 1024 of them by default: rows of varying
+# length would fill gigabytes. It reads this variable at the first product.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
+_STORED_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
 
 def device() -> torch.device:
-    """The accelerator if there is one."""
+    """Return the accelerator if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def quantization_of(parameters: Mapping[str, Any]) -> Quantization | None:
-    """How the base of an adapter was held while it was trained.
-
-    Args:
-        parameters: What the adapter's artifact records: its `train:` block, with the method that was taken.
-    """
-    if not METHODS[parameters["method"]].quantized:
-        return None
-    return Quantization.model_validate(parameters.get("quantization", {}))
-
-
-def precision_of(parameters: Mapping[str, Any]) -> Precision:
-    """The precision that an adapter was trained in: what its base is kept and judged in.
-
-    Args:
-        parameters: What the adapter's artifact records; those that say nothing are older than the choice, and in bf16.
-    """
-    found: Precision = parameters.get("precision", "bf16")
-    return found
 
 
 def base_model(
     directory: Path, *, quantization: Quantization | None = None, attention: str = "sdpa", precision: Precision = "bf16"
 ) -> Any:
-    """A base model, whole or in four bits (QLoRA, arXiv 2305.14314).
+    """Return a base model, in full precision or in four bits (QLoRA, arXiv 2305.14314).
 
     Args:
-        attention: The attention implementation, by its name in transformers.
-        precision: What weights that are not in four bits are kept in, and four-bit ones are unpacked to.
+        attention: Name of the attention implementation in transformers.
+        precision: Type of weights that are not in four bits, and of computation with those that are.
 
     Raises:
         InputError: transformers cannot load it.
@@ -63,9 +43,9 @@ def base_model(
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    packing = None
+    config = None
     if quantization is not None:
-        packing = BitsAndBytesConfig(
+        config = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type=quantization.type,
             bnb_4bit_use_double_quant=quantization.double,
@@ -75,22 +55,22 @@ def base_model(
         model = AutoModelForCausalLM.from_pretrained(
             directory,
             dtype=dtype(precision),
-            quantization_config=packing,
+            quantization_config=config,
             attn_implementation=attention,
             device_map={"": device()},
             local_files_only=True,
             trust_remote_code=False,
         )
     except ValueError as error:
-        raise InputError(f"{directory}: transformers cannot load this model as it is needed here: {error}") from error
+        raise InputError(f"{directory}: transformers cannot load this model: {error}") from error
     keep_gradients_flowing(model)
     if quantization is not None:
-        _let_go_of_file(model)
+        _release_file(model)
     return model
 
 
-def _let_go_of_file(model: torch.nn.Module) -> None:
-    """Copy what was not quantised: on a CPU it is a view of the mapped file, and would keep all of that in memory."""
+def _release_file(model: torch.nn.Module) -> None:
+    """Copy the weights that are not quantized: on a CPU they are views of the mapped file, and keep it in memory."""
     for parameter in model.parameters():
         if parameter.device.type == "cpu" and parameter.dtype.is_floating_point:
             parameter.data = parameter.data.clone()
@@ -99,22 +79,22 @@ def _let_go_of_file(model: torch.nn.Module) -> None:
 def keep_gradients_flowing(model: torch.nn.Module) -> None:
     """Switch off bitsandbytes' weight repacking on AVX512-BF16 CPUs.
 
-    In evaluation mode its 4-bit layers repack their weight in place, and the kernel for the packed form has no gradient:
-    after the first validation pass nothing below such a layer would be trained, with no error (bitsandbytes 0.50.2).
+    In evaluation mode, its 4-bit layers repack their weight in place, and the kernel for the packed form has no gradient: after
+    the first validation pass, nothing below such a layer would be trained, without any error (bitsandbytes 0.50.2).
     """
     for module in quantized_layers(model).values():
         module.support_avx512bf16_for_cpu = False
 
 
 def quantized_layers(model: torch.nn.Module) -> dict[str, Any]:
-    """The 4-bit linear layers of a model by name."""
+    """Return the 4-bit linear layers of a model by name."""
     import bitsandbytes
 
     return {name: module for name, module in model.named_modules() if isinstance(module, bitsandbytes.nn.Linear4bit)}
 
 
 def weight_of(layer: Any) -> torch.Tensor:
-    """(out, in): a copy of the weight of a linear layer in fp32, unpacked if it is held in four bits."""
+    """Return a copy of the weight (out, in) of a linear layer in fp32, dequantized if it is in four bits."""
     weight: torch.Tensor = layer.weight.data
     state = getattr(layer.weight, "quant_state", None)
     if state is not None:
@@ -124,8 +104,8 @@ def weight_of(layer: Any) -> torch.Tensor:
     return weight.to(torch.float32, copy=True)
 
 
-def unpack(model: torch.nn.Module, kind: torch.dtype) -> None:
-    """Replace every 4-bit layer of a model by a linear layer with the same weights in type `kind`, in place."""
+def dequantize(model: torch.nn.Module, kind: torch.dtype) -> None:
+    """Replace every 4-bit layer of a model with a linear layer that has the same weights in type `kind`, in place."""
     for name, packed in quantized_layers(model).items():
         weight = weight_of(packed).to(kind)
         layer = torch.nn.Linear(1, 1, bias=packed.bias is not None, device="meta")
@@ -137,8 +117,20 @@ def unpack(model: torch.nn.Module, kind: torch.dtype) -> None:
         setattr(model.get_submodule(owner), attribute, layer)
 
 
-def with_adapter(model: Any, adapter: Path) -> Any:
-    """A base model with a trained adapter on it, for judging: nothing is trainable (see `adapters.load`)."""
-    from fineline import adapters
+def stored_tensors(directory: Path, wanted: set[str]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield name and tensor of the wanted tensors in a model directory, one in memory at a time, by file and name."""
+    for file in sorted(directory.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as stored:
+            for name in sorted(wanted.intersection(stored.keys())):
+                yield name, stored.get_tensor(name)
 
-    return adapters.load(model, adapter)
+
+def stored_types(directory: Path, wanted: set[str]) -> dict[str, torch.dtype]:
+    """Return the floating-point types of the wanted tensors in a model directory. Only the headers of the files are read."""
+    found = {}
+    for file in sorted(directory.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as stored:
+            for name in sorted(wanted.intersection(stored.keys())):
+                if (kind := stored.get_slice(name).get_dtype()) in _STORED_TYPES:
+                    found[name] = _STORED_TYPES[kind]
+    return found

@@ -1,37 +1,35 @@
-"""The floating-point format in which matrices are multiplied: bf16, but fp32 on a processor that has no instructions for it.
+"""Number formats of a model: the precision of matrix products and weights, and quantization to four bits.
 
-A CPU without bf16 instructions takes every bf16 product apart: 20 GFLOP/s where fp32 makes 180, measured on two cores of an AMD
-EPYC of the third generation. fp32 takes twice the memory of bf16 and is never less exact.
+`fineline.hardware.device.native` gives the precision in which a machine is fastest.
 """
 
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict
+
 Precision = Literal["bf16", "fp32"]
 
 
-def native(kind: str) -> Precision:
-    """What to compute in on this machine.
+class Quantization(BaseModel):
+    """Four-bit storage of the base (Dettmers et al. 2023, arXiv 2305.14314, section 3): the block `train.quantization`."""
 
-    Args:
-        kind: `cpu` or `cuda`. Accelerators are given bf16, also those few that do not multiply it: they have little memory.
-    """
-    import torch
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    if kind != "cpu":
-        return "bf16"
-    capabilities = torch.cpu.get_capabilities()  # avx512_bf16, amx_bf16; on ARM bf16
-    return "bf16" if any(present is True and name.endswith("bf16") for name, present in capabilities.items()) else "fp32"
+    type: Literal["nf4", "fp4"] = "nf4"
+    """Four-bit type: `nf4` is optimal for normally distributed weights."""
+    double: bool = True
+    """Quantize the scales too, which saves 0.37 bits per weight."""
 
 
 def dtype(precision: Precision) -> Any:
-    """The type of PyTorch that a precision means."""
+    """Return the torch.dtype of a precision."""
     import torch
 
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
 def autocast(precision: Precision, kind: str) -> Any:
-    """The context in which a model computes in this precision, whatever type its weights are kept in.
+    """Return a context in which a model computes in this precision, whatever the type of its weights.
 
     Args:
         kind: `cpu` or `cuda`.

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from fineline.artifacts import validation
 from fineline.errors import InputError
 from fineline.notifications.notice import EVENTS, Event
 from fineline.project.params.block import Block, Named, one_of
-from fineline.project.params.loader import NoRepeats
 
 FILE = Path("notifications.yaml")
 Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
@@ -96,16 +96,10 @@ def load(root: Path) -> Configuration:
     if not file.exists():
         return Configuration(receivers={})
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=NoRepeats)
-        return Configuration.model_validate(content or {})
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=validation.NoRepeats)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
-    except ValidationError as error:
-        problems = (
-            f"{file}: {'.'.join(map(str, problem['loc'])) or 'content'}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_input=False)  # an address may be a secret
-        )
-        raise InputError("\n".join(problems)) from error
+    return validation.check(Configuration, content or {}, str(file), show_values=False)  # an address may be a secret
 
 
 def variable(name: str) -> str:

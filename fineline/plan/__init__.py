@@ -1,1 +1,1 @@
-"""Planning: what a training run will need, before it is paid for."""
+"""Planning: the forecast of memory, time and cost of a training run, and the choice of its settings."""

@@ -1,59 +1,27 @@
-"""Memory of a training run by component, as pure functions of shape, settings and micro-step."""
+"""Memory of a training run by component: pure functions of shape, settings and micro-step."""
 
 from fineline.adapters.methods import METHODS
 from fineline.models.precision import Precision
-from fineline.plan.shape import Shape
-from fineline.plan.trained import targets, trained_parameters
+from fineline.models.shape import Shape
 from fineline.plan.workload import Workload
 from fineline.project.params.training import Train
 
 HEAD_CHUNK = {"cpu": 128, "cuda": 512}
-"""Label positions that the head works on at a time, as in `fineline.train.loss`."""
+"""Number of label positions whose logits are computed at a time, as in `fineline.train.loss`."""
 DENSE_SCORES = 1 << 19
-"""Scores of a head and a group of rows up to which attention on a CPU keeps them, as in `fineline.train.attention`."""
+"""Largest number of attention scores per head and group of rows that are kept on a CPU, as in `fineline.train.attention`."""
 PARTS = ("base", "adapters", "gradients", "optimizer", "activations", "logits", "context")
 
 CONTEXT_BYTES = {"cpu": 1_250_000_000, "cuda": 600_000_000}
-"""Interpreter, libraries, kernels and their buffers; on an accelerator driver and kernels."""
+"""Memory of interpreter, libraries, kernels and their buffers; on an accelerator, of driver and kernels."""
 KERNEL_CACHE_BYTES = 180_000_000
-"""oneDNN's 128 compiled kernels for bf16 products on a CPU (see `fineline.models.loading`); fp32 products need none."""
+"""Memory of oneDNN's 128 compiled kernels for bf16 products on a CPU (see `fineline.models.loading`); fp32 needs none."""
 HELD = {"cpu": 0.6, "cuda": 0.0}
-"""Of the activations, what the allocator holds beyond them: glibc gives an aligned block of a size that has just been freed a
-place of its own. Fitted to runs of SmolLM2-135M, `python benchmarks/methods.py`."""
+"""Memory that the allocator keeps in addition to the activations, as a share of them: glibc does not reuse a freed aligned
+block for another of its size. Fitted to runs of SmolLM2-135M, `python benchmarks/methods.py`."""
 _FP32 = 4
 _BYTES = {"bf16": 2, "fp32": 4}
-_LOGIT_BYTES = {"bf16": 2 + 4 + 4, "fp32": 4}  # of a position and word: the product, fp32, and the gradient
-_FAST = frozenset({"lora", "qlora", "rslora"})
-
-# Saved for the backward pass per token and block by methods whose layers are PEFT's own: bytes per hidden feature, per feature
-# of the MLP and per feature of all keys. Counted in the training step of Llamas of three shapes with
-# torch.autograd.graph.saved_tensors_hooks; tests/plan counts anew. In fp32 autocast makes no copies.
-_SAVED: dict[Precision, dict[str, tuple[float, float, float]]] = {
-    "bf16": {
-        "lora": (24.7, 8.2, 4.2),
-        "dora": (33.3, 16.6, 12.5),
-        "vera": (14.7, 10.2, 8.2),
-        "ia3": (8.1, 10.1, 8.2),
-        "prefix": (8.8, 6, 4.3),
-        "prompt": (8.3, 6, 8),
-        "bottleneck": (15, 6, 4),
-        "bitfit": (8.1, 6, 4),
-        "full": (30.1, 8, 4),
-    },
-    "fp32": {
-        "lora": (24.2, 16, 8),
-        "dora": (48.8, 32.4, 24.4),
-        "vera": (28.2, 20, 16),
-        "ia3": (16.1, 16.1, 16.2),
-        "prefix": (17.5, 12, 8.5),
-        "prompt": (16.6, 12, 16),
-        "bottleneck": (21.9, 12, 8),
-        "bitfit": (16.1, 12, 8),
-        "full": (32.1, 16, 8),
-    },
-}
-_SAVED_AS = {"qlora": "lora", "rslora": "lora", "qdora": "dora", "p-tuning": "prompt"}
-"""Methods that save what another one does."""
+_LOGIT_BYTES = {"bf16": 2 + 4 + 4, "fp32": 4}  # per position and token of the vocabulary: product, fp32 copy, gradient
 
 
 def forecast(
@@ -68,23 +36,23 @@ def forecast(
     precision: Precision,
     scores: bool = False,
 ) -> dict[str, int]:
-    """Bytes that a run holds, by component, and their total.
+    """Return the bytes that a run needs, by component, and their total.
 
     Args:
         step: The largest micro-step.
-        recompute: Whether only the input of a block is kept for the backward pass.
-        dequantize: Whether a four-bit base is unpacked for the training.
+        recompute: True if only the input of a block is kept for the backward pass.
+        dequantize: True if a four-bit base is dequantized before training.
         kind: `cpu` or `cuda`.
-        precision: What is multiplied, and the base kept in.
-        scores: Whether attention keeps its weights for the backward pass.
+        precision: Precision of matrix products and of the base.
+        scores: True if attention keeps its weights for the backward pass.
 
     Raises:
         InputError: The base has nothing that the method trains.
     """
-    trained = trained_parameters(method, shape, train)
+    trained = METHODS[method].trained_parameters(shape, train)
     held = {
         "base": base_bytes(method, shape, train, dequantize=dequantize, precision=precision),
-        "adapters": _adapter_bytes(method, shape, train),
+        "adapters": METHODS[method].added_parameters(shape, train) * _FP32,
         "gradients": trained * _FP32,
         "optimizer": trained * optimizer_bytes(train.optimizer),
         "activations": (1 + HELD[kind])
@@ -99,8 +67,11 @@ def forecast(
 
 
 def base_bytes(method: str, shape: Shape, train: Train, *, dequantize: bool, precision: Precision) -> float:
-    """The base: fp32 if all of it is trained, else `precision`; its linear layers but the head in four bits if so chosen."""
-    if method == "full":
+    """Return the bytes of the base.
+
+    It is in fp32 if all of it is trained, otherwise in `precision`, with its linear layers in four bits if it is quantized.
+    """
+    if METHODS[method].trains_base:
         return shape.parameters * _FP32
     packed = METHODS[method].quantized and not dequantize
     whole = _BYTES[precision]
@@ -109,64 +80,34 @@ def base_bytes(method: str, shape: Shape, train: Train, *, dequantize: bool, pre
 
 
 def four_bit_bytes(*, double: bool) -> float:
-    """Bytes per weight in NF4 or FP4: 4 bits and an fp32 scale per 64 weights.
+    """Return the bytes per weight in NF4 or FP4: 4 bits and an fp32 scale per 64 weights.
 
-    With double quantisation the scale takes 8 bits, and each 256 scales share one in fp32 (arXiv 2305.14314, section 3).
+    With double quantization, a scale takes 8 bits, and 256 scales share one in fp32 (arXiv 2305.14314, section 3).
     """
     return (4 + (8 / 64 + 32 / (64 * 256) if double else 32 / 64)) / 8
 
 
 def optimizer_bytes(optimizer: str) -> float:
-    """Bytes of AdamW's two moments per trained number: fp32, or 8 bits with an fp32 scale per 256 (arXiv 2110.02861).
+    """Return the bytes of AdamW's two moments per trained parameter.
 
-    Paged optimizers may move them to the machine's memory when the accelerator's is short; here they count in full.
+    They are in fp32, or in 8 bits with an fp32 scale per 256 (arXiv 2110.02861). Paged optimizers may
+    move the moments to the memory of the machine; here they count in full.
     """
     return 2 * (1 + 4 / 256) if optimizer.endswith("8bit") else 2 * 4
-
-
-def saved_fast(shape: Shape, precision: Precision) -> int:
-    """Bytes saved for the backward pass per token and block by the step of `fineline.train` (lora, qlora, rslora)."""
-    norm_inputs = 2 * shape.hidden
-    layer_inputs = 2 * shape.hidden  # q, k and v share one, gate and up another; that of down is computed again
-    attention = (3 * shape.heads + 3 * shape.kv_heads) * shape.head_dim  # q, k, v, spread out by rows, and what comes of them
-    mlp = 2 * shape.intermediate  # gate and up
-    return _BYTES[precision] * (norm_inputs + layer_inputs + attention + mlp)
-
-
-def saved(method: str, shape: Shape, precision: Precision) -> int:
-    """Bytes saved for the backward pass per token and block, attention weights apart."""
-    if method in _FAST and shape.gated:
-        return saved_fast(shape, precision)
-    per_hidden, per_intermediate, per_key = _SAVED[precision][_SAVED_AS.get(method, method)]
-    return round(per_hidden * shape.hidden + per_intermediate * shape.intermediate + per_key * shape.kv_heads * shape.head_dim)
-
-
-def _adapter_bytes(method: str, shape: Shape, train: Train) -> int:
-    """What lies beside the base, in fp32."""
-    if method in ("full", "bitfit"):
-        return 0
-    numbers = trained_parameters(method, shape, train)
-    if method == "vera":
-        layers = targets(shape, train)
-        numbers += train.rank * (max(layer.rows for layer in layers) + max(layer.columns for layer in layers))
-    return numbers * _FP32
 
 
 def _activation_bytes(
     method: str, shape: Shape, train: Train, step: Workload, *, recompute: bool, precision: Precision, scores: bool
 ) -> int:
-    tokens, size = step.worked + (train.virtual_tokens if method in ("prompt", "p-tuning") else 0), _BYTES[precision]
-    per_block = tokens * saved(method, shape, precision) + (size * shape.heads * step.squares if scores else 0)
+    tokens, size = step.worked + (train.virtual_tokens if METHODS[method].adds_embeddings else 0), _BYTES[precision]
+    per_block = tokens * METHODS[method].saved(shape, precision) + (size * shape.heads * step.squares if scores else 0)
     if recompute:
         return shape.layers * tokens * shape.hidden * size + per_block
     return shape.layers * per_block
 
 
 def _working_bytes(method: str, shape: Shape, *, dequantize: bool, precision: Precision) -> int:
-    """Copies of weights that come and go, or stay until the backward pass has used them."""
-    largest = max(layer.weights for layer in shape.linear)
-    if method == "full":
-        return shape.linear_weights * _BYTES[precision] if precision == "bf16" else 0  # those that autocast makes
-    unpacked = largest * _BYTES[precision] if METHODS[method].quantized and not dequantize else 0
-    merged = largest * 3 * _FP32 if METHODS[method].name in ("dora", "qdora") else 0  # W, BA and their sum, for its norm
-    return unpacked + merged
+    """Return the bytes of temporary copies of weights, some of which stay until the backward pass has used them."""
+    packed = METHODS[method].quantized and not dequantize
+    dequantized = max(layer.weights for layer in shape.linear) * _BYTES[precision] if packed else 0
+    return dequantized + METHODS[method].working_bytes(shape, precision)

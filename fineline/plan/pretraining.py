@@ -1,8 +1,8 @@
-"""How many tokens published base models were trained on, to set a fine-tuning run in proportion.
+"""The number of tokens that published base models were trained on, to put the size of a fine-tuning run into proportion.
 
 Sources: the models' cards and reports. SmolLM 2407; SmolLM2 arXiv 2502.02737; Llama 2307.09288 and 2407.21783; Qwen 2412.15115
 and 2505.09388; Gemma 2408.00118 and 2503.19786; Phi 2404.14219; OLMo 2 2501.00656; TinyLlama 2401.02385; Pythia 2304.01373.
-Mistral does not say.
+Mistral has not published it.
 """
 
 _T = 10**12
@@ -37,7 +37,7 @@ _TOKENS = {
 
 
 def training_tokens(*names: str) -> float | None:
-    """Tokens that the base was trained on, by the longest entry found in any of its names; None where unknown."""
+    """Return the number of tokens that a base was trained on, by the longest entry found in its names; None if unknown."""
     spelled = [name.lower().replace("_", "-") for name in names]
     found = [entry for entry in _TOKENS if any(entry in name for name in spelled)]
     return _TOKENS[max(found, key=len)] if found else None

@@ -8,9 +8,8 @@ from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
 from fineline.hardware.device import Device
 from fineline.models.precision import Precision
+from fineline.models.shape import Shape
 from fineline.plan import choice, memory, speed
-from fineline.plan.shape import Shape
-from fineline.plan.trained import trained_parameters
 from fineline.plan.value import energy_wh
 from fineline.plan.workload import Lengths, Workload
 from fineline.project.params.training import AUTO, Train
@@ -18,20 +17,20 @@ from fineline.project.params.training import AUTO, Train
 
 @dataclass(frozen=True)
 class Run:
-    """A training run that is planned."""
+    """A planned training run."""
 
     shape: Shape
     device: Device
     train: Train
     lengths: Lengths
-    """Of at least one row."""
+    """Lengths of at least one row."""
     validation: Workload | None = None
     training_tokens: float | None = None
-    """Tokens that the base was trained on, where known."""
+    """Number of tokens that the base was trained on; None if unknown."""
 
     @cached_property
     def chosen(self) -> choice.Choice:
-        """The settings it would have.
+        """Return the chosen settings.
 
         Raises:
             InputError: The base has nothing that the configured method, or LoRA for `auto`, would train.
@@ -40,15 +39,15 @@ class Run:
 
     @property
     def precision(self) -> Precision:
-        """What it would multiply in."""
+        """Return the precision of matrix products."""
         return self.device.precision if self.train.precision == AUTO else self.train.precision
 
     def step(self, batch_size: int) -> Workload:
-        """The largest micro-step."""
+        """Return the largest micro-step."""
         return self.lengths.largest(batch_size, self.train.packing)
 
     def memory_bytes(self, setting: choice.Setting) -> dict[str, int]:
-        """The forecast by component."""
+        """Return the forecast of memory by component."""
         longest = self.lengths.rows[0][0]
         return memory.forecast(
             setting.method,
@@ -63,14 +62,14 @@ class Run:
         )
 
     def method(self, method: str) -> dict[str, Any]:
-        """The forecast of one method, or why it cannot be used on this base."""
+        """Return the forecast of one method, or why it cannot be used with this base."""
         try:
             return self.figures(choice.settle(method, self.train, self.memory_bytes, self._tokens, self.device.memory_bytes))
         except InputError as error:
             return {"method": method, "fits": False, "not_possible": str(error)}
 
     def figures(self, settled: choice.Choice) -> dict[str, Any]:
-        """Settings with all that is forecast for them."""
+        """Return settings with all their forecasts."""
         setting = settled.setting
         flops = speed.training_flops(
             setting.method,
@@ -93,7 +92,7 @@ class Run:
         return {
             **asdict(setting),
             "precision": self.precision,
-            "trained_parameters": trained_parameters(setting.method, self.shape, self.train),
+            "trained_parameters": METHODS[setting.method].trained_parameters(self.shape, self.train),
             "memory_bytes": settled.memory_bytes,
             "fits": settled.fits,
             "flops": flops,
@@ -103,7 +102,7 @@ class Run:
         }
 
     def report(self) -> dict[str, Any]:
-        """All of it: what plan.json holds.
+        """Return the content of plan.json.
 
         Raises:
             InputError: See `chosen`.
@@ -127,7 +126,7 @@ class Run:
         }
 
     def _recommended(self) -> tuple[str | None, str]:
-        """The method that `auto` would take, and why; None if it would take none."""
+        """Return the method that `auto` would choose, and why; None if no method fits."""
         try:
             found = replace(self, train=self.train.model_copy(update={"method": AUTO})).chosen
         except InputError as error:

@@ -1,4 +1,4 @@
-"""The forecast of all methods as a table of words."""
+"""The forecast of all methods as a table of text."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ COLUMNS = (
     "method", "trained", "batch", "base", "adapters", "gradients, optimizer", "activations", "logits", "context", "total",
     "fits", "time", "energy", "cost",
 )  # fmt: skip
-"""Memory in GiB. `batch`: rows per micro-step x micro-steps per optimizer step, r if blocks are recomputed, u if four-bit
-weights are unpacked."""
+"""Memory is in GiB. `batch`: rows per micro-step x micro-steps per optimizer step, with r if blocks are recomputed, and d if
+four-bit weights are dequantized."""
 
 
 def cells(report: dict[str, Any], costs: Costs | None) -> list[list[str]]:
-    """A line per method: those that fit by the memory they take, then those that do not, then those that are not possible."""
+    """Return a row per method: those that fit in order of memory, then those that do not, then those that are not possible."""
     order = sorted(
         report["methods"], key=lambda entry: (not entry["fits"], entry.get("memory_bytes", {"total": 2**62})["total"])
     )
@@ -27,7 +27,7 @@ def _line(entry: dict[str, Any], costs: Costs | None) -> list[str]:
     parts = entry["memory_bytes"]
     sizes = [parts["base"], parts["adapters"], parts["gradients"] + parts["optimizer"]]
     sizes += [parts[part] for part in ("activations", "logits", "context", "total")]
-    modes = "r" * entry["recompute"] + "u" * entry["dequantize"]
+    modes = "r" * entry["recompute"] + "d" * entry["dequantize"]
     return [
         entry["method"],
         count(entry["trained_parameters"]),
@@ -41,7 +41,7 @@ def _line(entry: dict[str, Any], costs: Costs | None) -> list[str]:
 
 
 def count(number: float) -> str:
-    """A large number in three digits: 41.9M."""
+    """Return a large number with three digits, such as 41.9M."""
     for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g}{unit}"
@@ -49,7 +49,7 @@ def count(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in its largest fitting unit: 6.5 min."""
+    """Return a time in its largest fitting unit, such as 6.5 min."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
@@ -57,6 +57,6 @@ def duration(seconds: float) -> str:
 
 
 def price(seconds: float, costs: Costs | None) -> str:
-    """What so much time costs; `-` without a price."""
+    """Return the cost of a time with its currency; `-` without a price."""
     amount = cost(seconds, costs)
     return "-" if amount is None or costs is None else f"{amount:.2f} {costs.currency}"

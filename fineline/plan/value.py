@@ -1,4 +1,4 @@
-"""What a training cost, and what it cost per percentage point gained."""
+"""The cost of a training, in total and per percentage point gained."""
 
 from typing import Any
 
@@ -6,26 +6,26 @@ from fineline.project.params.costs import Costs
 
 
 def cost(seconds: float, costs: Costs | None) -> float | None:
-    """Price of so many seconds, in the currency of `costs`; None without a price."""
+    """Return the cost of a time in the currency of `costs`; None without a price."""
     return None if costs is None else seconds / 3600 * costs.per_hour
 
 
 def energy_wh(seconds: float, watts: float | None) -> float | None:
-    """Energy in watt-hours at a constant power; None where the power is unknown."""
+    """Return the energy in watt-hours at a constant power; None if the power is unknown."""
     return None if watts is None else seconds / 3600 * watts
 
 
 def per_point(training: dict[str, Any], gate: dict[str, Any], costs: Costs | None = None) -> list[dict[str, Any]]:
-    """What one percentage point cost on each share that was to improve; other units have no points.
+    """Return the cost of a percentage point for each share that had to improve; other units have no points.
 
     Args:
         training: The content of reports/<adapter>/training.json.
-        gate: The content of reports/<adapter>/gate.json, or one form of candidate.json.
-        costs: Today's price; without one, the cost that the training itself recorded counts.
+        gate: The content of reports/<adapter>/gate.json, or one variant of candidate.json.
+        costs: Current price; without one, the cost that the training recorded is used.
 
     Returns:
-        Per measure: `measure`, `points` gained, and `seconds`, `energy_wh` and `cost` per point; None where unknown or nothing
-        was gained.
+        Per measure: `measure`, `points` gained, and `seconds`, `energy_wh` and `cost` per point; None if unknown or nothing was
+        gained.
     """
     recorded = training.get("value", {})
     spent = {

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from fineline.artifacts.files import write_text
+from fineline.artifacts.validation import NoRepeats
 from fineline.errors import InputError
-from fineline.project.params.loader import NoRepeats
 from fineline.project.versions import DECISIVE_LIBRARIES, STAGES
 
 FILE = Path("fineline.lock")

@@ -1,17 +1,31 @@
 """The `retrain:` block of an adapter: what starts its training anew."""
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field
 
-from fineline.errors import InputError
+from fineline.artifacts import validation
 from fineline.project.params.block import Block
-from fineline.project.params.project import Adapter, did_you_mean
+from fineline.project.params.project import Adapter
 
 _FIELD = r"[\d*/,\-A-Za-z?#]+"
 _CRON = re.compile(rf"@(hourly|daily|midnight|weekly|monthly|yearly|annually)|{_FIELD}( +{_FIELD}){{4}}")
+
+
+def _cron(schedule: str) -> str:
+    if not _CRON.fullmatch(schedule.strip()):
+        raise ValueError("five fields are needed (minute, hour, day, month, day of the week), or a word like @daily")
+    return schedule
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("no such time zone; names look like Europe/Berlin") from error
+    return name
 
 
 class Drift(Block):
@@ -26,23 +40,13 @@ class Drift(Block):
 class Triggers(Block):
     """Each by itself starts a retraining; without one, people do (`manual`)."""
 
-    cron: str | None = None
+    cron: Annotated[str, AfterValidator(_cron)] | None = None
     """Five fields: minute, hour, day of month, month, day of week."""
-    timezone: str = "UTC"
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     """Of the schedule, as the tz database names it: Europe/Berlin."""
     data: bool = False
     """New or changed files at the source, a newer commit of its Hub dataset, a newer release of its package."""
     drift: Drift | None = None
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.cron is not None and not _CRON.fullmatch(self.cron.strip()):
-            raise ValueError("cron: five fields are needed (minute, hour, day, month, day of the week), or a word like @daily")
-        try:
-            ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError("timezone: no such time zone; names look like Europe/Berlin") from error
-        return self
 
     @property
     def words(self) -> list[str]:
@@ -59,20 +63,5 @@ def of(name: str, adapter: Adapter) -> Triggers:
     Raises:
         InputError: The block has an unknown key or an unacceptable value; the message lists every problem with its key.
     """
-    try:
-        return Triggers.model_validate({} if adapter.retrain is None else adapter.retrain)
-    except ValidationError as error:
-        place = f"params.yaml: adapters.{name}.retrain"
-        raise InputError("\n".join(f"{place}{_explain(problem)}" for problem in error.errors())) from error
-
-
-def _explain(problem: Any) -> str:
-    location = [str(part) for part in problem["loc"]]
-    message = problem["msg"].removeprefix("Value error, ")
-    if not location:  # `cron: five fields are needed`, or that it is no mapping at all
-        return f".{message}" if problem["type"] == "value_error" else f": {message} (found {problem['input']!r})"
-    where = "".join(f".{part}" for part in location)
-    if problem["type"] == "extra_forbidden":
-        accepted = Drift if location[:-1] == ["drift"] else Triggers
-        return f"{where}: unknown key{did_you_mean(location[-1], list(accepted.model_fields))}"
-    return f"{where}: {message} (found {problem['input']!r})"
+    block = {} if adapter.retrain is None else adapter.retrain
+    return validation.check(Triggers, block, "params.yaml", under=f"adapters.{name}.retrain")

@@ -7,11 +7,10 @@ from typing import Any
 import yaml
 
 from fineline import artifacts
-from fineline.errors import InputError, Unreachable
+from fineline.errors import InputError, Unreachable, did_you_mean
 from fineline.models import bases
 from fineline.project import editing, params
 from fineline.project.params.block import NAME, proposed_name
-from fineline.project.params.project import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def show_health() -> None:
 def _show_forecast(base: str, found: first_rows.FirstRows) -> None:
     from fineline.hardware import device
     from fineline.plan import table
-    from fineline.plan.supposed import suppose
+    from fineline.stages.plan import suppose
 
     machine = device.detect()
     length = min(found.tokens, _LONGEST)

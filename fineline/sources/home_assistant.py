@@ -19,8 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from fineline.errors import InputError
-from fineline.project.params.project import did_you_mean
+from fineline.errors import InputError, did_you_mean
 from fineline.project.params.sources import HomeAssistant
 from fineline.sources import household, local
 from fineline.sources.envelope import Writer

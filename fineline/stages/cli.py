@@ -46,8 +46,7 @@ def show_plan(
 ) -> None:
     """Forecast memory, time and cost of each method, and show the settings that training will use."""
     from fineline.hardware import device
-    from fineline.plan.supposed import suppose
-    from fineline.stages.plan import plan
+    from fineline.stages.plan import plan, suppose
 
     if (name is None) == (base is None):
         raise InputError("fineline plan: give the name of an adapter, or --base; `fineline plan --help` shows both")

@@ -4,7 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fineline import artifacts
+from fineline import adapters, artifacts
+from fineline.adapters import recorded
 from fineline.adapters.methods import METHODS
 from fineline.artifacts import reports
 from fineline.errors import FinelineError, ParameterError, parameters_of
@@ -37,17 +38,17 @@ def run(name: str) -> None:
         from fineline.chat.tokens import tokenizer_of
         from fineline.inference import probe
         from fineline.inference.fidelity import fidelity
-        from fineline.merge import reference, weights
+        from fineline.merge import weights
         from fineline.models import loading
 
-        quantization, precision = loading.quantization_of(trained_with), loading.precision_of(trained_with)
+        quantization, precision = recorded.quantization_of(trained_with), recorded.precision_of(trained_with)
         model = loading.base_model(base, quantization=quantization, precision=precision)
-        model = loading.with_adapter(model, adapter)
-        weights.write(base, model, directory, precision)
+        model = adapters.load(model, adapter)
+        weights.write(base, model, directory, recorded.method_of(trained_with), precision)
         tokens = probe.encoded(probe_rows(name), tokenizer_of(base))
         # The reference is computed in fp32 with the very weights that were trained on: rounding of activations to bf16,
         # which both models share in use, would only blur the comparison of weights.
-        trained = probe.torch_logits(reference.unpack(model), tokens)
+        trained = probe.torch_logits(weights.reference(model), tokens)
         measured = fidelity(trained, probe.fresh_logits(directory, tokens, Path(scratch), "float32"))
         passed = measured.mean_kl <= LARGEST_KL and measured.same_choice >= LEAST_AGREEMENT
         into = "dequantized" if quantization else "original"

@@ -7,7 +7,8 @@ from fineline.artifacts import reports
 from fineline.chat import tokens
 from fineline.errors import InputError
 from fineline.hardware import device
-from fineline.plan import pretraining, shape
+from fineline.models import shape
+from fineline.plan import pretraining, supposed
 from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
 from fineline.project import layout, params
@@ -67,6 +68,13 @@ def plan(name: str, machine: device.Device | None = None) -> tuple[dict[str, str
         validation=lengths["validation"].epoch(),
         training_tokens=pretraining.training_tokens(*_names(adapter.base)),
     )
+
+
+def suppose(base: str, machine: device.Device, *, batch_size: int, length: int, rows: int) -> Run:
+    """Return the training of a base without data; see `fineline.plan.supposed`. There may be no params.yaml."""
+    blocks = params.load().bases if params.FILE.is_file() else {}
+    known = {name: (layout.base(name), block) for name, block in blocks.items()}
+    return supposed.suppose(base, known, machine, batch_size=batch_size, length=length, rows=rows)
 
 
 def _lengths(name: str, adapter: Adapter, split: str) -> Lengths:

@@ -16,7 +16,7 @@ from fineline.artifacts import Input, files, reports
 from fineline.chat import tokens
 from fineline.errors import InputError
 from fineline.hardware import device
-from fineline.models.precision import Precision, native
+from fineline.models.precision import Precision
 from fineline.plan.value import cost, energy_wh
 from fineline.project import layout, lock, params
 from fineline.project.params.costs import Costs
@@ -137,7 +137,7 @@ def train(inputs: TrainInputs, directory: Path) -> dict[str, Any]:
     from fineline.models import loading
     from fineline.train import loop, memory
 
-    elsewhere = planned_elsewhere(inputs.requested, decided, native(loading.device().type))
+    elsewhere = planned_elsewhere(inputs.requested, decided, device.native(loading.device().type))
     for warning in filter(None, (elsewhere, memory.shortage(decided, inputs.forecast.memory_bytes, memory.free()))):
         print(f"warning: {warning}", flush=True)
     trained = loop.train(

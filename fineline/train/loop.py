@@ -17,8 +17,9 @@ from fineline import adapters
 from fineline.adapters.methods import METHODS
 from fineline.chat.tokens import Tokens
 from fineline.errors import FinelineError, InputError
+from fineline.hardware.device import native
 from fineline.models import loading
-from fineline.models.precision import Precision, dtype, native
+from fineline.models.precision import Precision, dtype
 from fineline.project.params.training import AUTO, Train
 from fineline.train import attention, batches, check, checkpoints, loss, memory, rows
 from fineline.train.fused import fused
@@ -206,10 +207,10 @@ def train(
     check.flat_rows(model, train_rows, precision)
     base_parameters = model.num_parameters()
     if quantization and config.dequantize:
-        loading.unpack(model, dtype(precision))
+        loading.dequantize(model, dtype(precision))
     if config.recompute:
         model.activation_checkpointing_enable({"use_reentrant": False})
-    set_seed(config.seed)  # the adapter's first values must not depend on what loading drew
+    set_seed(config.seed)  # the adapter's initialization must not depend on what loading drew
     drawn = batches.items(train_rows, config.packing)
     model = adapters.attach(model, config, base=base, batches=_first(drawn))
     model.get_base_model().set_attn_implementation(attention.NAME)

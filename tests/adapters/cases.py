@@ -1,4 +1,4 @@
-"""Every method, first value and form of quantisation, trained on one small batch."""
+"""Every method, initialization and form of quantization, trained on one small batch."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from fineline import adapters
+from fineline.adapters import recorded
 from fineline.adapters.methods import METHODS
 from fineline.models import loading
 from fineline.models.precision import Precision
@@ -20,7 +21,7 @@ VIRTUAL = {"virtual_tokens": 6}
 
 @dataclass(frozen=True)
 class Case:
-    """What to train, on which of the small bases."""
+    """Training settings, and the small base to train."""
 
     train: Train
     base: str = "plain"
@@ -81,7 +82,7 @@ def batch() -> dict[str, torch.Tensor]:
 
 
 def new(case: Case, base: Path) -> Any:
-    """The base with the part to be trained."""
+    """The base with a new adapter."""
     torch.manual_seed(0)
     model = loaded_base(case, base)
     torch.manual_seed(0)
@@ -89,7 +90,7 @@ def new(case: Case, base: Path) -> Any:
 
 
 def loaded_base(case: Case, base: Path, precision: Precision = "bf16") -> Any:
-    return loading.base_model(base, quantization=loading.quantization_of(case.train.model_dump()), precision=precision)
+    return loading.base_model(base, quantization=recorded.quantization_of(case.train.model_dump()), precision=precision)
 
 
 def train(case: Case, base: Path, directory: Path) -> Trained:

@@ -12,6 +12,9 @@ from safetensors.torch import load_file
 
 from tests.adapters.cases import CASES, Trained, train
 from tests.conftest import ENVIRONMENT, ROOT
+from tests.models.conftest import llama_2_7b
+
+__all__ = ["llama_2_7b"]
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -67,7 +70,7 @@ def trained(one_thread: None, bases: dict[str, Path], tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="package")
 def fresh_logits(trained: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    """Name of a case -> logits of the saved adapter, computed by a process of its own."""
+    """Name of a case -> logits of the saved adapter, computed by a separate process."""
     out = tmp_path_factory.mktemp("fresh") / "logits.safetensors"
     command = [sys.executable, "-m", "tests.adapters.fresh", str(out)]
     for name, case in trained.items():

@@ -1,4 +1,4 @@
-"""`python -m tests.adapters.fresh OUT NAME ADAPTER BASE ...`: logits of saved adapters, in a process that trained none."""
+"""`python -m tests.adapters.fresh OUT NAME ADAPTER BASE ...`: logits of saved adapters, in a process that trained nothing."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""First values of LoRA matrices."""
+"""Initialization of LoRA matrices."""
 
 import json
 from dataclasses import replace
@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from fineline.adapters.initialization import lora_layers
-from fineline.merge import reference
+from fineline.merge import weights
 from fineline.models import loading
 from tests.adapters.cases import CASES, batch, loaded_base, logits, new, next_token_loss
 
@@ -61,7 +61,7 @@ def test_the_saved_configuration_is_that_of_plain_lora(trained, name):
     assert {tensor.shape[0] for key, tensor in tensors.items() if "lora_A" in key} == {config["r"]}
 
 
-def test_loftq_takes_back_as_much_of_the_quantisation_error_as_its_rank_can(bases):
+def test_loftq_corrects_as_much_of_the_quantization_error_as_its_rank_allows(bases):
     case = CASES["qlora-loftq"]
     model = new(case, bases["plain"])
     originals = load_file(bases["plain"] / "model.safetensors")
@@ -112,8 +112,8 @@ def test_pissa_learns_what_it_learns_on_a_base_without_its_principal_part(bases,
 
 
 def float_model(model):
-    """A model that computes in fp32, unpacked if it was quantised."""
-    return reference.unpack(model).train()
+    """A model that computes in fp32, dequantized if it was quantized."""
+    return weights.reference(model).train()
 
 
 def descend(model):

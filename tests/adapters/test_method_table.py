@@ -1,4 +1,4 @@
-"""The table of methods in the docs says what the code does."""
+"""The table of methods in the docs matches the registry."""
 
 import pytest
 
@@ -13,12 +13,12 @@ LINES = [
 ROWS = {cells[0].lstrip("| ").strip("`"): cells for cells in LINES if "," not in cells[0]}
 
 
-def test_every_method_has_its_line():
+def test_every_method_has_a_row():
     assert set(ROWS) == set(METHODS)
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-def test_a_line_says_whether_the_result_can_be_merged_and_served(method):
+def test_a_row_matches_the_registry_on_merging_and_serving(method):
     merged, served = ROWS[method.name][-2:]
     assert merged.startswith("yes") == method.mergeable
     assert served.startswith("yes") == (not method.not_servable)

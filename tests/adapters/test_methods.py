@@ -1,4 +1,4 @@
-"""Every method learns, leaves its base alone, and comes back from disk as it was."""
+"""Every method learns, does not change its base, and is the same after saving and loading."""
 
 import pytest
 import torch
@@ -92,7 +92,7 @@ def test_the_same_training_gives_the_same_two_files(trained, tmp_path, name):
 
 
 @every_case
-def test_first_values_depend_on_the_seed_only(trained, tmp_path, name):
+def test_initialization_depends_on_the_seed_only(trained, tmp_path, name):
     case = trained[name]
     for directory in ("one", "two"):
         adapters.save(new(case.case, case.base), tmp_path / directory)
@@ -101,8 +101,8 @@ def test_first_values_depend_on_the_seed_only(trained, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["prefix", "lora-eva"])
-def test_first_values_are_the_same_on_a_model_as_the_training_loop_loads_it(bases, tmp_path, name):
-    """With its own attention, which needs a layout of rows, and with blocks that are computed again."""
+def test_initialization_is_the_same_on_a_model_loaded_for_training(bases, tmp_path, name):
+    """With the attention of the training loop, which needs a layout of rows, and with recomputation."""
     case = CASES[name]
     adapters.save(new(case, bases["plain"]), tmp_path / "plain")
     attention.register()

@@ -1,6 +1,7 @@
-"""Layers that are adapted, and bases and settings that do not go together."""
+"""The layers that are adapted, and incompatible bases and settings."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -30,12 +31,12 @@ def test_targets_are_endings_of_linear_layers(bases, asked, expected):
     assert targets.resolve(loaded_base(CASES["lora"], bases["plain"]), asked) == expected
 
 
-def test_a_model_without_linear_layers_is_told_what_works():
+def test_a_model_without_linear_layers_is_refused_with_methods_that_work():
     from transformers import AutoConfig, AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_embd=32, n_layer=1, n_head=2, vocab_size=64))
     for asked in ("all-linear", ["c_attn"]):
-        with pytest.raises(InputError, match=r"gpt2 model are none .* take prompt, prefix, p-tuning or full, or another base"):
+        with pytest.raises(InputError, match=r"gpt2 model cannot be adapted .* use prompt, prefix, p-tuning or full, or"):
             targets.resolve(model, asked)
 
 
@@ -53,7 +54,7 @@ def test_the_saved_targets_are_the_layers_that_were_adapted(trained):
 
 
 @pytest.mark.parametrize(("placement", "name"), [(1, "bottleneck"), (2, "bottleneck-houlsby")])
-def test_bottlenecks_start_as_nothing(bases, placement, name):
+def test_new_bottlenecks_change_nothing(bases, placement, name):
     case = CASES[name]
     model = new(case, bases["plain"])
     assert len(model.layers) == 2 * placement
@@ -66,12 +67,12 @@ def test_bottlenecks_start_as_nothing(bases, placement, name):
         ({"method": "lora", "targets": ["q_prj"]}, r"train.targets: .*'q_prj'; did you mean 'q_proj'"),
         ({"method": "lora", "targets": ["lm_head"]}, r"train.targets: .*'lm_head'"),
         ({"method": "lora", "targets": ["mlp"]}, r"train.targets: .*'mlp'"),
-        ({"method": "lora", "initialization": "eva"}, "eva needs rows"),
+        ({"method": "lora", "initialization": "eva"}, "eva needs training rows"),
         ({"method": "bitfit"}, "llama model has none; use ia3"),
-        ({"method": "auto"}, "auto is not one method"),
+        ({"method": "auto"}, "auto cannot be attached to a model"),
     ],
 )
-def test_what_does_not_go_together_is_refused(bases, train, message):
+def test_incompatible_settings_are_refused(bases, train, message):
     with pytest.raises(InputError, match=message):
         adapters.attach(loaded_base(CASES["lora"], bases["plain"]), Train(**train))
 
@@ -82,12 +83,20 @@ def test_an_adapter_of_another_base_is_refused(trained, bases, name):
         adapters.load(loaded_base(CASES[name], bases["biased"]), trained[name].directory)
 
 
-def test_a_directory_without_weights_is_no_adapter(bases, tmp_path):
+def test_a_directory_without_weights_is_refused(bases, tmp_path):
     with pytest.raises(InputError, match=r"no adapter_config\.json"):
         adapters.load(loaded_base(CASES["lora"], bases["plain"]), tmp_path)
 
 
-def test_a_moved_bias_is_the_one_that_a_merged_model_will_have():
+def test_an_adapter_of_an_unknown_type_is_refused(trained, bases, tmp_path):
+    directory = tmp_path / "adapter"
+    shutil.copytree(trained["lora"].directory, directory)
+    (directory / "adapter_config.json").write_text('{"peft_type": "LOHA"}')
+    with pytest.raises(InputError, match=r"adapter_config\.json: unknown peft_type 'LOHA'; accepted: LORA, VERA"):
+        adapters.load(loaded_base(CASES["lora"], bases["plain"]), directory)
+
+
+def test_a_trained_bias_equals_that_of_the_merged_model():
     """Rounded to bf16 in training already, also where the base is kept in fp32."""
     shift = Shift(torch.tensor([100.0, 1.0]))
     with torch.no_grad():
@@ -100,7 +109,7 @@ def test_a_moved_bias_is_the_one_that_a_merged_model_will_have():
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_full_fine_tuning_saves_the_types_of_the_base_whatever_it_was_loaded_as(tiny_base, tmp_path, precision):
+def test_full_fine_tuning_saves_the_types_of_the_base_at_any_precision(tiny_base, tmp_path, precision):
     loaded = loading.base_model(tiny_base, precision=precision)
     adapters.save(adapters.attach(loaded, Train(method="full"), base=tiny_base), tmp_path)
     assert {weight.dtype for weight in load_file(tmp_path / "adapter_model.safetensors").values()} == {torch.bfloat16}

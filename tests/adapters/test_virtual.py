@@ -36,7 +36,7 @@ def test_logits_are_those_of_peft_without_the_virtual_positions(pair):
 
 @every_kind
 @torch.no_grad()
-def test_reading_on_from_the_cache_equals_reading_at_once(pair):
+def test_continuing_from_the_cache_equals_one_forward_pass(pair):
     _, loaded = pair
     at_once = loaded(input_ids=TOKENS).logits
     step = loaded(input_ids=TOKENS[:, :10], use_cache=True)
@@ -49,7 +49,7 @@ def test_reading_on_from_the_cache_equals_reading_at_once(pair):
 
 @every_kind
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_the_engine_scores_a_tree_as_if_every_sequence_stood_alone(pair, attention):
+def test_the_engine_scores_a_tree_like_separate_sequences(pair, attention):
     _, loaded = pair
     loaded.model.set_attn_implementation(attention)
     engine = TorchEngine(loaded, "fp32")
@@ -66,7 +66,7 @@ def test_the_engine_scores_a_tree_as_if_every_sequence_stood_alone(pair, attenti
 
 
 @every_kind
-def test_the_engine_writes_rows_of_different_lengths_as_if_alone(pair):
+def test_the_engine_generates_rows_of_different_lengths_independently(pair):
     _, loaded = pair
     engine = TorchEngine(loaded, "fp32")
     texts = sorted([TOKENS[0, :10].tolist(), TOKENS[0, :6].tolist(), TOKENS[1, :8].tolist()])

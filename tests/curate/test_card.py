@@ -123,7 +123,7 @@ def test_every_step_tells_how_many_rows_it_left_out_and_by_which_rule():
 
 
 def test_each_kind_of_personal_data_tells_what_happens_to_it():
-    text = render(privacy={"default": "drop", "kinds": {"phone": "report", "email": "pseudonymise"}})
+    text = render(privacy={"default": "drop", "kinds": {"phone": "report", "email": "pseudonymize"}})
     assert "What is found is left out together with its row, unless the table says otherwise." in text
     assert "| email | replaced by a placeholder that is the same for the same value | 9 | 0 |" in text
     assert "| phone | left as it is, and counted | 0 | 1 |" in text

@@ -397,7 +397,7 @@ def test_the_card_and_the_croissant_lie_beside_the_data(run):
 def test_pseudonyms_need_a_key(run, monkeypatch):
     monkeypatch.delenv("FINELINE_PSEUDONYM_KEY", raising=False)
     with pytest.raises(InputError, match="FINELINE_PSEUDONYM_KEY"):
-        run(commands(), privacy={"default": "pseudonymise"})
+        run(commands(), privacy={"default": "pseudonymize"})
 
 
 def test_a_missing_file_is_an_input_error(project):

@@ -37,7 +37,7 @@ def test_a_failure_of_another_candidate_says_nothing_either(draft, put, director
 def test_a_broken_file_is_no_silence(draft, put, directory):
     evidence.stamp_file(put(draft, "a.json"))
     put(draft, "b.json")
-    with pytest.raises(InputError, match=r"b\.json: digest: this key is needed"):
+    with pytest.raises(InputError, match=r"b\.json: digest: this key is required"):
         evidence.collect(directory, {"adapter": DIGEST})
 
 

@@ -87,9 +87,9 @@ def test_a_raw_file_that_changed_or_went_is_seen(draft, put, directory):
     [
         ("verdict", "ok", "verdict: Input should be 'pass', 'fail' or 'inconclusive' (found 'ok')"),
         ("verdit", "pass", "verdit: unknown key; did you mean 'verdict'?"),
-        ("verdict", ..., "verdict: this key is needed"),
+        ("verdict", ..., "verdict: this key is required"),
         ("tool.vresion", "1", "tool.vresion: unknown key; did you mean 'version'?"),
-        ("tool.judge", {"model": "m"}, "tool.judge.prompt: this key is needed"),
+        ("tool.judge", {"model": "m"}, "tool.judge.prompt: this key is required"),
         (
             "tool.judge",
             {"model": "m", "prmpt": "x", "prompt": f"sha256:{'0' * 64}"},
@@ -97,7 +97,7 @@ def test_a_raw_file_that_changed_or_went_is_seen(draft, put, directory):
         ),
         ("schema", "fineline/evidence/v2", "schema: Input should be 'fineline/evidence/v1' (found 'fineline/evidence/v2')"),
         ("subject.kind", "base", "subject.kind: Input should be 'adapter', 'merged-model' or 'exported-model' (found 'base')"),
-        ("subject.digest", "abc", "subject.digest: sha256:64 hexadecimal digits in lower case are needed (found 'abc')"),
+        ("subject.digest", "abc", "subject.digest: must be `sha256:` and 64 lowercase hexadecimal digits (found 'abc')"),
         ("made", "2026-03-01 12:00", "made: a UTC time such as 2026-03-01T12:00:00Z is needed (found '2026-03-01 12:00')"),
         ("made", "2026-02-30T12:00:00Z", "made: a UTC time"),
         ("measures", {}, "measures: Dictionary should have at least 1 item"),
@@ -138,7 +138,8 @@ def test_every_problem_is_told_at_once(draft, put):
 
 
 def test_unstamped_drafts_and_other_json_are_not_evidence(draft, put):
-    for content, said in ((draft, "digest: this key is needed"), ([1], "valid dictionary"), ({}, "schema: this key is needed")):
+    required = "this key is required"
+    for content, said in ((draft, f"digest: {required}"), ([1], "valid dictionary"), ({}, f"schema: {required}")):
         with pytest.raises(InputError, match=said):
             evidence.read(put(content))
     with pytest.raises(InputError, match="an object is needed, found list"):

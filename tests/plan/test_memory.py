@@ -29,7 +29,7 @@ def test_four_bit_weights_of_a_published_model(llama_2_7b):
     assert forecast("qlora", llama_2_7b)["base"] / GIB == pytest.approx(3.60, abs=0.01)
 
 
-def test_unpacked_weights_take_two_bytes(llama_2_7b):
+def test_dequantized_weights_take_two_bytes(llama_2_7b):
     assert forecast("qlora", llama_2_7b, dequantize=True)["base"] == 2 * llama_2_7b.parameters
     assert forecast("lora", llama_2_7b)["base"] == 2 * llama_2_7b.parameters
     assert forecast("lora", llama_2_7b, precision="fp32")["base"] == 4 * llama_2_7b.parameters
@@ -43,10 +43,10 @@ def test_full_fine_tuning_takes_sixteen_bytes_a_parameter(llama_2_7b):
 
 def test_qlora_of_a_published_model_at_batch_one(llama_2_7b):
     sizes = forecast("qlora", llama_2_7b, rows(1, 1024), recompute=True)
-    assert 5e9 < sizes["total"] < 6.5e9  # published: 6 GB, 5 GB optimised
+    assert 5e9 < sizes["total"] < 6.5e9  # published: 6 GB, 5 GB optimized
 
 
-def test_a_65b_model_goes_on_one_48_gb_card(llama_65b):
+def test_a_65b_model_fits_on_one_48_gb_card(llama_65b):
     """Dettmers et al. 2023, arXiv 2305.14314: rank 64 on all layers, recomputation, batch 1 x 512."""
     sizes = forecast("qlora", llama_65b, rows(1, 512), recompute=True, rank=64, optimizer="paged-adamw-8bit")
     assert sizes["total"] < 48 * GIB
@@ -87,11 +87,11 @@ def test_the_constants_are_those_of_the_training_step():
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 @pytest.mark.parametrize("method", ["lora", "dora", "vera", "ia3", "prompt", "prefix", "bottleneck", "full"])
 def test_activations_are_those_that_autograd_saves(method, precision, tmp_path, monkeypatch):
-    """Counted anew in a training step of a small Llama: what one block more adds."""
+    """Counted in a training step of a small Llama: what one block more adds."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from fineline.adapters import attach
-    from fineline.plan import shape
+    from fineline.models import shape
     from fineline.train import attention
 
     attention.register()
@@ -107,11 +107,11 @@ def test_activations_are_those_that_autograd_saves(method, precision, tmp_path, 
         adapted = attach(model, Train(method=method, **cheap(method))).train()
         adapted.get_base_model().set_attn_implementation(attention.NAME)
         saved.append(saved_bytes(adapted, length, precision))
-    expected = memory.saved(method, shapes[1], precision) * length
+    expected = METHODS[method].saved(shapes[1], precision) * length
     if method == "full" and precision == "bf16":
         expected += sum(layer.weights for layer in shapes[1].linear) // 2 * 2  # copies in bf16
     if method == "prompt":
-        expected += memory.saved(method, shapes[1], precision) * 4
+        expected += METHODS[method].saved(shapes[1], precision) * 4
     # the fast step's formula counts copies for rows of unequal length, of which there are none here
     assert saved[1] - saved[0] == pytest.approx(expected, rel=0.2 if method == "lora" else 0.06)
 

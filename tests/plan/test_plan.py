@@ -1,4 +1,4 @@
-"""The stage: what it writes, that it writes the same again, and what it says when nothing fits."""
+"""The stage: its output, that the output is reproducible, and the message when nothing fits."""
 
 import json
 from dataclasses import replace
@@ -11,13 +11,13 @@ from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
 from fineline.hardware import device
 from fineline.hardware.device import Device
-from fineline.plan import shape
+from fineline.models import shape
 from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
 from fineline.project import layout, params
 from fineline.project.params.training import Train
 from fineline.stages import base, curate, ingest, plan, settings
-from tests.plan.shapes import GPT2, write_config
+from tests.models.shapes import GPT2, write_config
 
 
 @pytest.fixture
@@ -44,7 +44,8 @@ def test_the_plan_has_every_method_and_train_can_follow_it(curated, monkeypatch)
     assert report["chosen"]["fits"]
     assert report["chosen"]["seconds"] > 0
     assert report["rows"] == sum(1 for _ in (layout.curated("home") / "train.jsonl").open())
-    digests = [artifacts.read(path).digest for path in (layout.base("tiny"), layout.curated("home"))]
+    base_digest = artifacts.used(layout.base("tiny")).digest
+    digests = [base_digest, artifacts.used(layout.curated("home"), layout.TRAINING_ROWS).digest]
     assert [report["base"], report["data"]] == digests
     assert report["chosen"]["precision"] == report["device"]["precision"]
     found = settings.read("home", params.load().adapter("home"), *digests)
@@ -61,8 +62,8 @@ def test_the_plan_has_every_method_and_train_can_follow_it(curated, monkeypatch)
     assert json.loads((layout.reports("home") / "plan.json").read_text())["chosen"]["seconds"] < report["chosen"]["seconds"]
 
 
-def test_a_machine_without_room(curated, monkeypatch):
-    """`auto` stops with the reason and leaves the evidence; a configured method is warned of and goes on."""
+def test_a_machine_without_enough_memory(curated, monkeypatch):
+    """`auto` stops with the reason and leaves the evidence; a configured method only gives a warning."""
     plan.run("home")
     small = Device("cpu", "small", 2**20, {"bf16": 1.0, "fp32": 1.0})
     monkeypatch.setattr(device, "detect", lambda: small)
@@ -83,18 +84,18 @@ def test_a_base_on_which_no_layer_can_be_adapted(tmp_path, method, possible):
     gpt2 = shape.of_model(write_config(tmp_path, GPT2))
     run = Run(gpt2, Device("cpu", "any", 2**40, {"bf16": 1.0, "fp32": 1.0}), Train(method=method), Lengths(((20, 5),) * 8))
     if not possible:
-        with pytest.raises(InputError, match="take prompt, prefix, p-tuning or full, or another base"):
+        with pytest.raises(InputError, match="use prompt, prefix, p-tuning or full, or another base"):
             run.report()
         return
     report = run.report()
     assert (report["chosen"]["method"], report["recommended"]) == (method, None)
-    assert "take prompt, prefix, p-tuning or full" in report["reason"]
+    assert "use prompt, prefix, p-tuning or full" in report["reason"]
     possible_methods = {entry["method"] for entry in report["methods"] if "not_possible" not in entry}
     assert possible_methods == {"prompt", "prefix", "p-tuning", "full", "bitfit"}
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("auto", "fp32"), ("bf16", "bf16"), ("fp32", "fp32")])
-def test_a_configured_precision_goes_before_the_machine_s(tiny_shape, asked, expected):
+def test_a_configured_precision_overrides_that_of_the_machine(tiny_shape, asked, expected):
     machine = Device("cpu", "any", 2**40, {"bf16": 0.1, "fp32": 1.0}, "fp32")
     report = Run(tiny_shape, machine, Train(precision=asked), Lengths(((20, 5),) * 8)).report()
     assert report["chosen"]["precision"] == expected

@@ -1,4 +1,4 @@
-"""What plan hands to train: complete, the same each time, and refused when something has changed since."""
+"""The settings that plan writes for train: complete, reproducible, and refused when something has changed."""
 
 import json
 
@@ -55,7 +55,7 @@ def test_keys_that_the_method_reads_are_kept():
     assert (decided.quantization.type, decided.quantization.double) == ("fp4", False)
 
 
-def test_without_a_plan_the_command_that_makes_one_is_told(adapter):
+def test_a_missing_plan_is_reported_with_the_command_that_makes_it(adapter):
     with pytest.raises(InputError, match=r"reports/home/settings.json: missing; run `dvc repro plan@home`"):
         settings.read("home", adapter, "b", "d")
 
@@ -78,7 +78,7 @@ def test_what_changed_since_the_plan_is_named(adapter, base, data, rank, message
 
 
 @pytest.mark.parametrize("content", [{}, {"base": "b"}, [], {"train": 3}, {"train": {"method": "none"}}])
-def test_a_broken_file_is_told(adapter, content):
+def test_a_broken_file_is_reported(adapter, content):
     decided = settings.resolved(adapter.train, method="lora", **CONCRETE)
     settings.write("home", "b", "d", adapter.train, decided)
     whole = json.loads(settings.file("home").read_text())

@@ -1,4 +1,4 @@
-"""A run that is only supposed, and the ways to name its base."""
+"""A hypothetical run, and the ways to name its base."""
 
 import pytest
 import yaml
@@ -6,14 +6,19 @@ import yaml
 from fineline.errors import InputError
 from fineline.hardware import device
 from fineline.plan import supposed
+from fineline.project import layout, params
 from fineline.stages import base
-from tests.plan.shapes import LLAMA_31_8B, write_config
+from tests.models.shapes import LLAMA_31_8B, write_config
 
 
-def test_a_base_of_the_project_is_known_before_and_after_it_is_made(project, tiny_shape):
-    assert supposed.shape_of("tiny") == tiny_shape
+def known():
+    return {name: (layout.base(name), block) for name, block in params.load().bases.items()}
+
+
+def test_a_base_of_the_project_is_known_with_and_without_its_output(project, tiny_shape):
+    assert supposed.shape_of("tiny", known()) == tiny_shape
     base.run("tiny")
-    assert supposed.shape_of("tiny") == tiny_shape
+    assert supposed.shape_of("tiny", known()) == tiny_shape
 
 
 def test_a_base_inside_a_package_must_be_made_first(project):
@@ -22,19 +27,19 @@ def test_a_base_inside_a_package_must_be_made_first(project):
     wheel = {"package": "p", "version": "1", "sha256": "0" * 64, "file": "f.gguf"}
     content["bases"]["packed"] = {"owner": "o@example.com", "license": "mit", "wheel": wheel}
     file.write_text(yaml.safe_dump(content))
-    with pytest.raises(InputError, match="packed is not made yet; run `dvc repro base@packed`"):
-        supposed.shape_of("packed")
+    with pytest.raises(InputError, match="packed does not exist yet; run `dvc repro base@packed`"):
+        supposed.shape_of("packed", known())
 
 
-def test_without_a_network_the_hub_is_said_to_be_out_of_reach(tmp_path, monkeypatch):
+def test_an_unreachable_hub_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"acme/none: config.json cannot be fetched from the Hub: .*; check the name"):
-        supposed.shape_of("acme/none")
+        supposed.shape_of("acme/none", {})
 
 
-def test_a_named_model_is_set_in_proportion_to_the_training_of_its_base(tmp_path):
+def test_a_named_model_is_compared_with_the_training_of_its_base(tmp_path):
     place = write_config(tmp_path / "Llama-3.1-8B", LLAMA_31_8B)
-    run = supposed.suppose(str(place), device.named("h100"), batch_size=4, length=1024, rows=100)
+    run = supposed.suppose(str(place), {}, device.named("h100"), batch_size=4, length=1024, rows=100)
     report = run.report()
     assert report["rows"] == 100
     assert report["largest_batch"] == {"rows": 4, "tokens": 4096, "learned": 2048, "squares": 4 * 1024**2, "spared": 4}

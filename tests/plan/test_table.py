@@ -1,11 +1,11 @@
-"""The table of all methods as words."""
+"""The table of all methods as text."""
 
 import pytest
 
 from fineline.hardware import device
 from fineline.plan import supposed, table
 from fineline.project.params.costs import Costs
-from tests.plan.shapes import LLAMA_2_7B, write_config
+from tests.models.shapes import LLAMA_2_7B, write_config
 
 
 @pytest.mark.parametrize(("number", "shown"), [(41_943_040, "41.9M"), (8.03e9, "8.03G"), (184_000, "184k"), (12, "12")])
@@ -18,9 +18,9 @@ def test_durations_have_a_fitting_unit(seconds, shown):
     assert table.duration(seconds) == shown
 
 
-def test_what_fits_stands_first_and_what_is_impossible_last(tmp_path):
+def test_methods_that_fit_come_first_and_impossible_ones_last(tmp_path):
     place = write_config(tmp_path, LLAMA_2_7B)
-    run = supposed.suppose(str(place), device.named("rtx3060-12gb"), batch_size=4, length=512, rows=10)
+    run = supposed.suppose(str(place), {}, device.named("rtx3060-12gb"), batch_size=4, length=512, rows=10)
     lines = table.cells(run.report(), Costs(per_hour=1.0))
     assert {len(line) for line in lines} == {len(table.COLUMNS)}
     fits = [line[table.COLUMNS.index("fits")] for line in lines]

@@ -1,4 +1,4 @@
-"""What a training cost per percentage point."""
+"""The cost of a training per percentage point."""
 
 import json
 

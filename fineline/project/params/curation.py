@@ -1,29 +1,36 @@
-"""What makes a training set of raw rows: what a `curate:` block may say."""
+"""How raw rows become a training set: the block `curate:` of an adapter."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from fineline.project.params.block import Block, Share
 
-Action = Literal["redact", "pseudonymise", "drop", "report"]
+
+def _american(action: Any) -> Any:
+    """Return an action in its present spelling: older files say `pseudonymise`."""
+    return "pseudonymize" if action == "pseudonymise" else action
+
+
+Action = Annotated[Literal["redact", "pseudonymize", "drop", "report"], BeforeValidator(_american)]
 
 
 class Privacy(Block):
-    """What happens to personal data and secrets. No value that is found appears in a report, a log or an error."""
+    """The treatment of personal data and secrets. No value that is found appears in a report, a log or an error."""
 
     default: Action = "redact"
-    """redact: a typed placeholder such as `<EMAIL>`. pseudonymise: a placeholder that is the same for the same value, made
-    with the key in the environment variable FINELINE_PSEUDONYM_KEY. drop: the row is left out. report: it is counted."""
+    """Action for every kind of value. `redact` replaces it with a typed placeholder such as `<EMAIL>`. `pseudonymize` uses a
+    placeholder that is the same for the same value, keyed by the environment variable FINELINE_PSEUDONYM_KEY. `drop` leaves the
+    row out. `report` only counts it."""
     kinds: dict[str, Action] = {}
-    """Kind -> action, where it differs from the default. Kinds: see fineline/curate/privacy."""
+    """Kind -> action, for kinds with another action than the default. docs/privacy.md lists the kinds."""
     phone_regions: list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = ["US", "GB", "DE", "FR", "ES", "IT", "NL"]
-    """Countries whose national way of writing phone numbers is recognised, beside the international one."""
-    recognisers: list[str] = []
-    """Further recognisers by import path, `package.module:function`."""
+    """Countries (ISO 3166) whose national phone number formats are recognized, in addition to the international format."""
+    recognizers: Annotated[list[str], Field(validation_alias=AliasChoices("recognizers", "recognisers"))] = []
+    """Additional recognizers by import path, `package.module:function`."""
 
     def action(self, kind: str) -> Action:
-        """What happens to a kind."""
+        """Return the action for a kind."""
         return self.kinds.get(kind, self.default)
 
 
@@ -31,82 +38,96 @@ Verdict = Literal["remove", "report"]
 
 
 class Quality(Block):
-    """What is wrong with a text, and whether its row is left out or only counted."""
+    """Defects of a text. `remove` leaves its row out, `report` only counts it."""
 
     languages: list[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]] = []
-    """Languages to keep (ISO 639-1); a row that is clearly in another is left out. Empty: any language."""
+    """Languages to keep (ISO 639-1). A row that is clearly in another language is left out. Empty keeps all languages."""
     invisible: Literal["strip", "remove", "report"] = "strip"
-    """Control, zero-width, tag and bidirectional characters, which a reader does not see and a model does."""
+    """Control, zero-width, tag and bidirectional characters, which are visible to a model but not to a reader. `strip` removes
+    the characters and keeps the row."""
     mojibake: Verdict = "remove"
-    """Text decoded with the wrong encoding."""
+    """Text that was decoded with the wrong encoding."""
     repetition: Verdict = "remove"
-    """The same words over and over."""
+    """Text that repeats the same words."""
     echo: Verdict = "remove"
-    """A completion that is the prompt."""
+    """A completion that repeats its prompt."""
     boilerplate: Verdict = "report"
-    """Assistant phrases and web-page furniture."""
+    """Assistant phrases, and navigation or legal text of web pages. Reported by default, because some data sets want it."""
     outliers: Verdict = "report"
-    """Far longer or shorter than the other rows."""
+    """Rows that are far longer or shorter than the others. Reported by default, because length alone is not a defect."""
 
 
 Resolution = Literal["keep_majority", "keep_newest", "drop_all", "keep_all"]
 
 
 class LabelNoise(Block):
-    """What happens where one prompt is answered in different ways. Both sides are listed in label_noise.jsonl."""
+    """The treatment of prompts with different answers. All rows involved are listed in label_noise.jsonl."""
 
     same_prompt: Resolution = "drop_all"
+    """Rows with the same prompt. By default all are left out, because nothing says which answer is right."""
     near_prompt: Resolution = "keep_all"
-    """Near-equal prompts may differ in the one word that matters, so they are only listed unless you say otherwise."""
+    """Rows with similar prompts. By default all are kept, because the one word that differs may justify another answer."""
 
 
 class Duplicates(Block):
-    """Rows that say the same."""
+    """The treatment of duplicate rows."""
 
     similarity: Annotated[float, Field(ge=0.5, le=1)] | None = 0.85
-    """Jaccard similarity of three-word shingles from which two rows are near-duplicates; null: exact ones only."""
+    """Jaccard similarity of three-word shingles from which two rows are near-duplicates. `null` removes exact duplicates
+    only."""
     keep: Literal["first", "newest", "longest", "all"] = "first"
-    """Which row of near-duplicates stays in train. Held-out splits keep the first, so that they only ever grow."""
+    """The row of near-duplicates that stays in the train split. Held-out splits always keep the first, so that they only
+    grow."""
 
 
 class Contamination(Block):
-    """When a row counts as leaked from a suite that judges the adapter."""
+    """When a row counts as leaked from a suite that the adapter is evaluated with."""
 
     ngram: Annotated[int, Field(ge=5)] = 13
-    """So many words in a row shared with an item; a shorter item must match as a whole."""
+    """Number of consecutive words shared with an item. An item with fewer words must match completely."""
     similarity: Annotated[float, Field(ge=0.5, le=1)] = 0.8
-    """Jaccard similarity of the prompt to an item."""
+    """Jaccard similarity of a prompt to an item from which the row counts as leaked."""
 
 
 class Split(Block):
-    """How rows are dealt to the three splits; train gets the rest."""
+    """The assignment of rows to the three splits. The train split gets the rest."""
 
     validation: Share = 0.05
+    """Share of the groups of rows in the validation split."""
     test: Share = 0.1
+    """Share of the groups of rows in the test split, which the adapter is evaluated on."""
     salt: str = "fineline"
-    """Changing it deals anew. Leave it alone: a row that moves from train to test makes old results worthless."""
+    """Seed of the assignment. Do not change it: when rows move from train to test, earlier results are no longer comparable."""
     stratify: str | None = None
-    """A column of the row, or a field of its JSON completion; the first group of each of its values is in train."""
+    """A column of the row, or a field of its JSON completion. The first group of each of its values is in the train split."""
 
     @model_validator(mode="after")
     def _train_remains(self) -> Self:
         if self.validation + self.test >= 1:
-            raise ValueError("validation + test leave nothing to train on")
+            raise ValueError("validation + test must be less than 1, so that rows remain to train on")
         return self
 
 
 class Curate(Block):
-    """What makes a training set out of raw rows."""
+    """How raw rows become a training set."""
 
     system: str | None = None
-    """System message given to every row that brings none, in training, evaluation and serving alike."""
+    """System message for rows without one, in training, evaluation and serving."""
     max_tokens: Annotated[int, Field(ge=16)] = 1024
-    """Longest row, in tokens of the base model's tokenizer and chat template; a longer one is left out, never cut."""
+    """Length limit in tokens, with the tokenizer and chat template of the base model. Longer rows are left out, never
+    truncated."""
     privacy: Privacy = Privacy()
+    """Personal data and secrets."""
     quality: Quality = Quality()
+    """Defects of a text."""
     label_noise: LabelNoise = LabelNoise()
+    """Prompts with different answers."""
     duplicates: Duplicates = Duplicates()
+    """Duplicate rows."""
     contamination: Contamination = Contamination()
+    """Rows that leaked from evaluation suites."""
     split: Split = Split()
+    """Sizes of the splits."""
     max_rejected: Share = 0.01
-    """Largest share of malformed rows that is tolerated; they are kept in left_out.jsonl with their reasons."""
+    """Largest accepted share of malformed rows, which are listed with their reasons in left_out.jsonl. With more, the stage
+    fails."""

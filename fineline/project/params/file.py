@@ -1,67 +1,29 @@
-"""Reading params.yaml, and saying what is wrong with it."""
+"""Reading params.yaml, with messages that name every wrong key."""
 
-import re
 from pathlib import Path
-from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
+from fineline.artifacts import validation
 from fineline.errors import InputError
-from fineline.project.params.block import Block
-from fineline.project.params.loader import NoRepeats
-from fineline.project.params.project import Params, did_you_mean
+from fineline.project.params.project import Params
 
 FILE = Path("params.yaml")
 
 
 def load(file: Path = FILE) -> Params:
-    """Read and check the file.
+    """Return the checked content of the file.
 
     Raises:
-        InputError: It is missing, is no YAML, repeats a key, or holds an unknown key or an unacceptable value; the message
-            lists every problem with the path of its key.
+        InputError: The file is missing, is not valid YAML, repeats a key, or has an unknown key or a value that is not
+            accepted. The message has one line per problem, with the path of its key.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=NoRepeats)
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=validation.NoRepeats)
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not valid YAML: {error}") from error
     except TypeError as error:
         raise InputError(f"{file}: a key is a list or a mapping; quote values that begin with '[' or '{{'") from error
-    try:
-        return Params.model_validate(content)
-    except ValidationError as error:
-        raise InputError("\n".join(f"{file}: {_explain(problem)}" for problem in error.errors())) from error
-
-
-def _explain(problem: Any) -> str:
-    location = problem["loc"]
-    where = ".".join(str(part) for part in location)
-    if problem["type"] == "extra_forbidden":
-        return f"{where}: unknown key{did_you_mean(str(location[-1]), _accepted_keys(location[:-1]))}"
-    if problem["type"] == "missing":
-        return f"{where}: this key is needed"
-    message = problem["msg"].removeprefix("Value error, ")
-    found = "" if isinstance(problem["input"], dict | BaseModel) else f" (found {_without_credentials(repr(problem['input']))})"
-    return f"{where}: {message}{found}" if where else f"{message}"
-
-
-def _without_credentials(text: str) -> str:
-    return re.sub(r"://(?:(?!://)\S)*@", "://", text)
-
-
-def _accepted_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys that the block at `location` accepts."""
-    block: Any = Params
-    for part in location:
-        if isinstance(block, type) and issubclass(block, Block):
-            block = block.model_fields[part].annotation
-        else:  # a mapping from names to blocks
-            block = block.__args__[1]
-        for option in getattr(block, "__args__", ()):  # Wheel | None
-            if isinstance(option, type) and issubclass(option, Block) and getattr(block, "__origin__", None) is not dict:
-                block = option
-                break
-    return list(block.model_fields)
+    return validation.check(Params, content, str(file))

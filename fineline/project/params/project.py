@@ -1,11 +1,10 @@
-"""The whole of params.yaml: bases and adapters."""
+"""The content of params.yaml: bases and adapters."""
 
-import difflib
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 
-from fineline.errors import InputError
+from fineline.errors import InputError, did_you_mean
 from fineline.project.params.bases import Base
 from fineline.project.params.block import Block, Named
 from fineline.project.params.costs import Costs
@@ -16,33 +15,46 @@ from fineline.project.params.training import Train
 
 
 class Export(Block):
-    """What is built for deployment, beside the fp32 model that the conversion is checked with."""
+    """The exported model: block `export:` of an adapter."""
 
     precision: Literal["int4", "int8"] = "int4"
+    """Weight format of the exported model. An fp32 model is exported too, to check the conversion with."""
 
 
 class Adapter(Block):
-    """One adapter, from its data to its release candidate. Each block must be there (DVC watches it); `{}` is all defaults."""
+    """One adapter, from its data to its release candidate. Every block is required because DVC tracks it; `{}` means
+    defaults."""
 
     owner: str
+    """Person or team that is responsible for the adapter, such as an e-mail address."""
     license: str
+    """License of the adapter, and of rows that have no other, as an SPDX id."""
     base: str
+    """Name of the base model under `bases:`."""
     source: Source
+    """Origin of the raw rows."""
     curate: Curate
+    """How raw rows become a training set."""
     train: Train
+    """How the adapter is trained."""
     evaluate: Evaluate
+    """How the adapter is evaluated."""
     export: Export
+    """The exported model."""
     retrain: Any = None
-    """When it is trained again. No stage reads it, so a mistake in it stops none; `fineline.retraining` checks it."""
+    """When the adapter is trained again. No stage reads it, so an error in it stops no stage; `fineline.retraining` checks
+    it."""
 
 
 class Params(Block):
-    """The whole file."""
+    """The content of params.yaml."""
 
     bases: Annotated[dict[str, Base], Named]
+    """Name -> base model."""
     adapters: Annotated[dict[str, Adapter], Named]
+    """Name -> adapter."""
     costs: Costs | None = None
-    """Price of the machine that trains, to show what a run costs."""
+    """Price of the machine that trains, to show the cost of a run."""
 
     @model_validator(mode="after")
     def _bases_exist(self) -> Self:
@@ -53,18 +65,12 @@ class Params(Block):
         return self
 
     def base(self, name: str) -> Base:
-        """The block of one base. Raises `InputError` with the nearest name if there is none."""
+        """Return the block of a base. Raises `InputError` with the nearest name if there is none."""
         return _named(self.bases, name, "base")
 
     def adapter(self, name: str) -> Adapter:
-        """The block of one adapter. Raises `InputError` with the nearest name if there is none."""
+        """Return the block of an adapter. Raises `InputError` with the nearest name if there is none."""
         return _named(self.adapters, name, "adapter")
-
-
-def did_you_mean(word: str, accepted: list[str]) -> str:
-    """The end of a sentence about an unknown word: the nearest accepted one, or all of them."""
-    near = difflib.get_close_matches(word, accepted, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; accepted: {', '.join(accepted)}"
 
 
 def _named(blocks: dict[str, Any], name: str, kind: str) -> Any:

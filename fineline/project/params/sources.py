@@ -1,4 +1,4 @@
-"""Where raw rows come from: what a `source:` block may say."""
+"""The origin of raw rows: the block `source:` of an adapter."""
 
 from typing import Annotated, Literal, Self
 
@@ -8,54 +8,60 @@ from fineline.project.params.block import Block, Named, one_of
 
 
 class HomeAssistant(Block):
-    """Spoken commands sampled from the templates of the installed home-assistant-intents package."""
+    """Voice commands that are sampled from the templates of the installed package home-assistant-intents."""
 
     language: str = "en"
+    """Language code of the templates."""
     samples_per_template: Annotated[int, Field(ge=1)] = 2
+    """Number of rows per template."""
     seed: int = 0
+    """Seed of the sampling."""
     household: str | None = None
-    """A YAML file below `source.path` with the values that fill the slots; without it, one that is shipped (the English one
-    for languages that have none)."""
+    """A YAML file below `source.path` with the values for the slots. By default one that is included in fineline, in English
+    for languages without one."""
 
 
 class HubData(Block):
-    """Data files of a dataset repository on the Hugging Face Hub, at one commit. Scripts in it are never run."""
+    """Data files of a dataset repository on the Hugging Face Hub, at one commit. Scripts in the repository are never run."""
 
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    """The repository as OWNER/NAME."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    """A full commit id: a branch name would change under us."""
+    """A full commit id, because a branch name can point to another commit tomorrow."""
     files: str = "**"
-    """Which files of the repository, as a glob."""
+    """Files of the repository, as a glob."""
 
 
 Layout = Literal["messages", "prompt_completion", "instruction", "sharegpt", "question_answer", "text"]
 Column = Literal[
     "messages", "tools", "system", "prompt", "context", "completion", "text", "id", "group", "time", "domain"
-]  # what we call it; a row may call it otherwise
+]  # fineline's names; a row may have others
 
 
 class Part(Block):
-    """One source of rows among several: exactly one of files, hub and home_assistant."""
+    """One of several sources of rows, with exactly one of `files`, `hub` and `home_assistant`."""
 
     files: str | None = None
-    """A glob below `source.path` (`tickets/**/*.csv.gz`), or an fsspec URL (`s3://bucket/tickets/*.parquet`). JSONL, JSON,
-    CSV, TSV and Parquet, compressed or not, told by their names."""
+    """A glob below `source.path` (`tickets/**/*.csv.gz`), or an fsspec URL (`s3://bucket/tickets/*.parquet`). JSONL, JSON, CSV,
+    TSV and Parquet files, compressed or not, are recognized by their names."""
     hub: HubData | None = None
+    """A dataset repository on the Hugging Face Hub."""
     home_assistant: HomeAssistant | None = None
+    """Generated voice commands."""
     layout: Layout | None = None
-    """How a row says what; without it each row's own keys tell."""
+    """Layout of a row. By default it is inferred from the keys of each row."""
     columns: dict[Column, str] = {}
-    """Our name -> the row's name, where they differ: `{prompt: Frage, completion: Antwort}`."""
+    """fineline's name of a column -> the name in the rows, where they differ: `{prompt: Frage, completion: Antwort}`."""
     prompt: Annotated[str, Field(min_length=1)] | None = None
-    """For plain text, which has none: the prompt that each text answers."""
+    """Prompt that every text answers, for plain text without prompts."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """Of CSV; without it, told from the first lines."""
+    """Delimiter of CSV files. By default it is inferred from the first lines."""
     encoding: str = "utf-8"
-    """Of text files. Bytes that do not belong to it reject their row."""
+    """Encoding of text files. A row with invalid bytes is rejected."""
     license: Annotated[str, Field(min_length=1)] | None = None
-    """Under which these rows stand, as an SPDX id, where that is not the license of the adapter."""
+    """License of these rows as an SPDX id. By default that of the adapter."""
     weight: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """How often a row of this part stands in the train split: 2 is twice, 0.25 is every fourth row."""
+    """Number of copies of each row in the train split: 2 for two copies, 0.25 for every fourth row."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -64,14 +70,14 @@ class Part(Block):
 
 
 class Source(Block):
-    """Where raw examples come from: every data file at `path`, unless `parts` say it in more detail."""
+    """The origin of raw rows: every data file at `path`, unless `parts` says more."""
 
     path: str
-    """A file, or a directory: what DVC watches. All local files must lie in it. For a corpus out of a package this is the
-    lock file that pins the package."""
+    """A file or directory, which DVC tracks. It must contain all local files. For a corpus from a package, this is the lock
+    file that pins the package."""
     parts: Annotated[dict[str, Part], Named] = {}
-    """Name -> part. Each row carries the name of its part for life."""
+    """Name -> part. Every row keeps the name of its part."""
 
     def all_parts(self) -> dict[str, Part]:
-        """The parts; one named `rows` with every data file at `path` where none is named."""
+        """Return the parts; if there are none, one named `rows` with every data file at `path`."""
         return self.parts or {"rows": Part(files="**")}

@@ -1,89 +1,94 @@
-"""How an adapter is trained: what a `train:` block may say."""
+"""How an adapter is trained: the block `train:` of an adapter."""
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fineline.adapters.methods import METHODS, SELECTABLE
+from fineline.adapters.methods.bottleneck import Bottleneck
+from fineline.errors import did_you_mean
+from fineline.models.precision import Quantization
 from fineline.project.params.block import Block, Share
 
 AUTO: Final = "auto"
 Auto = bool | Literal["auto"]
 
 
-class Quantization(Block):
-    """How the base is held in four bits (Dettmers et al. 2023, arXiv 2305.14314, section 3)."""
-
-    type: Literal["nf4", "fp4"] = "nf4"
-    double: bool = True
-    """Quantise the scales too: 0.37 bits less per weight."""
-
-
-class Bottleneck(Block):
-    """Small layers between those of the base."""
-
-    size: Annotated[int, Field(ge=1)] = 64
-    placement: Literal["houlsby", "pfeiffer"] = "pfeiffer"
-    """After attention and after the MLP (Houlsby), or after the MLP only (Pfeiffer)."""
+def _known_method(name: str) -> str:
+    if name != AUTO and name not in METHODS:
+        raise ValueError(f"unknown method{did_you_mean(name, [AUTO, *METHODS])}")
+    return name
 
 
 class Train(Block):
     """How the adapter is trained."""
 
-    method: Literal[
-        "auto", "lora", "qlora", "dora", "qdora", "rslora", "vera", "ia3", "prefix", "prompt", "p-tuning", "bottleneck",
-        "bitfit", "full",
-    ] = "auto"  # fmt: skip
-    """`auto`: what `plan` recommends for the machine it runs on."""
+    method: Annotated[str, AfterValidator(_known_method)] = AUTO
+    """Fine-tuning method; docs/training.md compares them. `auto` takes what `plan` recommends for the machine that it runs
+    on."""
     rank: Annotated[int, Field(ge=1)] = 16
+    """Rank of the LoRA matrices, or of VeRA's projections."""
     alpha: Annotated[int, Field(ge=1)] = 32
+    """Numerator of the LoRA scaling alpha / rank. The default, twice the rank, is a common choice."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the inputs of an adapter that is dropped in training."""
     targets: Literal["all-linear", "attention"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
-    """Layers that are adapted: all but the head, those of attention, or these (ends of module names)."""
+    """Layers that are adapted: all linear layers except the head, those of attention, or a list of endings of module names."""
     initialization: Literal["default", "pissa", "eva", "loftq"] = "default"
-    """First values of LoRA matrices. None of them changes the base."""
+    """Initialization of LoRA matrices. None of them changes the base. `loftq` requires the method qlora."""
     quantization: Quantization = Quantization()
+    """Four-bit storage of the base, for qlora and qdora."""
     dequantize: Auto = "auto"
-    """Unpack four-bit weights once and keep them so while training: equal numbers, more memory, less time."""
+    """Dequantize four-bit weights once, before training: the same numbers, with more memory and less time. `auto` does so if
+    the memory is sufficient."""
     virtual_tokens: Annotated[int, Field(ge=1)] = 16
+    """Number of virtual tokens of prefix, prompt and p-tuning."""
     bottleneck: Bottleneck = Bottleneck()
+    """Size and placement of bottleneck adapters."""
 
     learn: Literal["completion", "turns"] = "completion"
-    """Which tokens carry a loss: those of the last answer, or of every answer of the assistant."""
+    """Tokens that are learned: those of the last answer, or those of every answer of the assistant."""
     packing: Annotated[int, Field(ge=1)] | None = None
-    """Put rows together into packs of at most so many tokens; `batch_size` then counts packs. Rows never see each other."""
+    """Combine rows into packs of at most this many tokens; `batch_size` then counts packs. Rows never attend to each other."""
     batch_size: Annotated[int, Field(ge=1)] = 16
-    """Rows (or packs) per micro-step."""
+    """Rows, or packs, per micro-step."""
     accumulation: Annotated[int, Field(ge=1)] = 1
     """Micro-steps per optimizer step."""
     recompute: Auto = "auto"
-    """Keep a block's input only and compute the rest again for the backward pass: less memory, half as much work again."""
+    """Keep only the input of each block and recompute the rest for the backward pass: less memory, 50% more work. `auto` does
+    so if the memory is not sufficient otherwise."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """What matrices are multiplied in, and the base is kept in. `auto`: bf16, but fp32 on a processor that has no instructions
-    for bf16. The adapter is judged and merged in the same."""
+    """Precision of matrix products and of the base. `auto` is bf16, but fp32 on a CPU without bf16 instructions. The adapter is
+    evaluated and merged in the same precision."""
 
     optimizer: Literal["adamw", "adamw-8bit", "paged-adamw", "paged-adamw-8bit"] = "adamw"
+    """AdamW with states in fp32 or in 8 bits. The paged ones can move states to the memory of the machine."""
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4
+    """Highest learning rate."""
     warmup: Share = 0.05
-    """Share of the steps over which the learning rate rises; it then falls along a cosine."""
+    """Share of the steps in which the learning rate rises; afterwards it falls along a cosine."""
     epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Passes over the train split; may be fractional."""
     validations: Annotated[int, Field(ge=1)] = 4
-    """Passes over the validation split in one run."""
+    """Number of passes over the validation split in a run."""
     keep: Literal["best", "last"] = "last"
-    """Which weights are saved: those with the lowest validation loss, or those at the end."""
+    """The weights that are saved: those with the lowest validation loss, or those of the last step."""
     early_stopping: Annotated[int, Field(ge=1)] | None = None
-    """Stop after so many validations in a row without a lower loss."""
+    """Stop after this many consecutive validations without a lower loss. By default, training runs to the end."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of initialization, row order and dropout."""
 
     @model_validator(mode="after")
     def _keys_are_read(self) -> Self:
-        """A key that the method does not read is refused: it would be dropped in silence."""
+        """Refuse keys that the method does not read: they would be ignored silently."""
         if self.initialization == "loftq" and self.method != "qlora":
-            raise ValueError("initialization loftq makes good for the error of a base in four bits; it needs method qlora")
+            raise ValueError(
+                "initialization loftq compensates the quantization error of a base in four bits; it requires method qlora"
+            )
         if self.method == AUTO:
             return self
         idle = sorted((self.model_fields_set & SELECTABLE) - METHODS[self.method].uses)
         if idle:
-            read = ", ".join(sorted(METHODS[self.method].uses)) or "none of the keys that differ by method"
+            read = ", ".join(sorted(METHODS[self.method].uses)) or "no keys that depend on the method"
             raise ValueError(f"method {self.method} does not read {', '.join(idle)}; it reads {read}")
         return self

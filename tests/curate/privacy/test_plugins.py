@@ -10,7 +10,7 @@ HERE = "tests.curate.privacy.toy_recognisers"
 
 
 def with_recogniser(name: str, **policy) -> Cleaner:
-    return Cleaner(Privacy(recognisers=[f"{HERE}:{name}"], **policy))
+    return Cleaner(Privacy(recognizers=[f"{HERE}:{name}"], **policy))
 
 
 def test_its_kinds_are_found_redacted_and_configured_like_any_other():
@@ -50,4 +50,4 @@ def test_an_error_names_the_recogniser_and_never_the_text(name):
 )
 def test_a_path_that_leads_nowhere_is_refused_with_the_remedy(path, message):
     with pytest.raises(InputError, match=message):
-        Cleaner(Privacy(recognisers=[path]))
+        Cleaner(Privacy(recognizers=[path]))

@@ -10,7 +10,7 @@ from fineline.errors import InputError
 from fineline.project.params.curation import Privacy
 
 KEY = "0123456789abcdef"
-PSEUDONYMISE = Privacy(default="pseudonymise")
+PSEUDONYMISE = Privacy(default="pseudonymize")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_fingerprint_tells_keys_apart_and_is_none_without_pseudonyms(pseudon
 
 
 @pytest.mark.parametrize(("key", "found"), [(None, "is not set"), ("", "is not set"), ("secret-canary", "has 13 bytes")])
-@pytest.mark.parametrize("policy", [PSEUDONYMISE, Privacy(kinds={"email": "pseudonymise"})])
+@pytest.mark.parametrize("policy", [PSEUDONYMISE, Privacy(kinds={"email": "pseudonymize"})])
 def test_a_missing_or_short_key_is_refused_without_showing_it(monkeypatch, policy, key, found):
     monkeypatch.delenv("FINELINE_PSEUDONYM_KEY", raising=False)
     if key is not None:

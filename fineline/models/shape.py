@@ -1,4 +1,4 @@
-"""The shape of a model from its configuration alone: built on torch's meta device, where weights have sizes and no bytes."""
+"""The shape of a model from its configuration: built on torch's meta device, where weights have sizes and no memory."""
 
 import json
 import logging
@@ -18,27 +18,27 @@ class Linear:
 
     name: str
     rows: int
-    """Features out."""
+    """Output features."""
     columns: int
-    """Features in."""
+    """Input features."""
     bias: bool = False
     adaptable: bool = True
-    """Whether adapters are put on it: on torch's Linear, not on transformers' Conv1D (GPT-2)."""
+    """True if adapters can be attached: to torch's Linear, but not to transformers' Conv1D (GPT-2)."""
 
     @property
     def kind(self) -> str:
-        """The last part of its name, such as q_proj."""
+        """Return the last part of the name, such as q_proj."""
         return self.name.rpartition(".")[2]
 
     @property
     def weights(self) -> int:
-        """Without the bias."""
+        """Return the number of weights, without the bias."""
         return self.rows * self.columns
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What of a decoder-only language model decides memory and time of training it."""
+    """The properties of a decoder-only language model that determine memory and time of its training."""
 
     model_type: str
     layers: int
@@ -49,27 +49,27 @@ class Shape:
     head_dim: int
     vocabulary: int
     tied: bool
-    """Whether the head is the embedding."""
+    """True if the head shares its weights with the embedding."""
     linear: tuple[Linear, ...]
-    """Every linear layer but the head."""
+    """Every linear layer except the head."""
     biases: int
-    """Numbers in all bias terms."""
+    """Number of parameters in bias terms."""
     parameters: int
-    """All of them; a tied head counts once."""
+    """Number of all parameters; a tied head counts once."""
 
     @property
     def linear_weights(self) -> int:
-        """Weights of all linear layers but the head, without biases."""
+        """Return the weights of all linear layers except the head, without biases."""
         return sum(layer.weights for layer in self.linear)
 
     @property
     def head_weights(self) -> int:
-        """Weights of the head, tied or not."""
+        """Return the weights of the head, tied or not."""
         return self.vocabulary * self.hidden
 
     @property
     def gated(self) -> bool:
-        """Whether the blocks are Llama's: separate q, k, v, o and a gated MLP of gate, up and down."""
+        """True if the blocks are those of Llama: separate q, k, v, o and a gated MLP of gate, up and down."""
         return {layer.kind for layer in self.linear} == {
             "q_proj",
             "k_proj",
@@ -82,10 +82,10 @@ class Shape:
 
 
 def of_model(place: Path) -> Shape:
-    """The shape of the model in a directory with config.json, or of such a file.
+    """Return the shape of the model in a directory with config.json, or of a config.json.
 
     Raises:
-        InputError: It is missing, no configuration that transformers knows, or none of a decoder-only language model.
+        InputError: The file is missing, unknown to transformers, or not that of a decoder-only language model.
     """
     file = place / "config.json" if place.is_dir() else place
     try:
@@ -94,18 +94,18 @@ def of_model(place: Path) -> Shape:
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}); give a model directory or its config.json") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: no model configuration (a JSON object with `model_type`)") from error
+        raise InputError(f"{file}: not a model configuration; a JSON object with `model_type` is required") from error
     return _of_config(_config(file, kind), str(file))
 
 
 def of_repository(repo: str, revision: str | None = None) -> Shape:
-    """The shape of a model on the Hugging Face Hub: its config.json is fetched and nothing else.
+    """Return the shape of a model on the Hugging Face Hub. Only its config.json is downloaded.
 
     Args:
         repo: `owner/name`. The access token is the one of huggingface_hub (`HF_TOKEN`, or `hf auth login`).
 
     Raises:
-        InputError: It is unknown, gated, or cannot be reached, or is no decoder-only language model.
+        InputError: The repository is unknown, gated or unreachable, or not that of a decoder-only language model.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -172,31 +172,31 @@ def _of_config(config: Any, place: str) -> Shape:
     )
 
 
-_CAUSAL_ALL_THE_SAME = ("gpt_neox", "gpt_neox_japanese")
+_CAUSAL_DESPITE_CONFIG = ("gpt_neox", "gpt_neox_japanese")
 """Decoders whose configuration says `is_decoder: false`."""
 
 
 def _check(config: Any, place: str) -> None:
-    """Raise `InputError` unless the configuration is that of a dense decoder-only language model."""
+    """Raise `InputError` unless the configuration is that of a dense, decoder-only language model."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     expected = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
-    said = getattr(config, "architectures", None) or [expected]
+    classes = getattr(config, "architectures", None) or [expected]
     reason = ""
-    encoder = getattr(config, "is_decoder", None) is False and config.model_type not in _CAUSAL_ALL_THE_SAME
-    if expected is None or said[0] != expected or encoder:
-        reason = f"{said[0] or config.model_type} is no decoder-only language model; give one whose class ends in ForCausalLM"
+    encoder = getattr(config, "is_decoder", None) is False and config.model_type not in _CAUSAL_DESPITE_CONFIG
+    if expected is None or classes[0] != expected or encoder:
+        reason = f"{classes[0] or config.model_type} is not a decoder-only language model; its class must end in ForCausalLM"
     elif any(getattr(config, part, None) is not None for part in ("vision_config", "audio_config")):
-        reason = f"{said[0]} also takes images or sound; give a text-only model"
+        reason = f"{classes[0]} also takes images or audio; use a text-only model"
     elif any((getattr(config, key, None) or 0) > 1 for key in ("num_experts", "num_local_experts", "n_routed_experts")):
-        reason = f"{said[0]} is a mixture of experts, which is not supported yet; give a dense model"
+        reason = f"{classes[0]} is a mixture of experts, which is not supported yet; use a dense model"
     if reason:
         raise InputError(f"{place}: {reason}")
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without the remarks that building a model without weights draws."""
+    """Within the context, transformers does not warn about a model without weights."""
     logger = logging.getLogger("transformers")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from fineline.errors import InputError
-from fineline.plan import shape
+from fineline.models import shape
 from tests.hub_server import serving
-from tests.plan.shapes import GPT_NEOX, LLAMA_31_8B, LLAMA_31_70B, QWEN2, write_config
+from tests.models.shapes import GPT_NEOX, LLAMA_31_8B, LLAMA_31_70B, QWEN2, write_config
 
 
 def test_parameters_of_published_models(llama_2_7b, llama_31_8b):
@@ -55,9 +55,9 @@ def test_a_decoder_that_does_not_call_itself_one_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "BertForMaskedLM is no decoder-only language model"),
-        ({"model_type": "bert", "architectures": None}, "is no decoder-only language model"),
-        ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "is no decoder-only language model"),
+        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "BertForMaskedLM is not a decoder-only language model"),
+        ({"model_type": "bert", "architectures": None}, "is not a decoder-only language model"),
+        ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "is not a decoder-only language model"),
         ({"model_type": "mixtral", "architectures": ["MixtralForCausalLM"]}, "is a mixture of experts"),
         ({"model_type": "made-up"}, "transformers cannot use this configuration of model type 'made-up'"),
     ],
@@ -72,7 +72,7 @@ def test_a_missing_or_broken_configuration_names_its_file(tmp_path):
         shape.of_model(tmp_path)
     for content in ("{", "[]", "{}"):
         (tmp_path / "config.json").write_text(content)
-        with pytest.raises(InputError, match=r"config.json: no model configuration"):
+        with pytest.raises(InputError, match=r"config.json: not a model configuration"):
             shape.of_model(tmp_path)
 
 
@@ -90,7 +90,7 @@ def test_the_hub_gives_the_configuration_and_says_what_is_wrong(tmp_path):
     write_config(tmp_path / "served", LLAMA_31_8B)
     (tmp_path / "served" / "model.safetensors").write_bytes(b"never fetched")
     script = (
-        "from fineline.plan import shape\n"
+        "from fineline.models import shape\n"
         "from fineline.errors import InputError\n"
         "from tests.hub_server import REVISION\n"
         "print(shape.of_repository('acme/tiny', REVISION).parameters)\n"

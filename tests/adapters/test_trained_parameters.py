@@ -1,13 +1,16 @@
-"""Trained parameters: published figures, and what is really trained."""
+"""The number of trained parameters: published figures, and a count of the parameters that are trained."""
 
 import pytest
 
 from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
-from fineline.plan import shape
-from fineline.plan.trained import trained_parameters
+from fineline.models import shape
 from fineline.project.params.training import Train
-from tests.plan.shapes import GPT2, QWEN2, write_config
+from tests.models.shapes import GPT2, QWEN2, write_config
+
+
+def trained_parameters(method, shape, train):
+    return METHODS[method].trained_parameters(shape, train)
 
 
 def test_adapters_of_a_published_model(llama_2_7b):
@@ -25,19 +28,17 @@ def test_a_published_share(llama_2_7b):
     assert share == pytest.approx(0.00249, abs=0.00001)
 
 
-def test_what_a_base_does_not_have_is_refused(llama_2_7b):
+def test_methods_without_trainable_parts_in_the_base_are_refused(llama_2_7b):
     with pytest.raises(InputError, match="bitfit trains bias terms, and this base has none"):
         trained_parameters("bitfit", llama_2_7b, Train())
-    with pytest.raises(InputError, match=r"no linear layer of the base is meant by \['w_q'\]; it has .*q_proj"):
+    with pytest.raises(InputError, match=r"no linear layer of the base matches \['w_q'\]; its layers are .*q_proj"):
         trained_parameters("lora", llama_2_7b, Train(targets=["w_q"]))
 
 
-def test_layers_that_no_adapter_is_put_on_are_told_before_training(tmp_path):
+def test_layers_that_cannot_be_adapted_are_reported_before_training(tmp_path):
     """GPT-2's are transformers' Conv1D; what needs no layer works."""
     found = shape.of_model(write_config(tmp_path, GPT2))
-    with pytest.raises(
-        InputError, match=r"layers of a gpt2 model are none that adapters .* take prompt, prefix, p-tuning or full"
-    ):
+    with pytest.raises(InputError, match=r"layers of a gpt2 model cannot be adapted .* use prompt, prefix, p-tuning or full"):
         trained_parameters("lora", found, Train())
     assert trained_parameters("prompt", found, Train(virtual_tokens=3)) == 3 * 64
 

@@ -1,4 +1,4 @@
-"""Merged weights that are not base plus adapter are found, however small the difference and whatever their record says."""
+"""Merged weights that are not base plus adapter are found, however small the difference."""
 
 import json
 
@@ -7,24 +7,25 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fineline import adapters, artifacts
-from fineline.merge import refolding, weights
+from fineline.adapters.methods import METHODS
+from fineline.merge import weights
+from fineline.merge.verification import differences
 from tests.adapters.cases import CASES, MERGEABLE, loaded_base
 from tests.merge.conftest import moved
 
-RECORD = {"owner": "home@example.com", "license": "cc-by-4.0", "stage": "fineline.stages.train"}
-
 
 def made(name, bases, tmp_path, precision="bf16"):
-    """Base, adapter and merged model, on disk as the stages leave them."""
+    """Base, adapter and merged model, on disk as the stages leave them, and the recorded parameters of the adapter."""
     case = CASES[name]
     base = bases[case.base]
     adapter, merged = tmp_path / "adapter", tmp_path / "merged"
-    parameters = case.train.model_dump(mode="json") | {"precision": precision}
-    with artifacts.create(adapter, kind="adapter", name=name, parameters=parameters, **RECORD) as directory:
+    parameters = case.train.model_dump(mode="json", exclude_unset=True) | {"precision": precision}
+    with artifacts.create(adapter, kind="adapter", name=name, stage="train", version=1, parameters=parameters) as directory:
         adapters.save(moved(case, base), directory)
-    with artifacts.create(merged, kind="merged-model", name=name, **RECORD) as directory:
-        weights.write(base, adapters.load(loaded_base(case, base, precision), adapter), directory, precision)
-    return base, adapter, merged
+    with artifacts.create(merged, kind="merged-model", name=name, stage="merge", version=1) as directory:
+        model = adapters.load(loaded_base(case, base, precision), adapter)
+        weights.write(base, model, directory, METHODS[case.train.method], precision)
+    return base, adapter, merged, artifacts.read(adapter).parameters
 
 
 def edited(merged, edit):
@@ -38,23 +39,23 @@ def edited(merged, edit):
 
 @pytest.mark.parametrize("name", MERGEABLE)
 def test_what_the_stage_wrote_is_base_plus_adapter(bases, tmp_path, name):
-    assert refolding.differences(*made(name, bases, tmp_path)) == []
+    assert differences(*made(name, bases, tmp_path)) == []
 
 
 def test_in_fp32_too(bases, tmp_path):
-    assert refolding.differences(*made("lora", bases, tmp_path, "fp32")) == []
+    assert differences(*made("lora", bases, tmp_path, "fp32")) == []
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_one_number_of_one_weight(bases, tmp_path, precision):
-    base, adapter, merged = made("lora", bases, tmp_path, precision)
+    base, adapter, merged, trained_with = made("lora", bases, tmp_path, precision)
 
     def move(tensors):
         weight = tensors["model.layers.0.mlp.up_proj.weight"]
         weight[3, 5] += 0.1 * weight[3].abs().max()
 
     edited(merged, move)
-    (reason,) = refolding.differences(base, adapter, merged)
+    (reason,) = differences(base, adapter, merged, trained_with)
     assert "model.layers.0.mlp.up_proj.weight is not base plus adapter: 1 of " in reason
     assert reason.startswith(f"{merged}/model.safetensors: ")
 
@@ -70,21 +71,21 @@ def test_one_number_of_one_weight(bases, tmp_path, precision):
     ],
 )
 def test_a_tensor_changed_left_out_or_added(bases, tmp_path, edit, expected):
-    base, adapter, merged = made("lora", bases, tmp_path)
+    base, adapter, merged, trained_with = made("lora", bases, tmp_path)
     edited(merged, edit)
-    (reason,) = refolding.differences(base, adapter, merged)
+    (reason,) = differences(base, adapter, merged, trained_with)
     assert expected in reason
 
 
 def test_weights_of_another_adapter(bases, tmp_path):
-    base, adapter, merged = made("lora", bases, tmp_path)
+    base, adapter, merged, trained_with = made("lora", bases, tmp_path)
     tensors = load_file(adapter / "adapter_model.safetensors")
     save_file({name: 2 * tensor for name, tensor in tensors.items()}, adapter / "adapter_model.safetensors")
-    assert len(refolding.differences(base, adapter, merged)) > 1
+    assert len(differences(base, adapter, merged, trained_with)) > 1
 
 
-def test_a_file_beside_the_weights(bases, tmp_path):
-    base, adapter, merged = made("lora", bases, tmp_path)
+def test_a_changed_or_additional_file(bases, tmp_path):
+    base, adapter, merged, trained_with = made("lora", bases, tmp_path)
     config = merged / "config.json"
     content = json.loads(config.read_text())
     content["rms_norm_eps"] = 0.5
@@ -92,12 +93,12 @@ def test_a_file_beside_the_weights(bases, tmp_path):
     config.write_text(json.dumps(content))
     (merged / "more.safetensors").write_bytes((merged / "model.safetensors").read_bytes())
     (merged / "generation_config.json").unlink(missing_ok=True)
-    found = refolding.differences(base, adapter, merged)
-    assert f"{config}: not the base's" in found
+    found = differences(base, adapter, merged, trained_with)
+    assert f"{config}: differs from the base" in found
     assert f"{merged}/more.safetensors: the base has no such file" in found
 
 
-def test_a_file_of_weights_that_is_not_there(bases, tmp_path):
-    base, adapter, merged = made("lora", bases, tmp_path)
+def test_a_missing_weights_file(bases, tmp_path):
+    base, adapter, merged, trained_with = made("lora", bases, tmp_path)
     (merged / "model.safetensors").unlink()
-    assert refolding.differences(base, adapter, merged) == [f"{merged}/model.safetensors: missing"]
+    assert differences(base, adapter, merged, trained_with) == [f"{merged}/model.safetensors: missing"]

@@ -1,4 +1,4 @@
-"""First values of LoRA matrices that come from what the layers see: EVA."""
+"""EVA: initialization of LoRA matrices from the inputs of the layers."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -10,17 +10,17 @@ from fineline.adapters.initialization import lora_layers
 from fineline.adapters.reading import plain
 
 _BATCHES = 8
-"""Of so many batches the layers' inputs are looked at."""
+"""Number of batches that inputs are taken from."""
 _TOKENS = 256
-"""Of each batch so many tokens are looked at, evenly spread."""
+"""Number of tokens taken from each batch, evenly spread."""
 
 
 @torch.no_grad()
 def eva(model: Any, batches: Iterable[dict[str, Any]]) -> None:
-    """Start A at the directions in which a layer's inputs vary most; B is zero (Paischer et al. 2024, arXiv 2410.07170).
+    """Set A to the directions in which the inputs of a layer vary most, and B to zero (Paischer et al. 2024, arXiv 2410.07170).
 
-    Every layer keeps the same rank (rho = 1 in the paper). Right singular vectors are carried from batch to batch, so memory
-    does not grow with the data.
+    Every layer has the same rank (rho = 1 in the paper). Right singular vectors are carried from batch to batch, so memory does
+    not grow with the data.
 
     Args:
         model: A `PeftModel` with new LoRA matrices.
@@ -47,14 +47,14 @@ def eva(model: Any, batches: Iterable[dict[str, Any]]) -> None:
 
 
 class _Inputs:
-    """Leading right singular vectors of the inputs of each layer; layers that are given the same tensor share them."""
+    """Leading right singular vectors of the inputs of each layer. Layers with the same input tensor share them."""
 
     def __init__(self, ranks: dict[str, int]) -> None:
         self.kept = torch.empty(0)
-        """(tokens,): which of the batch are no padding."""
+        """(tokens,): True for tokens of the batch that are not padding."""
         self._ranks = ranks
         self._first: dict[str, str] = {}
-        """Layer -> the first that is given the same tensor."""
+        """Layer -> the first layer with the same input tensor."""
         self._weighted: dict[str, torch.Tensor] = {}
         """Layer -> (directions, in): right singular vectors times their values."""
         self._last: tuple[Any, str] = (None, "")
@@ -71,14 +71,14 @@ class _Inputs:
             rows = rows[:: -(-len(rows) // _TOKENS)].double()
             if name in self._weighted:
                 rows = torch.cat([self._weighted[name], rows])
-            # X = U S V^T and X X^T = U S^2 U^T: few rows make this the short way to S V^T = U^T X
+            # X = U S V^T and X X^T = U S^2 U^T: with few rows, this is the cheapest way to S V^T = U^T X
             _, left = torch.linalg.eigh(rows @ rows.T)
             self._weighted[name] = left[:, -2 * self._ranks[name] :].flip(1).T @ rows
 
         return see
 
     def directions(self, name: str) -> torch.Tensor:
-        """(rank or fewer, in), of length one, the first with the largest singular value."""
+        """Return at most rank directions (rank, in) of length one, in order of decreasing singular value."""
         weighted = self._weighted[self._first[name]]
         lengths = weighted.norm(dim=1, keepdim=True)
         present = lengths[:, 0] > 1e-6 * lengths.max()

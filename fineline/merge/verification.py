@@ -1,50 +1,53 @@
-"""Whether a merged model is base plus adapter: folded once more, and compared tensor by tensor with what was written."""
+"""Verify a merged model: merge again and compare tensor by tensor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from safetensors import safe_open
 
-from fineline import artifacts
+from fineline import adapters
+from fineline.adapters import recorded
+from fineline.artifacts import RECORD
 from fineline.merge import weights
 from fineline.models import loading
 
 _ROUNDING = {torch.float32: 2.0**-18, torch.bfloat16: 2.0**-7}
-"""By how much of its row's largest weight a weight may differ: sums are added up in another order on another machine."""
+"""Tolerance relative to the largest weight of a row: the order of summation differs between machines."""
 
 
-def differences(base: Path, adapter: Path, merged: Path) -> list[str]:
-    """Where a merged model is not what the adapter makes of its base.
+def differences(base: Path, adapter: Path, merged: Path, trained_with: Mapping[str, Any]) -> list[str]:
+    """Return the differences between a merged model and the merge of its base and adapter.
 
     Args:
-        base, adapter, merged: Artifacts, each verified by whoever asks.
+        base, adapter, merged: Directories of artifacts; the caller has verified their digests.
+        trained_with: Parameters that the artifact of the adapter records.
 
     Returns:
-        A sentence for each tensor and each other file.
+        A sentence for each tensor and each other file that differs.
     """
-    trained_with = artifacts.read(adapter).parameters
-    quantization, precision = loading.quantization_of(trained_with), loading.precision_of(trained_with)
-    model = loading.base_model(base, quantization=quantization, precision=precision)
-    model = loading.with_adapter(model, adapter)
+    precision = recorded.precision_of(trained_with)
+    model = loading.base_model(base, quantization=recorded.quantization_of(trained_with), precision=precision)
+    model = adapters.load(model, adapter)
     found: list[str] = []
-    files = {file.name for file in merged.iterdir() if file.name != artifacts.RECORD}
-    for name, tensors in weights.folded(base, model, precision):
+    files = {file.name for file in merged.iterdir() if file.name != RECORD}
+    for name, tensors in weights.merged(base, model, recorded.method_of(trained_with), precision):
         files.discard(name)
         found += [f"{merged / name}: {reason}" for reason in _compared(tensors, merged / name)]
     with TemporaryDirectory() as scratch:
         weights.write_others(base, Path(scratch), precision)
         for file in sorted(Path(scratch).iterdir()):
             if file.name not in files or file.read_bytes() != (merged / file.name).read_bytes():
-                found.append(f"{merged / file.name}: not the base's")
+                found.append(f"{merged / file.name}: differs from the base")
             files.discard(file.name)
     return found + [f"{merged / name}: the base has no such file" for name in sorted(files)]
 
 
 def _compared(tensors: Iterator[tuple[str, torch.Tensor]], file: Path) -> Iterator[str]:
     if not file.is_file():
-        for _ in tensors:  # so that what they are made of counts as used
+        for _ in tensors:  # reading them marks their merges as used
             pass
         yield "missing"
         return
@@ -66,11 +69,11 @@ def _difference(expected: torch.Tensor, found: torch.Tensor) -> str | None:
     if (expected.shape, expected.dtype) != (found.shape, found.dtype):
         return f"{tuple(found.shape)} of {found.dtype}, not {tuple(expected.shape)} of {expected.dtype}"
     if not expected.is_floating_point():
-        return None if torch.equal(expected, found) else "other numbers"
+        return None if torch.equal(expected, found) else "the numbers differ"
     expected, room = expected.float(), _ROUNDING.get(expected.dtype, 0.0)
     scale = expected.abs().amax(dim=-1, keepdim=True) if expected.dim() else expected.abs()
     distance = (found.float() - expected).abs()
-    wrong = ~(distance <= room * scale)  # NaN is wrong too
+    wrong = ~(distance <= room * scale)  # NaN counts as wrong
     if not wrong.any():
         return None
     return f"{int(wrong.sum())} of {wrong.numel()} numbers differ, by up to {distance[wrong].max():.2g}"

@@ -1,0 +1,131 @@
+"""LoRA: a trained low-rank matrix B A is added to each weight (Hu et al. 2021, arXiv 2106.09685).
+
+QLoRA trains the same matrices on a base in four bits. rsLoRA scales them by alpha / sqrt(rank) instead of alpha / rank.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fineline.adapters.methods.method import Batches, Merge, SavedBytes
+from fineline.adapters.methods.peft_method import PeftMethod, layers_of
+from fineline.adapters.methods.shape_targets import targets
+from fineline.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from fineline.models.precision import Precision
+    from fineline.models.shape import Shape
+    from fineline.project.params.training import Train
+
+KEYS = frozenset({"rank", "alpha", "dropout", "targets"})
+QUANTIZED_KEYS = frozenset({"quantization", "dequantize"})
+_NUMBER_BYTES = {"bf16": 2, "fp32": 4}
+
+
+@dataclass(frozen=True)
+class LowRank(PeftMethod):
+    """LoRA matrices on linear layers, in any variant.
+
+    Merged: W + scaling * B A (arXiv 2106.09685, section 4.1).
+    """
+
+    peft_types = ("LORA",)
+
+    def configuration(self, model: Any, train: "Train") -> Any:
+        """Return a `LoraConfig`."""
+        return self.lora_configuration(model, train, train.rank, float(train.alpha))
+
+    def lora_configuration(self, model: Any, train: "Train", rank: int, alpha: float, **variant: Any) -> Any:
+        """Return a `LoraConfig` with this rank and alpha.
+
+        Args:
+            variant: Further arguments of `LoraConfig`, such as `use_dora=True`.
+        """
+        from peft import LoraConfig
+
+        from fineline.adapters.targets import resolve
+
+        return LoraConfig(
+            r=rank,
+            lora_alpha=int(alpha) if alpha.is_integer() else alpha,  # type: ignore[arg-type]
+            lora_dropout=train.dropout,
+            target_modules=resolve(model, train.targets),
+            **variant,
+            **self.task,
+        )
+
+    def merges(self, model: Any) -> dict[str, Merge]:
+        """Return the merge of every adapted weight."""
+        from peft.tuners.lora import LoraLayer
+
+        return {f"{name}.weight": partial(self.merge, layer) for name, layer in layers_of(model, LoraLayer).items()}
+
+    def merge(self, layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
+        """Return the merged weight of a layer."""
+        (name,) = layer.active_adapters
+        a, b = (matrices[name].weight.float().cpu() for matrices in (layer.lora_A, layer.lora_B))
+        return weight + layer.scaling[name] * (b @ a)
+
+    def trained_parameters(self, shape: "Shape", train: "Train") -> int:
+        """A: (rank, in), B: (out, rank)."""
+        return sum(train.rank * (layer.rows + layer.columns) for layer in targets(shape, train))
+
+    def added_flops(self, shape: "Shape", train: "Train", tokens: int) -> float:
+        """Six per trained weight and token."""
+        return 6 * self.trained_parameters(shape, train) * tokens
+
+
+@dataclass(frozen=True)
+class Lora(LowRank):
+    """LoRA, QLoRA and rsLoRA, which have a fused training step (`fineline.train.fused`) and a choice of initializations."""
+
+    root: bool = False
+    """True if the scaling is alpha / sqrt(rank) instead of alpha / rank (rsLoRA)."""
+
+    saved_bytes = SavedBytes(bf16=(24.7, 8.2, 4.2), fp32=(24.2, 16, 8))
+
+    def configuration(self, model: Any, train: "Train") -> Any:
+        """Return a `LoraConfig`, with twice the rank for PiSSA."""
+        rank, alpha = train.rank, float(train.alpha)
+        if train.initialization == "pissa":
+            from fineline.adapters.initialization import doubled
+
+            rank, alpha = doubled(rank, alpha, root=self.root)
+        return self.lora_configuration(model, train, rank, alpha, use_rslora=self.root)
+
+    def initialize(self, adapted: Any, train: "Train", base: Path, batches: Batches | None) -> None:
+        """Set A and B as `train.initialization` says."""
+        from fineline.adapters import initialization
+
+        if train.initialization == "pissa":
+            initialization.pissa(adapted)
+        elif train.initialization == "loftq":
+            initialization.loftq(adapted, base)
+        elif train.initialization == "eva":
+            if batches is None:
+                raise InputError("train.initialization: eva needs training rows: it reads the inputs of the layers")
+            from fineline.adapters.eva import eva
+
+            eva(adapted, batches)
+
+    def trained_parameters(self, shape: "Shape", train: "Train") -> int:
+        """A: (rank, in), B: (out, rank); PiSSA's frozen half has gradients too."""
+        return super().trained_parameters(shape, train) * (2 if train.initialization == "pissa" else 1)
+
+    def saved(self, shape: "Shape", precision: "Precision") -> int:
+        """Return the bytes that the fused step saves on a Llama-like model, and those of PEFT's layers on others."""
+        if not shape.gated:
+            return super().saved(shape, precision)
+        norm_inputs = 2 * shape.hidden
+        layer_inputs = 2 * shape.hidden  # q, k and v share one, gate and up another; that of down is recomputed
+        attention = (3 * shape.heads + 3 * shape.kv_heads) * shape.head_dim  # q, k, v, by rows, and the output
+        mlp = 2 * shape.intermediate  # gate and up
+        return _NUMBER_BYTES[precision] * (norm_inputs + layer_inputs + attention + mlp)
+
+
+LORA = Lora("lora", "Hu et al. 2021, arXiv 2106.09685", KEYS | {"initialization"})
+QLORA = Lora("qlora", "Dettmers et al. 2023, arXiv 2305.14314", KEYS | QUANTIZED_KEYS | {"initialization"})
+RSLORA = Lora("rslora", "Kalajdzievski 2023, arXiv 2312.03732", KEYS | {"initialization"}, root=True)

@@ -1,0 +1,136 @@
+"""The interface of a fine-tuning method: what attaching, planning, loading and merging its adapters need to know."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from fineline.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from fineline.models.precision import Precision
+    from fineline.models.shape import Shape
+    from fineline.project.params.training import Train
+
+Batches = Iterable[dict[str, Any]]
+"""First micro-steps: `input_ids` (rows, tokens), and `attention_mask` of that shape where rows are padded."""
+Merge = Callable[["torch.Tensor"], "torch.Tensor"]
+"""A weight or bias of the base, in fp32 on the CPU -> the merged one, in fp32."""
+ONLY_LORA = "vLLM and llama.cpp apply LoRA matrices only; merge it"
+
+
+class SavedBytes(NamedTuple):
+    """Bytes saved for the backward pass per token and block, for each hidden feature, MLP feature and key feature.
+
+    Counted in the training step of Llamas of three shapes with torch.autograd.graph.saved_tensors_hooks; a test counts them
+    again. In fp32, autocast makes no copies.
+    """
+
+    bf16: tuple[float, float, float]
+    fp32: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """One value of `train.method`."""
+
+    name: str
+    source: str
+    """Paper that the method comes from."""
+    uses: frozenset[str] = frozenset()
+    """Keys of the `train:` block that this method reads, in addition to those that all methods read."""
+    not_mergeable: str = ""
+    """Why the adapter cannot be merged into the base, and so cannot be exported; empty if it can."""
+    not_servable: str = ""
+    """Why no serving stack applies the adapter next to a shared base; empty if the usual ones do."""
+
+    peft_types: ClassVar[tuple[str, ...]]
+    """Values of `peft_type` in adapter_config.json."""
+    saved_bytes: ClassVar[SavedBytes]
+    trains_base: ClassVar[bool] = False
+    """True if all weights of the base are trained, and so are kept in fp32."""
+    adds_embeddings: ClassVar[bool] = False
+    """True if virtual tokens pass through all layers, as the tokens of a row do."""
+
+    @property
+    def quantized(self) -> bool:
+        """True if the base is kept in four bits during training."""
+        return "quantization" in self.uses
+
+    @property
+    def mergeable(self) -> bool:
+        """True if the adapter can be merged into the weights of its base."""
+        return not self.not_mergeable
+
+    @property
+    def prompt_learning(self) -> bool:
+        """True if only virtual tokens before the prompt are trained."""
+        return "virtual_tokens" in self.uses
+
+    @abstractmethod
+    def attach(self, model: Any, train: "Train", base: Path, batches: Batches | None) -> Any:
+        """Return a frozen model with the trainable part of this method; see `fineline.adapters.attach`."""
+
+    @abstractmethod
+    def load(self, model: Any, directory: Path, config: dict[str, Any]) -> Any:
+        """Return a model with the adapter from a directory.
+
+        Args:
+            config: Content of adapter_config.json.
+
+        Raises:
+            InputError: The adapter does not fit the model.
+        """
+
+    def merges(self, model: Any) -> dict[str, Merge]:
+        """Return, by tensor name in the checkpoint of the base, the function that merges the adapter into that tensor.
+
+        Args:
+            model: Model with a loaded adapter of this method.
+
+        Raises:
+            InputError: Adapters of this method cannot be merged.
+        """
+        raise InputError(f"a {self.name} adapter cannot be merged: {self.not_mergeable}")
+
+    @abstractmethod
+    def trained_parameters(self, shape: "Shape", train: "Train") -> int:
+        """Return how many numbers are trained on a model of this shape.
+
+        Raises:
+            InputError: The model has nothing that the method trains.
+        """
+
+    def added_parameters(self, shape: "Shape", train: "Train") -> int:
+        """Return how many fp32 numbers the method keeps in addition to the base."""
+        return self.trained_parameters(shape, train)
+
+    def saved(self, shape: "Shape", precision: "Precision") -> int:
+        """Return the bytes saved for the backward pass per token and block, without attention weights."""
+        hidden, intermediate, key = getattr(self.saved_bytes, precision)
+        return round(hidden * shape.hidden + intermediate * shape.intermediate + key * shape.kv_heads * shape.head_dim)
+
+    def working_bytes(self, shape: "Shape", precision: "Precision") -> int:
+        """Return the bytes of temporary copies of weights that the method makes in a training step."""
+        return 0
+
+    def added_flops(self, shape: "Shape", train: "Train", tokens: int) -> float:
+        """Return the floating-point operations of the added part in a training step, forward and backward.
+
+        A trained weight takes two per token forward and four backward. Parts whose work is negligible count as 0.
+        """
+        return 0
+
+
+def needed(count: int, method: str, parts: str) -> int:
+    """Return `count`.
+
+    Raises:
+        InputError: It is 0: the base has none of the parts that the method trains.
+    """
+    if count == 0:
+        raise InputError(f"train.method: {method} trains {parts}, and this base has none; use lora")
+    return count
