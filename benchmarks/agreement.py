@@ -1,7 +1,7 @@
-"""Whether fineline's scorer answers as lm-eval's `HFLM`, on items of every task that the shipped adapter is judged by.
+"""Compare the answers of fineline's scorer with those of lm-eval's `HFLM`, on items of every task of the shipped adapter.
 
 `python benchmarks/agreement.py` after `make demo`: the same model object in fp32 for both, the first 32 items of each task, and
-up to 128 of those that are answered in writing.
+up to 128 of those that ask for generated text.
 """
 
 import logging
@@ -12,10 +12,11 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 from lm_eval.models.huggingface import HFLM
 
 from fineline.chat.tokens import tokenizer_of
-from fineline.evaluate import verdict
+from fineline.evaluate import tasks
 from fineline.inference.scorer import Scorer
 from fineline.inference.torch_engine import TorchEngine
 from fineline.project import layout, params
+from fineline.stages import rows
 from scoring import ADAPTER, BATCH, agreement, answers_of, requests_of, shipped
 
 
@@ -28,7 +29,8 @@ def main() -> None:
     standard = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH)
     own = Scorer(TorchEngine(model, "fp32"), tokenizer)
     print(f"{'task':<24} {'requests':>8} {'difference':>10} {'same':>6}")
-    for task in verdict.tasks(ADAPTER, block.evaluate, tokenizer):
+    test, train = rows.curated(ADAPTER, "test"), rows.curated(ADAPTER, "train")
+    for task in tasks.build(block.evaluate, test, train, tokenizer):
         asked = requests_of(task, tokenizer)
         difference, same = agreement(asked, answers_of(standard, asked), answers_of(own, asked))
         print(f"{task.name:<24} {len(asked):>8} {difference:>10} {same:>6}", flush=True)

@@ -30,7 +30,7 @@ import yaml
 from fineline.curate import similar, sketches
 from fineline.curate.text import SHINGLE, Words, normalise, words
 from fineline.curate.workers import cores
-from fineline.project import layout
+from fineline.project import layout, lock
 from fineline.project.params import FILE
 from fineline.project.params.curation import Duplicates
 from fineline.suites import suite as suites
@@ -41,6 +41,7 @@ BASE = "smollm2-135m"
 SUITE = "mmlu_dev"
 SEED = 1
 SCALING = (100_000, 1_000_000)
+ROOT = Path(__file__).resolve().parents[1]
 PEER = Path(__file__).with_name("datatrove_peer.py")
 PEER_NEAR = ("signatures", "buckets", "clusters")
 PEER_FINDS = ("exact", "near", "repetition", "broken")
@@ -50,7 +51,7 @@ BATCH = 5_000  # rows
 
 @dataclass(frozen=True)
 class Result:
-    """What one contender took, and what it made of the rows."""
+    """The time and memory that one contender took, and its effect on the rows."""
 
     seconds: float
     near_seconds: float
@@ -71,7 +72,7 @@ def main(
     scaling: Annotated[bool, typer.Option("--scaling", help=f"{SCALING[0]:,} and {SCALING[1]:,} rows, and the ratio.")] = False,
     peer: Annotated[bool, typer.Option(help="Run datatrove on the same rows.")] = True,
 ) -> None:
-    """Print one table for each number of rows, then what machine it was."""
+    """Print one table for each number of rows, then the machine."""
     seconds = [_compare(size, peer) for size in (SCALING if scaling else (rows,))]
     if scaling:
         print(f"{SCALING[1] // SCALING[0]} times the rows took {seconds[1] / seconds[0]:.1f} times as long\n")
@@ -79,7 +80,7 @@ def main(
 
 
 def near_duplicates_alone(rows: list[tuple[str, str]]) -> set[int]:
-    """Places of the rows (prompt, completion) that fineline would leave out as near-duplicates, nothing else being done.
+    """Return the places of the rows (prompt, completion) that fineline would remove as near-duplicates, without any other step.
 
     As in the stage: shingles, sketches and bands of batches in one process per core, then the search with exact verification.
     """
@@ -112,7 +113,7 @@ def _compare(size: int, with_peer: bool) -> float:
     with TemporaryDirectory(dir=layout.SCRATCH) as scratch:
         project, data = Path(scratch) / "project", Path(scratch) / "project" / "incoming"
         data.mkdir(parents=True)
-        truth = generate(data, size, SEED, _suite_items(Path(scratch)))
+        truth = generate(data, size, SEED, _suite_items())
         _set_up(project)
         results = {"fineline": _fineline(project, truth)}
         if with_peer:
@@ -122,17 +123,15 @@ def _compare(size: int, with_peer: bool) -> float:
     return results["fineline"].seconds
 
 
-def _suite_items(scratch: Path) -> list[str]:
-    suites.lay_out(SUITE, scratch)
-    items = (scratch / SUITE / suites.ITEMS).read_bytes().splitlines()
-    return [orjson.loads(item)["question"] for item in items]
+def _suite_items() -> list[str]:
+    return [str(item["question"]) for item in suites.read(SUITE).items]
 
 
 def _set_up(project: Path) -> None:
-    """A project with one adapter on the shipped base, which is linked to."""
-    if not layout.base(BASE).is_dir():
-        sys.exit(f"{layout.base(BASE)} is missing: run `make demo` first")
-    for path in (layout.base(BASE), layout.SUITES):
+    """Write a project with one adapter on the shipped base, which is linked to."""
+    if not layout.tokenizer(BASE).is_dir():
+        sys.exit(f"{layout.tokenizer(BASE)}: missing; run `make demo` first")
+    for path in (layout.base(BASE), layout.tokenizer(BASE), layout.SUITES, lock.FILE):
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).symlink_to(path.resolve())
     adapter = {
@@ -151,7 +150,9 @@ def _set_up(project: Path) -> None:
 
 def _fineline(project: Path, truth: Truth) -> Result:
     """Both stages, and what they did to the planted rows."""
-    stages = [_watched([sys.executable, "-m", f"pipelines.{stage}", NAME], project) for stage in ("ingest", "curate")]
+    stages = [
+        _watched([sys.executable, str(ROOT / "pipelines" / f"{stage}.py"), NAME], project) for stage in ("ingest", "curate")
+    ]
     curated = project / layout.curated(NAME)
     out, changed = ({_row(entry["at"]) for entry in _entries([curated / f"{name}.jsonl"])} for name in ("left_out", "changed"))
     found = _found(truth, out)
@@ -206,7 +207,7 @@ def _watched(command: list[str], directory: Path) -> tuple[float, int, str]:
         for file in (output, errors):
             file.seek(0)
         if process.returncode:
-            sys.exit(f"{' '.join(command)} left with {process.returncode}:\n{errors.read()}")
+            sys.exit(f"{' '.join(command)} exited with code {process.returncode}:\n{errors.read()}")
         return seconds, peak, output.read()
 
 
@@ -259,7 +260,7 @@ def _removed_wrongly(truth: Truth, out: set[int]) -> float:
 
 
 def _still_there(values: set[str], texts: Iterator[str]) -> set[str]:
-    """The values of which the longest line still stands in a text."""
+    """Return the values whose longest line is still in a text."""
     lines = {value: max(value.splitlines(), key=len) for value in values}
     by_word: dict[str, list[str]] = defaultdict(list)  # the longest word of each, since no text can be searched for them all
     for value, line in lines.items():

@@ -8,14 +8,14 @@
 #   "xxhash<4",    # version 4 refuses text, which datatrove gives it
 # ]
 # ///
-"""The peer of benchmarks/curation.py: the same rows through datatrove, in a process of its own.
+"""The peer of benchmarks/curation.py: the same rows through datatrove, in a separate process.
 
 `uv run --script benchmarks/datatrove_peer.py ROWS.jsonl SCRATCH` prints one JSON line: seconds of each phase, rows in and
-out. uv reads the packages off the block above and puts them into an environment apart, as one of them must be an older
+out. uv reads the packages off the block above and puts them into a separate environment, as one of them must be an older
 release than ours.
 
 What is compared: reading, repetition filter, e-mail and IP addresses replaced, exact duplicates, near-duplicates, writing.
-Where a choice was open, it favours datatrove:
+Where a choice was open, it favors datatrove:
 - Words are runs of letters and digits, found by a regular expression; its default, spaCy, takes four times as long in all.
 - No language filter: its model is fetched from the network.
 - No decontamination: its indexer needs lighteval and data sets from the network.

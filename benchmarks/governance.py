@@ -1,4 +1,4 @@
-"""Governance: how fast a release is verified beside `sha256sum` on the same files, and how long a long ledger takes.
+"""Governance: speed of verifying a release against `sha256sum` on the same files, and time for a long ledger.
 
 `python benchmarks/governance.py [GIGABYTES]`; needs that much room in the temporary directory, twice.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fineline.governance import ledger, state, statements, store
+from fineline.governance import envelopes, ledger, ledger_files, state, statements, store
 from fineline.governance.verification import verify
 from tests.governance import conftest as project
 
@@ -22,7 +22,7 @@ CHUNK = 2**20
 
 
 def main() -> None:
-    """Print both."""
+    """Print both figures."""
     gigabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
@@ -71,20 +71,20 @@ def long_ledger() -> None:
     project.candidate("1")
     world = project.World(project.ROLES)
     world.adopt()
-    book = ledger.read()
-    said = {"role": "exported", "adapter": "x", "channel": "production", "reason": "x", "evidence": {"a": "b" * 2000}}
+    book = ledger_files.read()
+    predicate = {"role": "exported", "adapter": "x", "channel": "production", "reason": "x", "evidence": {"a": "b" * 2000}}
     entries, last = list(book.entries), {}
     for number in range(ENTRIES):
         name = ("bob", "cho", "dan")[number % 3]
         made = ledger.signed(
-            _Growing(entries, last), statements.REJECT, {"x": f"sha256:{'a' * 64}"}, said, world.who(name), project.day(2)
+            _Growing(entries, last), statements.REJECT, {"x": f"sha256:{'a' * 64}"}, predicate, world.who(name), project.day(2)
         )
         entries.append(made)
         last[made.keyid] = made
         (ledger.ROOT / made.file_name).write_text(made.envelope.text())
     for name in ("bob", "cho", "dan"):
         content = {"heads": [entries[-1].id], "entries": len(entries)}
-        checkpoint = ledger.envelopes.sign(content, ledger.envelopes.CHECKPOINT, world.signers[name])
+        checkpoint = envelopes.sign(content, envelopes.CHECKPOINT, world.signers[name])
         (ledger.ROOT / ledger.CHECKPOINTS / f"{world.keyid(name)[:16]}.json").write_text(checkpoint.text())
     took = []
     for _ in range(ROUNDS):
@@ -96,15 +96,15 @@ def long_ledger() -> None:
 
 
 class _Growing:
-    """Where the next entry stands, without looking at the whole ledger again for each."""
+    """The place of the next entry, found without reading the whole ledger again."""
 
     def __init__(self, entries, last):
         self.entries, self.last = entries, last
 
     def next_link(self, keyid, person, time):
-        """As `Ledger.next_link`."""
+        """Return the same as `Ledger.next_link`."""
         before = self.last.get(keyid)
-        number = before.statement.predicate.ledger.number + 1 if before else 1
+        number = before.link.number + 1 if before else 1
         link = {"number": number, "previous": before.id if before else None, "time": time, "person": person}
         return {"parents": [self.entries[-1].id], **link}
 

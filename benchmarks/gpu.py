@@ -1,10 +1,10 @@
-"""Training speed and memory on a GPU: LoRA and QLoRA on random weights of real shapes, beside the forecast.
+"""Training speed and memory on a GPU: LoRA and QLoRA on random weights of real shapes, next to the forecast.
 
-`python benchmarks/gpu.py --json gpu.json` runs every setting, each in a process of its own: one that runs out of memory ends
-alone. `--shape tiny --device cpu` tries it out without a GPU. Needs no data, no download, no Dagster and no DVC: beside
-torch, transformers 5.20 or newer and peft 0.21 only the wheels of bitsandbytes, pydantic and PyYAML, and what these ask for.
+`python benchmarks/gpu.py --json gpu.json` runs every setting, each in a separate process, so that one which runs out of memory
+ends alone. `--shape tiny --device cpu` tries it out without a GPU. Needs no data, no download, no Dagster and no DVC: only
+torch, transformers 5.20 or newer, peft 0.21, bitsandbytes, pydantic and PyYAML, with their dependencies.
 
-Weights are made layer by layer on the device and put in four bits at once, so a 70B model never stands there in bf16. Rows
+Weights are made layer by layer on the device and put in four bits at once, so a 70B model is never in memory in bf16. Rows
 are random tokens. A step is that of `fineline.train.loop`: micro-step, clipping to norm 1, optimizer. Tokens count as in the
 loop, the last one of a row included. The share of the peak is 4N FLOPs a token over the datasheet's bf16 rate, N the weights
 of linear layers and of the head at label positions: work that serves the gradient. What recomputation repeats (6N in all), what
@@ -31,7 +31,7 @@ import torch
 
 from fineline import adapters
 from fineline.artifacts import reports
-from fineline.chat.tokens import IGNORED, Tokens
+from fineline.chat.tokens import IGNORED, TokenizedRow
 from fineline.hardware import device
 from fineline.models import loading
 from fineline.plan import choice
@@ -40,7 +40,7 @@ from fineline.plan.workload import Lengths
 from fineline.project.params.training import Train
 from fineline.train import attention, loss, memory, rows
 from fineline.train.fused import fused
-from random_models import SHAPES, materialised, shape_of
+from random_models import SHAPES, materialized, shape_of
 
 _WAYS: dict[str, dict[str, Any]] = {
     "fastest": {"method": "qlora", "dequantize": True, "recompute": False},
@@ -84,10 +84,10 @@ SETTINGS = (
 
 
 def main() -> int:
-    """Print one table. Gives 1 if a setting failed for another reason than memory, 2 if there is no GPU."""
+    """Print one table. Return 1 if a setting failed for another reason than memory, 2 if there is no GPU."""
     asked = _arguments()
     if asked.device == "cuda" and not torch.cuda.is_available():
-        print("no GPU was found; `--shape tiny --device cpu` tries the benchmark out without one", file=sys.stderr)
+        print("no GPU was found; to try the benchmark without one, pass `--shape tiny --device cpu`", file=sys.stderr)
         return 2
     if asked.here:
         setting = next(each for each in SETTINGS if [each.shape, each.name] == asked.here)
@@ -177,7 +177,7 @@ def measure(setting: Setting, steps: int, warmup: int = 0, learned: float = 1.0,
     held: dict[str, int] = {}
     attention.register()
     torch.manual_seed(train.seed)
-    model = materialised(config, place, train.quantization if train.method == "qlora" else None)
+    model = materialized(config, place, train.quantization if train.method == "qlora" else None)
     if train.method == "qlora" and train.dequantize:
         loading.dequantize(model, torch.bfloat16)
     held["base"] = _allocated()
@@ -241,7 +241,7 @@ def measure(setting: Setting, steps: int, warmup: int = 0, learned: float = 1.0,
 
 
 def _optimizer(train: Train, trained: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """What the Trainer would make of `train.optimizer`."""
+    """Return the optimizer that the Trainer would make of `train.optimizer`."""
     values: dict[str, Any] = {"lr": train.learning_rate, "weight_decay": 0.0}
     if train.optimizer == "adamw":
         return torch.optim.AdamW(trained, fused=True, **values)
@@ -252,13 +252,13 @@ def _optimizer(train: Train, trained: list[torch.nn.Parameter]) -> torch.optim.O
     return made
 
 
-def _rows(setting: Setting, vocabulary: int, learned: float) -> list[Tokens]:
+def _rows(setting: Setting, vocabulary: int, learned: float) -> list[TokenizedRow]:
     """Random tokens, no two rows with the same first one; labels on the last `learned` of each."""
     generator = torch.Generator().manual_seed(1)
     drawn = torch.randint(vocabulary, (setting.rows, setting.length), generator=generator)
     drawn[:, 0] = torch.randperm(vocabulary, generator=generator)[: setting.rows]
     silent = setting.length - max(1, round(setting.length * learned))
-    return [Tokens(row, [IGNORED] * silent + row[silent:]) for row in drawn.tolist()]
+    return [TokenizedRow(row, [IGNORED] * silent + row[silent:]) for row in drawn.tolist()]
 
 
 def _to(batch: Mapping[str, Any], place: torch.device) -> dict[str, Any]:
@@ -282,7 +282,7 @@ def _timed(work: Callable[[], Any], times: int) -> float:
 
 
 def _profile(step: Callable[[], None], file: Path) -> None:
-    """What one step spends its time on: kernels if there is a GPU, else operations."""
+    """Write where one step spends its time: by kernel if there is a GPU, else by operation."""
     with torch.profiler.profile() as seen:
         step()
     order = "self_device_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
@@ -291,7 +291,7 @@ def _profile(step: Callable[[], None], file: Path) -> None:
 
 
 def _gemm(place: torch.device) -> float:
-    """10^12 operations a second of a bf16 product of square matrices: what the device gives, whatever its datasheet says."""
+    """10^12 operations a second of a bf16 product of square matrices: the measured rate of the device, not its datasheet's."""
     size = 8192 if place.type == "cuda" else 1024
     left, right = (torch.randn(size, size, dtype=torch.bfloat16, device=place) for _ in range(2))
     seconds = math.inf

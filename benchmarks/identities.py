@@ -1,4 +1,4 @@
-"""Personal data and secrets that are nobody's: drawn at random, valid by their check digits, put together at run time."""
+"""Invented personal data and secrets: drawn at random, with valid check digits, put together at run time."""
 
 import random
 import string
@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from prose import Prose
 
-CARRIERS = {  # how a row comes to hold someone's data
+CARRIERS = {  # sentences that carry a value
     "email": "Please write to VALUE about the {a} {n}.",
     "url_credentials": "The {a} {n} is at VALUE since {t}.",
     "card": "Charge the card VALUE for the {a} {n}.",

@@ -1,4 +1,4 @@
-"""How long Dagster takes to load the definitions, beside importing dagster alone: with one adapter, and with 200.
+"""Time that Dagster takes to load the definitions, and to import dagster alone: with one adapter, and with 200.
 
     python benchmarks/loading.py [ADAPTERS ...]
 

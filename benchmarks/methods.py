@@ -1,7 +1,7 @@
 """Every method of fine-tuning and every initialization on one base and one set of rows, as a Markdown table.
 
 `python benchmarks/methods.py --steps 20`, after `make demo` (it makes the base model and the rows). Each trains through
-`fineline.train.loop` in a process of its own, on the same rows, with a learning rate usual for its kind. So few steps say what
+`fineline.train.loop` in a separate process, on the same rows, with a learning rate usual for its kind. A few steps show what
 a method costs and that it learns, not which one is best. A method that the base does not allow shows its refusal.
 """
 
@@ -38,7 +38,7 @@ RATES = {"vera": 2e-3, "ia3": 1e-2, "prefix": 1e-2, "prompt": 3e-3, "p-tuning": 
 RATE = 1e-3
 HEAD = (
     "method", "trained", "share", "tokens/s", "peak memory", "forecast", "forecast/peak", "adapter", "loss, first to last",
-    "validation loss", "merge and export", "served beside others",
+    "validation loss", "merge and export", "served with others",
 )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def main(
     out: Annotated[Path | None, typer.Option("--json", help="File for all figures.")] = None,
     here: Annotated[str, typer.Option(hidden=True, help="Train this one in this process.")] = "",
 ) -> None:
-    """Print what each method trains, what it costs, how far it comes, and what can be done with its result."""
+    """Print for each method its trained parameters, cost, losses, and what its result can be used for."""
     if here:
         print(json.dumps(_trained(here, steps)))
         return
@@ -126,12 +126,12 @@ def _config(name: str) -> Train:
     return Train.model_validate(values)
 
 
-def _rows(split: str) -> list[tokens.Tokens]:
+def _rows(split: str) -> list[tokens.TokenizedRow]:
     file = layout.curated(ADAPTER) / f"{split}.jsonl"
     return tokens.encode_all(tokens.tokenizer_of(layout.base(BASE)), reports.read_lines(file), file)
 
 
-def _forecast(config: Train, chosen: list[tokens.Tokens]) -> dict[str, int]:
+def _forecast(config: Train, chosen: list[tokens.TokenizedRow]) -> dict[str, int]:
     """Bytes by component."""
     from fineline.hardware import device
     from fineline.models import shape

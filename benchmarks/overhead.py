@@ -1,8 +1,8 @@
-"""What Dagster and DVC add to the stages, on the shipped adapter (after `make demo`).
+"""Time that Dagster and DVC add to the stages, on the shipped adapter (after `make demo`).
 
     python benchmarks/overhead.py [TOKENS_PER_SECOND]
 
-Runs every stage but the training by hand, one after the other as somebody would type them, then the whole graph through
+Runs every stage but the training by hand, one after the other as a user would type them, then the whole graph through
 Dagster with the same stages forced; the training is up to date and passes through both tools. The difference is what nine
 steps cost, and hashing and caching of what the forced ones made. Of a full run it is a share that depends on how fast the
 training is: as recorded, or as given. Then a retraining of an adapter for which nothing is new, from the command to its end.

@@ -32,12 +32,12 @@ RATES = {
     "broken": 0.002,
     "oversized": 0.0002,
 }
-"""Kind of fault -> share of the rows. A row has one fault at most, and nobody copies a faulty row."""
+"""Kind of fault -> share of the rows. A row has one fault at most, and a faulty row is never copied."""
 
 NEAR = 0.85  # Jaccard similarity from which a pair is planted as near-duplicates
 LEAK_WORDS = 13  # a run of an item that counts as a leak
 LEAD = 200  # clean rows at the start, so that there is something to copy
-WINDOW = 10_000  # a copy's original is one of so many rows before it
+WINDOW = 10_000  # a copy's original is one of that many rows before it
 
 MOJIBAKE = "The caf\u00e9\u2019s {a} {n} \u2013 \u201cna\u00efve\u201d to {x} \u2013 d\u00e9j\u00e0 vu."
 INVISIBLE = ("\u200b", "\u200d", "\u2060", "\u202e", "\u2066", "\ufeff", "\U000e0041")
@@ -47,7 +47,7 @@ Fault = tuple[bytes, dict[str, Any]]  # a line of the file, and what the truth s
 
 @dataclass
 class Truth:
-    """What was planted. Rows are numbered from 0; row `n` is line `n + 1` of rows.jsonl."""
+    """The planted faults. Rows are numbered from 0; row `n` is line `n + 1` of rows.jsonl."""
 
     rows: int
     planted: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {kind: [] for kind in RATES})
@@ -55,7 +55,7 @@ class Truth:
     of personal data and secrets, `item` of leaks."""
 
     def clean(self) -> set[int]:
-        """Rows without a fault that nobody contradicts."""
+        """Return the rows without a fault that no other row contradicts."""
         faulty = {fault["row"] for faults in self.planted.values() for fault in faults}
         return set(range(self.rows)) - faulty - {fault["original"] for fault in self.planted["label_noise"]}
 
@@ -67,10 +67,10 @@ def generate(directory: Path, rows: int, seed: int, suite_items: list[str]) -> T
         suite_items: What leaks are copied from; without any there are no leaks.
 
     Raises:
-        ValueError: Fewer than 1,000 rows, which is too few to hold every kind of fault.
+        ValueError: Fewer than 1,000 rows, which is too few for every kind of fault.
     """
     if rows < 1000:
-        raise ValueError(f"{rows} rows cannot hold every kind of fault; ask for 1,000 or more")
+        raise ValueError(f"{rows} rows are too few for every kind of fault; pass 1,000 or more")
     rng = np.random.default_rng(seed)
     rates = RATES if suite_items else {kind: rate for kind, rate in RATES.items() if kind != "leak"}
     planter = _Planter(Prose(rng), random.Random(seed), suite_items)
@@ -100,7 +100,7 @@ def _shingles(row: tuple[str, str]) -> set[tuple[str, str, str]]:
 
 
 def _schedule(rows: int, rates: dict[str, float], rng: np.random.Generator) -> Iterator[str | None]:
-    """What each row is to be, in a random order; None is clean."""
+    """Return the kind of each row, in a random order; None is clean."""
     kinds = [None, *rates]
     counts = [max(1, round(rows * rate)) for rate in rates.values()]
     dealt = np.repeat(np.arange(len(kinds), dtype=np.int8), [rows - LEAD - sum(counts), *counts])
@@ -145,7 +145,7 @@ class _Planter:
         return _line(*row)
 
     def _original(self) -> tuple[int, str, str]:
-        """A clean row that nobody copied yet."""
+        """Return a clean row that was not copied yet."""
         place = self._choose.randrange(len(self._earlier))
         self._earlier[place], self._earlier[-1] = self._earlier[-1], self._earlier[place]
         return self._earlier.pop()
@@ -209,7 +209,7 @@ class _Planter:
         return _line(number, prompt, f"{completion} {sentence}")
 
     def _leak(self, number: int) -> Fault:
-        """The prompt is an item, or holds a run of an item's words."""
+        """The prompt is an item, or contains a run of an item's words."""
         item = self._choose.choice(self._items)
         words = list(re.finditer(r"\w+", item))
         prompt, completion = self._prose.row()

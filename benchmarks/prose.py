@@ -165,7 +165,7 @@ def _filled(frame: tuple[str, list[Iterator[str]]]) -> str:
 
 
 def _vocabulary() -> dict[str, list[str]]:
-    """Slot -> what may stand in it: about 2,500 words, and 20,000 numbers, prices and dates."""
+    """Slot -> the words that fill it: about 2,500 words, and 20,000 numbers, prices and dates."""
     nouns, verbs, adjectives = NOUNS.split(), VERBS.split(), ADJECTIVES.split()
     names = ["".join(syllables) for syllables in itertools.product(*(line.split() for line in SYLLABLES.splitlines()))]
     dates = [

@@ -33,16 +33,16 @@ SHAPES: dict[str, dict[str, Any]] = {
     "llama-3.1-70b": _LLAMA_3
     | {"hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64},
 }
-"""Values of `LlamaConfig`, as published; `tiny` is none of them."""
+"""Values of `LlamaConfig`, as published; `tiny` is for tests."""
 # fmt: on
 
 
 @torch.no_grad()
-def materialised(config: Any, place: torch.device, quantization: Quantization | None = None, seed: int = 0) -> Any:
+def materialized(config: Any, place: torch.device, quantization: Quantization | None = None, seed: int = 0) -> Any:
     """A Llama with random weights, made one layer at a time, as `loading.base_model` would load it.
 
     Args:
-        config: A `LlamaConfig` without biases and with a head of its own.
+        config: A `LlamaConfig` without biases and with an untied head.
         quantization: Four bits for all linear layers but the head; bf16 if not given.
     """
     from transformers import AutoModelForCausalLM

@@ -22,12 +22,13 @@ from lm_eval.models.onnxruntime_genai import ONNXRuntimeGenAILM
 from fineline import adapters, artifacts
 from fineline.adapters import recorded
 from fineline.chat.tokens import tokenizer_of
-from fineline.evaluate import target, verdict
+from fineline.evaluate import target, tasks
 from fineline.inference.onnx_engine import OnnxEngine
 from fineline.inference.scorer import Scorer
 from fineline.inference.torch_engine import TorchEngine
 from fineline.models import loading
 from fineline.project import layout, params
+from fineline.stages import rows
 from fineline.suites import guards
 from fineline.suites.task import Task
 from resident import Peak
@@ -51,7 +52,8 @@ def main() -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     block = params.load().adapter(ADAPTER)
     tokenizer = tokenizer_of(layout.base(block.base))
-    found = {task.name: task for task in verdict.tasks(ADAPTER, block.evaluate, tokenizer)}
+    test, train = rows.curated(ADAPTER, "test"), rows.curated(ADAPTER, "train")
+    found = {task.name: task for task in tasks.build(block.evaluate, test, train, tokenizer)}
     kinds = {
         f"choice, {QUESTIONS}": found[QUESTIONS],
         "choice, target": found[target.CHOICE],
@@ -121,7 +123,7 @@ def _measured(subject: Any, asked: list[Any]) -> tuple[float, list[Answer], int]
 
 
 def answers_of(subject: Any, asked: list[Any]) -> list[Answer]:
-    """What a model answers to requests of one type."""
+    """Return the answers of a model to requests of one type."""
     answers: list[Answer] = getattr(subject, asked[0].request_type)(asked, disable_tqdm=True)
     return answers
 
@@ -145,8 +147,10 @@ def agreement(asked: list[Any], expected: list[Answer], found: list[Answer]) -> 
 
 
 def requests_of(task: Task, tokenizer: Any) -> list[Any]:
-    """What the harness would ask a model: prompts with the chat template, rendered by fineline's scorer for all peers alike
-    (that of onnxruntime-genai does not know chat templates)."""
+    """Return what the harness would ask a model: prompts with the chat template.
+
+    fineline's scorer renders them for all peers alike, because that of onnxruntime-genai does not know chat templates.
+    """
     items = ITEMS_WRITTEN if task.output_type == "generate_until" else ITEMS
     built = task.first(items + SHOTS).built()
     built.build_all_requests(

@@ -1,8 +1,8 @@
 """Training speed: fineline's loop against TRL's SFTTrainer, on the same rows, first weights and steps.
 
 `make bench`, or `python benchmarks/training.py --steps 25`, after `make demo` (it makes the base model and the rows). Each
-contender trains in a process of its own, LoRA and QLoRA, in the
-precision that the machine is fastest in; afterwards one process measures the loss of all four adapters on
+contender trains in a separate process, LoRA and QLoRA, in the precision
+that the machine is fastest in; afterwards one process measures the loss of all four adapters on
 the same validation rows. The GEMM ceiling is measured before and after: a token takes 4 FLOPs per weight of the linear layers
 (forward, and backward to the inputs; frozen weights have no gradient), the head on label positions only.
 """
@@ -80,12 +80,12 @@ def main(
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {loading.device().type}, {steps} steps")
 
 
-def _rows(split: str) -> list[tokens.Tokens]:
+def _rows(split: str) -> list[tokens.TokenizedRow]:
     file = layout.curated(ADAPTER) / f"{split}.jsonl"
     return tokens.encode_all(tokens.tokenizer_of(layout.base(BASE)), reports.read_lines(file), file)
 
 
-def _count(encoded: list[tokens.Tokens]) -> int:
+def _count(encoded: list[tokens.TokenizedRow]) -> int:
     return sum(len(row.input_ids) for row in encoded)
 
 
@@ -107,7 +107,7 @@ def _config(method: str, steps: int) -> Train:
 
 
 def _task(method: str, chosen: list[dict[str, Any]], steps: int, directory: Path) -> dict[str, Any]:
-    """What both contenders are given, the first weights among it."""
+    """Return the task of both contenders, with the first weights."""
     config = _config(method, steps)
     torch.manual_seed(config.seed)
     quantization = config.quantization if method == "qlora" else None
@@ -131,7 +131,7 @@ def _task(method: str, chosen: list[dict[str, Any]], steps: int, directory: Path
 
 
 def _run(command: list[str], task: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Train in a process of its own, then measure the adapter's loss here."""
+    """Train in a separate process, then measure the adapter's loss here."""
     out.mkdir()
     file = out.with_suffix(".json")
     file.write_text(json.dumps(task | {"out": str(out)}), encoding="utf-8")
@@ -142,7 +142,7 @@ def _run(command: list[str], task: dict[str, Any], out: Path) -> dict[str, Any]:
 
 def _train(task: dict[str, Any]) -> None:
     """Our side."""
-    given = [tokens.Tokens(row["input_ids"], row["labels"]) for row in task["rows"]]
+    given = [tokens.TokenizedRow(row["input_ids"], row["labels"]) for row in task["rows"]]
     config = _config(task["method"], task["steps"])
     attach = adapters.attach
 

@@ -13,11 +13,11 @@
 """The peer of benchmarks/training.py: the same rows, first weights and hyper-parameters through TRL's SFTTrainer.
 
 `uv run --script benchmarks/trl_peer.py TASK.json` trains and prints one JSON line. uv reads the packages off the block above
-and puts them into an environment apart. TASK.json holds `base` (directory), `adapter` (directory with the first weights),
+and puts them into a separate environment. TASK.json holds `base` (directory), `adapter` (directory with the first weights),
 `rows` (`input_ids` and `labels` in the order of training), `quantized`, `precision` (bf16 or fp32), `batch_size`,
 `learning_rate`, `warmup_steps`, `seed`, `out` (directory for the trained adapter).
 
-Where a choice was open, it favours TRL: rows come already tokenised and in batches of like length; activations are kept and
+Where a choice was open, it favors TRL: rows come already tokenized and in batches of like length; activations are kept and
 not computed again, which is not its default; the model is in the precision that fineline takes on this machine, the fastest;
 the weights of a QLoRA adapter stay in fp32, which is faster here and learns better than the bf16 that TRL rounds them to;
 nothing is logged, saved or validated on the way.

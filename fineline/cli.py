@@ -15,6 +15,7 @@ from fineline.errors import FinelineError
 from fineline.evidence import cli as evidence
 from fineline.governance import audit
 from fineline.governance import cli as governance
+from fineline.preference import cli as preference
 from fineline.project import root
 from fineline.scaffold import cli as scaffold
 from fineline.stages import cli as stages
@@ -28,7 +29,7 @@ NAMES_OR_PATHS = {"base", "key", "what"}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(evidence.app, name="evidence")
-app.command("preference")(evidence.prefer)
+app.command("preference")(preference.prefer)
 app.command("document")(documents.document)
 governance.register(app)
 audit.register(app)

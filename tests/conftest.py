@@ -52,6 +52,7 @@ PHRASES = ("turn {state} the {room} {device}", "{room} {device} {state}", "pleas
 SHARED = (
     "tests/test_chain.py",
     "tests/project/test_staleness.py",
+    "tests/test_declared.py",
     "tests/test_readme.py",
     "tests/retraining/test_drift.py",
     "tests/golden/test_golden_chain.py",
@@ -212,7 +213,8 @@ def pin(suite: Path) -> None:
 
 
 def write_lines(file: Path, rows: list[dict]) -> None:
-    """Write JSONL."""
+    """Write JSONL, with the directory if it is missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
@@ -234,8 +236,8 @@ def readme_commands(first_word: str) -> list[str]:
     return [line for line in lines if line.split() and line.split()[0] == first_word]
 
 
-def shell(command: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(command.split(), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+def shell(command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command.split(), cwd=cwd, env=ENVIRONMENT | more, capture_output=True, text=True, check=False)
 
 
 def readme_project(directory: Path, tiny_base: Path) -> None:
@@ -267,11 +269,18 @@ def readme_project(directory: Path, tiny_base: Path) -> None:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
-    """A project after the README's own commands for one's own data: all nine stages, run by DVC."""
+    """A project after the README's commands for the user's data: all nine stages, run by DVC.
+
+    The files that each stage opened are in a directory next to the project, see tests/test_declared.py.
+    """
     project = tmp_path_factory.mktemp("made")
     readme_project(project, tiny_base)
+    opened = project.parent / f"{project.name}-opened"
+    opened.mkdir()
+    paths = os.pathsep.join(filter(None, (str(ROOT / "tests" / "audit"), os.environ.get("PYTHONPATH"))))
+    audited = {"PYTHONPATH": paths, "FINELINE_TEST_OPENED": str(opened)}
     for command in [*readme_commands("dvc"), *readme_commands("fineline")]:
         if "support" in command and command.split()[1] not in ("report", "init", "retire"):
-            answer = shell(command, project)
+            answer = shell(command, project, **audited)
             assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
     return project

@@ -1,4 +1,4 @@
-"""The GPU benchmark trains what it says it does."""
+"""The GPU benchmark trains the models and rows that it names."""
 
 import torch
 from transformers import LlamaConfig
@@ -11,10 +11,10 @@ from fineline.project.params.training import Quantization
 PLACE = torch.device("cpu")
 
 
-def test_a_model_made_layer_by_layer_is_the_one_that_loading_quantises(tmp_path):
+def test_a_model_made_layer_by_layer_is_the_one_that_loading_quantizes(tmp_path):
     config = LlamaConfig(**random_models.SHAPES["tiny"])
-    random_models.materialised(config, PLACE, seed=3).save_pretrained(tmp_path)
-    made = random_models.materialised(config, PLACE, Quantization(), seed=3)
+    random_models.materialized(config, PLACE, seed=3).save_pretrained(tmp_path)
+    made = random_models.materialized(config, PLACE, Quantization(), seed=3)
     loaded = loading.base_model(tmp_path, quantization=Quantization())
     ids = torch.arange(12)[None]
     with torch.no_grad():

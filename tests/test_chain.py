@@ -1,4 +1,4 @@
-"""The whole chain on a tiny real model: every stage runs for real, and what it says of itself is checked from outside."""
+"""The whole chain on a tiny real model: every stage runs, and its results are checked independently."""
 
 import json
 import os
@@ -15,15 +15,16 @@ import yaml
 from safetensors.torch import load_file
 
 from fineline import artifacts
-from fineline.artifacts import reports
+from fineline.artifacts import provenance, reports
 from fineline.errors import InputError, Refused
-from fineline.evaluate import holdout, sealed
+from fineline.evaluate.tasks import divide
 from fineline.models.precision import dtype
 from fineline.project import layout
-from fineline.stages import train
+from fineline.project.versions import STAGES
+from fineline.stages import holdout, train
 from tests.conftest import ENVIRONMENT
 
-pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow
+pytestmark = pytest.mark.timeout(900)  # the whole chain runs first, and a machine may be slow
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def chain(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-def test_every_artifact_verifies_and_names_what_it_was_made_from(chain):
+def test_every_artifact_verifies_and_names_its_inputs(chain):
     made_from = {
         layout.base("tiny"): set(),
         layout.raw("support"): set(),
@@ -47,8 +48,18 @@ def test_every_artifact_verifies_and_names_what_it_was_made_from(chain):
         record = artifacts.verified(directory)
         assert set(record.inputs) == roles
         for source in record.inputs.values():
-            assert source.digest == artifacts.read(Path(source.path)).digest
-        assert record.approval["state"] == "unapproved"
+            assert source.is_from(artifacts.read(Path(source.path)))
+        assert record.stage_version == STAGES[record.stage]
+
+
+def test_every_stage_leaves_its_provenance(chain):
+    for stage, version in STAGES.items():
+        name = "tiny" if stage == "base" else "support"
+        found = provenance.read(layout.provenance(stage, name))
+        assert found is not None
+        assert (found.stage, found.stage_version) == (f"{stage}@{name}", version)
+        made = {path.as_posix(): artifacts.read(path).digest for path in layout.artifacts_of(stage, name)}
+        assert found.artifacts == made
 
 
 def test_training_lowers_the_loss(chain):
@@ -65,7 +76,7 @@ def test_the_same_inputs_give_the_same_adapter(chain, tmp_path, monkeypatch):
     assert artifacts.read(layout.adapter("support")).digest == before
 
 
-def test_the_adapter_directory_holds_only_weights_and_configuration(chain):
+def test_the_adapter_directory_contains_only_weights_and_configuration(chain):
     assert {file.name for file in layout.adapter("support").iterdir()} == {
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -98,14 +109,14 @@ def test_the_quantized_model_keeps_eight_bits_where_it_matters(chain):
 
 
 def test_the_exported_model_does_not_depend_on_the_commit_it_was_made_at(chain):
-    """The builder takes the commit of whatever repository it is installed in for its own, if it is let."""
+    """By default the builder reports the commit of the repository that contains its environment."""
     found = onnx.load(layout.export("support", "quantized") / "model.onnx", load_external_data=False)
     version, _, commit = found.producer_version.partition("+")
     assert version == onnxruntime_genai.__version__
     assert onnxruntime_genai.__commit__.startswith(commit)
 
 
-def test_the_reports_say_that_merge_and_export_hold(chain):
+def test_merge_and_export_are_verified(chain):
     assert reports.read(Path("reports/support/merge.json"))["passed"]
     parity = reports.read(Path("reports/support/export.json"))["parity"]
     assert parity["passed"]
@@ -135,14 +146,14 @@ def test_the_sealed_rows_are_opened_for_a_reason_and_every_use_is_recorded(chain
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["adapters"]["support"]["evaluate"] |= {"holdout": 0.5, "gate": {"must_improve": {"target_gold": 0}}}
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(InputError, match="opened for a reason"):
-        sealed.open_for("support", " ")
-    decision = sealed.open_for("support", "the first release")
+    with pytest.raises(InputError, match="needs a reason"):
+        holdout.open_for("support", " ")
+    decision = holdout.open_for("support", "the first release")
     rows = reports.read_lines(layout.curated("support") / "test.jsonl")
-    _, closed = holdout.divide(rows, 0.5)
+    _, closed = divide(rows, 0.5)
     assert decision["items"] == 3 * len(closed)  # written, gold and chosen
-    assert decision["verdict"] == "inconclusive"  # they are all of one group, so nothing can be told
-    sealed.open_for("support", "a second look")
+    assert decision["verdict"] == "inconclusive"  # all rows are of one group, so the bounds are unknown
+    holdout.open_for("support", "a second look")
     uses = reports.read_lines(Path("reports/support/holdout_uses.jsonl"))
     assert [use["reason"] for use in uses] == ["the first release", "a second look"]
     assert {use["candidate"] for use in uses} == {artifacts.read(layout.export("support", "quantized")).digest}
@@ -159,7 +170,7 @@ def test_a_stage_refuses_an_input_that_was_changed(chain):
         file.write_bytes(content)
 
 
-def test_a_training_stopped_under_dvc_goes_on_at_the_next_repro(chain, tmp_path):
+def test_a_training_stopped_under_dvc_resumes_at_the_next_repro(chain, tmp_path):
     before = artifacts.read(layout.adapter("support")).digest
     again = shutil.copytree(chain, tmp_path / "again", ignore=shutil.ignore_patterns("export", "merged"))
     shutil.rmtree(again / "models" / "adapters")
@@ -170,17 +181,17 @@ def test_a_training_stopped_under_dvc_goes_on_at_the_next_repro(chain, tmp_path)
     )
     next(line for line in stopped.stdout if line.startswith("step "))
     os.killpg(stopped.pid, signal.SIGTERM)
-    said, _ = stopped.communicate()
+    output, _ = stopped.communicate()
     assert stopped.returncode != 0
-    assert "the next run goes on from there" in said
+    assert "the next run resumes from there" in output
     assert not (again / layout.adapter("support")).exists()
     resumed = subprocess.run(command, cwd=again, env=ENVIRONMENT, capture_output=True, text=True, check=True)
-    assert "going on from .fineline/checkpoints/support/" in resumed.stdout
+    assert "resuming from .fineline/checkpoints/support/" in resumed.stdout
     assert artifacts.read(again / layout.adapter("support")).digest == before
     assert not (again / ".fineline" / "checkpoints" / "support").exists()
 
 
-def test_what_was_forecast_stands_beside_what_was_measured(chain):
+def test_the_training_report_compares_forecast_and_measurement(chain):
     training = reports.read(Path("reports/support/training.json"))
     assert training["memory"]["predicted"]["total"] > 0
     assert training["memory"]["measured"] > 0

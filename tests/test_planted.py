@@ -1,4 +1,4 @@
-"""The benchmark's rows hold the faults that the truth lists, and no others."""
+"""The benchmark's rows contain the faults that the truth lists, and no others."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def truth(directory):
 
 @pytest.fixture(scope="module")
 def rows(directory):
-    """Row number -> (prompt, completion) of every row that can be read."""
+    """Return row number -> (prompt, completion) of every row that can be read."""
     readable = {}
     for number, line in enumerate((directory / "rows.jsonl").read_bytes().splitlines()):
         try:
@@ -91,7 +91,7 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(directory, tmp_p
     assert (tmp_path / "rows.jsonl").read_bytes() != (directory / "rows.jsonl").read_bytes()
 
 
-def test_each_fault_is_planted_as_often_as_its_rate_says_and_in_a_row_of_its_own(truth):
+def test_each_fault_is_planted_at_its_rate_and_in_a_separate_row(truth):
     assert {kind: len(faults) for kind, faults in truth.planted.items()} == {
         kind: max(1, round(ROWS * rate)) for kind, rate in planted.RATES.items()
     }
@@ -99,7 +99,7 @@ def test_each_fault_is_planted_as_often_as_its_rate_says_and_in_a_row_of_its_own
     assert len(faulty) == len(set(faulty))
 
 
-def test_no_original_is_faulty_or_copied_twice_and_each_stands_before_its_copy(truth):
+def test_no_original_is_faulty_or_copied_twice_and_each_comes_before_its_copy(truth):
     pairs = [(fault["original"], fault["row"]) for kind in ("exact", "near", "label_noise") for fault in truth.planted[kind]]
     originals = [original for original, _ in pairs]
     assert len(originals) == len(set(originals))
@@ -107,7 +107,7 @@ def test_no_original_is_faulty_or_copied_twice_and_each_stands_before_its_copy(t
     assert not set(originals) & {fault["row"] for faults in truth.planted.values() for fault in faults}
 
 
-def test_exact_duplicates_are_equal_after_normalisation_but_not_always_before(truth, rows):
+def test_exact_duplicates_are_equal_after_normalization_but_not_always_before(truth, rows):
     pairs = [(rows[fault["original"]], rows[fault["row"]]) for fault in truth.planted["exact"]]
     assert all(list(map(words, one)) == list(map(words, other)) for one, other in pairs)
     assert 0 < sum(one == other for one, other in pairs) < len(pairs)
@@ -123,7 +123,7 @@ def test_near_duplicates_have_the_recorded_similarity_over_the_whole_range(truth
     assert 0.96 < max(found) < 1
 
 
-def test_clean_rows_are_far_from_each_other_and_have_prompts_of_their_own(truth, rows):
+def test_clean_rows_are_dissimilar_and_have_distinct_prompts(truth, rows):
     clean = truth.clean()
     assert len({tuple(words(rows[number][0])) for number in clean}) == len(clean)
     held = {number: shingles(rows[number]) for number in clean}
@@ -142,7 +142,7 @@ def test_label_noise_answers_one_prompt_in_two_ways(truth, rows):
         assert words(one[1]) != words(other[1])
 
 
-def test_personal_data_and_secrets_stand_in_their_rows_and_are_valid(truth, rows):
+def test_personal_data_and_secrets_are_in_their_rows_and_valid(truth, rows):
     for fault in truth.planted["personal"]:
         assert any(fault["value"] in text for text in rows[fault["row"]])
         assert VALID[fault["kind"]](fault["value"]), fault["kind"]
@@ -150,7 +150,7 @@ def test_personal_data_and_secrets_stand_in_their_rows_and_are_valid(truth, rows
         assert any(fault["value"] in text for text in rows[fault["row"]])
 
 
-def test_leaks_hold_thirteen_words_of_their_item_or_all_of_a_short_one(truth, rows):
+def test_leaks_contain_thirteen_words_of_their_item_or_all_of_a_short_one(truth, rows):
     for fault in truth.planted["leak"]:
         prompt, item = words(rows[fault["row"]][0]), words(fault["item"])
         size = min(13, len(item))
@@ -158,7 +158,7 @@ def test_leaks_hold_thirteen_words_of_their_item_or_all_of_a_short_one(truth, ro
         assert any(tuple(prompt[place : place + size]) in runs for place in range(len(prompt) - size + 1))
 
 
-def test_the_other_faults_are_what_they_are_called(directory, truth, rows):
+def test_the_other_faults_match_their_names(directory, truth, rows):
     def texts(kind):
         return [rows[fault["row"]] for fault in truth.planted[kind]]
 
@@ -170,7 +170,7 @@ def test_the_other_faults_are_what_they_are_called(directory, truth, rows):
     assert set(range(ROWS)) - rows.keys() == {fault["row"] for fault in truth.planted["broken"]}
 
 
-def test_the_source_holds_no_secret():
+def test_the_source_contains_no_secret():
     source = "".join(file.read_text(encoding="utf-8") for file in Path(planted.__file__).parent.glob("*.py"))
     for pattern in (r"AKIA[A-Z0-9]{16}", r"ghp_\w{36}", r"hf_\w{34}", r"BEGIN RSA PRIVATE KEY"):
         assert not re.search(pattern, source)

@@ -15,12 +15,16 @@ import pytest
 import yaml
 
 from fineline.dagster.definitions import build_definitions
-from tests.conftest import ENVIRONMENT, README, ROOT, readme_commands, shell
+from fineline.project import params
+from tests.conftest import ENVIRONMENT, README, ROOT, blocks, commands, readme_commands, shell, write_lines
 
 pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow
 
 SIGNED = ("keygen", "attest", "show", "approve", "promote")
-"""Commands that need a key: they are run in their order."""
+"""Commands that need a key, in the order in which they run."""
+NEW = "fineline new my-project"
+HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The base model that the README takes from the Hub; the tests take a directory instead."""
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
@@ -32,7 +36,7 @@ def test_every_make_target_that_is_named_exists():
 
 def test_every_path_that_is_named_exists():
     named = set(re.findall(r"\]\(([\w./-]+)\)", README)) | set(
-        re.findall(r"`((?:pipelines|tests|assets|suites)/[\w./]*)`", README)
+        re.findall(r"`((?:fineline|pipelines|tests|assets|suites|benchmarks|docs)/[\w./]*)`", README)
     )
     assert named
     assert not [path for path in named if not (ROOT / path).exists()]
@@ -78,19 +82,28 @@ def test_the_commands_that_sign_work_in_their_order(made, tmp_path):
     assert "in use in staging" in answer.stdout
 
 
-def test_the_command_for_a_new_adapter_adds_one(made, tmp_path):
-    (command,) = [command for command in readme_commands("fineline") if command.split()[1] == "init"]
-    project = tmp_path / "project"
-    project.mkdir()
-    content = yaml.safe_load((made / "params.yaml").read_text(encoding="utf-8"))
-    content["bases"]["smollm2-135m"] = content["bases"]["tiny"]
-    del content["adapters"]["support"]
-    (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    shutil.copytree(made / "tickets", project / "tickets")
-    answer = shell(command, project)
+def test_a_new_project_takes_an_adapter_on_a_base_from_a_directory(tiny_base, tmp_path):
+    assert NEW in readme_commands("fineline")
+    (init,) = [command for command in readme_commands("fineline") if command.split()[1] == "init"]
+    assert f"--base {HUB}" in init
+    answer = shell(NEW, tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    project = tmp_path / "my-project"
+    write_lines(project / "tickets" / "commands.jsonl", commands())
+    answer = shell(init.replace(HUB, f"{tiny_base} --base-license apache-2.0"), project)
     assert answer.returncode == 0, answer.stderr
     assert "next: dvc repro plan@support" in answer.stdout
-    assert "support" in yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))["adapters"]
+    configured = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    assert configured["adapters"]["support"]["base"] in configured["bases"]
+    assert shell("dvc status --json", project).returncode == 0
+
+
+def test_the_configuration_of_the_readme_is_accepted(tmp_path):
+    (example,) = (yaml.safe_load(block) for block in blocks("yaml"))
+    base = {"owner": "a@example.com", "license": "apache-2.0", "path": "base"}
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump({"bases": {"smollm2-135m": base}} | example), encoding="utf-8")
+    assert params.load(file).adapter("support").evaluate.guards == ["mmlu_dev"]
 
 
 def test_after_dvc_nothing_is_left_to_do_for_either_front(made):
@@ -131,7 +144,7 @@ def test_a_removed_result_comes_back_from_the_run_cache(made):
 
 
 def test_the_browser_front_answers(tmp_path):
-    """What `make ui` starts, on a free port and with a history of its own."""
+    """The command of `make ui`, on a free port and with a separate history."""
     (start,) = re.findall(r"^\t(dagster dev .*)$", MAKEFILE, re.MULTILINE)
     assert "--host 127.0.0.1" in start
     with socket.socket() as free:

@@ -23,13 +23,13 @@ SCHEMA_V1 = "fineline/artifact/v1"
 
 @dataclass(frozen=True)
 class Input:
-    """An artifact, or some of its files, that another artifact was made from."""
+    """An artifact, or some of its files, from which another artifact was made."""
 
     path: str
     digest: str
-    """Of the artifact; of the manifest of `files` alone where only these were used."""
+    """Digest of the artifact, or of the manifest of `files` where only these were used."""
     files: tuple[str, ...] = ()
-    """The files that were used; empty for the whole artifact."""
+    """The files that were used; empty if the whole artifact was."""
 
     def is_from(self, artifact: "Artifact") -> bool:
         """True if `artifact` has exactly the content that was used."""
@@ -51,7 +51,7 @@ class Artifact:
     stage_version: int | None = None
     schema: str = SCHEMA
     owner: str | None = None
-    """Only in records of the first version of the format, as are `license`, `code` and `approval`."""
+    """Set only in records of format v1, as are `license`, `code` and `approval`."""
     license: str | None = None
     code: str | None = None
     approval: dict[str, str] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Artifact:
         return digest([by_path[name] for name in sorted(names)])
 
     def as_json(self) -> dict[str, Any]:
-        """Return the record as it is written."""
+        """Return the content of artifact.json."""
         return {
             "schema": self.schema,
             "kind": self.kind,
@@ -93,20 +93,20 @@ def manifest(directory: Path, only: Iterable[str] | None = None) -> list[dict[st
         only: Paths of the files to include; all if not given. Files that are missing are left out.
 
     Raises:
-        InputError: There is a symbolic link to a directory, something that is not a plain file, or no file at all.
+        InputError: The directory contains a link to a directory, an entry that is not a plain file, or no file at all.
     """
     wanted = None if only is None else set(only)
     entries = []
     for path in sorted(directory.rglob("*")):
         relative = path.relative_to(directory).as_posix()
         if (path.is_symlink() and path.is_dir()) or not (path.is_dir() or path.is_file()):
-            raise InputError(f"{path}: an artifact holds plain files only")
+            raise InputError(f"{path}: an artifact contains plain files only")
         if path.is_file() and relative != RECORD and (wanted is None or relative in wanted):
             with path.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             entries.append({"path": relative, "size": path.stat().st_size, "sha256": sha256})
     if not entries:
-        raise InputError(f"{directory}: no files, so there is nothing to identify")
+        raise InputError(f"{directory}: no files, so there is no content to identify")
     return entries
 
 
@@ -129,12 +129,14 @@ def create(
     """Build an artifact: yield an empty directory to fill, and put it at `target` when the block ends without an exception.
 
     Args:
-        stage: The stage that makes it, and `version` the version of that stage.
-        inputs: Role -> what it is made from, see `used`.
+        stage: The stage that makes the artifact.
+        version: Version of that stage.
+        inputs: Role -> input, see `used`.
         parameters: The parameters that were set and decide the content.
 
     Raises:
-        FinelineError: The finished directory cannot be moved to `target`; it is kept.
+        FinelineError: The finished directory cannot be moved to `target`. It is kept.
+        InputError: The directory was left empty.
     """
     with files.directory_at(target) as building:
         yield building
@@ -156,7 +158,7 @@ def used(directory: Path, only: Iterable[str] = ()) -> Input:
 
 
 def read(directory: Path) -> Artifact:
-    """Read the record of an artifact without looking at its files. Records of every version of the format are read.
+    """Read the record of an artifact, of any version of the format, without checking its files.
 
     Raises:
         InputError: The directory or its record is missing or unreadable.
@@ -176,10 +178,10 @@ def read(directory: Path) -> Artifact:
 
 
 def problems(directory: Path, only: Iterable[str] = ()) -> list[str]:
-    """Return a sentence for each difference between an artifact's files and its record; none if every byte is as recorded.
+    """Return a sentence for each difference between an artifact's files and its record; an empty list if there is none.
 
     Args:
-        only: Paths of the files to look at; all if not given.
+        only: Paths of the files to check; all if not given.
     """
     artifact, wanted = read(directory), set(only)
     recorded = {entry["path"]: entry for entry in artifact.files if not wanted or entry["path"] in wanted}
@@ -188,7 +190,7 @@ def problems(directory: Path, only: Iterable[str] = ()) -> list[str]:
     wrong += [f"{directory}/{path}: not recorded" for path in found.keys() - recorded.keys()]
     wrong += [f"{directory}/{path}: changed" for path in recorded.keys() & found.keys() if recorded[path] != found[path]]
     if digest(artifact.files) != artifact.digest:
-        wrong.append(f"{directory}/{RECORD}: the digest does not belong to the list of files")
+        wrong.append(f"{directory}/{RECORD}: the digest is not that of the list of files")
     return sorted(wrong)
 
 

@@ -1,4 +1,4 @@
-"""JSON with one meaning and one spelling: read strictly, and written as RFC 8785 (JSON Canonicalization Scheme) says."""
+"""Canonical JSON: read strictly, and written by RFC 8785 (JSON Canonicalization Scheme): equal values have equal bytes."""
 
 import hashlib
 import json
@@ -6,15 +6,15 @@ import math
 from decimal import Decimal
 from typing import Any
 
-MOST_EXACT = 2**53  # integers beyond it are not the same number to every reader (RFC 8785, appendix D)
+MOST_EXACT = 2**53  # readers disagree on larger integers (RFC 8785, appendix D)
 
 
 def parse(content: bytes) -> Any:
-    """What a JSON text says.
+    """Return the value of a JSON text.
 
     Raises:
-        ValueError: It is no JSON or no UTF-8, repeats a key, holds half of a surrogate pair or a number that is not finite,
-            or is nested too deeply.
+        ValueError: The text is not valid JSON or UTF-8, repeats a key, contains an unpaired surrogate or a number that is not
+            finite, or is nested too deeply.
     """
     try:
         value = json.loads(
@@ -26,17 +26,18 @@ def parse(content: bytes) -> Any:
         )
         text(value).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError("a string holds half of a surrogate pair, which is no character") from error
+        raise ValueError("a string contains an unpaired surrogate") from error
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+        raise ValueError("nested too deeply") from error
     return value
 
 
 def text(value: Any) -> str:
-    """The canonical spelling of a JSON value: sorted keys, no spaces, numbers as ECMAScript writes them.
+    """Return the canonical text of a JSON value: sorted keys, no spaces, numbers as ECMAScript writes them.
 
     Raises:
-        TypeError: It holds something that JSON has no word for.
+        TypeError: The value contains a type that JSON does not have.
+        ValueError: The value contains a number that is not finite.
     """
     match value:
         case None | bool() | str():
@@ -48,19 +49,19 @@ def text(value: Any) -> str:
         case dict():
             keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))  # section 3.2.3
             return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{text(value[key])}" for key in keys) + "}"
-    raise TypeError(f"{type(value).__name__} is nothing that JSON can hold")
+    raise TypeError(f"{type(value).__name__} is not a JSON type")
 
 
 def digest(value: Any) -> str:
-    """sha256 of the canonical spelling."""
+    """Return the sha256 digest of the canonical text of a value, as `sha256:<hex>`."""
     return f"sha256:{hashlib.sha256(text(value).encode('utf-8')).hexdigest()}"
 
 
 def _number(value: float) -> str:
-    """A number as ECMAScript's Number::toString gives it (RFC 8785, section 3.2.2.3)."""
+    """Return a number as ECMAScript's Number::toString writes it (RFC 8785, section 3.2.2.3)."""
     value = float(value)
     if not math.isfinite(value):
-        raise ValueError(f"{value} is no number in JSON")
+        raise ValueError(f"{value} is not a JSON number")
     if value == 0:
         return "0"
     negative, digits, exponent = Decimal(repr(value)).as_tuple()
@@ -81,22 +82,22 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key!r} stands twice")
+            raise ValueError(f"duplicate key {key!r}")
         found[key] = value
     return found
 
 
 def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no number in JSON")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _finite(word: str) -> float:
     value = float(word)
     if not math.isfinite(value):
-        raise ValueError(f"{word[:20]} is too large for a number")
+        raise ValueError(f"{word[:20]} is too large for a JSON number")
     return value
 
 
 def _exact(word: str) -> float:
-    """Beyond 2^53 an integer is the double that every reader takes it for."""
+    """Return an integer, beyond 2^53 as the double that every reader takes it for."""
     return int(word) if len(word) < 18 and abs(int(word)) <= MOST_EXACT else _finite(word)

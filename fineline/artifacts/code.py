@@ -1,49 +1,67 @@
-"""Which of our own files a stage runs, found by reading its imports, and the digest of them.
+"""The source files that a stage can reach, found by reading imports, and their digest.
 
-The digest goes into `artifact.json`; the same closure is what a stage's `deps` in dvc.yaml must cover (tested), so a
-change of code that can change a result always makes the stage stale.
+The digest is provenance: it records which code ran. No stage depends on it.
 """
 
 import ast
 import hashlib
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
-PACKAGE = "fineline"
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
+"""Directory of the library, in a checkout or in an environment."""
 
 
-def closure(module: str) -> list[Path]:
-    """Files of this package that importing and running `module` can reach, relative to the repository, sorted.
+def closure(modules: Iterable[str], project: Path | None = None) -> dict[str, Path]:
+    """Return the files of the library, and of a project, that importing `modules` can reach.
 
-    Imports inside functions count. Data files beside a reached module (`*.yaml`) count as its code.
+    Imports inside functions count, and so do the data files (`*.yaml`) next to a reached module or one directory below it.
+
+    Args:
+        project: Root of a project, whose modules count too (`pipelines`, or steps of the user's own).
+
+    Returns:
+        Path relative to the library's parent or to the project -> file, sorted.
     """
-    reached: set[Path] = set()
-    waiting = [module, f"{module}.__main__"]  # `python -m package` runs its __main__
+    reached: dict[str, Path] = {}
+    waiting, seen = _with_packages(modules), set[str]()
     while waiting:
-        file = _file(waiting.pop())
-        if file is None or file in reached:
+        module = waiting.pop()
+        found = None if module in seen else _file(module, project)
+        seen.add(module)
+        if found is None:
             continue
-        reached.add(file)
+        file, root = found
+        data = (*file.parent.glob("*.yaml"), *file.parent.glob("*/*.yaml"))
+        reached |= {one.relative_to(root).as_posix(): one for one in (file, *data)}
         waiting.extend(_imports(file))
-        reached.update(file.parent.glob("*.yaml"))
-    return sorted(file.relative_to(ROOT) for file in reached)
+    return dict(sorted(reached.items()))
 
 
-def digest(module: str) -> str:
-    """sha256 over the paths and contents of `closure(module)`."""
+def digest(modules: Iterable[str], project: Path | None = None) -> str:
+    """Return the sha256 digest of the names and contents of a closure. It is computed once per process."""
+    return _digest(tuple(modules), None if project is None else project.resolve())
+
+
+@cache
+def _digest(modules: tuple[str, ...], project: Path | None) -> str:
     total = hashlib.sha256()
-    for file in closure(module):
-        content = hashlib.sha256((ROOT / file).read_bytes()).hexdigest()
-        total.update(f"{file.as_posix()} {content}\n".encode())
+    for name, file in closure(modules, project).items():
+        total.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return f"sha256:{total.hexdigest()}"
 
 
-def _file(module: str) -> Path | None:
-    if module.split(".")[0] != PACKAGE:
+def _file(module: str, project: Path | None) -> tuple[Path, Path] | None:
+    """Return the file of a module and the directory that its name counts from; None for a module of another library."""
+    first, *rest = module.split(".")
+    root = PACKAGE.parent if first == PACKAGE.name else project
+    if root is None or not first:
         return None
-    path = ROOT.joinpath(*module.split("."))
+    path = root.joinpath(first, *rest)
     candidates = (path / "__init__.py", path.with_suffix(".py"))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    return None if file is None else (file, root)
 
 
 def _imports(file: Path) -> list[str]:
@@ -54,5 +72,9 @@ def _imports(file: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found.append(node.module)
             found.extend(f"{node.module}.{alias.name}" for alias in node.names)  # `from package import module`
-    # importing a.b.c runs a/__init__ and a.b/__init__ too
-    return [".".join(name.split(".")[: end + 1]) for name in found for end in range(name.count(".") + 1)]
+    return _with_packages(found)
+
+
+def _with_packages(modules: Iterable[str]) -> list[str]:
+    """Return modules with the packages that contain them: importing a.b.c also runs a/__init__.py and a/b/__init__.py."""
+    return [".".join(name.split(".")[: end + 1]) for name in modules for end in range(name.count(".") + 1)]

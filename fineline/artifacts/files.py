@@ -1,4 +1,4 @@
-"""Files and directories that appear whole or not at all: built next to their target, then renamed into place."""
+"""Atomic writes: files and directories are built next to their target and renamed into place."""
 
 import os
 import shutil
@@ -9,15 +9,16 @@ from pathlib import Path
 from fineline.errors import FinelineError
 
 _BUILDING = ".building-"
+_KEPT = ".kept-"
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write a text file (UTF-8, line breaks as given) in one step: a reader sees the old content or the new."""
+    """Write a text file atomically (UTF-8, line breaks as given)."""
     write_bytes(file, text.encode("utf-8"))
 
 
 def write_bytes(file: Path, content: bytes) -> None:
-    """Write a file in one step: a reader sees the old content or the new."""
+    """Write a file atomically: a reader sees either the old content or the new."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -31,8 +32,8 @@ def write_bytes(file: Path, content: bytes) -> None:
 def directory_at(target: Path) -> Iterator[Path]:
     """Yield an empty directory to fill; it replaces `target` when the block ends without an exception.
 
-    The directory is next to `target`, and so on the same file system. Until the end `target` is untouched. A process that is
-    killed leaves the previous directory or none, never a part of one; the next call removes what it left behind.
+    The directory is next to `target`, and so on the same file system. `target` is unchanged until the end. A killed process
+    leaves the previous directory or none, never an incomplete one; the next call removes what the process left behind.
 
     Raises:
         FinelineError: The finished directory cannot be moved into place. It is kept, and the message names it.
@@ -51,8 +52,8 @@ def directory_at(target: Path) -> Iterator[Path]:
         replace_directory(building, target)
     except OSError as error:
         raise FinelineError(
-            f"{target}: the finished result cannot be moved there: {error.strerror}; it is kept in {building}. Make"
-            f" {target.parent} writable and its entries plain directories (no mount points), then run the stage again"
+            f"{target}: the finished result cannot be moved there: {error.strerror}; it is kept in {_kept(building, target)}."
+            f" Make {target.parent} writable and {target.name} a plain directory (not a mount point), then run the stage again"
         ) from error
 
 
@@ -76,8 +77,17 @@ def replace_directory(new: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _kept(building: Path, target: Path) -> Path:
+    """Give a finished directory a name that later builds do not remove, and return its path."""
+    kept = target.with_name(f".{target.name}{_KEPT}{os.getpid()}")
+    try:
+        return building.rename(kept)
+    except OSError:
+        return building
+
+
 def _remove_abandoned(target: Path) -> None:
-    """Remove what a killed process left of an earlier attempt at `target`."""
+    """Remove the directories that killed processes left of earlier builds of `target`."""
     for path in target.parent.glob(f".{target.name}{_BUILDING}*"):
         pid = path.name.partition(_BUILDING)[2].removesuffix(".old")
         if pid.isdecimal() and not _is_running(int(pid)):

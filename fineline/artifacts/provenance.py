@@ -1,6 +1,6 @@
-"""Provenance: by whom, where, when and with which code a result was made. It decides no result, and no stage depends on it.
+"""Provenance: who made a result, where, when and with which code. No result and no stage depends on it.
 
-`attest` signs it as SLSA provenance v1. Kept in reports/<adapter>/provenance/<stage>.json, for a base in
+`attest` signs it as SLSA provenance v1. The files are reports/<adapter>/provenance/<stage>.json and, for a base,
 reports/bases/<base>/provenance/base.json.
 """
 
@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from fineline.artifacts import code, reports
 from fineline.errors import InputError
@@ -41,7 +40,7 @@ class Provenance:
     """As DVC names it, such as `train@home-en`."""
     stage_version: int
     artifacts: Mapping[str, str]
-    """Path of each artifact that it made -> digest."""
+    """Path of each artifact that the run made -> digest."""
     owner: str
     license: str
     fineline: str
@@ -49,14 +48,16 @@ class Provenance:
     code: str
     """Digest of the source files that the stage can reach, see `fineline.artifacts.code`."""
     commit: str | None
-    """Of the project's git repository; None outside of one."""
+    """Commit of the project's git repository; None outside of a repository."""
     dirty: bool | None
-    """True if tracked files differed from that commit."""
+    """True if tracked files differed from that commit; None outside of a repository."""
     libraries: Mapping[str, str]
+    """Distribution -> version."""
     host: Mapping[str, str]
     started: str
-    """UTC, ISO 8601, to the second. So `finished`."""
+    """UTC, ISO 8601, to the second."""
     finished: str
+    """In the form of `started`."""
     schema: str = SCHEMA
 
 
@@ -69,7 +70,7 @@ def read(file: Path) -> Provenance | None:
     """Read the provenance of one run; None if there is none.
 
     Raises:
-        InputError: The file is not as `write` left it.
+        InputError: The file is not a provenance record.
     """
     if not file.is_file():
         return None
@@ -83,11 +84,11 @@ def read(file: Path) -> Provenance | None:
 def of_run(
     *, stage: str, name: str, version: int, artifacts: Mapping[str, str], owner: str, license: str, started: str
 ) -> Provenance:
-    """Return the provenance of a run that ends now.
+    """Return the provenance of a run of a stage that ends now, in the project of the working directory.
 
     Args:
-        artifacts: Path of each artifact that it made -> digest.
-        started: From `now`.
+        artifacts: Path of each artifact that the run made -> digest.
+        started: Time of the start, see `now`.
     """
     commit = _git("rev-parse", "HEAD")
     return Provenance(
@@ -97,7 +98,7 @@ def of_run(
         owner=owner,
         license=license,
         fineline=metadata.version("fineline"),
-        code=code.digest(f"fineline.stages.{stage}"),
+        code=code.digest((f"fineline.stages.{stage}", f"pipelines.{stage}"), Path()),
         commit=commit,
         dirty=None if commit is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
         libraries=_installed(),
@@ -128,7 +129,7 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _installed() -> dict[str, Any]:
+def _installed() -> dict[str, str]:
     found = {}
     for name in LIBRARIES:
         try:

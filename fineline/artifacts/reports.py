@@ -1,4 +1,4 @@
-"""Reports: small JSON files that people, `dvc metrics`, `dvc plots` and Dagster read."""
+"""Reports: small JSON and JSONL files that users, `dvc metrics`, `dvc plots` and Dagster read."""
 
 import json
 from pathlib import Path
@@ -9,19 +9,23 @@ from fineline.errors import InputError
 
 
 def write(file: Path, content: Any) -> None:
-    """Write JSON in one step: a reader sees the old file or the new one."""
+    """Write JSON atomically."""
     write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_lines(file: Path, rows: list[dict[str, Any]]) -> None:
-    """Write JSONL, keys in the order given."""
+    """Write JSONL, with the keys in the order given."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def read(file: Path) -> Any:
-    """Read a report. Raises `InputError` if it is missing or broken."""
+    """Read a report.
+
+    Raises:
+        InputError: The file is missing or not valid JSON.
+    """
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -31,7 +35,11 @@ def read(file: Path) -> Any:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Read JSONL. Raises `InputError` naming the line that is broken."""
+    """Read JSONL.
+
+    Raises:
+        InputError: The file is missing, or a line is not valid JSON; the message names the line.
+    """
     rows = []
     try:
         with file.open(encoding="utf-8") as stream:

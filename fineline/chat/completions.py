@@ -1,17 +1,17 @@
-"""Completions that are JSON objects, and their fields."""
+"""Fields of completions that are JSON objects."""
 
 import json
 from typing import Any
 
 
 def field(completion: str, name: str) -> Any:
-    """The value of a field; None if the completion is no JSON object or lacks it."""
+    """Return the value of a field; None if the completion is not a JSON object or lacks the field."""
     content = _parsed(completion)
     return content.get(name) if isinstance(content, dict) else None
 
 
 def is_object(completion: str) -> bool:
-    """Whether a completion is a JSON object."""
+    """True if a completion is a JSON object."""
     return isinstance(_parsed(completion), dict)
 
 

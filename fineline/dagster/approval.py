@@ -36,7 +36,7 @@ def checks_of(stage: Stage) -> tuple[Check, ...]:
     if stage.kind == CANDIDATE:
         return (Check(CHECK, "All that a channel asks for before the candidate may be promoted is signed", judge),)
     if stage.kind in _ARTIFACTS:
-        return (Check(CHECK, "Nobody has said no to it, and who must say yes to it by itself has", judge),)
+        return (Check(CHECK, "It is not rejected or revoked, and has the approvals that it needs by itself", judge),)
     return ()
 
 
@@ -44,33 +44,33 @@ def word(stage: Stage) -> str | None:
     """How a candidate stands, in one word: approved, refused or waiting; None where there is no ledger or no candidate."""
     if not _has_begun(stage.root):
         return None
-    from fineline.governance import standing
+    from fineline.governance import approval_status
 
     try:
-        return standing.of_candidate(_state(stage.root), stage.subject, stage.root).word
+        return approval_status.of_candidate(_state(stage.root), stage.subject, stage.root).word
     except FinelineError:
         return None
 
 
 def judge(stage: Stage) -> Judgement:
-    """What the ledger says of a stage's result. Waiting for people is a warning; that somebody said no is an error."""
+    """Return the status of a stage's result by the ledger. Missing approvals are a warning, a rejection is an error."""
     if not _has_begun(stage.root):
         waits = stage.kind == CANDIDATE
         reason = "nobody has signed anything in this project yet; `fineline keygen NAME` begins"
         return Judgement(not waits, reason, dg.AssetCheckSeverity.WARN)
-    from fineline.governance import standing
+    from fineline.governance import approval_status
 
     try:
         state = _state(stage.root)
         if stage.kind == CANDIDATE:
-            found = [standing.of_candidate(state, stage.subject, stage.root)]
+            found = [approval_status.of_candidate(state, stage.subject, stage.root)]
         else:
-            found = [standing.of_artifact(state, directory, stage.root) for directory in directories(stage)]
+            found = [approval_status.of_artifact(state, directory, stage.root) for directory in directories(stage)]
     except FinelineError as error:
         return Judgement(False, str(error), dg.AssetCheckSeverity.WARN)
     if not found:
         return Judgement(False, f"not made yet; materialize {stage.name}", dg.AssetCheckSeverity.WARN)
-    signed = {entry.id: standing.told(entry, state) for one in found for entry in one.signed}
+    signed = {entry.id: approval_status.row(entry, state) for one in found for entry in one.signed}
     metadata: Metadata = {"signed": table(list(signed.values()), _COLUMNS)} if signed else {}
     worst = next((one for word in ("refused", "waiting") for one in found if one.word == word), found[0])
     severity = dg.AssetCheckSeverity.ERROR if worst.refused else dg.AssetCheckSeverity.WARN
@@ -108,7 +108,7 @@ def ledger_sensor(root: Path, stages: Sequence[Stage]) -> dg.SensorDefinition:
         reload(context)  # the tags of the assets tell the state too
         tell_acts(root, new if context.cursor else ())  # what was signed before anybody listened is no news
         events: list[Any] = [_evaluation(stage) for stage in followed]
-        events += [_moved(entry, by_adapter[entry.said["adapter"]]) for entry in new if _is_move(entry, by_adapter)]
+        events += [_moved(entry, by_adapter[entry.predicate["adapter"]]) for entry in new if _is_move(entry, by_adapter)]
         return dg.SensorResult(asset_events=events, cursor=" ".join(state.ledger.heads))
 
     return follow
@@ -142,28 +142,28 @@ def _channels(root: Path) -> list[str]:
 def _is_move(entry: "Entry", adapters: dict[str, Stage]) -> bool:
     from fineline.governance import statements
 
-    return entry.kind in (statements.PROMOTE, statements.ROLLBACK) and entry.said["adapter"] in adapters
+    return entry.kind in (statements.PROMOTE, statements.ROLLBACK) and entry.predicate["adapter"] in adapters
 
 
 def _moved(entry: "Entry", stage: Stage) -> dg.AssetMaterialization:
     from fineline.governance import store
 
-    said = entry.said
+    fields = entry.predicate
     metadata: Metadata = {
-        "act": entry.act,
+        "act": entry.action,
         "person": entry.person,
         "time": entry.time,
         "entry": entry.id,
-        "model": said["release"]["candidate"],
-        "release": dg.MetadataValue.path(str(store.directory(stage.subject, said["release"]["name"]))),
-        "previous": str(said["previous"] or "none"),
+        "model": fields["release"]["candidate"],
+        "release": dg.MetadataValue.path(str(store.directory(stage.subject, fields["release"]["name"]))),
+        "previous": str(fields["previous"] or "none"),
     }
-    if "approved_by" in said:
-        metadata |= {"approved_by": ", ".join(said["approved_by"]), "second_pair_of_eyes": said["second_pair_of_eyes"]}
-    if "reason" in said:
-        metadata["reason"] = said["reason"]
-    key = _channel_key(stage, said["channel"])
-    return dg.AssetMaterialization(key, description=f"{entry.act} by {entry.person}", metadata=metadata)
+    if "approved_by" in fields:
+        metadata |= {"approved_by": ", ".join(fields["approved_by"]), "second_pair_of_eyes": fields["second_pair_of_eyes"]}
+    if "reason" in fields:
+        metadata["reason"] = fields["reason"]
+    key = _channel_key(stage, fields["channel"])
+    return dg.AssetMaterialization(key, description=f"{entry.action} by {entry.person}", metadata=metadata)
 
 
 def _evaluation(stage: Stage) -> dg.AssetCheckEvaluation:

@@ -37,7 +37,7 @@ PRELOADED = (
     "dvc.scm",
     "dvc_data.hashfile.db.local",
     "networkx",
-    "fineline.governance.standing",
+    "fineline.governance.approval_status",
     "ruamel.yaml",
 )
 EXECUTOR = dg.multiprocess_executor.configured({"start_method": {"forkserver": {"preload_modules": list(PRELOADED)}}})

@@ -77,12 +77,12 @@ def tell_acts(root: Path, entries: Sequence["Entry"]) -> None:
     from fineline.governance import statements
 
     for entry in entries:
-        said = entry.said
+        fields = entry.predicate
         if entry.kind in (statements.PROMOTE, statements.ROLLBACK):
-            release = said["release"]
-            title = f"{said['adapter']}: {entry.person} {entry.act} a release in {said['channel']}"
+            release = fields["release"]
+            title = f"{fields['adapter']}: {entry.person} {entry.action} a release in {fields['channel']}"
             lines: tuple[str, ...] = (f"Model {release['candidate']}.", f"Release {release['name']}.")
-            outbox.put(root, Notice("promoted", said["adapter"], title, lines, entry.id, entry.time))
+            outbox.put(root, Notice("promoted", fields["adapter"], title, lines, entry.id, entry.time))
         elif entry.kind == statements.REVOKE:
             about = tuple(f"{name}: {digest}" for name, digest in sorted(entry.subjects.items()))
             title = f"{entry.person} revoked something"

@@ -1,4 +1,4 @@
-"""Documents of an adapter, made from its records and never typed twice."""
+"""Documents of an adapter, made from its records."""
 
 from fineline.documents.chain import license_chain
 from fineline.documents.compatibility import conflicts, refusals, require

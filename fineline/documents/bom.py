@@ -1,12 +1,12 @@
-"""The bill of materials in CycloneDX 1.6 with the model card that the format has for models.
+"""The bill of materials in CycloneDX 1.6, with the format's model card.
 
-Equal records give equal bytes: the serial number follows from the digest of the candidate, and no time of making is told.
+Equal records give equal bytes: the serial number is derived from the digest of the candidate, and there is no timestamp.
 """
 
 import uuid
 from typing import Any
 
-from fineline.documents import chain, components, told
+from fineline.documents import chain, components, intended_use
 from fineline.documents.measures import Measure, measures
 from fineline.documents.packages import Package, normal, parse
 from fineline.documents.records import SHIPPED, Records, settings_read
@@ -16,19 +16,19 @@ SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 
 
 def bill(records: Records) -> dict[str, Any]:
-    """The document, with the shipped model as its subject.
+    """Return the document, with the shipped model as its subject.
 
     Raises:
-        InputError: The lock file pins no package.
+        InputError: The lock file has no pinned package.
     """
     packages = parse(records.lock)
-    subject = components.model("exported", records.shipped, f"The exported model, form {SHIPPED}.")
-    others = {form: artifact for form, artifact in records.exports.items() if form != SHIPPED}
+    subject = components.model(records, SHIPPED, "exported", f"The exported model, form {SHIPPED}.")
+    others = [form for form in records.exports if form != SHIPPED]
     models = [
-        components.model("base", records.base, f"The base: {chain.base_origin(records)}."),
-        components.model("adapter", records.adapter, "The adapter, in PEFT's layout."),
-        components.model("merged", records.merged, "The adapter folded into the weights of the base."),
-        *(components.model("exported", artifact, f"The exported model, form {form}.") for form, artifact in others.items()),
+        components.model(records, "base", "base", f"The base: {chain.base_origin(records)}."),
+        components.model(records, "adapter", "adapter", "The adapter, in PEFT's layout."),
+        components.model(records, "merged", "merged", "The adapter merged into the weights of the base."),
+        *(components.model(records, form, "exported", f"The exported model, form {form}.") for form in others),
     ]
     return {
         "$schema": SCHEMA,
@@ -50,7 +50,7 @@ def bill(records: Records) -> dict[str, Any]:
                 "type": "application",
                 "bom-ref": MAKER,
                 "name": MAKER,
-                "description": "What made the models; the packages that are locked for it include those for its development.",
+                "description": "Made the models. The locked packages include those for its development.",
             },
             *(components.library(package) for package in packages),
         ],
@@ -72,9 +72,9 @@ def _model_card(records: Records) -> dict[str, Any]:
         },
         "quantitativeAnalysis": {"performanceMetrics": [_metric(measure) for measure in measures(records)]},
         "considerations": {
-            "users": ["Whoever the owner allows, for the use cases below."],
-            "useCases": told.uses(records),
-            "technicalLimitations": told.limits(records),
+            "users": ["Users permitted by the owner, for the use cases below."],
+            "useCases": intended_use.uses(records),
+            "technicalLimitations": intended_use.limits(records),
             "performanceTradeoffs": _tradeoffs(records),
         },
         "properties": components.properties(settings | {"verdict": records.reports["candidate"]["verdict"]}),
@@ -82,7 +82,7 @@ def _model_card(records: Records) -> dict[str, Any]:
 
 
 def _metric(measure: Measure) -> dict[str, Any]:
-    """The score of the exported model, or for a rule that compares, the difference with its bounds."""
+    """Return the score of the exported model; for a rule that compares, the difference with its bounds."""
     compared = measure.difference is not None
     unit = "" if measure.unit == "share" else f", {measure.unit}"
     kind = f"difference from the {measure.against}" if compared else "score"
@@ -103,14 +103,14 @@ def _number(value: float | None) -> str:
 
 def _tradeoffs(records: Records) -> list[str]:
     return [
-        f"{form} ({facts['precision']}): {facts['bytes']:,} bytes, {facts['tokens_per_second']} tokens a second, the same first"
-        f" token as the merged model at {facts['top1_agreement']:.1%} of positions."
+        f"{form} ({facts['precision']}): {facts['bytes']:,} bytes, {facts['tokens_per_second']} tokens per second, the same"
+        f" first token as the merged model at {facts['top1_agreement']:.1%} of positions."
         for form, facts in records.reports["export"]["forms"].items()
     ]
 
 
 def _edges(records: Records, packages: list[Package]) -> dict[str, list[str]]:
-    """Artifacts depend on what they were made from, and what made them on the packages; no model needs those to be used."""
+    """Return reference -> dependencies: artifacts depend on what they were made from, and fineline on its packages."""
     refer = components.reference
     parts = [f"{refer(records.raw)}#{part}" for part in records.parts]
     edges: dict[str, list[str]] = {

@@ -1,7 +1,7 @@
-"""The license chain: under what the base, the data and everything made from them stand, and where that does not fit.
+"""The license chain: the licenses of the base, the data and everything made from them, and their conflicts.
 
-Whether weights are made from their training data in the sense of copyright is not settled everywhere. The chain takes the
-careful side: a duty of the base or of the data stays with the adapter, the merged and the exported model.
+Whether weights are derived from their training data in the sense of copyright is not settled everywhere. The chain is cautious:
+a duty of the base or of the data applies to the adapter, the merged and the exported model too.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ SCHEMA = "fineline/license-chain/v1"
 
 
 def license_chain(name: str) -> list[Link]:
-    """The chain of adapter `name`, what comes from outside first.
+    """Return the chain of adapter `name`, sources first.
 
     Raises:
         InputError: A record is missing, or records do not belong together.
@@ -25,17 +25,17 @@ def license_chain(name: str) -> list[Link]:
 
 
 def chain_of(records: Records) -> list[Link]:
-    """The chain of records that are read already.
+    """Return the chain of records that were read already.
 
-    A part of the data stands under the license that `ingest` recorded for it, or else under that of all raw rows.
+    A part of the data has the license that `ingest` recorded for it, or else that of all raw rows.
     """
     parts = [
         Link(
             "data",
             part,
-            str(facts.get("license") or records.raw.license),
+            str(facts.get("license") or records.license("raw")),
             records.raw.digest,
-            record=records.source("raw")[0]["file"],
+            record=records.license_file("raw"),
             origin=str(facts.get("origin", "")),
         )
         for part, facts in records.parts.items()
@@ -50,20 +50,20 @@ def chain_of(records: Records) -> list[Link]:
     base = Link(
         "base",
         records.base.name,
-        records.base.license,
+        records.license("base"),
         records.base.digest,
-        record=records.source("base")[0]["file"],
+        record=records.license_file("base"),
         origin=base_origin(records),
     )
     products = [
-        Link(role, name, artifact.license, artifact.digest, made_from, records.source(key)[0]["file"])
+        Link(role, name, records.license(key), artifact.digest, made_from, records.license_file(key))
         for role, name, artifact, made_from, key in made
     ]
     return [base, *parts, *products]
 
 
 def base_origin(records: Records) -> str:
-    """Where the base came from, in words."""
+    """Return where the base came from, in words."""
     match records.base.parameters:
         case {"hub": {"repo": repo, "revision": revision}}:
             return f"{repo} on the Hugging Face Hub at {revision}"
@@ -74,7 +74,7 @@ def base_origin(records: Records) -> str:
 
 
 def report(chain: Sequence[Link]) -> dict[str, Any]:
-    """The chain as licenses.json holds it."""
+    """Return the content of licenses.json."""
     return {
         "schema": SCHEMA,
         "links": [
@@ -95,10 +95,10 @@ def report(chain: Sequence[Link]) -> dict[str, Any]:
         ],
         "obligations": licenses.MEANINGS,
         "conflicts": conflicts(chain),
-        "note": "Found by a table of licenses, on the careful side; no legal advice.",
+        "note": "Determined by a table of licenses, interpreted cautiously. Not legal advice.",
     }
 
 
 def _carried(chain: Sequence[Link], link: Link) -> frozenset[str]:
-    """The obligations that what it was made from hands on to it."""
+    """Return the obligations of everything that a link was made from."""
     return frozenset().union(*(duties(source) for source in chain if source.role in link.made_from))

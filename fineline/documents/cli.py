@@ -17,14 +17,14 @@ AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name unde
 def document(
     name: AdapterName,
     target: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Where to; reports/<adapter>/documents/ if left out.")
+        Path | None, typer.Option("--to", metavar="DIR", help="Target directory; reports/<adapter>/documents/ if not given.")
     ] = None,
 ) -> None:
-    """Model card, bill of materials, technical documentation and license chain, from the records.
+    """Write model card, bill of materials, technical documentation and license chain from the records.
 
-    License conflicts are told in the documents, and at the end as a refusal.
+    License conflicts are listed in the documents, and the command then exits with 3.
     """
-    params.load().adapter(name)  # an unknown name is told as such
+    params.load().adapter(name)  # reports an unknown name
     for file in writing.write(name, target or layout.reports(name) / "documents"):
         print(file)
     if found := conflicts(license_chain(name)):

@@ -1,4 +1,4 @@
-"""Whether the licenses of a chain fit together, and whether a policy allows them. Decisions over plain data."""
+"""Compatibility of the licenses of a chain, and what a policy refuses of them. Decisions over plain data."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -11,15 +11,15 @@ _RESTRICTING = frozenset({"non-commercial", "no-derivatives", "use-restrictions"
 
 
 def conflicts(chain: Sequence[Link]) -> list[str]:
-    """What does not fit in a chain, a sentence each; empty if it all fits."""
+    """Return a sentence for each conflict in a chain; empty if there are none."""
     found = [
-        f"{link.label}: the license is unknown, so nothing may be assumed of it; name one by its SPDX id"
+        f"{link.label}: the license is unknown, so nothing can be assumed about it; give an SPDX id"
         for link in chain
         if licenses.licenses_of(link.license) is None
     ]
     for link in chain:
         if not link.made_from and "no-derivatives" in duties(link):
-            found.append(f"{link.label}: nothing that is made from it may be passed on; leave it out")
+            found.append(f"{link.label}: nothing made from it may be distributed; leave it out")
     for product in chain:
         if product.made_from:
             carried = [link for link in chain if link.role in product.made_from]
@@ -32,11 +32,11 @@ def conflicts(chain: Sequence[Link]) -> list[str]:
 def refusals(
     chain: Sequence[Link], allowed_licenses: Collection[str] | None = None, allowed_bases: Collection[str] | None = None
 ) -> list[str]:
-    """Why a policy refuses a chain, a sentence each: its conflicts, and what is not on the policy's lists.
+    """Return a sentence for each reason why a policy refuses a chain: its conflicts, and what is not on the policy's lists.
 
     Args:
-        allowed_licenses: Ids that may occur, in any spelling; None allows all that are known.
-        allowed_bases: Names or digests of bases that may be used; None allows all.
+        allowed_licenses: Ids that are allowed, in any spelling; None allows all known licenses.
+        allowed_bases: Names or digests of bases that are allowed; None allows all.
     """
     found = conflicts(chain)
     if allowed_licenses is not None:
@@ -63,7 +63,7 @@ def require(
 
 
 def _between(source: Link, product: Link) -> Iterable[str]:
-    """Conflicts of one source with one product that carries it."""
+    """Yield the conflicts of a source with a product made from it."""
     theirs, ours = licenses.licenses_of(source.license), licenses.licenses_of(product.license)
     if theirs is None or ours is None:
         return
@@ -72,20 +72,20 @@ def _between(source: Link, product: Link) -> Iterable[str]:
     asked = duties(product)
     carried = frozenset().union(*(license.duties for license in theirs))
     if "attribution" in carried and "attribution" not in asked:
-        yield f"{product.label}: asks for no attribution, but {source.label} does"
+        yield f"{product.label}: requires no attribution, but {source.label} does"
     if "non-commercial" in carried and "non-commercial" not in asked:
         yield f"{product.label}: allows commercial use, but {source.label} does not"
     for license in theirs:
         if license.onward and not _accepts(license, ours):
-            kind = "share-alike" if "share-alike" in license.duties else "handing on its use restrictions"
+            kind = "share-alike" if "share-alike" in license.duties else "passing on its use restrictions"
             yield (
-                f"{product.label}: {source.label} asks for {kind}, so for {' or '.join(sorted(license.onward))}"
-                " without further restrictions"
+                f"{product.label}: {source.label} requires {kind}, so {' or '.join(sorted(license.onward))} without further"
+                " restrictions"
             )
 
 
 def _accepts(license: License, ours: Sequence[License]) -> bool:
-    """Whether what is made from it may be passed on under all of `ours` at once."""
+    """True if what is made from it may be distributed under all of `ours` at once."""
     if not any(mine.key in license.onward for mine in ours):
         return False
     if "share-alike" not in license.duties:
@@ -94,20 +94,20 @@ def _accepts(license: License, ours: Sequence[License]) -> bool:
 
 
 def _together(product: Link, carried: Sequence[Link]) -> Iterable[str]:
-    """Whether two things that it carries can be passed on under no license at all."""
-    told: set[frozenset[str]] = set()
+    """Yield the pairs of sources that no license satisfies at once."""
+    seen: set[frozenset[str]] = set()
     for first in carried:
         for second in carried:
             if first is second or first.made_from or second.made_from:
                 continue
             pair = frozenset({first.label, second.label})
-            if pair not in told and _exclude(first, second):
-                told.add(pair)
+            if pair not in seen and _exclude(first, second):
+                seen.add(pair)
                 yield f"{product.label}: no license satisfies both {first.label} and {second.label}; one of them must go"
 
 
 def _exclude(first: Link, second: Link) -> bool:
-    """Whether share-alike of the first leaves no license that the second can be passed on under."""
+    """True if share-alike of the first leaves no license that the second can be distributed under."""
     return any(
         "share-alike" in mine.duties
         and (

@@ -1,7 +1,7 @@
 """The components of the bill of materials: artifacts with their files, the data, and the packages.
 
-CycloneDX 1.6, https://cyclonedx.org/docs/1.6/json/. A component's `hashes` are those of one file, so an artifact, which is a
-directory, has none: its files are nested in it with theirs, and its own digest is the property `fineline:digest`.
+CycloneDX 1.6, https://cyclonedx.org/docs/1.6/json/. A component's `hashes` are those of one file. An artifact is a directory
+and has none: its files are nested in it with their hashes, and its digest is the property `fineline:digest`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,35 +26,38 @@ _ROLES = {
 _WEIGHTS = (".safetensors", ".onnx", ".data", ".bin", ".gguf")
 
 
-def model(role: str, artifact: Artifact, description: str) -> Component:
-    """A model, adapter or export as a component without its model card."""
-    return {
-        **_artifact("machine-learning-model", artifact, description),
-        "properties": properties({"role": role, "kind": artifact.kind, "digest": artifact.digest, "code": artifact.code}),
-    }
+def model(records: Records, name: str, role: str, description: str) -> Component:
+    """Return a model, adapter or export as a component without its model card.
+
+    Args:
+        name: Of the artifact in the records: base, adapter, merged, or a form.
+        role: Of the component.
+    """
+    return _artifact(records, name, "machine-learning-model", role, description)
 
 
-def _artifact(kind: str, artifact: Artifact, description: str) -> Component:
-    """What any artifact tells of itself."""
+def _artifact(records: Records, name: str, kind: str, role: str, description: str) -> Component:
+    artifact = records.artifact(name)
     return {
         "type": kind,
         "bom-ref": reference(artifact),
-        "supplier": {"name": artifact.owner},
+        "supplier": {"name": records.ownership[name].owner},
         "name": artifact.name,
         "version": version(artifact),
         "description": description,
-        "licenses": license_choice(artifact.license),
+        "licenses": license_choice(records.license(name)),
         "components": files(artifact),
+        "properties": properties({"role": role, "kind": artifact.kind, "digest": artifact.digest, "code": records.code(name)}),
     }
 
 
 def dataset(records: Records) -> Component:
-    """The curated data; only counts are told of its rows."""
+    """Return the curated data as a component, with counts of its rows."""
     artifact, curation = records.curated, records.reports["curation"]
     counts = {f"rows.{split}": facts["rows"] for split, facts in curation["splits"].items()}
     private = records.croissant.get("rai:personalSensitiveInformation")
     return {
-        **_artifact("data", artifact, "Curated conversations in three splits."),
+        **_artifact(records, "curated", "data", "data", "Curated conversations in three splits."),
         "data": [
             {
                 "type": "dataset",
@@ -62,24 +65,23 @@ def dataset(records: Records) -> Component:
                 "contents": {"properties": properties({"rows": curation["kept"], **counts})},
                 "sensitiveData": [str(line) for line in private] if isinstance(private, list) else [],
                 "description": str(records.croissant.get("description", "")),
-                "governance": {"owners": [{"organization": {"name": artifact.owner}}]},
+                "governance": {"owners": [{"organization": {"name": records.ownership["curated"].owner}}]},
             }
         ],
-        "properties": properties({"role": "data", "kind": artifact.kind, "digest": artifact.digest, "code": artifact.code}),
     }
 
 
 def raw(records: Records) -> list[Component]:
-    """Each part of the raw rows, with the files that it came from."""
+    """Return each part of the raw rows as a component, with the files that it came from."""
     return [
         {
             "type": "data",
             "bom-ref": f"{reference(records.raw)}#{part}",
-            "supplier": {"name": records.raw.owner},
+            "supplier": {"name": records.ownership["raw"].owner},
             "name": part,
             "version": version(records.raw),
             "description": f"Raw rows from {facts['origin']}.",
-            "licenses": license_choice(str(facts.get("license") or records.raw.license)),
+            "licenses": license_choice(str(facts.get("license") or records.license("raw"))),
             "data": [{"type": "dataset", "name": part, "contents": {"properties": properties({"rows": facts["rows"]})}}],
             "components": [
                 {
@@ -97,7 +99,7 @@ def raw(records: Records) -> list[Component]:
 
 
 def files(artifact: Artifact) -> list[Component]:
-    """The files of an artifact, each with its hash and what it is for."""
+    """Return the files of an artifact, each with its hash and its purpose."""
     return [
         {
             "type": "file",
@@ -111,7 +113,7 @@ def files(artifact: Artifact) -> list[Component]:
 
 
 def library(package: Package) -> Component:
-    """A Python package; which of its distributions is installed depends on the machine, so all digests are listed."""
+    """Return a Python package. The distribution that is installed depends on the machine, so all digests are listed."""
     made: Component = {
         "type": "library",
         "bom-ref": package.purl,
@@ -121,14 +123,14 @@ def library(package: Package) -> Component:
     }
     hashes = [{"alg": "SHA-256", "content": digest} for digest in package.hashes]
     if hashes:
-        made["externalReferences"] = [{"type": "distribution", "url": package.purl, "hashes": hashes}]  # whichever index it is
+        made["externalReferences"] = [{"type": "distribution", "url": package.purl, "hashes": hashes}]
     if package.marker:
         made["properties"] = properties({"marker": package.marker})
     return made
 
 
 def license_choice(text: str) -> list[dict[str, Any]]:
-    """An SPDX id or expression where there is one, else the name as the record has it."""
+    """Return the SPDX id or expression of a license if there is one, else its name as recorded."""
     identifier = licenses.spdx(text)
     if identifier is None:
         return [{"license": {"name": text}}]
@@ -136,22 +138,22 @@ def license_choice(text: str) -> list[dict[str, Any]]:
 
 
 def properties(values: dict[str, Any]) -> list[dict[str, str]]:
-    """Names in fineline's own space, with their values as text."""
+    """Return properties in fineline's namespace, with their values as text."""
     return [{"name": f"fineline:{name}", "value": str(value)} for name, value in values.items()]
 
 
 def reference(artifact: Artifact) -> str:
-    """What names an artifact within the bill."""
+    """Return the reference of an artifact within the bill."""
     return f"{artifact.kind}:{artifact.name}@{artifact.digest}"
 
 
 def version(artifact: Artifact) -> str:
-    """Artifacts have no version but their digest; its first characters are enough to tell two apart."""
+    """Return the version of an artifact: the first 12 characters of its digest."""
     return artifact.digest.removeprefix("sha256:")[:12]
 
 
 def dependencies(edges: Mapping[str, Iterable[str]]) -> list[dict[str, Any]]:
-    """What depends on what, each reference once."""
+    """Return the dependencies, each reference once."""
     return [{"ref": ref, **({"dependsOn": on} if (on := sorted(set(needed))) else {})} for ref, needed in sorted(edges.items())]
 
 

@@ -1,4 +1,4 @@
-"""Annex XI, section 1, point 2: how it was made, from what data, with how much work and energy."""
+"""Annex XI, section 1, point 2: development, data, work and energy."""
 
 from typing import Any
 
@@ -9,19 +9,20 @@ from fineline.documents.records import LOCK, Records, settings_read
 
 
 def method(records: Records) -> list[Field]:
-    """Design choices, training methodology and its key choices."""
+    """Return design choices, training method, result and software."""
     source, plan, settings = records.source, records.reports["plan"], settings_read(records)
+    made = ("curated", "adapter", "merged", *records.exports)
     training, merge = records.reports["training"], records.reports["merge"]
     learned = {"completion": "the last answer of a row only", "turns": "every answer of the assistant"}
     choices = [
         f"Method: {plan['chosen']['method']}. {plan['chosen']['reason']}",
         f"Recommended by the plan: {plan['recommended']}. {plan['reason']}",
-        f"Optimised: the likelihood of {learned.get(str(settings.get('learn')), 'what the settings name')}; nothing else"
-        " carries a loss.",
-        f"Kept are the {settings.get('keep')} weights of {training['steps']} steps; the lowest validation loss was at step"
+        f"Optimized: the likelihood of {learned.get(str(settings.get('learn')), 'what the settings name')}; no other tokens"
+        " have a loss.",
+        f"The {settings.get('keep')} weights of {training['steps']} steps were saved; the lowest validation loss was at step"
         f" {training['best_step']}.",
-        f"The adapter is merged into the {merge['merged_into']} base, so what was trained against is what ships.",
-        "Base, adapter, merged and exported model are scored on the same items; the exported one decides.",
+        f"The adapter is merged into the {merge['merged_into']} base, the one it was trained on.",
+        "Base, adapter, merged and exported model are scored on the same items.",
     ]
     result = {
         key: training.get(key)
@@ -31,30 +32,35 @@ def method(records: Records) -> list[Field]:
     return [
         Field("design_choices", "Design choices and their reasons", choices, source("plan", "adapter", "training", "merge")),
         Field("methodology", "Training method and every setting", chosen, source("adapter")),
-        Field("training_result", "What training ended with", result, source("training")),
+        Field("training_result", "Result of the training", result, source("training")),
         Field(
             "code",
             "Code and software",
             _code(records),
-            source("curated", "adapter", "merged", *records.exports, LOCK.as_posix()),
+            source(*made, *records.provenance_files(*made), LOCK.as_posix()),
         ),
     ]
 
 
 def data(records: Records) -> list[Field]:
-    """Sources, licenses, how they were collected and curated, and what was found unsuitable or biased."""
+    """Return sources and licenses of the data, collection, curation, and what was found unsuitable or biased."""
     source, curation, croissant = records.source, records.reports["curation"], records.croissant
     described = f"{records.paths['curated'].as_posix()}/croissant.json"
     parts = f"{records.paths['raw'].as_posix()}/parts.json"
     splits = [{"split": split, **counts} for split, counts in curation["splits"].items()]
     return [
-        Field("sources", "Data sources, their type and license", _sources(records), source("raw", parts)),
+        Field(
+            "sources",
+            "Data sources, their type and license",
+            _sources(records),
+            source("raw", records.license_file("raw"), parts),
+        ),
         Field("source_files", "Files that the rows came from", _files(records), source(parts)),
         Field("collection", "How data was obtained", _collection(records), source("raw", parts, described)),
-        Field("curation", "Curation, rows in and out of each step", _funnel(curation), source("curation")),
-        Field("curation_rules", "What each step leaves out", croissant.get("rai:dataPreprocessingProtocol"), source(described)),
+        Field("curation", "Curation: rows in and out of each step", _funnel(curation), source("curation")),
+        Field("curation_rules", "Rules of each step", croissant.get("rai:dataPreprocessingProtocol"), source(described)),
         Field("amount", "Number of rows and tokens", splits, source("curation")),
-        Field("languages", "Languages, in rows (und: not told)", dict(curation["languages"]), source("curation")),
+        Field("languages", "Languages, in rows (und: undetermined)", dict(curation["languages"]), source("curation")),
         Field(
             "personal_data", "Personal data and secrets", croissant.get("rai:personalSensitiveInformation"), source(described)
         ),
@@ -63,7 +69,7 @@ def data(records: Records) -> list[Field]:
 
 
 def work(records: Records) -> list[Field]:
-    """Floating-point operations, their share of the base's, time and hardware."""
+    """Return floating-point operations, their share of the base's, time and hardware."""
     plan, training = records.reports["plan"], records.reports["training"]
     found, device = compute.compute(plan, training), plan["device"]
     proportion = {
@@ -81,7 +87,7 @@ def work(records: Records) -> list[Field]:
         "kind": device["kind"],
         "memory_bytes": device["memory_bytes"],
         "note": device.get("note") or "none",
-        "obtained": "The device that the plan was made for; training warns where it runs on another one.",
+        "obtained": "The device that the plan was made for; training prints a warning if it runs on another one.",
     }
     return [
         Field(
@@ -94,34 +100,36 @@ def work(records: Records) -> list[Field]:
 
 
 def energy_use(records: Records) -> list[Field]:
-    """Energy of the training."""
+    """Return the energy of the training."""
     found = compute.energy(records.reports["plan"], records.reports["training"])
     return [Field("energy", "Energy of this training", found, records.source("training", "plan"))]
 
 
 def modification(records: Records) -> list[Field]:
-    """Whether the change is a significant one, and by which reasoning."""
+    """Return whether the modification is significant, with the reasoning."""
     found = compute.compute(records.reports["plan"], records.reports["training"])
     reasoning = {
-        "criterion": "The guidelines of the European Commission (C(2025) 7719, points 57 to 63) take a change for significant"
-        " where it took more than one third of the compute of the original model.",
+        "criterion": "By the guidelines of the European Commission (C(2025) 7719, points 57 to 63), a modification is"
+        " significant if it took more than one third of the compute of the original model.",
         "flops": found.flops,
         "base_flops": found.base_flops,
         "threshold_flops": found.threshold,
         "threshold_obtained": found.threshold_obtained,
         "significant": found.is_significant,
         "conclusion": found.conclusion,
-        "note": "An indicative criterion: what the change does to the model's capabilities counts too. No legal advice.",
+        "note": "This criterion is indicative: the effect on the model's capabilities counts too. Not legal advice.",
     }
-    return [Field("downstream_modifier", "Work of the change against the base", reasoning, records.source("plan"))]
+    return [Field("downstream_modifier", "Work of the modification compared with the base", reasoning, records.source("plan"))]
 
 
-def _code(records: Records) -> dict[str, str]:
-    made = {"curation": records.curated, "training": records.adapter, "merge": records.merged} | {
-        f"export to {form}": artifact for form, artifact in records.exports.items()
-    }
-    digests = {f"code of {step}": artifact.code for step, artifact in made.items()}
-    return digests | {"packages": f"as {LOCK} pins them; bom.cdx.json lists each with version and digests"}
+def _code(records: Records) -> dict[str, Any]:
+    made = {"curation": "curated", "training": "adapter", "merge": "merged"}
+    made |= {f"export to {form}": form for form in records.exports}
+    digests: dict[str, Any] = {f"code of {step}": records.code(name) for step, name in made.items()}
+    trained = records.provenance["adapter"]
+    if trained is not None:
+        digests |= {"fineline": trained.fineline, "commit of training": trained.commit, "libraries": dict(trained.libraries)}
+    return digests | {"packages": f"as pinned in {LOCK}; bom.cdx.json lists each with version and digests"}
 
 
 def _sources(records: Records) -> list[dict[str, Any]]:
@@ -129,7 +137,7 @@ def _sources(records: Records) -> list[dict[str, Any]]:
         {
             "source": part,
             "origin": facts["origin"],
-            "license": str(facts.get("license") or records.raw.license),
+            "license": str(facts.get("license") or records.license("raw")),
             "modality": "text",
             "rows": facts["rows"],
             "unreadable": facts["unreadable"],
@@ -141,7 +149,7 @@ def _sources(records: Records) -> list[dict[str, Any]]:
 
 
 def _files(records: Records) -> list[dict[str, Any]]:
-    """The first files of each part; the rest is counted, so that the page stays one that is read."""
+    """Return the first files of each part, and the number of the others."""
     rows: list[dict[str, Any]] = []
     for part, facts in records.parts.items():
         shown, more = facts["files"][: dataset_card.MOST_FILES], facts["files"][dataset_card.MOST_FILES :]
@@ -153,12 +161,12 @@ def _files(records: Records) -> list[dict[str, Any]]:
 
 
 def _collection(records: Records) -> list[str]:
-    told = records.croissant.get("rai:dataCollection"), records.croissant.get("rai:dataCollectionMissingData")
+    described = records.croissant.get("rai:dataCollection"), records.croissant.get("rai:dataCollectionMissingData")
     owner = (
-        f"{records.raw.owner} answers for the right to use the data. Licenses are as the owner declared them. fineline read"
-        " files; it collected nothing from people and crawled nothing."
+        f"{records.ownership['raw'].owner} is responsible for the right to use the data. Licenses are as the owner declared"
+        " them. fineline read files; it did not collect data from people or crawl the web."
     )
-    return [*(str(one) for one in told if one), owner]
+    return [*(str(one) for one in described if one), owner]
 
 
 def _funnel(curation: dict[str, Any]) -> list[dict[str, Any]]:
@@ -174,13 +182,13 @@ def _unsuitable(records: Records) -> list[str]:
     leaked = sum(counts["rows"] for counts in curation["contamination"].values())
     noise, checks = curation["label_noise"], curation["checks"]
     sentences = [
-        f"{leaked} rows shared text with {len(curation['contamination'])} suites that judge the model.",
+        f"{leaked} rows shared text with {len(curation['contamination'])} suites that evaluate the model.",
         f"{noise['same_prompt']['rows']} rows have a prompt that is answered in different ways, and"
-        f" {noise['near_prompt']['rows']} a near-equal one.",
-        f"{len(curation['signals']['rare_phrases'])} rare phrases go with one completion nearly always, as the trigger of a"
+        f" {noise['near_prompt']['rows']} rows a nearly equal prompt.",
+        f"{len(curation['signals']['rare_phrases'])} rare phrases almost always occur with one completion, as the trigger of a"
         " backdoor would.",
         f"After curation, {checks['private_values_left']} private values, {checks['contaminated_left']} leaked rows and"
         f" {checks['links_across_splits']} links between splits were left in {checks['audited']:,} rows that were audited.",
-        "Social bias of the rows was not measured: no record tells of it.",
+        "Social bias of the rows was not measured.",
     ]
     return [*sentences, *(str(limit) for limit in records.croissant.get("rai:dataLimitations", []))]

@@ -1,4 +1,4 @@
-"""Annex XI, section 2, point 1: how it was evaluated, with what results, and where that says nothing."""
+"""Annex XI, section 2, point 1: evaluation, results and limits."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from fineline.documents.records import Records, suite_file
 
 
 def fields(records: Records) -> list[Field]:
-    """Strategy, criteria, results of every arm, limits, and outside evidence."""
+    """Return strategy, criteria, results of every arm, limits, and outside evidence."""
     source, candidate = records.source, records.reports["candidate"]
     rules = measures(records)
     verdicts = {
@@ -25,19 +25,19 @@ def fields(records: Records) -> list[Field]:
         Field("measures", "What is measured", meanings(records), source("candidate", *files)),
         Field("limits", "Limits of the evaluation", _limits(records, rules), source("gate", "candidate", "export")),
         Field("suites", "Suites and their digests", suites, source("candidate")),
-        Field("evidence", "Outside evidence, adversarial tests among it", _evidence(candidate), source("candidate")),
-        Field("parity", "Whether what ships is what was trained", _parity(records), source("merge", "export")),
+        Field("evidence", "Outside evidence, including adversarial tests", _evidence(candidate), source("candidate")),
+        Field("parity", "Equality of the trained and the shipped model", _parity(records), source("merge", "export")),
     ]
 
 
 def _strategy(records: Records) -> list[str]:
     items = records.reports["candidate"]["forms"]["exported"]["items"]
     return [
-        f"{items:,} items were asked of every arm ({', '.join(ARMS)}): those of the test split of the adapter's own data, which"
-        " was not trained on, and those of suites that guard what the base could do.",
-        "Scores are compared item by item, and whole groups of like items are resampled or counted as one; intervals are bounds"
-        " of one-sided confidence.",
-        "A rule passes only where the interval shows it; what too few items show is inconclusive and does not pass.",
+        f"Every arm ({', '.join(ARMS)}) answered {items:,} items: the test split of the adapter's own data, which was not"
+        " trained on, and suites that guard against regressions of the base's abilities.",
+        "Scores are compared item by item. Groups of similar items are resampled as a whole or counted once. Intervals are"
+        " one-sided confidence bounds.",
+        "A rule passes only if the interval shows it. Too few items make it inconclusive, which does not pass.",
         "The verdict is that of the worst form: adapter, merged, exported, each in the precision that it was made in.",
     ]
 
@@ -49,7 +49,7 @@ def _row(measure: Measure) -> dict[str, Any]:
 
 
 def _limits(records: Records, rules: list[Measure]) -> list[str]:
-    told = [rule.measure for rule in rules if rule.is_told_only]
+    reported = [rule.measure for rule in rules if rule.is_reported_only]
     undecided = [f"{rule.measure} is {rule.verdict}." for rule in rules if rule.verdict in ("fail", "inconclusive")]
     quantized = records.reports["export"]["forms"]
     drift = [
@@ -57,10 +57,10 @@ def _limits(records: Records, rules: list[Measure]) -> list[str]:
         for form, facts in quantized.items()
     ]
     return [
-        f"Told and not judged: {', '.join(dict.fromkeys(told)) or 'none'}.",
+        f"Reported without affecting the verdict: {', '.join(dict.fromkeys(reported)) or 'none'}.",
         *undecided,
         *drift,
-        "Speed was taken on one machine; another one has other numbers.",
+        "The speed was measured on one machine and differs on others.",
     ]
 
 
@@ -69,7 +69,7 @@ def _evidence(candidate: dict[str, Any]) -> Any:
         {key: finding.get(key) for key in ("name", "verdict", "reason", "tool", "by", "made")}
         for finding in candidate.get("evidence", [])
     ]
-    return found or "None was brought in. The safety measures among the results are fineline's own probes, not a red team."
+    return found or "None was added. The safety measures among the results are fineline's probes, not a red team."
 
 
 def _parity(records: Records) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Field:
-    """What is stated, and the records that it rests on."""
+    """A statement, and the records that it rests on."""
 
     id: str
     title: str

@@ -2,32 +2,34 @@
 
 from typing import Any
 
-from fineline.documents import chain, prompt, told
+from fineline.documents import chain, intended_use, prompt
 from fineline.documents.field import Field
 from fineline.documents.records import SHIPPED, Records
 
 
 def fields(records: Records) -> list[Field]:
-    """Tasks, architecture, parameters, modality, formats, license and release."""
+    """Return tasks, architecture, parameters, modality, formats, license and release."""
     source = records.source
-    base_files = f"{records.paths['base'].as_posix()}/config.json"
+    base_config = f"{records.paths['base'].as_posix()}/config.json"
     return [
-        Field("tasks", "Tasks that it is meant for", told.uses(records), source("candidate", "raw")),
-        Field("acceptable_use", "What it must not be relied on for", told.limits(records), source("candidate", "curation")),
+        Field("tasks", "Intended tasks", intended_use.uses(records), source("candidate", "raw")),
+        Field(
+            "acceptable_use", "What it must not be relied on for", intended_use.limits(records), source("candidate", "curation")
+        ),
         Field("release", "Release", _release(records), source(SHIPPED, "candidate")),
-        Field("architecture", "Architecture and parameters", _architecture(records), source(base_files, "plan", "training")),
+        Field("architecture", "Architecture and parameters", _architecture(records), source(base_config, "plan", "training")),
         Field(
             "modality",
             "Modality and format of input and output",
             {"input": _input(records), "output": "text, one answer of the assistant", "context_tokens": _context(records)},
-            source(base_files, SHIPPED, "curated"),
+            source(base_config, SHIPPED, "curated"),
         ),
         Field("integration", "What is needed to use it", _integration(records), source(SHIPPED, "export")),
         Field(
             "license",
             "License",
-            {"model": records.shipped.license, "adapter": records.adapter.license, "base": records.base.license},
-            source(SHIPPED, "adapter", "base"),
+            {"model": records.license(SHIPPED), "adapter": records.license("adapter"), "base": records.license("base")},
+            source(*dict.fromkeys(records.license_file(name) for name in (SHIPPED, "adapter", "base"))),
         ),
     ]
 
@@ -36,8 +38,8 @@ def _release(records: Records) -> dict[str, Any]:
     return {
         "form": f"{SHIPPED}, {records.reports['export']['forms'][SHIPPED]['precision']}, ONNX",
         "digest": records.shipped.digest,
-        "date": "Not recorded here: a candidate becomes a release by a signed decision in the ledger, which bears the time.",
-        "distribution": "By the owner, from the records of decisions; an artifact that nobody approved is no release.",
+        "date": "Not recorded here: a candidate becomes a release by a signed entry of the ledger, which has the time.",
+        "distribution": "By the owner, by signed decisions; an artifact without approval is not a release.",
     }
 
 
@@ -46,9 +48,9 @@ def _integration(records: Records) -> dict[str, Any]:
     return {
         "what_ships": f"a directory for ONNX Runtime GenAI: {', '.join(entry['path'] for entry in records.shipped.files)}",
         "bytes": facts["bytes"],
-        "tokens_per_second": f"{facts['tokens_per_second']} on the processor that it was exported on",
-        "other_forms": "the adapter in PEFT's layout, on its base; the merged model in safetensors",
-        "instructions": "README.md beside this page: prompt format, limits, and how to verify the files",
+        "tokens_per_second": f"{facts['tokens_per_second']} on the processor of the export",
+        "other_forms": "the adapter in PEFT's layout, to be loaded on its base; the merged model in safetensors",
+        "instructions": "README.md next to this page: prompt format, limits, and how to verify the files",
     }
 
 
@@ -62,13 +64,13 @@ def _architecture(records: Records) -> dict[str, Any]:
         **{key: shape.get(key) for key in ("layers", "hidden", "heads", "kv_heads", "vocabulary")},
         "base_parameters": training["base_parameters"],
         "trained_parameters": training["trained_parameters"],
-        "added_by_the_change": "none after merging: the adapter is folded into the weights of the base",
+        "added_by_the_change": "none: the adapter is merged into the weights of the base",
     }
 
 
 def _input(records: Records) -> str:
     how = "through the chat template that ships with it" if records.chat_template else "without a chat template"
-    return f"text, {how}{'; the system prompt of its training rows goes first' if prompt.system(records) else ''}"
+    return f"text, {how}{'; the system prompt of its training rows comes first' if prompt.system(records) else ''}"
 
 
 def _context(records: Records) -> int | None:

@@ -1,4 +1,4 @@
-"""The YAML header of the model card: what the Hub reads of it."""
+"""The YAML header of the model card, which the Hub reads."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 from fineline.curate import card as dataset_card
 from fineline.documents import licenses
 from fineline.documents.measures import Measure, scored
-from fineline.documents.records import Records
+from fineline.documents.records import SHIPPED, Records
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
-DIGITS = 6  # of a score in the header; the records hold the rest
+DIGITS = 6  # of a score in the header
 
 
 def data(records: Records) -> "ModelCardData":
-    """The header as the Hub's own class. Nothing is looked up: `validate` would ask the network."""
-    from huggingface_hub import ModelCardData  # here, not above: the command line starts without it
+    """Return the header as the Hub's own class. It is not validated: that would use the network."""
+    from huggingface_hub import ModelCardData  # here, not above: the command line starts faster without it
 
     languages = dataset_card.languages(records.reports["curation"])
     return ModelCardData(
         model_name=records.name,
         language=languages or None,
-        **license_of(records.shipped.license),
+        **license_of(records.license(SHIPPED)),
         base_model=base_model(records),
         base_model_relation="finetune",
         library_name="onnxruntime-genai",
@@ -34,7 +34,7 @@ def data(records: Records) -> "ModelCardData":
 
 
 def license_of(text: str) -> dict[str, Any]:
-    """`license`, and `license_name` for one that the Hub does not know."""
+    """Return `license`, and `license_name` for a license that the Hub does not know."""
     found = licenses.licenses_of(text)
     if found and len(found) == 1:
         return {"license": found[0].key.removesuffix("-or-later")}
@@ -43,19 +43,19 @@ def license_of(text: str) -> dict[str, Any]:
 
 
 def base_model(records: Records) -> str:
-    """The Hub's id of the base where it came from there, else the name that it has here."""
+    """Return the Hub's id of the base if it came from there, else its name in params.yaml."""
     return str(records.base.parameters.get("hub", {}).get("repo") or records.base.name)
 
 
 def datasets(records: Records) -> list[str]:
-    """The Hub's ids of the parts that came from there; else the name of the curated data."""
+    """Return the Hub's ids of the parts that came from there, else the name of the curated data."""
     parts = records.raw.parameters.get("parts", {}).values()
     ids = [str(part["hub"]["repo"]) for part in parts if isinstance(part.get("hub"), dict)]
     return sorted(set(ids)) or [records.curated.name]
 
 
 def _result(records: Records, measure: Measure) -> "EvalResult":
-    """The score of the exported model on one measure."""
+    """Return the score of the exported model on one measure."""
     from huggingface_hub import EvalResult
 
     suite = measure.measure.removesuffix("_gold")

@@ -1,13 +1,14 @@
-"""Licenses, and what each asks of whoever passes on what was made from the licensed thing.
+"""Licenses, and the duties of those who distribute what was made from licensed material.
 
-A table of the duties that decide whether licenses fit together, by the Hub's spelling and the SPDX id; not a summary of the
-texts, and no legal advice. A license that is not in the table is unknown, and unknown is never taken for permissive.
+A table of the duties that decide whether licenses are compatible, by the Hub's spelling and the SPDX id. It is not a summary of
+the texts and not legal advice. A license that is not in the table is unknown, and an unknown license is never taken as
+permissive.
 """
 
 import re
 from dataclasses import dataclass
 
-# license (spelling of the Hub) | SPDX id, `-` for none | duties | under which licenses made things may be passed on, if not all
+# license (spelling of the Hub) | SPDX id, `-` for none | duties | licenses for derived works; all if empty
 # duties: a attribution, s share-alike, n non-commercial, d no-derivatives, r use restrictions, b the base's name must be shown
 _TABLE = """
 apache-2.0 | Apache-2.0 | a |
@@ -88,13 +89,13 @@ _LETTERS = {
 }
 MEANINGS = {
     "attribution": "keep the notices and name the author",
-    "share-alike": "pass on what is made from it under the same or a compatible license only",
+    "share-alike": "distribute what is made from it under the same or a compatible license only",
     "non-commercial": "no commercial use",
-    "no-derivatives": "pass on nothing that is made from it",
-    "use-restrictions": "the license lists uses that are not allowed, and this list goes to every recipient",
-    "base-name-shown": "the license asks to show the name of the base in that of the model",
+    "no-derivatives": "distribute nothing that is made from it",
+    "use-restrictions": "the license lists forbidden uses, and every recipient must receive this list",
+    "base-name-shown": "the name of the model must contain the name of the base",
 }
-# other ways in which people write them; what follows the license's own spelling needs no entry
+# other common spellings
 _ALIASES = {
     "apache 2.0": "apache-2.0",
     "apache license 2.0": "apache-2.0",
@@ -108,7 +109,7 @@ _ALIASES = {
     "llama-4": "llama4",
     "gemma terms of use": "gemma",
 }
-# These bind the data that are passed on, and say themselves that what is computed from the data is free.
+# These bind the distributed data, and state that what is computed from the data is not affected.
 RESULTS_ARE_FREE = frozenset({"cdla-sharing-1.0", "c-uda"})
 
 
@@ -122,7 +123,7 @@ class License:
     duties: frozenset[str]
     """Some of `MEANINGS`."""
     onward: frozenset[str]
-    """Keys of the licenses under which what is made from it may be passed on; all, if empty."""
+    """Keys of the licenses under which what is made from it may be distributed; all if empty."""
 
 
 def _rows() -> dict[str, License]:
@@ -139,21 +140,21 @@ _SPELLINGS = {**_ALIASES, **{row.spdx.lower(): key for key, row in TABLE.items()
 
 
 def licenses_of(text: str) -> list[License] | None:
-    """The licenses that all apply under an id or an expression with AND; None if one of them is unknown.
+    """Return the licenses that apply under an id or an expression with AND; None if one of them is unknown.
 
-    An expression with OR leaves open which one was taken, and one with WITH changes what is in the table: both are unknown.
+    An expression with OR does not say which license was chosen, and WITH changes the terms in the table: both are unknown.
     """
     found = [known(part) for part in re.split(r"\s+AND\s+", text.strip())]
     return [license for license in found if license] if found and all(found) else None
 
 
 def known(text: str) -> License | None:
-    """The license that one id means, whatever its case and whether the Hub's or SPDX's; None if it is not in the table."""
+    """Return the license of an id of the Hub or SPDX, in any case; None if it is not in the table."""
     return TABLE.get(_SPELLINGS.get(" ".join(text.lower().split()), ""))
 
 
 def spdx(text: str) -> str | None:
-    """The SPDX id or expression for it, None if one of its licenses has none or is unknown."""
+    """Return the SPDX id or expression of a license; None if one of its licenses has none or is unknown."""
     found = licenses_of(text)
     ids = [license.spdx for license in found or [] if license.spdx]
     return " AND ".join(ids) if found and len(ids) == len(found) else None

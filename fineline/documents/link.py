@@ -1,4 +1,4 @@
-"""One licensed thing of a license chain."""
+"""A link of a license chain: the license of the base, of a part of the data, or of something made from them."""
 
 from dataclasses import dataclass
 
@@ -7,27 +7,27 @@ from fineline.documents import licenses
 
 @dataclass(frozen=True)
 class Link:
-    """One licensed thing of the chain."""
+    """One licensed item of the chain."""
 
     role: str
     """base, data (a part of the raw rows), curated, adapter, merged or exported."""
     name: str
     license: str
-    """As the record spells it."""
+    """As spelled in `record`."""
     digest: str = ""
     made_from: tuple[str, ...] = ()
-    """Roles of what it carries, all the way back. Empty for what comes from outside."""
+    """Roles of everything it was made from. Empty for items that come from outside."""
     record: str = ""
-    """The file that tells the license."""
+    """The file that states the license."""
     origin: str = ""
-    """Where it came from, for what comes from outside."""
+    """Where it came from, for items that come from outside."""
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"{self.role} {self.name!r} ({self.license})"
 
 
 def duties(link: Link) -> frozenset[str]:
-    """What the license of a link asks for; nothing is known of an unknown one."""
+    """Return the duties of a link's license; empty for an unknown license."""
     return frozenset().union(*(license.duties for license in licenses.licenses_of(link.license) or []))

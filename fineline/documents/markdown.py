@@ -1,4 +1,4 @@
-"""Records as Markdown in which nothing of a record is markup: it cannot end a table, a code block or the YAML header."""
+"""Records as Markdown. Text of a record is never markup: it cannot end a table, a code block or the YAML header."""
 
 import json
 import re
@@ -14,17 +14,17 @@ NONE = "None."
 
 
 def text(value: Any) -> str:
-    """A value of a record as one line within prose or a cell; marks that turn a line around or cannot be seen are left out."""
+    """Return a value as one line of prose or a cell, without invisible characters and marks that change the direction."""
     return _MARKUP.sub(r"\\\1", " ".join(_UNSHOWABLE.sub("", _plain(value)).split()))
 
 
 def line(value: Any) -> str:
-    """The same where a line begins: no heading, quotation, list or rule can begin there either."""
+    """Return the same for the beginning of a line: it cannot begin a heading, quotation, list or rule."""
     return _BEGINNING.sub(lambda found: f"{found[1]}\\{found[2]}", text(value))
 
 
 def code(value: Any) -> str:
-    """A value of a record as inline code, with as many backticks as it takes; not for cells, where `|` ends code too."""
+    """Return a value as inline code, with enough backticks. Not for cells, where `|` ends code too."""
     content = " ".join(_UNSHOWABLE.sub("", _plain(value)).split())
     if not content:
         return ""
@@ -34,28 +34,28 @@ def code(value: Any) -> str:
 
 
 def block(content: str, language: str = "") -> str:
-    """A fenced block whose fence is longer than any run of backticks in it."""
+    """Return a fenced block whose fence is longer than any run of backticks in it."""
     content = _UNSHOWABLE.sub("", content).rstrip("\n")
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", content)), default=0))
     return f"{fence}{language}\n{content}\n{fence}"
 
 
 def bullets(lines: Sequence[Any]) -> str:
-    """A list, an entry a line."""
+    """Return a list, one entry per line."""
     return "\n".join(f"- {line(one)}" for one in lines) or NONE
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Sequence[int] = ()) -> str:
-    """A table of values of records."""
+    """Return a table of values."""
     if not rows:
         return NONE
     return grid(heading, [[text(cell) for cell in row] for row in rows], numeric=numeric)
 
 
 def value(content: Any) -> str:
-    """Any JSON value: text as a paragraph, a list as bullets, mappings as a table."""
+    """Return any JSON value: text as a paragraph, a list as bullets, mappings as a table."""
     if isinstance(content, Mapping):
-        return table(("what", "value"), [(_words(key), one) for key, one in content.items()])
+        return table(("item", "value"), [(_words(key), one) for key, one in content.items()])
     if isinstance(content, list) and content and all(isinstance(row, Mapping) for row in content):
         heading = list(dict.fromkeys(key for row in content for key in row))
         return table([_words(key) for key in heading], [[_or_nothing(row, key) for key in heading] for row in content])
@@ -65,7 +65,7 @@ def value(content: Any) -> str:
 
 
 def _or_nothing(row: Mapping[str, Any], key: str) -> Any:
-    """In a table of many rows, a cell that does not apply is a dash."""
+    """Return a value of a row; a dash if it does not apply."""
     return NOTHING if row.get(key) is None else row[key]
 
 
@@ -74,7 +74,7 @@ def _words(key: Any) -> str:
 
 
 def _plain(content: Any) -> str:
-    """A JSON value in one line, numbers as people write them."""
+    """Return a JSON value in one line, with readable numbers."""
     match content:
         case None:
             return "not known"

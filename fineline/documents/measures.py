@@ -22,7 +22,7 @@ _OWN = {
 
 @dataclass(frozen=True)
 class Measure:
-    """One rule of the evaluation on the form that ships, with the scores of all arms."""
+    """One rule of the evaluation on the form that ships, with the scores of all arms (models under comparison)."""
 
     measure: str
     unit: str
@@ -33,35 +33,35 @@ class Measure:
     merged: float | None
     exported: float | None
     difference: float | None
-    """Exported less what the rule compares it with; None for a floor."""
+    """Exported minus what the rule compares it with; None for a floor."""
     lower: float | None
-    """One-sided confidence bound of the difference, or of the score for a floor; None where nothing bounds it."""
+    """One-sided confidence bound of the difference, or of the score for a floor; None where there is no bound."""
     upper: float | None
     against: str
     rule: str
     verdict: str
-    """pass, fail, inconclusive, or info for what is only told."""
+    """pass, fail, inconclusive, or info for a measure that is only reported."""
     demand: str
     interval: str
     reason: str
 
     @property
-    def is_told_only(self) -> bool:
-        """Whether nothing depends on it."""
+    def is_reported_only(self) -> bool:
+        """True if the verdict does not depend on it."""
         return self.rule == "info"
 
     def shown(self, arm: str) -> str:
-        """The score of an arm as people read it."""
+        """Return the score of an arm, formatted."""
         return tables.amount(getattr(self, arm), self.unit)
 
     @property
     def shown_difference(self) -> str:
-        """The difference as people read it."""
+        """The difference, formatted."""
         return tables.amount(self.difference, self.unit, signed=True)
 
 
 def measures(records: Records) -> list[Measure]:
-    """A measure per rule that the exported model was judged by, in the order of the report."""
+    """Return a measure for each rule of the exported model, in the order of the report."""
     gate, forms = records.reports["gate"], records.reports["candidate"]["forms"]
     scores = {
         "base": gate["scores"]["base"],
@@ -90,17 +90,19 @@ def measures(records: Records) -> list[Measure]:
 
 
 def meanings(records: Records) -> list[str]:
-    """What each measure says, a sentence or two each: fineline's own in its words, suites in those of their owners."""
+    """Return what each measure means: fineline's own by its description, suites by the purpose their owners gave."""
     names = dict.fromkeys(measure.measure for measure in measures(records))
-    told = [f"{name}: {_OWN[name]}" for name in names if name in _OWN]
-    told += [f"{suite}: {purpose}" for suite, purpose in records.purposes.items()]
+    found = [f"{name}: {_OWN[name]}" for name in names if name in _OWN]
+    found += [f"{suite}: {purpose}" for suite, purpose in records.purposes.items()]
     if any(name.endswith("_gold") for name in names):
-        told.append("Names that end in _gold: how likely the reference answer is, in bits, or in bits a byte; zero is certain.")
-    return told
+        found.append(
+            "Names ending in _gold: log-likelihood of the reference answer in bits, or bits per byte; zero is certain."
+        )
+    return found
 
 
 def scored(records: Records) -> list[Measure]:
-    """Each measure once, however many rules judge it."""
+    """Return each measure once, even if several rules use it."""
     found: dict[tuple[str, str], Measure] = {}
     for measure in measures(records):
         found.setdefault((measure.measure, measure.against if measure.against == "champion" else "base"), measure)
@@ -108,10 +110,10 @@ def scored(records: Records) -> list[Measure]:
 
 
 def _bounded(bound: float | None) -> float | None:
-    """A bound that is not at infinity: JSON has no number for that."""
+    """Return a finite bound; None for an infinite one, which JSON cannot express."""
     return bound if bound is not None and math.isfinite(bound) else None
 
 
 def plain(measure: Measure) -> dict[str, Any]:
-    """A measure as a record, without what only repeats its numbers in words."""
+    """Return a measure as a record, without the fields that repeat its numbers in words."""
     return {key: value for key, value in asdict(measure).items() if key not in ("reason", "interval")}

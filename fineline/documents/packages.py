@@ -1,4 +1,4 @@
-"""The Python packages of the lock file, with the digests of their distributions and what needs which."""
+"""The Python packages of the lock file, with the digests of their distributions and their dependencies."""
 
 import re
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ class Package:
     name: str
     version: str
     marker: str
-    """Where it is installed, as the lock file says; empty for everywhere."""
+    """Environment marker from the lock file; empty if it is installed everywhere."""
     hashes: tuple[str, ...]
-    """sha256 of the distributions that may be installed."""
+    """sha256 of its distributions."""
     needed_by: tuple[str, ...]
     """Names of packages that depend on it."""
     is_direct: bool
-    """Whether the project itself depends on it."""
+    """True if the project itself depends on it."""
 
     @property
     def purl(self) -> str:
@@ -33,10 +33,10 @@ class Package:
 
 
 def parse(lock: str) -> list[Package]:
-    """The packages of a lock file as `uv pip compile` writes it, in its order.
+    """Return the packages of a lock file of `uv pip compile`, in its order.
 
     Raises:
-        InputError: No package is pinned in it.
+        InputError: It has no pinned package.
     """
     found: list[Package] = []
     entry: list[str] = []
@@ -46,12 +46,12 @@ def parse(lock: str) -> list[Package]:
             entry = []
         entry.append(line)
     if not found:
-        raise InputError(f"{LOCK}: no package is pinned in it; make it with `make lock`")
+        raise InputError(f"{LOCK}: has no pinned package; make it with `make lock`")
     return found
 
 
 def normal(name: str) -> str:
-    """A name as the index compares names."""
+    """Return a name in the normalized form of the package index."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -1,4 +1,4 @@
-"""How a prompt is written for the model: its chat template, filled in once to be seen."""
+"""The prompt format: the system prompt, and the chat template rendered with an example."""
 
 from collections.abc import Mapping
 
@@ -8,16 +8,16 @@ _TEXT = "(your text)"
 
 
 def system(records: Records) -> str | None:
-    """The system prompt that curation put before every row, if it did."""
-    told = records.curated.parameters.get("system")
-    return told if isinstance(told, str) and told else None
+    """Return the system prompt that curation added to rows; None if it added none."""
+    prompt = records.curated.parameters.get("system")
+    return prompt if isinstance(prompt, str) and prompt else None
 
 
 def example(records: Records) -> str | None:
-    """The template with the system prompt and a place for the user's text; None if there is none or it cannot be filled in."""
+    """Return the template rendered with the system prompt and a placeholder; None if there is none or it cannot be rendered."""
     if not records.chat_template:
         return None
-    # Here, not above: the command line starts without it.
+    # Here, not above: the command line starts faster without it.
     from jinja2 import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -37,5 +37,5 @@ def example(records: Records) -> str | None:
 
 
 def _tokens(config: Mapping[str, object]) -> dict[str, str]:
-    """Names that templates expect; the texts of these tokens are in the tokenizer, which stays closed here."""
+    """Return placeholders for the special tokens that templates use: their texts are in the tokenizer, which is not read."""
     return {name.removesuffix("_id"): f"({name.removesuffix('_token_id')})" for name in config if name.endswith("_token_id")}

@@ -1,13 +1,14 @@
-"""Everything the documents tell, read once from the records, each with the file and the digest that it came from.
+"""The records of an adapter, read once, each with its file and digest; every document is made from them.
 
-Records that speak of different artifacts are refused: a document that joins them would be about nothing that exists.
+Records of different artifacts are refused: a document that joins them would describe a model that does not exist.
 """
 
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,15 +16,19 @@ import yaml
 from fineline import artifacts
 from fineline.adapters.methods import METHODS, SELECTABLE
 from fineline.artifacts import Artifact
+from fineline.artifacts.provenance import Provenance
 from fineline.documents import installed
 from fineline.errors import InputError, Refused
-from fineline.project import layout
+from fineline.project import candidate, layout, params
+from fineline.project.ownership import Ownership, ownership_by_role
 from fineline.project.params.block import NAME
 
 _SUITE = re.compile(r"[A-Za-z0-9_-]+")  # a name, never a path
 LOCK = Path("requirements.lock")
 REPORTS = ("curation", "plan", "training", "gate", "merge", "export", "candidate")
-SHIPPED = "quantized"  # the exported form that `assess` judges, and that is released
+SHIPPED = candidate.SHIPPED_FORM
+_ROLES = {"base": "base", "raw": "raw", "curated": "data", "adapter": "adapter", "merged": "merged"}
+"""Name of an artifact in the documents -> its role in the chain."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class Records:
     merged: Artifact
     exports: dict[str, Artifact]
     """Form -> artifact."""
+    ownership: Mapping[str, Ownership]
+    """Name of an artifact (base, raw, curated, adapter, merged, or a form) -> owner and license."""
+    provenance: Mapping[str, Provenance | None]
+    """Name of an artifact -> how it was made; None where that is not on record."""
     reports: dict[str, dict[str, Any]]
     """Name of a report without its ending -> its content."""
     parts: dict[str, Any]
@@ -48,11 +57,11 @@ class Records:
     chat_template: str
     """Of the form that ships; empty if it has none."""
     purposes: dict[str, str]
-    """Suite -> what its owner says it is for; suites without a suite.yaml are left out."""
+    """Suite -> its purpose by suite.yaml; suites without one are left out."""
     lock: str
     """The text of requirements.lock."""
     paths: dict[str, Path]
-    """Role of an artifact -> its directory."""
+    """Name of an artifact -> its directory."""
     digests: dict[str, str]
     """Path of every file that was read -> sha256 of its bytes."""
 
@@ -63,13 +72,42 @@ class Records:
 
     @property
     def owner(self) -> str:
-        """Who answers for the adapter and all that was made from it."""
-        return self.adapter.owner
+        """Who is responsible for the adapter and everything made from it."""
+        return self.ownership["adapter"].owner
+
+    def license(self, name: str) -> str:
+        """Return the license of an artifact: base, raw, curated, adapter, merged, or a form."""
+        return self.ownership[name].license
+
+    def license_file(self, name: str) -> str:
+        """Return the file that states owner and license of an artifact: params.yaml, or artifact.json in older records."""
+        return self._file(name) if self.artifact(name).license is not None else params.FILE.as_posix()
+
+    def code(self, name: str) -> str:
+        """Return the digest of the code that made an artifact; a sentence where it is not on record."""
+        recorded, made = self.artifact(name).code, self.provenance[name]
+        return recorded or (made.code if made else "not recorded: the provenance file of its stage is missing")
 
     def source(self, *names: str) -> list[dict[str, str]]:
-        """Files that a statement rests on, as `{file, sha256}`: names of reports, roles of artifacts, or paths."""
+        """Return the files that a statement rests on, as `{file, sha256}`.
+
+        Args:
+            names: Names of reports, names of artifacts, or paths.
+        """
         files = [self._file(name) for name in names]
         return [{"file": file, "sha256": self.digests[file]} for file in files]
+
+    def provenance_files(self, *names: str) -> list[str]:
+        """Return the provenance files of artifacts that are on record."""
+        files = (
+            layout.provenance(made.stage.partition("@")[0], self.name) for name in names if (made := self.provenance[name])
+        )
+        return list(dict.fromkeys(file.as_posix() for file in files))
+
+    def artifact(self, name: str) -> Artifact:
+        """Return an artifact: base, raw, curated, adapter, merged, or a form."""
+        found: Artifact = self.exports[name] if name in self.exports else getattr(self, name)
+        return found
 
     def _file(self, name: str) -> str:
         if name in self.reports:
@@ -83,22 +121,22 @@ def gather(name: str) -> Records:
     """Read the records of adapter `name`.
 
     Raises:
-        InputError: A record is missing or unreadable, or two of them speak of different artifacts.
+        InputError: A record is missing or unreadable, or two of them are about different artifacts.
         Refused: A file that is read is not the one that its artifact recorded.
     """
     if not NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name of an adapter: lower-case letters, digits and single inner hyphens")
+        raise InputError(f"{name!r} is not a valid adapter name: expected lower-case letters, digits and single inner hyphens")
     try:
         return _gathered(name)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{layout.reports(name)}: a record is not of the form that its stage writes ({type(error).__name__}: {error}); run"
-            " `dvc repro` to make it anew"
+            " `dvc repro` to make it again"
         ) from error
 
 
 def settings_read(records: Records) -> dict[str, Any]:
-    """The settings of the training; those that its method does not read are left out."""
+    """Return the settings of the training, without those that its method does not read."""
     settings = records.adapter.parameters
     method = METHODS.get(str(settings.get("method")))
     idle = SELECTABLE - method.uses if method else frozenset()
@@ -106,15 +144,15 @@ def settings_read(records: Records) -> dict[str, Any]:
 
 
 def suite_file(suite: str) -> Path:
-    """Where the owner of a suite says what it is for."""
+    """Return the file in which the owner of a suite states its purpose."""
     return layout.SUITES / suite / "suite.yaml"
 
 
 def copied(records: Records, file: str) -> str:
-    """The text of a file of the curated data, as its artifact recorded it.
+    """Return the text of a file of the curated data, as its artifact recorded it.
 
     Raises:
-        Refused: It is another one.
+        Refused: The file has changed.
     """
     return _content(records.curated, records.paths["curated"], file, records.digests)
 
@@ -122,28 +160,26 @@ def copied(records: Records, file: str) -> str:
 def _gathered(name: str) -> Records:
     digests: dict[str, str] = {}
     reports = {part: _mapping(layout.reports(name) / f"{part}.json", digests) for part in REPORTS}
-    paths = {"adapter": layout.adapter(name), "merged": layout.merged(name)}
-    paths |= {form: layout.export(name, form) for form in sorted(reports["export"]["forms"]) if NAME.fullmatch(form)}
-    if SHIPPED not in paths:
-        raise InputError(f"{layout.reports(name)}/export.json: tells of no form {SHIPPED!r}; run `dvc repro export@{name}`")
-    found = {role: _artifact(path, digests) for role, path in paths.items()}
-    for child, role in (("adapter", "base"), ("adapter", "curated"), ("curated", "raw")):
-        paths[role] = _made_from(found[child], paths[child], "data" if role == "curated" else role)
-        found[role] = _artifact(paths[role], digests)
-    _same_subjects(name, reports, paths, found)
+    found = _artifacts(name, reports, digests)
+    paths = {role: path for role, (path, _) in found.items()}
+    by_name = {role: artifact for role, (_, artifact) in found.items()}
 
     def content(role: str, file: str) -> str:
-        return _content(found[role], paths[role], file, digests)
+        return _content(by_name[role], paths[role], file, digests)
 
-    has_template = any(entry["path"] == "chat_template.jinja" for entry in found[SHIPPED].files)
+    if any(artifact.license is None for artifact in by_name.values()):
+        _text(params.FILE, digests, "restore it from git")
+    has_template = any(entry["path"] == "chat_template.jinja" for entry in by_name[SHIPPED].files)
     return Records(
         name=name,
-        base=found["base"],
-        raw=found["raw"],
-        curated=found["curated"],
-        adapter=found["adapter"],
-        merged=found["merged"],
-        exports={form: found[form] for form in sorted(reports["export"]["forms"])},  # an unusable name is a KeyError
+        base=by_name["base"],
+        raw=by_name["raw"],
+        curated=by_name["curated"],
+        adapter=by_name["adapter"],
+        merged=by_name["merged"],
+        exports={form: by_name[form] for form in sorted(reports["export"]["forms"])},
+        ownership=ownership_by_role(by_name),
+        provenance={role: _provenance(path, artifact, digests) for role, (path, artifact) in found.items()},
         reports=reports,
         parts=_parsed(content("raw", "parts.json"), paths["raw"] / "parts.json"),
         croissant=_parsed(content("curated", "croissant.json"), paths["curated"] / "croissant.json"),
@@ -165,6 +201,48 @@ def _lock(digests: dict[str, str]) -> str:
     return text
 
 
+def _artifacts(name: str, reports: dict[str, dict[str, Any]], digests: dict[str, str]) -> dict[str, tuple[Path, Artifact]]:
+    """Return name -> directory and record of every artifact, after checking that they and the reports belong together."""
+    at = layout.reports(name)
+    forms = sorted(reports["export"]["forms"])
+    if SHIPPED not in forms:
+        raise InputError(f"{at}/export.json: has no form {SHIPPED!r}; run `dvc repro export@{name}`")
+
+    def read(directory: Path) -> Artifact:
+        return _artifact(directory, digests)
+
+    chain, problems = candidate.ancestry(candidate.SHIPPED, layout.export(name, SHIPPED), Path(), read)
+    lacking = [role for role in _ROLES.values() if role not in chain]
+    if lacking:
+        raise InputError(
+            f"{layout.export(name, SHIPPED)}: no {lacking[0]} is recorded among what it was made from; run `dvc repro`"
+        )
+    found = {known: chain[role] for known, role in _ROLES.items()}
+    for form in forms:
+        if not NAME.fullmatch(form):
+            raise KeyError(form)
+        place = layout.export(name, form)
+        found[form] = (place, read(place))
+        source = found[form][1].inputs["merged"]
+        if not source.is_from(chain["merged"][1]):
+            problems.append(
+                f"{place}/{artifacts.RECORD}: inputs.merged is {source.digest}, but {source.path} is"
+                f" {chain['merged'][1].digest}"
+            )
+    if problems:
+        raise InputError("\n".join(problems))
+    if wrong := candidate.mismatches(reports, chain, at):
+        raise InputError("\n".join(f"{problem}; run `dvc repro`, so that all are from one run" for problem in wrong))
+    return found
+
+
+def _provenance(path: Path, artifact: Artifact, digests: dict[str, str]) -> Provenance | None:
+    file, found = candidate.provenance_of(path, artifact)
+    if found is not None:
+        _text(file, digests, "restore it from git")
+    return found
+
+
 def _text(file: Path, digests: dict[str, str], remedy: str) -> str:
     try:
         content = file.read_bytes()
@@ -181,9 +259,9 @@ def _parsed(text: str, file: Path) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{file}: not valid JSON: {error}; run `dvc repro` to make it anew") from error
+        raise InputError(f"{file}: not valid JSON: {error}; run `dvc repro` to make it again") from error
     if not isinstance(content, dict):
-        raise InputError(f"{file}: a JSON object is needed; run `dvc repro` to make it anew")
+        raise InputError(f"{file}: expected a JSON object, found {type(content).__name__}; run `dvc repro` to make it again")
     return content
 
 
@@ -197,11 +275,11 @@ def _purposes(suites: dict[str, Any], digests: dict[str, str]) -> dict[str, str]
         if not _SUITE.fullmatch(suite) or not suite_file(suite).is_file():
             continue
         try:
-            told = yaml.safe_load(_text(suite_file(suite), digests, "run `dvc checkout`"))
+            content = yaml.safe_load(_text(suite_file(suite), digests, "run `dvc checkout`"))
         except yaml.YAMLError as error:
-            raise InputError(f"{suite_file(suite)}: not valid YAML; correct it") from error
-        if isinstance(told, dict) and isinstance(told.get("purpose"), str):
-            found[suite] = told["purpose"]
+            raise InputError(f"{suite_file(suite)}: not valid YAML: {error}") from error
+        if isinstance(content, dict) and isinstance(content.get("purpose"), str):
+            found[suite] = content["purpose"]
     return found
 
 
@@ -213,17 +291,6 @@ def _artifact(directory: Path, digests: dict[str, str]) -> Artifact:
     return record
 
 
-def _made_from(child: Artifact, directory: Path, role: str) -> Path:
-    """Where an artifact that another one was made from lies; only inside the project."""
-    place = f"{directory}/{artifacts.RECORD}"
-    if role not in child.inputs:
-        raise InputError(f"{place}: does not tell which {role} it was made from; run `dvc repro` to make it anew")
-    path = PurePosixPath(child.inputs[role].path)
-    if path.is_absolute() or ".." in path.parts:
-        raise InputError(f"{place}: inputs.{role}.path leads out of the project: {str(path)!r}")
-    return Path(path)
-
-
 def _content(artifact: Artifact, directory: Path, file: str, digests: dict[str, str]) -> str:
     path = directory / file
     text = _text(path, digests, f"restore it with `dvc checkout {directory}`")
@@ -231,34 +298,3 @@ def _content(artifact: Artifact, directory: Path, file: str, digests: dict[str, 
     if recorded.get(file) != digests[path.as_posix()]:
         raise Refused(f"{path}: not the file that {artifacts.RECORD} recorded; restore it with `dvc checkout {directory}`")
     return text
-
-
-def _same_subjects(name: str, reports: dict[str, dict[str, Any]], paths: dict[str, Path], found: dict[str, Artifact]) -> None:
-    """Raise unless every report and every artifact speaks of the artifacts that are here."""
-    directory = layout.reports(name)
-    candidate, plan = reports["candidate"], reports["plan"]
-    told = [
-        (f"{directory}/candidate.json", "candidate", _digest(candidate.get("candidate")), SHIPPED),
-        *((f"{directory}/candidate.json", role, _digest(candidate.get(role)), role) for role in ("merged", "adapter", "base")),
-        (f"{directory}/gate.json", "arms.candidate", _digest(reports["gate"].get("arms", {}).get("candidate")), "adapter"),
-        (f"{directory}/plan.json", "base", plan.get("base"), "base"),
-        (f"{directory}/plan.json", "data", plan.get("data"), "curated"),
-        (f"{directory}/curation.json", "dataset", reports["curation"].get("dataset"), "curated"),
-    ]
-    for child, roles in {
-        "adapter": {"base": "base", "data": "curated"},
-        "curated": {"raw": "raw"},
-        "merged": {"base": "base", "adapter": "adapter"},
-        **{form: {"merged": "merged"} for form in reports["export"]["forms"]},
-    }.items():
-        for role, here in roles.items():
-            source = found[child].inputs.get(role)
-            told.append((f"{paths[child]}/{artifacts.RECORD}", f"inputs.{role}", source.digest if source else None, here))
-    for file, key, digest, role in told:
-        if digest != found[role].digest:
-            now = f"{paths[role]} is {found[role].digest}"
-            raise InputError(f"{file}: {key} is {digest or 'not told'}, but {now}; run `dvc repro` so that all are of one run")
-
-
-def _digest(described: Any) -> str | None:
-    return described.get("digest") if isinstance(described, dict) else None

@@ -1,6 +1,6 @@
-"""The pack of technical documentation: the fields that Annex XI of the EU AI Act names, each with the records it rests on.
+"""The technical documentation: the fields that Annex XI of the EU AI Act names, each with the records it rests on.
 
-One list of fields makes both the page for people and the JSON for machines, so the two cannot differ.
+The Markdown page and the JSON are made from one list of fields, so they cannot differ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,15 @@ from fineline.documents.records import Records
 
 SCHEMA = "fineline/technical-documentation/v1"
 INTRODUCTION = (
-    "The fields that Annex XI of the EU AI Act names for a general-purpose model, as far as they apply to whoever changes one:"
-    " the base is its publisher's, and its own documentation applies beside this. Every field names the records that it rests"
-    " on, with their sha256. What no record tells is said to be not known. This is no legal advice."
+    "The fields that Annex XI of the EU AI Act names for a general-purpose model, as far as they apply to those who modify one:"
+    " the base belongs to its publisher, whose documentation applies as well. Every field names the records that it rests on,"
+    " with their sha256. What is not on record is marked as not known. This is not legal advice."
 )
 
 
 @dataclass(frozen=True)
 class Section:
-    """Fields of one subject."""
+    """The fields of one subject."""
 
     id: str
     title: str
@@ -33,7 +33,7 @@ class Section:
 
 
 def sections(records: Records, approvals: Sequence[Mapping[str, Any]] = ()) -> list[Section]:
-    """All of the pack."""
+    """Return all sections."""
     found = [
         Section("general", "General description", general.fields(records)),
         Section("development", "Development", development.method(records)),
@@ -41,17 +41,17 @@ def sections(records: Records, approvals: Sequence[Mapping[str, Any]] = ()) -> l
         Section("compute", "Compute", development.work(records)),
         Section("energy", "Energy", development.energy_use(records)),
         Section("evaluation", "Evaluation", evaluation.fields(records)),
-        Section("modification", "Change of a general-purpose model", development.modification(records)),
+        Section("modification", "Modification of a general-purpose model", development.modification(records)),
         Section("licenses", "License chain", _licenses(records)),
     ]
     if approvals:
         decided = [{key: str(approval.get(key, "")) for key in APPROVAL_KEYS} for approval in approvals]
-        found.append(Section("approvals", "Approvals", [Field("approvals", "Decisions of people, by the ledger", decided, [])]))
+        found.append(Section("approvals", "Approvals", [Field("approvals", "Signed decisions, by the ledger", decided, [])]))
     return found
 
 
 def as_json(records: Records, found: Sequence[Section]) -> dict[str, Any]:
-    """The pack as technical_documentation.json holds it."""
+    """Return the content of technical_documentation.json."""
     return {
         "schema": SCHEMA,
         "name": records.name,
@@ -73,7 +73,7 @@ def as_json(records: Records, found: Sequence[Section]) -> dict[str, Any]:
 
 
 def as_markdown(records: Records, found: Sequence[Section]) -> str:
-    """The pack as technical_documentation.md shows it; digests of records stand once, in the table at the end."""
+    """Return the text of technical_documentation.md; the digests of records are in the table at the end."""
     parts = [
         f"# Technical documentation of {text(records.name)}",
         INTRODUCTION,
@@ -102,8 +102,9 @@ def _licenses(records: Records) -> list[Field]:
         }
         for link in links
     ]
-    roles = ("base", "raw", "curated", "adapter", "merged", *records.exports)
+    names = ("base", "raw", "curated", "adapter", "merged", *records.exports)
+    files = dict.fromkeys(records.license_file(name) for name in names)
     return [
-        Field("license_chain", "Licenses of all that it carries", rows, records.source(*roles)),
-        Field("license_conflicts", "Conflicts", conflicts(links) or "None were found.", records.source(*roles)),
+        Field("license_chain", "Licenses of everything it was made from", rows, records.source(*files)),
+        Field("license_conflicts", "Conflicts", conflicts(links) or "None were found.", records.source(*files)),
     ]

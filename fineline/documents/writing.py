@@ -1,4 +1,4 @@
-"""All documents of an adapter, written to one directory."""
+"""Write all documents of an adapter to one directory."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,22 +16,22 @@ COPIED = {"README.md": "dataset/README.md", "croissant.json": "dataset/croissant
 def write(name: str, target: Path, *, approvals: Iterable[Mapping[str, Any]] = ()) -> list[Path]:
     """Write model card, bill of materials, technical documentation, license chain, and the documents of the data.
 
-    Everything is made before the first file is written, so a record that is missing leaves `target` as it was.
+    Everything is rendered before the first file is written, so a missing record leaves `target` unchanged.
 
     Args:
-        target: A directory; it is made if it is not there. Other files in it are left alone.
-        approvals: Decisions of people with `person`, `role`, `time`, `decision`, `reason` and `entry`; they go into the card
-            and the technical documentation.
+        target: A directory; it is created if missing. Other files in it are not touched.
+        approvals: Decisions with `person`, `role`, `time`, `decision`, `reason` and `entry`, for the card and the technical
+            documentation.
 
     Returns:
-        The files, in the order in which someone reads them.
+        The files, in reading order.
 
     Raises:
-        InputError: A record is missing or unreadable, records do not belong together, or `target` is a file.
-        Refused: A file that goes into the documents is not the one that its artifact recorded.
+        InputError: A record is missing or unreadable, records do not belong together, or `target` is not a directory.
+        Refused: A file that is used is not the one that its artifact recorded.
     """
     if target.exists() and not target.is_dir():
-        raise InputError(f"{target}: a directory is needed, but this is a file; name another one with --to")
+        raise InputError(f"{target}: expected a directory, found a file; choose another place with --to")
     documents = contents(gather(name), list(approvals))
     written = []
     for path, text in documents.items():
@@ -45,10 +45,10 @@ def write(name: str, target: Path, *, approvals: Iterable[Mapping[str, Any]] = (
 
 
 def contents(records: Records, approvals: list[Mapping[str, Any]]) -> dict[str, str]:
-    """Path below the directory -> text of every document.
+    """Return path below the directory -> text of every document.
 
     Raises:
-        InputError: A record lacks what a document tells.
+        InputError: A record lacks a value that a document needs.
     """
     try:
         found = technical.sections(records, approvals)
@@ -63,8 +63,8 @@ def contents(records: Records, approvals: list[Mapping[str, Any]]) -> dict[str, 
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         where = ", ".join(f"{part}.json" for part in records.reports)
         raise InputError(
-            f"reports/{records.name}: a record lacks what the documents tell ({type(error).__name__}: {error});"
-            f" looked in {where}; run `dvc repro` to make them anew"
+            f"reports/{records.name}: a record lacks a value that the documents need ({type(error).__name__}: {error});"
+            f" looked in {where}; run `dvc repro` to make them again"
         ) from error
 
 

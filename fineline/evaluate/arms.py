@@ -1,4 +1,4 @@
-"""The models that are compared, each loaded only if something of it must be computed."""
+"""Arms: the models under comparison. A model is loaded only if some of its scores must be computed."""
 
 import importlib.metadata
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ from fineline.adapters import recorded
 from fineline.adapters.adapted import Adapted
 from fineline.artifacts import Artifact
 from fineline.errors import InputError, ParameterError
-from fineline.evaluate.run import Record, score
-from fineline.evaluate.scores import remembered
+from fineline.evaluate.harness import Record, score
+from fineline.evaluate.scores import cached
 from fineline.hardware import machine
-from fineline.inference.journal import Journal
+from fineline.inference.journal import AnswerJournal
 from fineline.inference.scorer import Engine, Scorer
 from fineline.inference.torch_engine import TorchEngine
 from fineline.models import loading
@@ -24,7 +24,7 @@ from fineline.project.params.evaluation import Champion
 from fineline.project.versions import STAGES
 from fineline.suites.task import Task
 
-_SHARE = 0.4  # of the free memory that an unpacked base may take
+_SHARE = 0.4  # of the free memory that a dequantized base may take
 
 _DECISIVE = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "lm_eval", "rouge_score")
 """Packages whose version may change a score."""
@@ -34,23 +34,23 @@ BASE, CANDIDATE, CHAMPION = "base", "candidate", "champion"
 
 @dataclass(frozen=True)
 class Arm:
-    """One model that is asked the items."""
+    """One model under comparison."""
 
     name: str
     artifact: Artifact
     identity: dict[str, Any]
-    """All that decides its scores besides the task."""
+    """Everything that decides its scores, apart from the task."""
     engine: Callable[[], AbstractContextManager[Engine]]
 
     @property
     def described(self) -> dict[str, str]:
-        """What a verdict says of it."""
+        """Return the kind and digest that a verdict records."""
         return {"kind": self.artifact.kind, "digest": self.artifact.digest}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """An artifact that was read and verified."""
+    """A verified artifact and its directory."""
 
     directory: Path
     artifact: Artifact
@@ -60,24 +60,24 @@ def records(arm: Arm, tasks: list[Task], tokenizer: Any, store: Path) -> list[Re
     """Return the records of a model on all tasks, computing those that are not in the store.
 
     Args:
-        store: Directory of scores, see `fineline.evaluate.scores`.
+        store: Directory of cached scores, see `fineline.evaluate.scores`.
     """
 
     def compute(asked: list[Task], journal: Path) -> list[Record]:
         for task in asked:
             print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
         with arm.engine() as engine:
-            return score(Scorer(engine, tokenizer, Journal(journal)), asked)
+            return score(Scorer(engine, tokenizer, AnswerJournal(journal)), asked)
 
-    return [record for _, found in remembered(arm.identity, tasks, compute, store) for record in found]
+    return [record for _, found in cached(arm.identity, tasks, compute, store) for record in found]
 
 
 class Arms:
-    """An adapter on its base, in the form that it was trained on: two arms of one model.
+    """An adapter on its base, in the precision that it was trained in: two arms of one loaded model.
 
-    Four-bit weights are unpacked if there is room: the numbers are the same, and nothing is unpacked again at every step. In
-    fp32 the adapter is then added to the weights, which costs nothing but the last bits of a sum; in bf16 that would round
-    what was trained (see `merge`), so there it stays beside them, as it was trained.
+    Four-bit weights are dequantized once if they fit in memory: the numbers are the same, and no step dequantizes them again.
+    In fp32 the adapter is then added to the weights, which changes only the last bits of a sum. In bf16 that would round the
+    adapter's contribution (see `merge`), so the adapter is applied separately, as in training.
 
     Raises:
         InputError: The adapter was trained on another base.
@@ -89,21 +89,21 @@ class Arms:
         if trained_on != self.base.digest:
             raise InputError(
                 f"{adapter.directory}: trained on the base {trained_on}, but {base.directory} is {self.base.digest}; the two"
-                " cannot be compared on the same prompts"
+                " cannot be compared on the same prompts. Train the adapter again on this base"
             )
         self.places = (base.directory, adapter.directory)
         self.quantization = recorded.quantization_of(self.adapter.parameters)
         self.precision = recorded.precision_of(self.adapter.parameters)
-        self.unpacked = self.quantization is not None and _fits(base.directory)
+        self.dequantized = self.quantization is not None and _fits(base.directory)
         method = recorded.method_of(self.adapter.parameters)
-        self.added = self.precision == "fp32" and method.mergeable and (self.unpacked or not self.quantization)
+        self.added = self.precision == "fp32" and method.mergeable and (self.dequantized or not self.quantization)
 
     def arm(self, name: str) -> Arm:
-        """Return the model as an arm: `base` without its adapter, any other name with it."""
+        """Return an arm of the model: `base` without the adapter, any other name with it."""
         identity = {
             "base": self.base.digest,
             "quantization": self.quantization.model_dump_json() if self.quantization else "none",
-            "unpacked": self.unpacked,
+            "dequantized": self.dequantized,
             "precision": self.precision,
             **environment(),
         }
@@ -113,18 +113,18 @@ class Arms:
 
     @cached_property
     def _model(self) -> Any:
-        """With the adapter beside its weights."""
+        """The model with the adapter applied separately from the weights."""
         base, adapter = self.places
         model = loading.base_model(base, quantization=self.quantization, precision=self.precision)
-        if self.unpacked:
+        if self.dequantized:
             loading.dequantize(model, loading.dtype(self.precision))
         return adapters.load(model, adapter)
 
     @cached_property
     def _sum(self) -> Any:
-        """With the adapter in its weights. The other form is let go of: there may be no room for both."""
+        """The model with the adapter added to the weights. It replaces `_model`: memory may not suffice for both."""
         model = self._model
-        if isinstance(model, Adapted):  # nothing stands beside the weights
+        if isinstance(model, Adapted):  # this method has no separate weights to add
             return model
         del self._model
         model.merge_adapter()
@@ -142,13 +142,13 @@ class Arms:
 
 
 def champion(wanted: Champion, found: Subject, base: Subject) -> Arms:
-    """Return the adapter that is in production, on the base of the candidate.
+    """Return the arms of the adapter in production, on the base of the candidate.
 
     Args:
         found: The artifact at `wanted.path`.
 
     Raises:
-        InputError: It is not the one that was named, or belongs to another base.
+        InputError: Its digest is not the one in params.yaml, or it was trained on another base.
     """
     if found.artifact.digest != wanted.digest:
         raise ParameterError(
@@ -160,13 +160,13 @@ def champion(wanted: Champion, found: Subject, base: Subject) -> Arms:
 
 
 def environment() -> dict[str, str | int]:
-    """Return what decides scores besides the model: the version of the scoring, the device and the libraries."""
+    """Return what decides scores apart from the model: the version of the stage, the device and the libraries."""
     versions = {package: importlib.metadata.version(package) for package in _DECISIVE}
     return {"scoring": STAGES["evaluate"], "device": loading.device().type, **versions}
 
 
 def _fits(base: Path) -> bool:
-    """Whether the whole base, as it lies on disk or twice that, leaves most of the free memory free."""
+    """True if twice the size of the base on disk leaves most of the free memory free."""
     import torch
 
     size = 2 * sum(file.stat().st_size for file in base.glob("*.safetensors"))

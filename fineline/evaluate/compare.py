@@ -1,4 +1,4 @@
-"""Two models on the same items: the difference, and how sure it is."""
+"""Compare two models on the same items: the difference and its confidence bounds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,25 +12,25 @@ from fineline.errors import FinelineError
 from fineline.evaluate import intervals
 
 Pair = tuple[float, float, str]
-"""The score of the model compared with, the score of the candidate, and the cluster of an item."""
+"""Score of the reference, score of the candidate, and cluster of an item."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paired result on one measure; differences are the candidate less the model it is compared with."""
+    """Paired result on one measure; differences are candidate minus reference."""
 
     items: int
     clusters: int
     reference: float
-    """Mean score of the model compared with."""
+    """Mean score of the reference."""
     candidate: float
     difference: float
     lower: float
-    """One-sided lower confidence bound of the difference; -inf if all items are of one cluster and not right or wrong."""
+    """One-sided lower confidence bound of the difference; -inf if all items are in one cluster, unless scores are 0 or 1."""
     upper: float
     """One-sided upper confidence bound of the difference."""
     detectable: float
-    """Smallest drop that is ruled out, with the power asked for, where there is none."""
+    """Smallest drop that is ruled out with the given power if there is none."""
     gained: int
     """Items whose score rose."""
     lost: int
@@ -51,35 +51,35 @@ class Level:
     lower: float
     upper: float
     detectable: float
-    """Smallest distance from a floor that shows, with the power asked for."""
+    """Smallest distance from a floor that is detected with the given power."""
 
 
 def pair(
     reference: Sequence[Mapping[str, Any]], candidate: Sequence[Mapping[str, Any]]
 ) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """The records of each item side by side.
+    """Return the records of both models for each item.
 
     Raises:
-        FinelineError: The two were not asked the same: an item, its prompt or its target differs.
+        FinelineError: An item, its prompt or its target differs.
     """
     keys = ("task", "item", "item_hash", "prompt_hash", "target_hash")
     asked = [[tuple(record[key] for key in keys) for record in arm] for arm in (reference, candidate)]
     if asked[0] != asked[1]:
         odd = next((pair for pair in zip(*asked, strict=False) if pair[0] != pair[1]), (len(reference), len(candidate)))
-        raise FinelineError(f"the two models were not asked the same items: {odd[0]} against {odd[1]}; evaluate both anew")
+        raise FinelineError(f"the two models were not asked the same items: {odd[0]} against {odd[1]}; evaluate both again")
     return list(zip(reference, candidate, strict=True))
 
 
 def compare(pairs: Sequence[Pair], confidence: float, power: float) -> Comparison:
-    """Compare paired scores; items of one cluster rise and fall together, so they count for less.
+    """Compare paired scores; items of one cluster are not independent, so they count for less.
 
     Scores of 0 and 1: Tango's score bounds and the exact McNemar test (`intervals.lower_bound`). With clusters, all counts are
-    divided by the design effect, and the quantiles are Student's for G clusters, because the effect is only estimated: both
-    carry over what is usual for a cluster-robust error to bounds that stay sound with few changes.
+    divided by the design effect, and the quantiles are Student's for G clusters, because the effect is only estimated. This
+    is the usual correction of cluster-robust errors, applied to bounds that stay valid with few changes.
 
-    Other scores: the cluster-robust t interval, moved out on the side where skewed differences make it too short, and the
-    p-values that go with it. A sign-flip test would need symmetric differences to say anything about their mean, and could
-    contradict the bounds.
+    Other scores: the cluster-robust t interval, extended on the side where skewed differences make it too short, and the
+    p-values that go with it. A sign-flip test would need symmetric differences to test their mean, and could contradict the
+    bounds.
 
     Args:
         confidence: One-sided, e.g. 0.95.
@@ -112,7 +112,7 @@ def compare(pairs: Sequence[Pair], confidence: float, power: float) -> Compariso
 
 
 def level(scores: Sequence[tuple[float, str]], confidence: float, power: float) -> Level:
-    """Bounds of a mean score: Wilson's for scores of 0 and 1, else the t interval; clusters as in `compare`.
+    """Return the bounds of a mean score: Wilson's for scores of 0 and 1, else the t interval; clusters as in `compare`.
 
     Raises:
         FinelineError: There are no items, or a score is not a number.
@@ -156,12 +156,12 @@ def _compare_means(scores: np.ndarray, sizes: np.ndarray, confidence: float, pow
 
 
 def _by_cluster(scores: Sequence[tuple[float, ...]], clusters: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Scores (arms, items), items of one cluster side by side, and the sizes of the clusters in that order."""
+    """Return scores (arms, items), sorted by cluster, and the sizes of the clusters in that order."""
     if not scores:
         raise FinelineError("there are no items to compare")
     numbers = np.array(scores, dtype=float).T
     if not np.isfinite(numbers).all():
-        raise FinelineError("a score is not a number, so there is nothing to compare")
+        raise FinelineError("a score is not a number, so the models cannot be compared")
     _, membership, sizes = np.unique(np.array(clusters), return_inverse=True, return_counts=True)
     return numbers[:, np.argsort(membership, kind="stable")], sizes
 
@@ -171,10 +171,10 @@ def _is_binary(scores: np.ndarray) -> bool:
 
 
 def _extent(scores: np.ndarray) -> float:
-    """How far scores lie apart, as far as is known; zero counts as one of them."""
+    """Return the known range of the scores, including zero."""
     return float(max(scores.max(), 0.0) - min(scores.min(), 0.0))
 
 
 def _quantile(confidence: float, items: int, clusters: int) -> float:
-    """The normal quantile, or Student's if the variance had to be estimated from clusters."""
+    """Return the normal quantile, or Student's if the variance is estimated from clusters."""
     return float(ndtri(confidence) if clusters in (1, items) else stdtrit(clusters - 1, confidence))

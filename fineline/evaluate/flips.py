@@ -1,6 +1,6 @@
-"""What the candidate lost: items that went from right to wrong, and the largest falls, side by side.
+"""Items on which the candidate is worse: those that went from right to wrong, and the largest drops.
 
-Text of items and answers is shown as code spans: whatever a model says, none of it becomes a link, an image or markup.
+Text of items and answers is shown as code spans, so no text of a model becomes a link, an image or markup.
 """
 
 import json
@@ -13,15 +13,15 @@ from fineline.evaluate.tables import NOTHING, grid, prose
 
 Record = Mapping[str, Any]
 
-MOST = 20  # items shown of each measure
+MOST = 20  # items shown for each measure
 LONGEST = 160  # characters shown of a text
 CUT = "…"
-SMALLEST_FALL = 1e-6  # of a number that is graded: rounding is no fall
+SMALLEST_DROP = 1e-6  # smaller differences are rounding
 
 
 @dataclass(frozen=True)
-class Fall:
-    """One item on which the candidate does worse."""
+class Drop:
+    """One item on which the candidate is worse."""
 
     item: int
     question: str
@@ -30,27 +30,28 @@ class Fall:
     candidate: str
     before: float
     after: float | None
-    """None: the candidate's score is no number."""
+    """None if the candidate's score is not a number."""
 
     @property
     def size(self) -> float:
+        """Return the difference of the scores; infinite if the candidate has none."""
         return float("inf") if self.after is None else self.before - self.after
 
 
 @dataclass
 class Flips:
-    """What became of one measure."""
+    """The changed items of one measure."""
 
     items: int = 0
     rose: int = 0
     graded: bool = False
-    """Whether there are scores other than 0 and 1."""
-    falls: list[Fall] = field(default_factory=list)
-    """Items of a measure that is not graded in their order, else the largest fall first."""
+    """True if there are scores other than 0 and 1."""
+    drops: list[Drop] = field(default_factory=list)
+    """In the order of the items, or the largest drop first if the measure is graded."""
 
 
 def find(reference: Iterable[Record], candidate: Iterable[Record]) -> dict[str, Flips]:
-    """Measure -> what fell and how much rose; items that only one of the two was asked are left out."""
+    """Return measure -> changed items; items that only one of the two was asked are left out."""
     asked = {(record["task"], record["item"]): record for record in reference}
     found: dict[str, Flips] = {}
     for after in candidate:
@@ -62,7 +63,7 @@ def find(reference: Iterable[Record], candidate: Iterable[Record]) -> dict[str, 
                 _count(found.setdefault(measure, Flips()), measure, before, after)
     for flips in found.values():
         if flips.graded:
-            flips.falls.sort(key=lambda fall: -fall.size)
+            flips.drops.sort(key=lambda drop: -drop.size)
     return found
 
 
@@ -75,25 +76,25 @@ def markdown(
     arms: tuple[str, str] = ("base", "candidate"),
     most: int = MOST,
 ) -> str:
-    """flips.md: measures that a rule judges come first.
+    """Return flips.md; measures that a rule judges come first.
 
     Args:
-        decision: What the gate said; its `rules` are read.
-        pools: Pool -> its measures: a rule on the pool judges each.
-        arms: What the two are called.
-        most: Items shown of each measure.
+        decision: The decision of the gate, with `rules`.
+        pools: Pool -> its measures; a rule on the pool judges each of them.
+        arms: The names of the two models.
+        most: Items shown for each measure.
     """
     found = find(reference, candidate)
-    parts = [f"# From {arms[0]} to {arms[1]}: what was lost", "Higher is better everywhere. Long texts are cut."]
+    parts = [f"# From {arms[0]} to {arms[1]}: items that got worse", "Higher scores are better. Long texts are cut."]
     for measure in _order(found, decision, pools or {}):
         parts += [f"## {prose(measure)}", _in_words(found[measure], most)]
-        if found[measure].falls:
+        if found[measure].drops:
             parts.append(_table(found[measure], arms, most))
     return "\n\n".join(parts) + "\n"
 
 
 def excerpt(text: str, start: int = 0) -> str:
-    """One line of a text, with what cannot be printed as escapes, cut to what lies around `start`."""
+    """Return one line of a text around `start`; unprintable characters become escapes."""
     begin = max(0, min(start - LONGEST // 4, len(text) - LONGEST))
     shown = text[begin : begin + LONGEST]
     line = "".join(_visible(character) for character in shown)
@@ -101,7 +102,7 @@ def excerpt(text: str, start: int = 0) -> str:
 
 
 def code(text: str) -> str:
-    """A text as a code span that fits into a cell of a table.
+    """Return a text as a code span that fits into a cell of a table.
 
     Its fence is longer than any run of backticks inside (CommonMark 0.31, section 6.1). A pipe is escaped even there (GitHub
     Flavored Markdown, section 4.10).
@@ -121,14 +122,14 @@ def _count(flips: Flips, measure: str, before: Record, after: Record) -> None:
     flips.graded |= not {old, new} <= {0, 1, None}
     if new is not None and new > old:
         flips.rose += 1
-    elif new is None or old - new > SMALLEST_FALL:
-        flips.falls.append(_fall(before, after, old, new))
+    elif new is None or old - new > SMALLEST_DROP:
+        flips.drops.append(_drop(before, after, old, new))
 
 
-def _fall(before: Record, after: Record, old: float, new: float | None) -> Fall:
+def _drop(before: Record, after: Record, old: float, new: float | None) -> Drop:
     expected, reference, candidate = _expected(after), _answer(before, old), _answer(after, new)
     start = _first_difference(expected, candidate)
-    return Fall(
+    return Drop(
         item=after["item"],
         question=excerpt(str(after.get("question", ""))),
         expected=excerpt(expected, start),
@@ -140,7 +141,7 @@ def _fall(before: Record, after: Record, old: float, new: float | None) -> Fall:
 
 
 def _first_difference(one: str, other: str) -> int:
-    """Where two texts part; 0 if they are the same."""
+    """Return the first position at which two texts differ; 0 if they are the same."""
     if one == other:
         return 0
     shorter = min(len(one), len(other))
@@ -155,19 +156,19 @@ def _expected(record: Record) -> str:
 
 
 def _answer(record: Record, score: float | None) -> str:
-    """What the model said; of choices, the one that it chose."""
+    """Return the answer of the model; of choices, the chosen one."""
     answer, choices = record["answer"], record.get("choices")
     if _is_choice(answer):
         place = _chosen(record, score)
         return str(choices[place]) if choices else f"choice {place + 1}"
     if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
         (likelihood, _), *_ = answer
-        return "no number" if likelihood is None else f"log-likelihood {likelihood:.2f}"
+        return "not a number" if likelihood is None else f"log-likelihood {likelihood:.2f}"
     return _text(answer)
 
 
 def _chosen(record: Record, score: float | None) -> int:
-    """The place of the likeliest choice; likeliest for its length, where only that agrees with the score."""
+    """Return the index of the likeliest choice; normalized by length if only that agrees with the score."""
     likelihoods = [float("-inf") if likelihood is None else likelihood for likelihood, _ in record["answer"]]
     place = likelihoods.index(max(likelihoods))
     if record.get("choices") and score in (0, 1) and (place == record["expected"]) != (score == 1):
@@ -191,25 +192,25 @@ def _visible(character: str) -> str:
 
 
 def _order(found: Iterable[str], decision: Mapping[str, Any], pools: Mapping[str, Sequence[str]]) -> list[str]:
-    """The measures, those that a rule judges first."""
+    """Return the measures; those that a rule judges come first."""
     named = [entry["measure"] for entry in decision["rules"] if entry["rule"] != "info"]
     judged = [member for name in named for member in pools.get(name, [name])]
     return sorted(found, key=lambda measure: judged.index(measure) if measure in judged else len(judged))
 
 
 def _in_words(flips: Flips, most: int) -> str:
-    fell = len(flips.falls)
-    shown = f" The {'largest' if flips.graded else 'first'} {most} are shown." if fell > most else ""
+    dropped = len(flips.drops)
+    shown = f" The {'largest' if flips.graded else 'first'} {most} are shown." if dropped > most else ""
     if flips.graded:
-        return f"Of {flips.items:,} items {fell:,} fell and {flips.rose:,} rose.{shown}"
-    return f"Of {flips.items:,} items {fell:,} went from right to wrong and {flips.rose:,} from wrong to right.{shown}"
+        return f"Of {flips.items:,} items {dropped:,} got worse and {flips.rose:,} got better.{shown}"
+    return f"Of {flips.items:,} items {dropped:,} went from right to wrong and {flips.rose:,} from wrong to right.{shown}"
 
 
 def _table(flips: Flips, arms: tuple[str, str], most: int) -> str:
     heading = ["item", "question", "expected", *arms] + (["score"] if flips.graded else [])
     rows = []
-    for fall in flips.falls[:most]:
-        texts = [code(text) for text in (fall.question, fall.expected, fall.reference, fall.candidate)]
-        after = NOTHING if fall.after is None else f"{fall.after:.3g}"
-        rows.append([str(fall.item), *texts, *([f"{fall.before:.3g} → {after}"] if flips.graded else [])])
+    for drop in flips.drops[:most]:
+        texts = [code(text) for text in (drop.question, drop.expected, drop.reference, drop.candidate)]
+        after = NOTHING if drop.after is None else f"{drop.after:.3g}"
+        rows.append([str(drop.item), *texts, *([f"{drop.before:.3g} → {after}"] if flips.graded else [])])
     return grid(heading, rows, numeric={0})

@@ -1,7 +1,7 @@
-"""The forest plot: every difference of a decision with its confidence bounds, beside what its rule must rule out.
+"""The forest plot: every difference of a decision with its confidence bounds, next to what its rule must rule out.
 
-Targets, guards, the champion and what is only reported stand in panels of their own, and so does each unit: a gain of 85 points
-on the target leaves the axis of a guard, whose margin is 5, as it is.
+Targets, guards, the champion and reported measures have separate panels, and so has each unit: a gain of 85 points on the
+target does not change the axis of a guard with a margin of 5.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fineline.evaluate import forest_axis, tables
-from fineline.evaluate.forest_axis import GREY, LINE, STYLES, has_bounds, minus
+from fineline.evaluate.forest_axis import GRAY, LINE, STYLES, has_bounds, minus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,12 +48,12 @@ class Panel:
 
     @property
     def height(self) -> float:
-        """In inches, without heading and axis."""
+        """Return the height in inches, without heading and axis."""
         return ROW * len(self.rows)
 
 
 def panels(decision: Mapping[str, Any]) -> list[Panel]:
-    """What is drawn, in order; floors compare with nothing and are left to the table."""
+    """Return the panels in order; floors compare nothing, so only the table shows them."""
     found = []
     for rule, title in TITLES.items():
         rows = [entry for entry in decision["rules"] if entry["rule"] == rule and _is_drawn(entry)]
@@ -74,11 +74,11 @@ def draw(decision: Mapping[str, Any], file: Path, title: str = "") -> None:
 
 
 def figure(decision: Mapping[str, Any], title: str = "") -> "Figure":
-    """The plot, to be saved in any format.
+    """Return the plot, to be saved in any format.
 
     Args:
-        decision: The content of gate.json, or one form of candidate.json.
-        title: What was judged, e.g. the adapter's name.
+        decision: The content of gate.json, or one of `forms` in candidate.json.
+        title: Subject of the decision, e.g. the adapter's name.
     """
     from matplotlib.figure import Figure  # no pyplot, so no display and no global state
 
@@ -89,7 +89,7 @@ def figure(decision: Mapping[str, Any], title: str = "") -> "Figure":
         page = _Page(drawn, height)
         page.write(EDGE, 0.22, _headline(decision, title), size=12, weight="bold")
         if not shown:
-            page.write(EDGE, TOP, "There is no difference to draw.")
+            page.write(EDGE, TOP, "There are no differences to plot.")
             return drawn
         _name_columns(page)
         top = TOP
@@ -107,24 +107,24 @@ def figure(decision: Mapping[str, Any], title: str = "") -> "Figure":
 
 @dataclass(frozen=True)
 class _Page:
-    """A figure on which places are told in inches from the top left."""
+    """A figure with positions in inches from the top left."""
 
     figure: "Figure"
     height: float
 
     def write(self, left: float, top: float, text: str, *, size: float = TEXT, **style: Any) -> None:
-        """Text whose middle is at `top`."""
+        """Write text whose vertical center is at `top`."""
         look: dict[str, Any] = {"va": "center", "color": LINE, "parse_math": False}
         self.figure.text(left / WIDTH, 1 - top / self.height, text, fontsize=size, **look | style)
 
     def axes(self, left: float, top: float, width: float, height: float) -> "Axes":
-        """Axes over a rectangle."""
+        """Add axes over a rectangle."""
         return self.figure.add_axes((left / WIDTH, 1 - (top + height) / self.height, width / WIDTH, height / self.height))
 
 
 @contextmanager
 def _plain_style() -> Iterator[None]:
-    """matplotlib as it comes, whatever the matplotlibrc of the machine says."""
+    """Use matplotlib's defaults, independent of the matplotlibrc of the machine."""
     from matplotlib import style
 
     # text stays text in the file, so that a diff shows which number changed
@@ -138,7 +138,7 @@ def _headline(decision: Mapping[str, Any], title: str) -> str:
 
 
 def _is_drawn(entry: Entry) -> bool:
-    """A rule that could not be judged is drawn, because it failed; one that had nothing to judge is not."""
+    """True if an entry has a difference, or is a rule that could not be judged and so did not pass."""
     return entry["difference"] is not None or entry["verdict"] not in ("info", "pass")
 
 
@@ -150,11 +150,11 @@ def _name_columns(page: _Page) -> None:
         (RIGHT + SCORES, "difference (bounds)"),
         (RIGHT + SCORES + DIFFERENCE, "verdict"),
     ):
-        page.write(left, top, text, size=SMALL, color=GREY)
-    page.write(LEFT - 0.15, top, "items", size=SMALL, color=GREY, ha="right")
-    page.write(LEFT, top, "← worse", size=SMALL, color=GREY)
-    page.write(LEFT + PLOT / 2, top, "difference and its bounds", size=SMALL, color=GREY, ha="center")
-    page.write(LEFT + PLOT, top, "better →", size=SMALL, color=GREY, ha="right")
+        page.write(left, top, text, size=SMALL, color=GRAY)
+    page.write(LEFT - 0.15, top, "items", size=SMALL, color=GRAY, ha="right")
+    page.write(LEFT, top, "← worse", size=SMALL, color=GRAY)
+    page.write(LEFT + PLOT / 2, top, "difference and its bounds", size=SMALL, color=GRAY, ha="center")
+    page.write(LEFT + PLOT, top, "better →", size=SMALL, color=GRAY, ha="right")
 
 
 def _write_row(page: _Page, entry: Entry, middle: float) -> None:

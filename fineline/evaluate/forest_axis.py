@@ -1,4 +1,4 @@
-"""One axis of the forest plot: points, lines, and what must be ruled out."""
+"""One axis of the forest plot: points, lines, and the range that must be ruled out."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,24 +8,24 @@ from fineline.evaluate.tables import Entry
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LINE, GREY, RULED_OUT = "#222222", "#666666", "#d55e00"
-# colours of Okabe and Ito, told apart by colour-blind eyes; the symbols tell the same in black and white
+LINE, GRAY, RULED_OUT = "#222222", "#666666", "#d55e00"
+# colors of Okabe and Ito, safe for color blindness; the symbols carry the same information in black and white
 STYLES = {
     "pass": ("#009e73", "o", None),
     "fail": ("#d55e00", "X", None),
     "inconclusive": ("#b07800", "D", "white"),
-    "info": (GREY, "s", None),
+    "info": (GRAY, "s", None),
 }
 SMALLEST_SPAN = 0.01  # of an axis
-LARGEST_SPAN = 4.0  # of an axis with margins, to either side: so many times the largest margin
-HALF = 0.42  # of a row, that is shaded
+LARGEST_SPAN = 4.0  # to either side of an axis with margins, in multiples of the largest margin
+HALF = 0.42  # shaded part of a row, to either side of its middle
 
 
 def draw(axes: "Axes", rows: Sequence[Entry], unit: str, size: float) -> None:
     """Draw rows of one unit, the first on top.
 
     Args:
-        size: Of the numbers at the axis, in points.
+        size: Font size of the tick labels, in points.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -44,46 +44,46 @@ def draw(axes: "Axes", rows: Sequence[Entry], unit: str, size: float) -> None:
 
 
 def legend(rows: Sequence[Entry]) -> list[Any]:
-    """What the symbols in these rows mean."""
+    """Return the legend of the symbols in these rows."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Any] = [
-        Line2D([], [], color=colour, marker=marker, markersize=6.5, markerfacecolor=fill or colour, label=verdict)
-        for verdict, (colour, marker, fill) in STYLES.items()
+        Line2D([], [], color=color, marker=marker, markersize=6.5, markerfacecolor=fill or color, label=verdict)
+        for verdict, (color, marker, fill) in STYLES.items()
         if any(entry["verdict"] == verdict for entry in rows)
     ]
     if any(edge(entry) is not None for entry in rows):
         handles.append(Patch(color=RULED_OUT, alpha=0.25, linewidth=0, label="the line must stay to the right of this"))
     if any(visible(entry) is not None for entry in rows):
-        label = "smallest drop that so many items show"
-        handles.append(Line2D([], [], color=GREY, marker="|", markersize=9, linestyle="none", label=label))
+        label = "smallest drop that this sample size can detect"
+        handles.append(Line2D([], [], color=GRAY, marker="|", markersize=9, linestyle="none", label=label))
     return handles
 
 
 def has_bounds(entry: Entry) -> bool:
-    """Whether the difference has confidence bounds; of a single cluster they are not known."""
+    """True if the difference has confidence bounds; those of a single cluster are unknown."""
     return entry["lower"] is not None and entry["upper"] is not None
 
 
 def edge(entry: Entry) -> float | None:
-    """Where begins, to the left, what the rule must rule out; None where nothing is asked for."""
+    """Return the right end of the range that the rule must rule out; None if there is no such range."""
     if entry["limit"] is None or entry["rule"] == "info":
         return None
     return entry["limit"] if entry["rule"] == "must_improve" else -entry["limit"]
 
 
 def visible(entry: Entry) -> float | None:
-    """The smallest drop that the items show, where a margin is set: beyond the margin, the items are too few."""
+    """Return the smallest detectable drop if a margin is set; beyond the margin, the sample is too small."""
     if not _has_margin(entry) or entry["detectable"] is None or entry["difference"] is None:
         return None
     return -entry["detectable"]
 
 
 def limits(rows: Sequence[Entry]) -> tuple[float, float]:
-    """The ends of the axis: it holds 0, all bounds and all edges, and at the left some of what must be ruled out.
+    """Return the ends of the axis: it contains 0, all bounds and edges, and some of the range that must be ruled out.
 
-    Where margins are set, none becomes invisible because one measure fell far: what lies beyond is an arrow.
+    If margins are set, they stay visible although one measure dropped far: an arrow marks what is outside.
     """
     edges = [place for place in map(edge, rows) if place is not None]
     places = [0.0, *edges, *(place for place in map(visible, rows) if place is not None)]
@@ -98,7 +98,7 @@ def limits(rows: Sequence[Entry]) -> tuple[float, float]:
 
 
 def minus(text: str) -> str:
-    """Text with the sign that is as wide as a plus."""
+    """Replace hyphens by minus signs, which are as wide as a plus."""
     return text.replace("-", "\N{MINUS SIGN}")
 
 
@@ -116,16 +116,16 @@ def _shade(axes: "Axes", entry: Entry, position: int) -> None:
 
 def _mark(axes: "Axes", entry: Entry, position: int) -> None:
     left, right = axes.get_xlim()
-    colour, marker, fill = STYLES[entry["verdict"]]
+    color, marker, fill = STYLES[entry["verdict"]]
     ends, style = ((entry["lower"], entry["upper"]), "-") if has_bounds(entry) else ((left, right), ":")
-    axes.plot(ends, (position, position), style, color=colour, linewidth=1.8, snap=False)
+    axes.plot(ends, (position, position), style, color=color, linewidth=1.8, snap=False)
     for end, beyond, arrow in ((left, ends[0] < left, "<"), (right, ends[1] > right, ">")):
         if beyond:
-            axes.plot(end, position, arrow, color=colour, markersize=6.5, clip_on=False)
+            axes.plot(end, position, arrow, color=color, markersize=6.5, clip_on=False)
     smallest = visible(entry)
     if smallest is not None:
-        axes.plot(smallest, position, "|", color=GREY, markersize=9, snap=False)
-    axes.plot(entry["difference"], position, marker, color=colour, markersize=6.5, markerfacecolor=fill or colour, snap=False)
+        axes.plot(smallest, position, "|", color=GRAY, markersize=9, snap=False)
+    axes.plot(entry["difference"], position, marker, color=color, markersize=6.5, markerfacecolor=fill or color, snap=False)
 
 
 def _tick(value: float, unit: str) -> str:

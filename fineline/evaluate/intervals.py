@@ -1,8 +1,8 @@
-"""One-sided bounds of paired shares and of means, and how small a difference they can show.
+"""One-sided bounds of paired shares and of means, and the smallest difference that they can show.
 
-Functions of counts take arrays as well as numbers, and fractions of items: items that rise and fall together count as fewer.
-Functions of values take them in the last axis, items of one cluster side by side, and the sizes of the clusters in that order.
-`z` is the quantile that a bound is drawn at, 1.645 for 95%. tests/evaluate/test_calibration.py shows what the bounds are worth.
+Functions of counts accept arrays as well as numbers, and fractions of items, because items of one cluster count as fewer.
+Functions of values expect them in the last axis, sorted by cluster, and the sizes of the clusters in that order. `z` is the
+quantile of a bound, 1.645 for 95%. tests/evaluate/test_calibration.py measures the coverage of the bounds.
 """
 
 from typing import Any
@@ -12,19 +12,19 @@ from scipy.special import betainc, betaincinv, ndtr, stdtrit
 
 Numbers = Any  # a float or an array of floats
 
-HALVINGS = 50  # of an interval of length 2: to more digits than are told
+HALVINGS = 50  # of an interval of length 2: to more digits than are reported
 
 
 def mcnemar(gained: Numbers, lost: Numbers) -> Numbers:
-    """Exact one-sided p-value: P(at least `gained` of the changed items are gains) if gains and losses are equally likely."""
+    """Return the exact one-sided p-value: P(at least `gained` gains among the changed items) if both are equally likely."""
     return np.where(np.asarray(gained) > 0, betainc(np.maximum(gained, 1e-9), np.asarray(lost) + 1.0, 0.5), 1.0)
 
 
 def score(gained: Numbers, lost: Numbers, items: Numbers, difference: Numbers) -> tuple[Numbers, Numbers]:
-    """How far gains less losses lie above what a true `difference` lets expect, and their standard error if it is true.
+    """Return gains minus losses minus the number expected for a true `difference`, and their standard error for it.
 
     Tango 1998, Statistics in Medicine 17:891: the error is that of the likeliest shares of gains and losses among those that
-    differ by `difference`, so it is not zero where nothing changed.
+    differ by `difference`, so it is not zero if nothing changed.
     """
     linear = (2 * items - gained + lost) * difference - gained - lost
     constant = -lost * difference * (1 - difference)
@@ -34,12 +34,12 @@ def score(gained: Numbers, lost: Numbers, items: Numbers, difference: Numbers) -
 
 
 def lower_bound(gained: Numbers, lost: Numbers, items: Numbers, z: Numbers) -> Numbers:
-    """Lower bound of the difference of paired shares; the upper one is `-lower_bound(lost, gained, items, z)`.
+    """Return the lower bound of the difference of paired shares; the upper one is `-lower_bound(lost, gained, items, z)`.
 
-    Tango's score bound, drawn further out where it promises too much:
-    - where nothing was gained the losses are binomial, and the exact bound of their share holds (Clopper and Pearson 1934,
+    Tango's score bound, widened where it covers too little:
+    - if nothing was gained, the losses are binomial and the exact bound of their share applies (Clopper and Pearson 1934,
       Biometrika 26:404);
-    - above zero, half an item is taken off for continuity, and the quantile is that of a sum as skewed as such gains are
+    - above zero, half an item is subtracted for continuity, and the quantile is corrected for the skewness of the gains
       (Cornish and Fisher 1938, Revue de l'Institut International de Statistique 5:307);
     - zero is exceeded only if the exact McNemar test excludes it.
     """
@@ -59,11 +59,11 @@ def lower_bound(gained: Numbers, lost: Numbers, items: Numbers, z: Numbers) -> N
 
 
 def detectable_drop(changed: Numbers, items: Numbers, z: Numbers, z_power: Numbers) -> Numbers:
-    """Smallest margin by which a candidate as good as the other is shown not to be worse, with the power of `z_power`.
+    """Return the smallest margin by which an equally good candidate is shown not to be worse, with the power of `z_power`.
 
-    If `changed` items change and gains are as likely as losses, gains less losses has the standard error sqrt(changed). The
-    lower bound of a candidate that has bad luck of `z_power` such errors is the margin. It is near the textbook's
-    (z + z_power) * sqrt(changed) / items, goes with the bounds exactly, and is about 3 / items where nothing changed.
+    If `changed` items change and gains are as likely as losses, gains minus losses have the standard error sqrt(changed). The
+    margin is the lower bound of a candidate that is unlucky by `z_power` such errors. It is close to the textbook formula
+    (z + z_power) * sqrt(changed) / items, consistent with the bounds, and about 3 / items if nothing changed.
     """
     changed = np.asarray(changed, dtype=float)
     bad_luck = np.minimum(z_power * np.sqrt(changed), changed)
@@ -71,21 +71,21 @@ def detectable_drop(changed: Numbers, items: Numbers, z: Numbers, z_power: Numbe
 
 
 def wilson(right: Numbers, items: Numbers, z: Numbers) -> tuple[Numbers, Numbers]:
-    """Lower and upper bound of a share (Wilson 1927, Journal of the American Statistical Association 22:209)."""
+    """Return the lower and upper bound of a share (Wilson 1927, Journal of the American Statistical Association 22:209)."""
     share, scale = right / items, 1 + z**2 / items
     half = z * np.sqrt(share * (1 - share) / items + z**2 / (4 * items**2))
     return (share + z**2 / (2 * items) - half) / scale, (share + z**2 / (2 * items) + half) / scale
 
 
 def design_effect(values: np.ndarray, sizes: np.ndarray) -> Numbers:
-    """How many items say as much as one item that has nothing to do with the others; at least 1, and 1 without clusters.
+    """Return the number of items that carry as much information as one independent item; at least 1, and 1 without clusters.
 
-    The variance of the mean with clusters over that without (Rao and Scott 1992, Biometrics 48:577). A few changed items do
-    not show whether items of a cluster change together. So the estimate counts for as many clusters as have changes (the
-    effective number, so that one large cluster is not many), and one more cluster is taken to have been seen, in which all do.
+    This is the variance of the mean with clusters over that without (Rao and Scott 1992, Biometrics 48:577). A few changed
+    items do not show whether items of a cluster change together. So the estimate is weighted by the effective number of
+    clusters with changes, and one additional cluster is assumed in which all items change together.
     """
     items, clusters = values.shape[-1], len(sizes)
-    together = (sizes**2).sum() / items  # the effect if the items of a cluster were copies of one
+    together = (sizes**2).sum() / items  # the effect if all items of a cluster were copies
     if clusters == 1:
         return np.full(values.shape[:-1], together)
     residuals = values - values.mean(-1, keepdims=True)
@@ -97,11 +97,11 @@ def design_effect(values: np.ndarray, sizes: np.ndarray) -> Numbers:
 
 
 def mean_error(values: np.ndarray, sizes: np.ndarray, extent: Numbers) -> tuple[Numbers, Numbers]:
-    """Standard error of the mean, and the skewness of the mean.
+    """Return the standard error and the skewness of the mean.
 
     The error is cluster-robust (Miller, arXiv 2411.00640, section 2.2) with the factor G/(G-1) for G clusters. Many items with
-    the very same value hide how far others would lie: in so far as there are such, one more item (with those that change with
-    it) is taken to have been seen at a distance of `extent`, so that a handful of equal values is no certainty.
+    the same value hide the spread of others. In proportion to such items, one additional item (with those that change with it)
+    is assumed at a distance of `extent`, so that a few equal values do not count as certainty.
     """
     items, clusters = values.shape[-1], len(sizes)
     if clusters == 1:
@@ -116,10 +116,10 @@ def mean_error(values: np.ndarray, sizes: np.ndarray, extent: Numbers) -> tuple[
 
 
 def reach(error: Numbers, skewness: Numbers, clusters: int, confidence: float) -> Numbers:
-    """How far the lower bound lies below the mean; with `-skewness`, how far the upper one lies above.
+    """Return the distance of the lower bound from the mean; with `-skewness`, that of the upper bound.
 
-    Student's quantile with G-1 degrees of freedom, or, where that is further, the one which allows for skewness: a few large
-    drops that most samples miss (Hall 1992, Journal of the Royal Statistical Society B 54:221, his cubic inverted).
+    Student's quantile with G-1 degrees of freedom or, if that is larger, the one corrected for skewness: a few large drops that
+    most samples miss (Hall 1992, Journal of the Royal Statistical Society B 54:221, the inverse of his cubic).
     """
     quantile = stdtrit(max(clusters - 1, 1), confidence)
     skewness = np.where(np.abs(skewness) < 1e-9, 1e-9, skewness)
@@ -127,7 +127,7 @@ def reach(error: Numbers, skewness: Numbers, clusters: int, confidence: float) -
 
 
 def skewed(ratio: Numbers, skewness: Numbers) -> Numbers:
-    """What `reach` compares with Student's quantile, for a mean that lies `ratio` errors above zero."""
+    """Return the statistic that `reach` compares with Student's quantile, for a mean of `ratio` errors above zero."""
     return np.minimum(ratio, ratio + skewness / 6 + skewness * ratio**2 / 3 + skewness**2 * ratio**3 / 27)
 
 

@@ -1,7 +1,7 @@
-"""What one model differs from itself by: its first items again, in batches of another size (an A/A test).
+"""An A/A test: the difference of a model to itself when its first items are scored again in smaller batches.
 
-Sums of floating-point numbers depend on how the work was cut up, so the same model on the same items may flip a few. A
-difference between two models that is no larger than this means nothing. Measured once for each base and environment.
+Floating-point sums depend on the batches, so a few items may flip although model and items are the same. A difference between
+two models that is not larger than this means nothing. It is measured once for each base and environment.
 """
 
 from pathlib import Path
@@ -10,28 +10,28 @@ from typing import Any
 from fineline.artifacts import reports
 from fineline.evaluate import scores
 from fineline.evaluate.arms import Arm
-from fineline.evaluate.run import Record, score
+from fineline.evaluate.harness import Record, score
 from fineline.inference.scorer import Scorer
 from fineline.suites.task import Task
 
-_ITEMS = 4  # of one task of each kind: kinds are computed in different ways, tasks of one kind are not
-_BUDGET = 0.25  # of the tokens of a usual batch
+_ITEMS = 4  # of one task of each output type; tasks of one type are computed in the same way
+_BUDGET = 0.25  # of the tokens of a normal batch
 
 
 def measured(arm: Arm, tasks: list[Task], known: list[Record], tokenizer: Any, store: Path) -> dict[str, Any]:
-    """The difference between `known` records of a model and the same computed again.
+    """Return the difference between the `known` records of a model and the same items scored again.
 
     Returns:
         `items` compared, `flips` (items whose share-like scores differ) and `largest`, the largest difference of a
         log-likelihood measure in bits.
     """
-    own = [task for task in tasks if not task.packaged]  # what the harness brings cannot be asked in part
+    own = [task for task in tasks if not task.packaged]  # a task of lm-eval cannot be asked in part
     asked = list({task.output_type: task.first(_ITEMS) for task in reversed(own)}.values())
     file = store / f"noise-{scores.key(arm.identity, asked)}.json"
     if file.is_file():
         found: dict[str, Any] = reports.read(file)
         return found
-    print(f"{arm.name} {arm.artifact.name}: again in other batches, to see its own noise", flush=True)
+    print(f"{arm.name} {arm.artifact.name}: scored again in smaller batches to measure noise", flush=True)
     again: list[Record] = []
     with arm.engine() as engine:
         for task in asked:
@@ -42,7 +42,7 @@ def measured(arm: Arm, tasks: list[Task], known: list[Record], tokenizer: Any, s
 
 
 def difference(known: list[Record], again: list[Record], tasks: list[Task]) -> dict[str, Any]:
-    """How far two sets of records of one model are apart, over the items that the second has."""
+    """Return how far two sets of records of one model differ, over the items of the second."""
     before = {(record["task"], record["item"]): record["scores"] for record in known}
     units = {measure.name: measure.unit for task in tasks for measure in task.measures}
     flips, largest = 0, 0.0

@@ -1,4 +1,4 @@
-"""Suites that ask what the adapter was trained on. Curation leaves such rows out; before judging, that is verified."""
+"""Check that the adapter was not trained on items of the suites. Curation removes such rows; evaluation verifies it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,13 +11,13 @@ _BATCH = 2_000
 
 
 def refuse(guards: list[str], splits: Mapping[str, Sequence[Mapping[str, Any]]], rule: Contamination) -> None:
-    """Look for the items of suites in the rows that the adapter was trained on or selected by.
+    """Refuse suites whose items are in the rows that the adapter was trained on or selected by.
 
     Args:
         splits: Name of a split -> its rows.
 
     Raises:
-        InputError: A row holds an item of a suite.
+        InputError: A row contains an item of a suite.
     """
     items = contamination.items_of(guards)
     if not items:
@@ -32,5 +32,5 @@ def refuse(guards: list[str], splits: Mapping[str, Sequence[Mapping[str, Any]]],
             for place, item in sorted(found.items()):
                 raise InputError(
                     f"{split}.jsonl:{start + place + 1}: the row contains the item {items[item].name}, so the adapter would be"
-                    " judged on what it learned; run the stage `curate` again, which leaves such rows out, then train again"
+                    " judged on what it learned; run the stage `curate` again, which removes such rows, then train again"
                 )

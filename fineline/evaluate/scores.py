@@ -1,7 +1,7 @@
-"""Scores of models, computed once for each model and what it is asked, and shared by every adapter and every run.
+"""A cache of scores, computed once for each model and what it is asked, and shared by all adapters and runs.
 
-They are kept under a digest of all that decides them, in a directory of the machine's own: what is missing there is computed
-again. lm-eval's own cache does not name the model in its key, so it would hand one model the answers of another.
+Scores are stored under a digest of everything that decides them, in a directory of this machine; missing scores are computed
+again. lm-eval's own cache does not have the model in its key, so it could return the answers of another model.
 """
 
 import hashlib
@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from fineline.artifacts import reports
-from fineline.evaluate.run import Record
+from fineline.evaluate.harness import Record
 from fineline.suites.task import Task
 
 
-def remembered(
+def cached(
     identity: dict[str, Any], tasks: Iterable[Task], compute: Callable[[list[Task], Path], list[Record]], store: Path
 ) -> Iterator[tuple[list[Task], list[Record]]]:
-    """Tasks that are asked at once, with the records of a model, computing only what was never computed for it.
+    """Yield groups of tasks with the records of a model; records that are not in the store are computed.
 
-    What is done is kept at once, so an interrupted evaluation goes on where it stopped.
+    Each group is stored as soon as it is done, so an interrupted evaluation resumes where it stopped.
 
     Args:
-        identity: All that decides the numbers besides the task: digest of the model, its precision, device, versions of
-            libraries and of the scoring.
-        compute: Scores tasks; the path is that of a journal in which it may keep what is done of them so far.
+        identity: Everything that decides the numbers apart from the task: digest of the model, precision, device, versions of
+            libraries and of the stage.
+        compute: Scores tasks; the path is that of a journal for the answers that are done so far.
         store: Directory in which scores are kept, on this machine only.
     """
-    for group in together(tasks):
+    for group in groups(tasks):
         file = store / f"{group[0].name}-{key(identity, group)}.json"
         if not file.is_file():
             journal = file.with_suffix(".part.jsonl")
@@ -38,18 +38,18 @@ def remembered(
         yield group, reports.read(file)
 
 
-def together(tasks: Iterable[Task]) -> list[list[Task]]:
-    """Tasks by what is asked at once, in the order of their first ones.
+def groups(tasks: Iterable[Task]) -> list[list[Task]]:
+    """Return tasks grouped by what is asked together, in the order of their first tasks.
 
-    Batches depend on all that is asked at once, so it is kept as one: every model has seen the same batches.
+    Batches depend on everything in a group, so a group is stored as one: every model sees the same batches.
     """
-    groups: dict[str, list[Task]] = {}
+    found: dict[str, list[Task]] = {}
     for task in tasks:
-        groups.setdefault(f"beside {task.beside}" if task.beside else task.name, []).append(task)
-    return list(groups.values())
+        found.setdefault(f"group {task.group}" if task.group else task.name, []).append(task)
+    return list(found.values())
 
 
 def key(identity: dict[str, Any], tasks: Iterable[Task]) -> str:
-    """What the scores of a model on tasks that are asked at once are kept under."""
+    """Return the key under which the scores of a model on a group of tasks are stored."""
     asked = identity | {"tasks": [task.digest for task in tasks]}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]

@@ -10,7 +10,7 @@ Entry = Mapping[str, Any]
 """One of the `rules` of a decision."""
 Row = dict[str, Any]
 
-DIGITS = 6  # of a number in a file: what is behind them is noise, and would show up in every commit
+DIGITS = 6  # of a number in a file: further digits are noise, and would change in every commit
 NOTHING = "\N{EN DASH}"
 ARMS = ("base", "champion", "candidate")
 COLUMNS = (
@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 def amount(value: float | None, unit: str, *, signed: bool = False) -> str:
-    """A score or a difference: shares as percentages, everything else with three digits."""
+    """Format a score or a difference: shares as percentages, everything else with three digits."""
     if value is None:
         return NOTHING
     digits = ".1%" if unit == "share" else ".3f"
@@ -39,7 +39,7 @@ def amount(value: float | None, unit: str, *, signed: bool = False) -> str:
 
 
 def between(entry: Entry) -> str:
-    """The confidence bounds of an entry: of the difference, or of the score itself where the rule is a floor."""
+    """Format the confidence bounds of an entry: of the difference, or of the score if the rule is a floor."""
     if entry["lower"] is None or entry["upper"] is None:
         return NOTHING
     lower, upper = (amount(entry[bound], entry["unit"], signed=entry["rule"] != "floor") for bound in ("lower", "upper"))
@@ -47,7 +47,7 @@ def between(entry: Entry) -> str:
 
 
 def demand(entry: Entry) -> str:
-    """What the rule of an entry asks for, in words."""
+    """Return the requirement of an entry in words."""
     limit = amount(entry["limit"], entry["unit"])
     match entry["rule"]:
         case "must_improve":
@@ -63,16 +63,16 @@ def demand(entry: Entry) -> str:
 
 
 def label(entry: Entry) -> str:
-    """A measure with unit and arm where they are not the usual ones."""
+    """Return the name of a measure, with unit and arm unless they are share and base."""
     against = " against the champion" if entry["against"] == "champion" else ""
     unit = "" if entry["unit"] == "share" else f", {entry['unit']}"
     return f"{entry['measure']}{against}{unit}"
 
 
 def differences(decision: Mapping[str, Any]) -> list[Row]:
-    """The rows of differences.csv, a row per rule that compares; a floor compares with nothing.
+    """Return the rows of differences.csv, one for each rule that compares two models; a floor does not.
 
-    `name` is the measure, with what keeps it apart from the others on one axis: unit, arm and rule where they are not usual.
+    `name` is the measure, with unit, arm and rule where they are needed to make it unique.
     """
     rows: list[Row] = []
     for entry in decision["rules"]:
@@ -86,7 +86,7 @@ def differences(decision: Mapping[str, Any]) -> list[Row]:
 
 
 def write(file: Path, rows: Iterable[Row]) -> None:
-    """Write differences.csv; without a row there is still its heading."""
+    """Write differences.csv; without rows it has its heading only."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
@@ -99,10 +99,10 @@ def markdown(
     speed: Mapping[str, Any] | None = None,
     title: str = "Evaluation",
 ) -> str:
-    """table.md: the verdict and its reasons, every measure by arm, the noise, and what it all took.
+    """Return table.md: the verdict and its reasons, every measure by arm, noise, and time.
 
     Args:
-        decision: The content of gate.json, or one form of candidate.json; `scores` and `noise` may be missing.
+        decision: The content of gate.json, or one of `forms` in candidate.json; `scores` and `noise` may be missing.
         speed: The content of speed.json: `seconds`, `items`, and `by_arm` with the seconds of each.
     """
     parts = [f"# {title}: {decision['verdict']}", "\n".join(f"- {prose(reason)}" for reason in decision["reasons"])]
@@ -115,7 +115,7 @@ def markdown(
 
 
 def measures(decision: Mapping[str, Any]) -> str:
-    """The table of arms and measures, a row per rule."""
+    """Return the table of arms and measures, one row for each rule."""
     scores = decision.get("scores", {})
     arms = [arm for arm in ARMS if arm in scores or arm != "champion"]
     rows = []
@@ -140,31 +140,31 @@ def measures(decision: Mapping[str, Any]) -> str:
 
 
 def noise_in_words(noise: Mapping[str, Any]) -> str:
-    """What one model differs from itself by."""
+    """Return the result of the A/A test in words."""
     return (
-        f"The base scored again, in batches of another size: {noise['flips']:,} of {noise['items']:,} items flipped, and"
-        f" log-likelihoods were at most {noise['largest']:.3g} bits apart. A difference that small means nothing."
+        f"The base was scored again in smaller batches: {noise['flips']:,} of {noise['items']:,} items flipped, and"
+        f" log-likelihoods differed by at most {noise['largest']:.3g} bits. Differences of this size are noise."
     )
 
 
 def time_in_words(speed: Mapping[str, Any]) -> str:
-    """What the evaluation took; an arm that was scored before takes next to nothing."""
+    """Return the time of the evaluation in words; an arm with cached scores takes almost none."""
     by_arm = ", ".join(f"{arm} {seconds:,.1f} s" for arm, seconds in speed["by_arm"].items())
     return f"{speed['items']:,} items for each arm in {speed['seconds']:,.1f} s: {by_arm}."
 
 
 def grid(heading: Sequence[str], rows: Iterable[Sequence[str]], numeric: Container[int] = ()) -> str:
-    """A Markdown table of cells that are safe already; the columns in `numeric` are flush right."""
+    """Return a Markdown table of escaped cells; the columns in `numeric` are aligned right."""
     rule = ["---:" if column in numeric else "---" for column in range(len(heading))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heading, rule, *rows))
 
 
 def prose(text: str) -> str:
-    """Text as one line of Markdown in which nothing is markup."""
+    """Escape a text as one line of Markdown without markup."""
     return re.sub(r"([\\`*\[\]<|~&]|^[>#+-])", r"\\\1", " ".join(text.split()))
 
 
 _LEGEND = """\
-`difference` is candidate minus base, or minus champion where the rule names it; higher is better. `interval` lies between its
-one-sided confidence bounds; for a floor, between those of the score. `detectable` is the smallest difference that so many items
-show."""
+`difference` is candidate minus base, or minus champion if the rule names it; higher is better. `interval` is bounded by its
+one-sided confidence bounds; for a floor, by those of the score. `detectable` is the smallest difference that this sample size
+can detect."""

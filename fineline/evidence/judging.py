@@ -1,4 +1,4 @@
-"""What evidence says about one candidate."""
+"""Apply evidence to one candidate."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One file of evidence, held against a candidate."""
+class Judgment:
+    """One file of evidence, applied to a candidate."""
 
     name: str
-    """As `gate.evidence` calls it: the file's name without `.json`."""
+    """The name in `gate.evidence`: the file's name without `.json`."""
     verdict: str
-    """`inconclusive` if it was made for another candidate, whatever the file says."""
+    """The verdict of the file, or `inconclusive` if it was made for another candidate."""
     reason: str
     tool: str
     subject: str | None
-    """Which artifact of this candidate was judged; None: none of them."""
+    """The artifact of this candidate that was judged; None if there is none."""
     made: str
     by: str
     measures: dict[str, dict[str, Any]]
@@ -33,39 +33,39 @@ KINDS = {"adapter": "adapter", "merged": "merged-model", "exported": "exported-m
 """Arm -> kind of its artifact."""
 
 
-def collect(directory: Path, subjects: Mapping[str, str], references: Iterable[str] = ()) -> list[Finding]:
-    """Every file of evidence in a directory, by name; none if there is no directory.
+def collect(directory: Path, subjects: Mapping[str, str], references: Iterable[str] = ()) -> list[Judgment]:
+    """Return every file of evidence in a directory, by name; none if there is no directory.
 
     Args:
         subjects: Arm (`adapter`, `merged`, `exported`) -> digest of this candidate's artifact.
-        references: Digests of what this candidate was compared with: the base, the champion.
+        references: Digests of the models that this candidate was compared with: base and champion.
 
     Raises:
-        InputError: It is no plain directory, or a file is not what `read` accepts.
+        InputError: It is not a plain directory, or `read` refuses a file.
     """
     if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
-        raise InputError(f"{directory}: no plain directory, so no evidence is read from it")
+        raise InputError(f"{directory}: not a plain directory, so evidence cannot be read from it")
     arms = {(KINDS[arm], digest): arm for arm, digest in subjects.items()}
     compared = set(references)
-    findings = []
+    found = []
     for file in sorted(directory.glob("*.json")):
         evidence = read(file)
         arm = arms.get((evidence.subject.kind, evidence.subject.digest))
-        beside = None
+        unrelated = None
         if arm is None:
-            beside = (
-                f"made for another candidate ({evidence.subject.kind} {evidence.subject.digest[:19]}), so it says nothing here"
+            unrelated = (
+                f"made for another candidate ({evidence.subject.kind} {evidence.subject.digest[:19]}), so it does not apply"
             )
         elif evidence.against is not None and evidence.against.digest not in compared:
-            beside = (
-                f"it compares with another {evidence.against.kind} ({evidence.against.digest[:19]}) than this evaluation, so it"
-                " says nothing here"
+            unrelated = (
+                f"compared with another {evidence.against.kind} ({evidence.against.digest[:19]}) than this evaluation, so it"
+                " does not apply"
             )
-        findings.append(
-            Finding(
+        found.append(
+            Judgment(
                 name=file.stem,
-                verdict=INCONCLUSIVE if beside else evidence.verdict,
-                reason=beside or evidence.reason,
+                verdict=INCONCLUSIVE if unrelated else evidence.verdict,
+                reason=unrelated or evidence.reason,
                 tool=f"{evidence.tool.name} {evidence.tool.version}",
                 subject=arm,
                 made=evidence.made,
@@ -74,21 +74,21 @@ def collect(directory: Path, subjects: Mapping[str, str], references: Iterable[s
                 digest=evidence.digest,
             )
         )
-    return findings
+    return found
 
 
 def required(
-    findings: Iterable[Finding], names: Sequence[str], directory: Path = Path("evidence/<adapter>")
+    judgments: Iterable[Judgment], names: Sequence[str], directory: Path = Path("evidence/<adapter>")
 ) -> list[tuple[str, str]]:
-    """`(verdict, reason)` of each name that the policy `gate.evidence` requires; what is missing is inconclusive."""
-    found = {finding.name: finding for finding in findings}
+    """Return (verdict, reason) of each name in the policy `gate.evidence`; missing evidence is inconclusive."""
+    found = {judgment.name: judgment for judgment in judgments}
     judged = []
     for name in names:
-        finding = found.get(name)
-        if finding is None:
+        judgment = found.get(name)
+        if judgment is None:
             remedy = f"run the tool on this candidate and stamp its result as {directory}/{name}.json (evidence/README.md)"
             judged.append((INCONCLUSIVE, f"evidence {name}: missing; {remedy}."))
         else:
-            about = f"{finding.tool}, of the {finding.subject}" if finding.subject else finding.tool
-            judged.append((finding.verdict, f"evidence {name}: {finding.reason.rstrip('.')} ({about})."))
+            about = f"{judgment.tool}, of the {judgment.subject}" if judgment.subject else judgment.tool
+            judged.append((judgment.verdict, f"evidence {name}: {judgment.reason.rstrip('.')} ({about})."))
     return judged

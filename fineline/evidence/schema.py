@@ -1,4 +1,4 @@
-"""The form of a file of evidence, and what is wrong with one that has another form."""
+"""The schema of a file of evidence, and the messages about files that do not match it."""
 
 import re
 from datetime import datetime
@@ -11,7 +11,7 @@ from fineline.artifacts import validation
 
 SCHEMA = "fineline/evidence/v1"
 
-_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # would change a terminal or the order of a line
+_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # control characters and those that reorder text
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -36,7 +36,7 @@ def _inside(text: str) -> str:
     if path.is_absolute() or ".." in path.parts or str(path) != text or text == "." or "\\" in text or _UNSHOWABLE.search(text):
         raise ValueError("a path below the directory of the evidence is needed, such as raw/report.jsonl")
     if len(path.parts) == 1 and path.suffix == ".json":
-        raise ValueError("every .json right beside it is taken for evidence; put raw output into a folder, such as raw/")
+        raise ValueError("every .json file in this directory is read as evidence; put raw output into a folder, such as raw/")
     return text
 
 
@@ -47,51 +47,51 @@ Time = Annotated[str, AfterValidator(_time)]
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 
-class Part(BaseModel):
-    """A part of the file: unknown keys are refused, values are not converted and cannot change."""
+class StrictModel(BaseModel):
+    """An immutable object of the file: unknown keys are refused, and values are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Judge(Part):
-    """A model that judged."""
+class Judge(StrictModel):
+    """The model that judged."""
 
     model: Text
     prompt: Digest
-    """sha256 of what it was told to do."""
+    """sha256 of its instructions."""
 
 
-class Tool(Part):
-    """What made the finding."""
+class Tool(StrictModel):
+    """The tool that made the evidence."""
 
     name: Text
     version: Text
     judge: Judge | None = None
 
 
-class Subject(Part):
-    """The artifact that was judged, as its artifact.json names it."""
+class Subject(StrictModel):
+    """The artifact that was judged, as in its artifact.json."""
 
     kind: Literal["adapter", "merged-model", "exported-model"]
     digest: Digest
 
 
-class Reference(Part):
-    """The artifact that it was compared with."""
+class Reference(StrictModel):
+    """The artifact that the subject was compared with."""
 
     kind: Literal["base", "adapter"]
     digest: Digest
 
 
-class Suite(Part):
-    """What was asked."""
+class Suite(StrictModel):
+    """The questions or attacks."""
 
     name: Text
     digest: Digest | None = None
-    """sha256 of the questions, where the tool lets one tell."""
+    """sha256 of the questions, if the tool gives access to them."""
 
 
-class Measure(Part):
+class Measure(StrictModel):
     """One number."""
 
     value: Number
@@ -107,14 +107,14 @@ class Measure(Part):
         return self
 
 
-class File(Part):
-    """Raw output that lies beside the evidence."""
+class File(StrictModel):
+    """Raw output, in a file next to the evidence."""
 
     path: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_inside)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Evidence(Part):
+class Evidence(StrictModel):
     """The whole file."""
 
     schema_: Annotated[Literal["fineline/evidence/v1"], Field(alias="schema")]
@@ -124,7 +124,7 @@ class Evidence(Part):
     suite: Suite
     made: Time
     by: Text
-    """Person or system that answers for it. A claim: the stamp is a digest, no signature."""
+    """The person or system responsible for it. This is a claim: the stamp is a digest, not a signature."""
     measures: Annotated[dict[Text, Measure], Field(min_length=1)]
     verdict: Verdict
     reason: Text
@@ -141,9 +141,9 @@ class Evidence(Part):
 
 
 def check(content: Any, where: Path) -> Evidence:
-    """The content of a file as evidence.
+    """Validate the content of a file.
 
     Raises:
-        InputError: A key is unknown or missing, or a value is not acceptable; every problem is told with its key.
+        InputError: A key is unknown or missing, or a value is not accepted; the message lists every problem with its key.
     """
     return validation.check(Evidence, content, str(where))

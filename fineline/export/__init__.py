@@ -1,1 +1,1 @@
-"""Export: the merged model as ONNX, and the proof that the conversion is right."""
+"""Export of the merged model, one file per format that ships."""

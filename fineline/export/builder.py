@@ -1,22 +1,24 @@
-"""ONNX with the onnxruntime-genai model builder, in a process of its own.
+"""ONNX with onnxruntime-genai: its model builder converts, and its runtime measures the speed.
 
-Its output holds the graph, the tokenizer and `genai_config.json`; the model's own `config.json` and `generation_config.json`
-are put beside it for readers that look there.
+The output contains the graph, the tokenizer and `genai_config.json`, together with the model's `config.json` and
+`generation_config.json` for other readers.
 """
 
-import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from fineline.errors import FinelineError, InputError
 
 EXECUTION_PROVIDER = "cpu"
-# Four bits everywhere cost a small model too much. Head, first and last layers and every third layer's value and down
-# projections keep eight, as in llama.cpp's Q4_K_M; measured on the shipped model against fp32: KL 0.12 instead of 0.21, 114 MB
-# instead of 87. The builder ignores names it does not know, so tests/test_chain looks for them.
+PROMPT_TOKENS = 32
+NEW_TOKENS = 64
+# Four bits in all layers degrade a small model too much. Head, first and last layers and every third layer's value and down
+# projections keep eight, as in llama.cpp's Q4_K_M. On the shipped model, compared with fp32: KL 0.12 instead of 0.21, 114 MB
+# instead of 87. The builder ignores unknown option names, so tests/test_chain.py checks the result.
 OPTIONS = {"int4": ["algo_config=k_quant_mixed"], "int8": [], "fp32": []}
 
 
@@ -24,35 +26,51 @@ def build(model: Path, precision: str, into: Path, scratch: Path) -> None:
     """Convert the model directory `model` into `into`.
 
     Args:
-        precision: `fp32`, `int8` or `int4` (weights of linear layers; blocks of 32).
+        precision: `fp32`, `int8` or `int4` (weights of linear layers, in blocks of 32).
 
     Raises:
-        InputError: The builder does not know this architecture.
-        FinelineError: The conversion failed; the end of its output is in the message.
+        InputError: The builder does not support this architecture.
+        FinelineError: The conversion failed; the message contains the end of its output.
     """
     command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(model), "-o", str(into)]
     command += ["-p", precision, "-e", EXECUTION_PROVIDER, "-c", str(scratch)]
     if OPTIONS[precision]:
         command += ["--extra_options", *OPTIONS[precision]]
-    # The builder asks git for its own commit and, in an environment inside of a project, gets the project's, which would make
-    # every commit another model. Without git it takes the one that its package names.
+    # The builder asks git for its commit and, in an environment inside a project, gets the project's, which would make the
+    # model depend on that commit. Without git it uses the commit that its package names.
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "GIT_DIR": os.devnull}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if result.returncode or not (into / "genai_config.json").is_file():
-        said = (result.stderr or result.stdout)[-2000:]
-        if "NotImplementedError" in said:
-            raise InputError(f"{model}: the ONNX builder does not know this architecture:\n{said}")
-        raise FinelineError(f"{model}: conversion to ONNX {precision} failed:\n{said}")
+        output = (result.stderr or result.stdout)[-2000:]
+        if "NotImplementedError" in output:
+            raise InputError(f"{model}: the ONNX builder does not support this architecture:\n{output}")
+        raise FinelineError(f"{model}: conversion to ONNX {precision} failed:\n{output}")
     for name in ("config.json", "generation_config.json"):
         if (model / name).is_file():
             shutil.copyfile(model / name, into / name)
 
 
 def deployable_size(directory: Path) -> int:
-    """Bytes of graph and weights."""
+    """Return the bytes of graph and weights."""
     return sum(file.stat().st_size for file in directory.iterdir() if ".onnx" in file.name)
 
 
-def config(directory: Path) -> dict[str, object]:
-    """The builder's description of the graph."""
-    return json.loads((directory / "genai_config.json").read_text(encoding="utf-8"))
+def tokens_per_second(directory: Path, prompt: list[int]) -> float:
+    """Return the greedy decoding speed for one request, `NEW_TOKENS` after `PROMPT_TOKENS`, in the second of two runs."""
+    import onnxruntime_genai
+
+    model = onnxruntime_genai.Model(str(directory))
+    start = (prompt * PROMPT_TOKENS)[:PROMPT_TOKENS]
+    seconds = 0.0
+    for _ in range(2):
+        parameters = onnxruntime_genai.GeneratorParams(model)
+        length = PROMPT_TOKENS + NEW_TOKENS + 1
+        parameters.set_search_options(max_length=length, min_length=length, do_sample=False)
+        generator = onnxruntime_genai.Generator(model, parameters)
+        generator.append_tokens(start)
+        generator.generate_next_token()
+        began = time.perf_counter()
+        for _ in range(NEW_TOKENS - 1):
+            generator.generate_next_token()
+        seconds = time.perf_counter() - began
+    return (NEW_TOKENS - 1) / seconds

@@ -1,73 +1,107 @@
-"""Signing how everything behind a candidate was made, and how it was judged: SLSA provenance and an in-toto test result."""
+"""Sign how a candidate was made and judged: SLSA provenance v1 and an in-toto test result."""
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from fineline.artifacts import Artifact
-from fineline.governance import dossier, state, statements
-from fineline.governance.dossier import ROLES, SHIPPED, Dossier
+from fineline.artifacts import Artifact, Input
+from fineline.artifacts.artifact import SCHEMA_V1
+from fineline.artifacts.provenance import Provenance
+from fineline.governance import evidence_bundle, state, statements
+from fineline.governance.evidence_bundle import ROLES, SHIPPED, EvidenceBundle
 from fineline.governance.ledger import Entry
 from fineline.governance.signing import Who, refuse_contents, sign
+from fineline.project.candidate import provenance_of
 
 
-def attest(adapter: str, who: Who, now: str | None = None) -> list[Entry]:
-    """Sign how everything behind a candidate was made, and how it was judged.
+class Attested(NamedTuple):
+    """The entries that were signed, and what they lack."""
+
+    entries: list[Entry]
+    incomplete: list[str]
+    """A sentence for each artifact that was attested without a provenance file."""
+
+
+def attest(adapter: str, who: Who, now: str | None = None) -> Attested:
+    """Sign how each artifact of a candidate was made, and how the candidate was judged.
 
     Raises:
-        Refused: Something does not fit together (see `dossier.of`), or the signer's role does not allow it.
+        InputError: An artifact or a report is missing (see `evidence_bundle.collect`).
+        Refused: Artifacts or reports do not belong together, or the signer's roles do not allow it.
     """
-    found = dossier.of(adapter)
-    refuse_contents(found)
+    bundle = evidence_bundle.collect(adapter)
+    refuse_contents(bundle)
     present = state.load(now)
     counting = [one for one in present.of(statements.PROVENANCE, statements.TEST_RESULT) if present.void(one) is None]
     known = {digest for one in counting if one.kind == statements.PROVENANCE for digest in one.subjects.values()}
-    made = []
-    for role, (path, artifact) in found.artifacts.items():
-        if role in (*ROLES.values(), SHIPPED) and artifact.digest not in known:
-            made.append(
-                sign(statements.PROVENANCE, {path.as_posix(): artifact.digest}, _provenance(artifact, who[0]), who, now)
+    made, incomplete = [], []
+    for role, (path, artifact) in bundle.artifacts.items():
+        if role not in (*ROLES.values(), SHIPPED) or artifact.digest in known:
+            continue
+        file, found = provenance_of(path, artifact)
+        if found is None and artifact.schema != SCHEMA_V1:
+            incomplete.append(
+                f"{path}: {file} is missing or about another version, so code, times and libraries are not attested; run the"
+                " stage again, or restore the file from git"
             )
-            known.add(artifact.digest)
-    judged = [one for one in counting if one.kind == statements.TEST_RESULT and found.digest in one.subjects.values()]
-    if not judged or judged[-1].said.get("evidence") != found.evidence:
-        subjects = {found.artifacts[SHIPPED][0].as_posix(): found.digest}
-        made.append(sign(statements.TEST_RESULT, subjects, _test_result(found), who, now))
-    return made
+        statement = _provenance(artifact, found, who[0])
+        made.append(sign(statements.PROVENANCE, {path.as_posix(): artifact.digest}, statement, who, now))
+        known.add(artifact.digest)
+    judged = [one for one in counting if one.kind == statements.TEST_RESULT and bundle.digest in one.subjects.values()]
+    if not judged or judged[-1].predicate.get("evidence") != bundle.evidence:
+        subjects = {bundle.artifacts[SHIPPED][0].as_posix(): bundle.digest}
+        made.append(sign(statements.TEST_RESULT, subjects, _test_result(bundle), who, now))
+    return Attested(made, incomplete)
 
 
-def _provenance(artifact: Artifact, person: str) -> dict[str, Any]:
-    """SLSA provenance v1: what went in, by which code. It claims no more than level 1."""
-    inputs: Iterable[dict[str, Any]] = (
-        {"name": role, "uri": source.path, "digest": {"sha256": source.digest.removeprefix("sha256:")}}
-        for role, source in artifact.inputs.items()
-    )
-    return {
-        "buildDefinition": {
-            "buildType": f"{statements.STAGE}{artifact.kind}:v1",
-            "externalParameters": artifact.parameters,
-            "internalParameters": {"code": artifact.code},
-            "resolvedDependencies": list(inputs),
-        },
-        "runDetails": {"builder": {"id": f"urn:fineline:builder:{person}"}},
+def _provenance(artifact: Artifact, found: Provenance | None, person: str) -> dict[str, Any]:
+    """Return SLSA provenance v1 (https://slsa.dev/spec/v1.0/provenance). It claims no more than level 1.
+
+    Args:
+        found: How the stage was run, where that is on record.
+    """
+    build: dict[str, Any] = {
+        "buildType": f"{statements.STAGE}{artifact.kind}:v1",
+        "externalParameters": artifact.parameters,
+        "internalParameters": _internal(artifact, found),
+        "resolvedDependencies": [_dependency(role, source) for role, source in artifact.inputs.items()],
     }
+    run: dict[str, Any] = {"builder": {"id": f"urn:fineline:builder:{person}"}}
+    if found is not None:
+        run["builder"]["version"] = {"fineline": found.fineline, **found.libraries}
+        run["metadata"] = {"startedOn": found.started, "finishedOn": found.finished}
+        if found.commit is not None:
+            commit: dict[str, Any] = {"name": "project", "digest": {"gitCommit": found.commit}}
+            build["resolvedDependencies"].append(commit | {"annotations": {"dirty": found.dirty}})
+    return {"buildDefinition": build, "runDetails": run}
 
 
-def _test_result(found: Dossier) -> dict[str, Any]:
-    """in-toto test result v0.1, of the final verdict."""
-    candidate = found.reports["candidate"]
-    rules = {form: decision["rules"] for form, decision in candidate["forms"].items()}
+def _internal(artifact: Artifact, found: Provenance | None) -> dict[str, Any]:
+    if artifact.schema == SCHEMA_V1:
+        return {"code": artifact.code}
+    code = {} if found is None else {"code": found.code}
+    return {"stage": artifact.stage, "stage_version": artifact.stage_version} | code
+
+
+def _dependency(role: str, source: Input) -> dict[str, Any]:
+    """Return an input as a resource descriptor; where only some of its files were used, the digest is that of these."""
+    found = {"name": role, "uri": source.path, "digest": {"sha256": source.digest.removeprefix("sha256:")}}
+    return found | ({"annotations": {"files": list(source.files)}} if source.files else {})
+
+
+def _test_result(bundle: EvidenceBundle) -> dict[str, Any]:
+    """Return the final verdict as an in-toto test result v0.1."""
+    candidate = bundle.reports["candidate"]
     named: dict[str, list[str]] = {"pass": [], "fail": [], "inconclusive": []}
-    for form, entries in rules.items():
-        for entry in entries:
+    for form, decision in candidate["forms"].items():
+        for entry in decision["rules"]:
             if entry["verdict"] in named:
                 named[entry["verdict"]].append(f"{form} {entry['rule']} {entry['measure']}")
     results = {"pass": "PASSED", "fail": "FAILED", "inconclusive": "WARNED"}
     suites = candidate["suites"].items()
     return {
-        "result": results[found.verdict],
+        "result": results[bundle.verdict],
         "configuration": [{"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}} for name, digest in suites],
         "passedTests": named["pass"],
         "warnedTests": named["inconclusive"],
         "failedTests": named["fail"],
-        "evidence": found.evidence,
+        "evidence": bundle.evidence,
     }

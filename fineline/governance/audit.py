@@ -1,4 +1,4 @@
-"""`fineline verify` and `fineline lineage`: what an auditor asks, from files and signatures alone; nothing is ever fetched."""
+"""`fineline verify` and `fineline lineage`: verification from files and signatures alone, offline."""
 
 import json
 import sys
@@ -13,16 +13,17 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from fineline import artifacts
-from fineline.artifacts import Artifact
+from fineline.artifacts import Artifact, Input
 from fineline.errors import InputError, Refused
-from fineline.governance import downstream, files, ledger, store, verification
+from fineline.governance import downstream, files, ledger, ledger_files, store, verification
 from fineline.governance.ledger import Entry
 from fineline.governance.state import State
+from fineline.project.ownership import ownership_by_role
 
 _WIDTH = 132  # of trees that go to a file or a log
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 
-AsJson = Annotated[bool, typer.Option("--json", help="What was found, as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Chain = Sequence[tuple[Path, Artifact]]
 
 
@@ -36,18 +37,18 @@ def verify(
     what: Annotated[
         Path, typer.Argument(metavar="RELEASE|ARTIFACT", help="A directory with a release.json or an artifact.json.")
     ],
-    head: Annotated[str | None, typer.Option(help="Of a release: an entry that the ledger must still have.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="For scripts that say so: it never is anything else.")] = True,
+    head: Annotated[str | None, typer.Option(help="For a release: an entry that the ledger must still have.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Accepted for scripts; verification is always offline.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute every digest, back to the raw data; of a release also who agreed to it, and whether that still counts."""
+    """Recompute every digest back to the raw data; for a release, also check who approved it and whether that still counts."""
     if what.parent.name == "channels" and not what.exists():
-        raise InputError(f"{what}: nothing was promoted there, or it lies on another machine; releases are not in git")
+        raise InputError(f"{what}: no release here; releases are not in git, so it may have been promoted on another machine")
     if (what / store.RECORD).exists():
         _verify_release(what, head, as_json)
         return
     if head is not None:
-        raise InputError(f"--head: {what} is no release, and a ledger says nothing of it")
+        raise InputError(f"--head: {what} is not a release; the option applies to releases only")
     chain = _ancestry(what)
     problems = {path: [*artifacts.problems(path), *_other_inputs(path, record)] for path, record in chain}
     wrong = [problem for found in problems.values() for problem in found]
@@ -68,13 +69,13 @@ def lineage(
     row: Annotated[str | None, typer.Option("--from-row", metavar="ID", help="The id of a row that was withdrawn.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What an artifact was made from, and who signed what of it; or everything here that was made from a source or a row."""
+    """Show what an artifact was made from and who signed it; or list everything that was made from a source or a row."""
     if sum(given is not None for given in (artifact, source, row)) != 1:
         raise InputError("fineline lineage: give an artifact, --from-source or --from-row")
     if artifact is not None:
-        signed = _signed()
+        signed, chain = _signed(), _ancestry(artifact)
         if as_json:
-            print(json.dumps({"artifact": artifact.as_posix(), "chain": _described(_ancestry(artifact), signed)}, indent=2))
+            print(json.dumps({"artifact": artifact.as_posix(), "chain": _described(chain, signed)}, indent=2))
         else:
             console.print(_tree(artifact, signed), soft_wrap=False)
         return
@@ -85,7 +86,7 @@ def lineage(
     for one in found:
         where = f", in {', '.join(one.channels)} now" if one.channels else ""
         console.print(f"{one.path} ({one.kind}{where})  {one.digest}", highlight=False, markup=False)
-    console.print("`fineline revoke` says that they may not be used any more")
+    console.print("run `fineline revoke` to record that they may no longer be used")
 
 
 def _verify_release(release: Path, head: str | None, as_json: bool) -> None:
@@ -100,7 +101,7 @@ def _verify_release(release: Path, head: str | None, as_json: bool) -> None:
     for one in found.promoted:
         console.print(f"promoted to {one['channel']} by {one['person']} at {one['time']}", highlight=False, markup=False)
     if not found.second_pair_of_eyes:
-        console.print("nobody but its maker looked at it")
+        console.print("reviewed only by its author")
     for draft in found.drafts:
         console.print(f"note: {draft}", highlight=False, markup=False)
     in_use, ends = ", ".join(found.in_use) or "no channel", ", ".join(found.head)
@@ -108,19 +109,19 @@ def _verify_release(release: Path, head: str | None, as_json: bool) -> None:
 
 
 def _ancestry(path: Path) -> Chain:
-    """The artifact and all it was made from, each once, the sources first."""
+    """Return the artifact and everything it was made from, each once, sources first."""
     found: dict[Path, Artifact] = {}
 
-    def visit(current: Path, made_from_it: tuple[Path, ...]) -> None:
-        if current in made_from_it:
-            raise Refused(f"{current}: it says that it was made from itself")
+    def visit(current: Path, below: tuple[Path, ...]) -> None:
+        if current in below:
+            raise Refused(f"{current}: is recorded as made from itself")
         if current not in found:
             try:
                 record = artifacts.read(current)
             except OSError as error:
                 raise InputError(f"{current}: cannot be read: {error.strerror}") from error
             for source in record.inputs.values():
-                visit(Path(source.path), (*made_from_it, current))
+                visit(Path(source.path), (*below, current))
             found[current] = record
 
     visit(path, ())
@@ -128,12 +129,12 @@ def _ancestry(path: Path) -> Chain:
 
 
 def _other_inputs(path: Path, record: Artifact) -> list[str]:
-    """What an artifact was made from that is another one by now."""
-    present = {role: artifacts.read(Path(source.path)).digest for role, source in record.inputs.items()}
+    """Return a sentence for each input that has changed since the artifact was made from it."""
+    present = {role: artifacts.read(Path(source.path)) for role, source in record.inputs.items()}
     return [
-        f"{path}: made from {role} {source.digest}, but {source.path} is {present[role]}"
+        f"{path}: made from {role} {source.digest}, but {source.path} is {present[role].digest}"
         for role, source in record.inputs.items()
-        if present[role] != source.digest
+        if not source.is_from(present[role])
     ]
 
 
@@ -143,24 +144,35 @@ def _described(chain: Chain, signed: Mapping[str, Sequence[Entry]] | None = None
             "path": path.as_posix(),
             "kind": record.kind,
             "digest": record.digest,
-            "owner": record.owner,
-            "license": record.license,
-            "inputs": {role: asdict(source) for role, source in record.inputs.items()},
+            **_ownership(record),
+            "inputs": {role: _input(source) for role, source in record.inputs.items()},
         }
-        | ({} if signed is None else {"signed": [_told(entry) for entry in signed.get(record.digest, ())]})
+        | ({} if signed is None else {"signed": [_signature(entry) for entry in signed.get(record.digest, ())]})
         for path, record in chain
     ]
 
 
-def _told(entry: Entry) -> dict[str, Any]:
-    return {"act": entry.act, "person": entry.person, "time": entry.time, "entry": entry.id}
+def _ownership(record: Artifact) -> dict[str, str | None]:
+    """Return owner and license; None where params.yaml is not here, or no longer has the adapter or base."""
+    try:
+        return asdict(ownership_by_role({"": record})[""])
+    except InputError:
+        return {"owner": None, "license": None}
+
+
+def _input(source: Input) -> dict[str, Any]:
+    return {"path": source.path, "digest": source.digest} | ({"files": list(source.files)} if source.files else {})
+
+
+def _signature(entry: Entry) -> dict[str, Any]:
+    return {"act": entry.action, "person": entry.person, "time": entry.time, "entry": entry.id}
 
 
 def _signed() -> Mapping[str, Sequence[Entry]]:
-    """Digest -> what people signed about it; nothing where no ledger has begun."""
+    """Return digest -> what was signed about it; empty where there is no ledger."""
     found: dict[str, list[Entry]] = {}
     if ledger.ROOT.is_dir():
-        for entry in State(ledger.read(), files.now()).ledger.entries:
+        for entry in State(ledger_files.read(), files.now()).ledger.entries:
             for digest in entry.subjects.values():
                 found.setdefault(digest, []).append(entry)
     return found
@@ -168,11 +180,10 @@ def _signed() -> Mapping[str, Sequence[Entry]]:
 
 def _tree(path: Path, signed: Mapping[str, Sequence[Entry]], role: str = "") -> Tree:
     record = artifacts.read(path)
-    label = f"{role + ': ' if role else ''}[bold]{path}[/] ({record.kind}, {record.owner}, {record.license})"
-    acts = (
-        escape(", ".join(f"{entry.act} by {entry.person}" for entry in signed.get(record.digest, ()))) or "nobody signed for it"
-    )
-    tree = Tree(f"{label}\n{record.digest}\n{acts}", highlight=True)
+    owner, license = (value or f"{key} not known" for key, value in _ownership(record).items())
+    label = f"{role + ': ' if role else ''}[bold]{path}[/] ({record.kind}, {owner}, {license})"
+    actions = escape(", ".join(f"{entry.action} by {entry.person}" for entry in signed.get(record.digest, ()))) or "not signed"
+    tree = Tree(f"{label}\n{record.digest}\n{actions}", highlight=True)
     for source_role, source in record.inputs.items():
         tree.add(_tree(Path(source.path), signed, source_role))
     return tree

@@ -1,33 +1,38 @@
-"""What was signed into channels, and what of a release holds no longer."""
+"""The releases that were signed into channels, and revocations that affect a release."""
 
 from typing import Any
 
 from fineline.artifacts import canonical
-from fineline.governance import requirements, statements
+from fineline.governance import statements
 from fineline.governance.ledger import Entry
+from fineline.governance.revocations import links_of_release, revoked
 from fineline.governance.state import State
 
 
-def standing(present: State, adapter: str, channel: str) -> Entry | None:
-    """The entry that put into a channel what is there now."""
-    entries = had(present, adapter, channel)
+def current(present: State, adapter: str, channel: str) -> Entry | None:
+    """Return the entry that put the present release into a channel; None if the channel is empty."""
+    entries = moves(present, adapter, channel)
     return entries[-1] if entries else None
 
 
 def tainted(present: State, release: dict[str, Any]) -> list[str]:
-    """What of a release was revoked since it was made, and which of its approvals count no longer."""
-    chain = {role: (one["digest"], one["name"], one["parameters"]) for role, one in release["artifacts"].items()}
-    found = list(requirements.revoked(present, chain))
+    """Return a sentence for everything that a release was made from and was revoked, and for each approval that is void.
+
+    Args:
+        release: The content of release.json.
+    """
+    found = revoked(present, links_of_release(release))
     name = canonical.digest(release["evidence"])
-    promotions = [one for one in present.moves if one.kind == statements.PROMOTE and one.said["release"]["name"] == name]
-    people = {person for entry in promotions for person in entry.said["approved_by"]}
+    promotions = [one for one in present.moves if one.kind == statements.PROMOTE and one.predicate["release"]["name"] == name]
+    people = {person for entry in promotions for person in entry.predicate["approved_by"]}
     for entry in present.of(statements.APPROVE):
-        counted = entry.person in people and entry.said.get("evidence") == release["evidence"]
+        counted = entry.person in people and entry.predicate.get("evidence") == release["evidence"]
         if counted and (void := present.void(entry)) is not None and void.startswith("its key"):
-            found.append(f"the approval of {entry.person} counts no longer: {void}")
+            found.append(f"the approval of {entry.person} no longer counts: {void}")
     return found
 
 
-def had(present: State, adapter: str, channel: str) -> list[Entry]:
-    """What a channel has had, in order."""
-    return [entry for entry in present.moves if (entry.said["adapter"], entry.said["channel"]) == (adapter, channel)]
+def moves(present: State, adapter: str, channel: str) -> list[Entry]:
+    """Return the promotions and rollbacks of a channel, in order."""
+    wanted = (adapter, channel)
+    return [entry for entry in present.moves if (entry.predicate["adapter"], entry.predicate["channel"]) == wanted]

@@ -1,4 +1,4 @@
-"""DSSE envelopes with one signature, read strictly (https://github.com/secure-systems-lab/dsse, version 1)."""
+"""DSSE envelopes with one signature, parsed strictly (https://github.com/secure-systems-lab/dsse, version 1)."""
 
 import base64
 import binascii
@@ -20,13 +20,13 @@ MOST_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Envelope:
-    """What was signed, and with which key. Nothing is verified yet."""
+    """A payload, and the signature of one key. Not verified yet."""
 
     payload: bytes
     payload_type: str
     keyid: str
     signature: str
-    """In hexadecimal digits."""
+    """Hexadecimal."""
 
     def verify(self, key: SSlibKey, place: str) -> None:
         """Raise `Refused` unless the key made the signature."""
@@ -34,15 +34,15 @@ class Envelope:
         try:
             dsse.verify([key], 1)
         except (VerificationError, ValueError) as error:
-            raise Refused(f"{place}: the signature is not that of key {key.keyid[:16]} over this content") from error
+            raise Refused(f"{place}: the signature is not one of key {key.keyid[:16]} over this content") from error
 
     @property
     def content(self) -> Any:
-        """The payload as JSON. Raises `ValueError` if it is none, or has two meanings."""
+        """The payload as JSON. Raises `ValueError` if it is not strict JSON."""
         return canonical.parse(self.payload)
 
     def text(self) -> str:
-        """As a file."""
+        """Return the text of the file."""
         signature = base64.b64encode(bytes.fromhex(self.signature)).decode()
         content = {
             "payload": base64.b64encode(self.payload).decode(),
@@ -53,18 +53,18 @@ class Envelope:
 
 
 def sign(content: Any, payload_type: str, signer: Signer) -> Envelope:
-    """Sign the canonical JSON of a value."""
+    """Sign the canonical JSON of a value, and return the envelope."""
     dsse = Dsse(canonical.text(content).encode(), payload_type, {})
     signature = dsse.sign(signer)
     return Envelope(dsse.payload, payload_type, signature.keyid, signature.signature)
 
 
 def parse(text: bytes, payload_type: str, place: str) -> Envelope:
-    """Read an envelope.
+    """Parse an envelope.
 
     Raises:
-        Refused: It is too large, no strict JSON, of another payload type, without a signature or with several, has unknown
-            keys, or is spelled in another way than `Envelope.text` spells it.
+        Refused: It is too large, is not strict JSON, has another payload type, no signature or several, unknown keys, or is
+            written in another way than `Envelope.text` writes it.
     """
     if len(text) > MOST_BYTES:
         raise Refused(f"{place}: larger than {MOST_BYTES:,} bytes")
@@ -79,7 +79,7 @@ def parse(text: bytes, payload_type: str, place: str) -> Envelope:
     signatures = content["signatures"]
     if not isinstance(signatures, list) or len(signatures) != 1:
         found = len(signatures) if isinstance(signatures, list) else 0
-        raise Refused(f"{place}: {found or 'no'} signatures, where there must be one")
+        raise Refused(f"{place}: expected one signature, found {found}")
     try:
         (signature,) = signatures
         envelope = Envelope(
@@ -91,5 +91,5 @@ def parse(text: bytes, payload_type: str, place: str) -> Envelope:
     except (KeyError, TypeError, binascii.Error) as error:
         raise Refused(f"{place}: not a DSSE envelope: {error}") from error
     if envelope.text().encode() != text:
-        raise Refused(f"{place}: not as it was written: other spelling or other keys")
+        raise Refused(f"{place}: the file was rewritten: its JSON is formatted differently or has other keys")
     return envelope

@@ -1,4 +1,4 @@
-"""Reading the files of governance/: YAML in which nothing is silently ignored."""
+"""Read the files of governance/: YAML in which nothing is silently ignored."""
 
 from datetime import UTC, datetime
 from functools import cached_property
@@ -10,22 +10,22 @@ from pydantic import BaseModel
 
 from fineline.artifacts import canonical, validation
 from fineline.errors import InputError
-from fineline.evidence.schema import Part
+from fineline.evidence.schema import StrictModel
 
 ROOT = Path("governance")
 
 
-class Adopted(Part):
-    """The content of a file that counts once governors have signed it."""
+class Adopted(StrictModel):
+    """The content of a file that is in force once governors have signed it."""
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over the content, however the file is written."""
+        """sha256 over the content, independent of how the YAML is written."""
         return canonical.digest(self.content)
 
     @property
     def content(self) -> dict[str, Any]:
-        """As JSON."""
+        """The content as JSON."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
@@ -33,16 +33,16 @@ Content = TypeVar("Content", bound=BaseModel)
 
 
 def read(file: Path, form: type[Content]) -> Content:
-    """A file as a checked object.
+    """Read a file as a validated object.
 
     Raises:
-        InputError: It is missing, is no YAML, repeats a key, or holds an unknown key or an unacceptable value.
+        InputError: It is missing, is not valid YAML, or has a duplicate key, an unknown key or an invalid value.
     """
     try:
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=_AsWritten)
     except FileNotFoundError as error:
         raise InputError(
-            f"{file}: missing; `fineline keygen NAME` starts with one person, docs/governance.md with more"
+            f"{file}: missing; start with one person by `fineline keygen NAME`, with more as docs/governance.md describes"
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
@@ -50,21 +50,21 @@ def read(file: Path, form: type[Content]) -> Content:
 
 
 def checked(content: Any, form: type[Content], place: str) -> Content:
-    """A value as a checked object.
+    """Return a value as a validated object.
 
     Raises:
-        InputError: It holds an unknown key or an unacceptable value; the message lists every problem with its key.
+        InputError: It has an unknown key or an invalid value; the message lists every problem with its key.
     """
     return validation.check(form, content, place)
 
 
 class _AsWritten(validation.NoRepeats):
-    """Leaves times as they were written."""
+    """Keeps times as text, as they were written."""
 
 
 _AsWritten.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: str(node.value))
 
 
 def now() -> str:
-    """The present time as it is written everywhere here: UTC, to the second."""
+    """Return the present time as all records have it: UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

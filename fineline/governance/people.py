@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import Field, model_validator
 from securesystemslib.signer import SSlibKey
 
-from fineline.evidence.schema import Part, Text, Time
+from fineline.evidence.schema import StrictModel, Text, Time
 from fineline.governance import files
 
 FILE = files.ROOT / "people.yaml"
@@ -17,15 +17,15 @@ FILE = files.ROOT / "people.yaml"
 Scheme = Literal["ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "rsassa-pss-sha256", "rsassa-pss-sha512"]
 
 
-class Revoked(Part):
-    """From when on a key counts for nothing."""
+class Revoked(StrictModel):
+    """The time from which signatures of a key do not count, and why."""
 
     at: Time
     reason: Text
 
 
-class Key(Part):
-    """A public key. Its id is computed from what it is, never given."""
+class Key(StrictModel):
+    """A public key. Its id is computed from its value, never given."""
 
     scheme: Scheme = "ed25519"
     public: str
@@ -38,15 +38,15 @@ class Key(Part):
     def _is_a_key(self) -> Self:
         try:
             _ = self.verifier
-        except Exception as error:  # whatever the libraries make of what is no key
-            raise ValueError(f"`public` is no public key of scheme {self.scheme}: {error}") from error
+        except Exception as error:  # the libraries raise many kinds of errors
+            raise ValueError(f"`public` is not a valid public key of scheme {self.scheme}: {error}") from error
         if self.valid_until is not None and self.valid_until <= self.valid_from:
             raise ValueError(f"valid_until ({self.valid_until}) is not after valid_from ({self.valid_from})")
         return self
 
     @cached_property
     def verifier(self) -> SSlibKey:
-        """The key as the library verifies with it. Two spellings of a key are the same key."""
+        """The key as securesystemslib verifies with it. Two spellings of a key are the same key."""
         if self.scheme == "ed25519":
             return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public)))
         return SSlibKey.from_crypto(load_pem_public_key(self.public.encode()), scheme=self.scheme)
@@ -57,9 +57,9 @@ class Key(Part):
         return str(self.verifier.keyid)
 
     def invalid_at(self, time: str) -> str | None:
-        """Why it counts for nothing at a time; None if it does count."""
+        """Return why the key is not valid at a time; None if it is."""
         if time < self.valid_from:
-            return f"valid from {self.valid_from} only"
+            return f"not valid before {self.valid_from}"
         if self.valid_until is not None and time >= self.valid_until:
             return f"expired at {self.valid_until}"
         if self.revoked is not None and time >= self.revoked.at:
@@ -67,8 +67,8 @@ class Key(Part):
         return None
 
 
-class Person(Part):
-    """One human being, or one machine that signs what it made."""
+class Person(StrictModel):
+    """A person, or a machine that signs what it made."""
 
     name: Text
     email: Text
@@ -77,7 +77,7 @@ class Person(Part):
 
 
 class Signer(NamedTuple):
-    """Whose key it is."""
+    """The owner of a key."""
 
     id: str
     person: Person
@@ -96,19 +96,21 @@ class People(files.Adopted):
             for key in person.keys:
                 if key.id in owners:
                     raise ValueError(
-                        f"one key stands twice, under {owners[key.id]} and {name} ({key.id[:16]}); two signatures with it would"
-                        " be one person's"
+                        f"the same key is listed twice, under {owners[key.id]} and {name} ({key.id[:16]}); each person needs a"
+                        " separate key"
                     )
                 owners[key.id] = name
         mails: dict[str, str] = {}
         for name, person in self.people.items():
             other = mails.setdefault(person.email.casefold(), name)
             if other != name:
-                raise ValueError(f"{other} and {name} have the same e-mail address {person.email}: they are one person")
+                raise ValueError(
+                    f"{other} and {name} have the same e-mail address {person.email}; list a person once, with all keys"
+                )
         return self
 
     def signer(self, keyid: str) -> Signer | None:
-        """Whose key has this id."""
+        """Return the owner of the key with this id; None if it is unknown."""
         return self._by_key.get(keyid)
 
     @cached_property
@@ -117,9 +119,5 @@ class People(files.Adopted):
 
 
 def load(file: Path = FILE) -> People:
-    """Read and check the file.
-
-    Raises:
-        InputError: As `files.read`.
-    """
+    """Read and check the file. Raises `InputError` as `files.read` does."""
     return files.read(file, People)

@@ -1,4 +1,4 @@
-"""Saying that something may not be used any more."""
+"""Revoke an artifact, a base, a source part or a key."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from fineline.artifacts import canonical
 from fineline.errors import InputError
-from fineline.governance import downstream, state, statements
+from fineline.governance import downstream, state, statements, store
 from fineline.governance.ledger import Entry
 from fineline.governance.signing import Who, checked_reason, sign
 from fineline.governance.state import Kind, State
@@ -20,45 +20,45 @@ _ABOUT_ARTIFACTS = (statements.PROVENANCE, statements.TEST_RESULT, statements.AP
 
 
 def revoke(kind: Kind, what: str, who: Who, reason: str, since: str | None = None, now: str | None = None) -> Entry:
-    """Say that an artifact, a base, a source part or a key may not be used any more.
+    """Sign that an artifact, a base, a source part or a key may no longer be used.
 
     Args:
-        what: A digest, the name of a base or a source part, or the id of a key, or the beginning of one that the ledger knows.
-        since: Of a key: from when on its signatures count for nothing; now, if left out.
+        what: A digest, the name of a base or a source part, the id of a key, or the beginning of a digest or id in the ledger.
+        since: Of a key: the time from which its signatures do not count; now if not given.
 
     Raises:
-        InputError: Nothing of that name or digest was ever signed for, or `since` is no time.
+        InputError: The ledger and the project have nothing of that name or digest, or `since` is not a time.
     """
     present = state.load(now)
     what = _known(kind, what, present)
-    said: dict[str, Any] = {"kind": kind, "what": what, "reason": checked_reason(reason)}
+    predicate: dict[str, Any] = {"kind": kind, "what": what, "reason": checked_reason(reason)}
     if since is not None:
         if kind != "key":
-            raise InputError(f"--since: of a key only; a {kind} may not be used whenever it was made")
+            raise InputError(f"--since: applies to keys only; a revoked {kind} may not be used at all")
         if not _TIME.fullmatch(since):
-            raise InputError(f"--since {since}: a time in UTC is needed, such as 2026-03-01T00:00:00Z")
-        said["since"] = since
+            raise InputError(f"--since {since}: expected a time in UTC, such as 2026-03-01T00:00:00Z")
+        predicate["since"] = since
     digest = what if kind == "artifact" else f"sha256:{what}" if kind == "key" else None
     subjects = {f"{kind} {what}": digest or canonical.digest(what)}
-    return sign(statements.REVOKE, subjects, said, who, now)
+    return sign(statements.REVOKE, subjects, predicate, who, now)
 
 
 def governors_left(keyid: str, present: State) -> tuple[int, int]:
-    """How many governors are left without a key, and how many it takes to put people and policy in force."""
-    standing, keyid = present.present, keyid.removeprefix("sha256:")
+    """Return how many governors remain without a key, and how many it takes to put people and policy in force."""
+    in_force, keyid = present.present, keyid.removeprefix("sha256:")
     revoked = {one.what for one in present.revocations if one.kind == "key"}
     left = {
         name
-        for name, person in standing.people.people.items()
-        if set(person.roles) & set(standing.policy.govern.roles)
+        for name, person in in_force.people.people.items()
+        if set(person.roles) & set(in_force.policy.govern.roles)
         for key in person.keys
         if key.id not in revoked and not key.id.startswith(keyid) and key.invalid_at(present.now) is None
     }
-    return len(left), standing.policy.govern.people
+    return len(left), in_force.policy.govern.people
 
 
 def _known(kind: Kind, what: str, present: State) -> str:
-    """The full name of what is to be revoked: a typo that looks like a revocation would be worse than none."""
+    """Return the full name of what is to be revoked. A typo must not be signed: it would look like a revocation."""
     wanted = what.removeprefix("sha256:") if kind in ("artifact", "key") else what
     if kind == "key":
         known = {key.id for one in present.adoptions for person in one.people.people.values() for key in person.keys}
@@ -72,18 +72,18 @@ def _known(kind: Kind, what: str, present: State) -> str:
     if len(found) == 1:
         return f"sha256:{found[0]}" if kind == "artifact" else found[0]
     if kind == "artifact" and _DIGEST.fullmatch(wanted):
-        return f"sha256:{wanted}"  # nobody has signed for it yet, and nobody is to
+        return f"sha256:{wanted}"  # not signed for yet; the revocation prevents it
     where = "people.yaml" if kind == "key" else "the ledger"
-    said = f"{len(found)} of them begin so" if found else f"{where} knows none that begins so"
-    raise InputError(f"{kind} {what}: {said}; give its id, or at least {_FEWEST} digits of it (`fineline history`)")
+    problem = f"{len(found)} of them begin like this" if found else f"none in {where} begins like this"
+    raise InputError(f"{kind} {what}: {problem}; give the id, or at least {_FEWEST} digits of it (`fineline history`)")
 
 
 def _named(kind: Kind, what: str, present: State) -> str:
-    """A base or a part of a source that somebody signed for, was released, lies here, or stands in params.yaml."""
+    """Return the name of a base or a source part that is in the ledger, a release, this project or params.yaml."""
     known: set[str] = set()
     for artifact in _chains(present):
         known |= set(_names(kind, *artifact))
-        if what in known:  # before anything else is read: what is broken here must keep nobody from revoking
+        if what in known:  # before anything else is read: a broken artifact must not prevent a revocation
             return what
     if params.FILE.exists():
         found = params.load()
@@ -92,17 +92,17 @@ def _named(kind: Kind, what: str, present: State) -> str:
     if what in known:
         return what
     there_are = ", ".join(sorted(known)) or "none"
-    raise InputError(f"{kind} {what}: nothing here was made from one of that name; there are {there_are}")
+    raise InputError(f"{kind} {what}: nothing here was made from a {kind} of that name; there are {there_are}")
 
 
 def _chains(present: State) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Kind, name and parameters of every artifact that somebody signed for, was released, or lies here."""
+    """Yield kind, name and parameters of every artifact that is in the ledger, in a release or in this project."""
     for entry in present.of(statements.PROVENANCE):
-        build = entry.said["buildDefinition"]
+        build = entry.predicate["buildDefinition"]
         kind = str(build["buildType"]).removeprefix(statements.STAGE).partition(":")[0]
         for place in entry.subjects:
             yield kind, place.rsplit("/", 1)[-1], build["externalParameters"]
-    for _, record in downstream.releases_here():
+    for _, record in store.releases():
         for artifact in record["artifacts"].values():
             yield artifact["kind"], artifact["name"], artifact["parameters"]
     for _, artifact in downstream.artifacts_here():
@@ -110,7 +110,7 @@ def _chains(present: State) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
 
 
 def _names(kind: Kind, artifact: str, name: str, parameters: Mapping[str, Any]) -> Iterable[str]:
-    """Which names for a revocation of that kind an artifact gives."""
+    """Return the names that an artifact gives for a revocation of that kind."""
     if kind == "base":
         return [name] if artifact == "base" else []
     return parameters.get("parts", {})

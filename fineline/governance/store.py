@@ -1,7 +1,7 @@
-"""Releases: copies that nothing else writes to, named after what they hold, and channels that point at one of them.
+"""Releases: immutable copies named after their evidence, and channels that point at one of them.
 
-The name is the sha256 of the evidence, which holds the digest of the model and of all that it was judged by: a model that is
-judged anew is another release.
+The name is the sha256 of the evidence, which contains the digest of the model and of everything that it was judged by: the same
+model with another evaluation is another release.
 
 releases/<adapter>/<sha256>/model/      the exported model as it ships
 releases/<adapter>/<sha256>/documents/  model card, bill of materials, technical documentation (see `fineline.documents`)
@@ -16,96 +16,106 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fineline import artifacts
-from fineline.artifacts import canonical
+from fineline.artifacts import canonical, reports
+from fineline.artifacts.files import directory_at
 from fineline.errors import InputError, Refused
 from fineline.governance import contents, ledger, people, policy
-from fineline.governance.dossier import SHIPPED, Dossier
+from fineline.governance.evidence_bundle import SHIPPED, EvidenceBundle
+from fineline.governance.release_record import RECORD as RECORD
+from fineline.governance.release_record import described
+from fineline.governance.release_record import verified as verified
 from fineline.project import layout
 from fineline.project.params.block import NAME
 
 ROOT = Path("releases")
-RECORD = "release.json"
-SCHEMA = "fineline/release/v1"
 _CHUNK = 2**20
 
 
 def directory(adapter: str, release: str) -> Path:
-    """Where a release lies."""
+    """Return the directory of a release."""
     return ROOT / adapter / release.removeprefix("sha256:")
 
 
 def channel(adapter: str, name: str) -> Path:
-    """The link of a channel."""
+    """Return the link of a channel."""
     return ROOT / adapter / "channels" / name
 
 
 def current(adapter: str, name: str) -> str | None:
-    """The release that a channel's link points at; None if there is none."""
+    """Return the release that a channel's link points at; None if there is none."""
     link = channel(adapter, name)
     return f"sha256:{link.readlink().name}" if link.is_symlink() else None
 
 
+def releases() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield every release on this machine with the content of its release.json, unverified."""
+    for record in sorted(ROOT.glob(f"*/*/{RECORD}")):
+        if not record.parent.name.startswith("."):  # still being built
+            yield record.parent, reports.read(record)
+
+
+def channels_of(release: Path) -> list[str]:
+    """Return the channels whose link points at a release, sorted."""
+    links = (release.parent / "channels").glob("*")
+    return sorted(link.name for link in links if link.resolve() == release.resolve())
+
+
 def check_name(adapter: str) -> None:
-    """Raise `InputError` for what could be no adapter's name: it becomes a directory."""
+    """Raise `InputError` unless the text can be the name of an adapter: it becomes a directory."""
     if not NAME.fullmatch(adapter):
-        raise InputError(f"{adapter!r} is no name of an adapter")
+        raise InputError(
+            f"{adapter!r} is not a valid adapter name: expected lower-case letters, digits and single inner hyphens, starting"
+            " with a letter"
+        )
 
 
 @contextmanager
 def locked(adapter: str) -> Iterator[None]:
-    """Within the context nobody else changes the releases of an adapter.
+    """Within the context no other process changes the releases of an adapter.
 
     Raises:
-        Refused: Somebody else is at it.
+        Refused: Another process is changing them.
     """
     ROOT.joinpath(adapter).mkdir(parents=True, exist_ok=True)
     with (ROOT / adapter / ".lock").open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise Refused(f"{ROOT}/{adapter}: another promotion or rollback is running; wait for it") from error
+            raise Refused(f"{ROOT}/{adapter}: another promotion or rollback is running; wait for it to finish") from error
         yield
 
 
-def place(dossier: Dossier, documents: Mapping[str, str]) -> str:
+def place(bundle: EvidenceBundle, documents: Mapping[str, str]) -> str:
     """Copy a candidate into the store, unless it is there, and check every byte of the copy.
 
-    Until it is complete nothing has its name; repeating it completes it.
+    The release has its name only once it is complete; repeating an interrupted call completes it.
 
     Args:
-        documents: Path -> text of what goes with it. One that is there already keeps those that it was placed with.
+        documents: Path -> text of each document. A release that is there already keeps the documents it was placed with.
 
     Returns:
         The digest of release.json.
 
     Raises:
-        Refused: The copy is not what was approved, or what has its name already is something else.
+        Refused: The copy is not what was approved, or another release has its name.
     """
-    target = directory(dossier.adapter, dossier.release)
+    target = directory(bundle.adapter, bundle.release)
     if not target.exists():
-        for left in (layout.SCRATCH / "building").glob(f"release.{dossier.adapter}.*"):
-            shutil.rmtree(left)  # of somebody who was killed: nobody else is at it while the adapter is locked
-        building = layout.SCRATCH / "building" / f"release.{dossier.adapter}.{os.getpid()}"
-        try:
-            _fill(building, dossier, documents)
+        with directory_at(target) as building:
+            _fill(building, bundle, documents)
             _seal(building)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            building.rename(target)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
     placed = verified(target)
-    if placed["evidence"] != dossier.evidence:
-        raise Refused(f"{target}: what lies there is another release, with other evidence")
+    if placed["evidence"] != bundle.evidence:
+        raise Refused(f"{target}: the release there has other evidence")
     return str(placed["digest"])
 
 
 def point(adapter: str, name: str, release: str) -> None:
-    """Let a channel point at a release, in one step."""
+    """Point a channel at a release, in one step."""
     link = channel(adapter, name)
     link.parent.mkdir(parents=True, exist_ok=True)
     draft = link.with_name(f".{name}.{os.getpid()}")
@@ -114,76 +124,9 @@ def point(adapter: str, name: str, release: str) -> None:
     draft.replace(link)
 
 
-def verified(release: Path) -> dict[str, Any]:
-    """The content of release.json, with its own `digest`, after every byte of the release was checked against it.
-
-    Raises:
-        InputError: There is no release.
-        Refused: A file is missing, changed, unknown or a link, or the records do not belong together.
-    """
-    file = release / RECORD
-    if not file.is_file() or file.is_symlink():
-        raise InputError(f"{file}: missing; a release is a directory below {ROOT}/<adapter>/")
-    raw = file.read_bytes()
-    try:
-        record = canonical.parse(raw)
-        recorded = {entry["path"]: entry for entry in record["files"]}
-        record["artifacts"][SHIPPED]["digest"], record["evidence"]["artifacts"], record["evidence"]["reports"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise Refused(f"{file}: not the record of a release: {error}") from error
-    try:
-        found = {entry["path"]: entry for entry in artifacts.manifest(release) if entry["path"] != RECORD}
-    except InputError as error:
-        raise Refused(str(error)) from error
-    for path in sorted(recorded.keys() | found.keys()):
-        if path not in found:
-            raise Refused(f"{release}/{path}: missing")
-        if path not in recorded:
-            raise Refused(f"{release}/{path}: not recorded")
-        if found[path] != recorded[path]:
-            raise Refused(f"{release}/{path}: changed")
-    needed = {parent for path in recorded for parent in (release / path).parents}
-    for directory in release.rglob("*"):
-        if directory.is_dir() and directory not in needed:
-            raise Refused(f"{directory}: not recorded")
-    inside = [{**entry, "path": path.removeprefix("model/")} for path, entry in found.items() if path.startswith("model/")]
-    _check_artifacts(release, record, inside)
-    _check_evidence(release, record["evidence"], record["artifacts"], found)
-    return {**record, "digest": f"sha256:{hashlib.sha256(raw).hexdigest()}"}
-
-
-def _check_artifacts(release: Path, record: dict[str, Any], model: list[dict[str, Any]]) -> None:
-    """The chain of artifact.json files holds by itself, and the model is the one it ends in."""
-    chain = {}
-    for role, known in record["artifacts"].items():
-        artifact = artifacts.read(release / "records" / "artifacts" / role)
-        if artifacts.digest(artifact.files) != artifact.digest or artifact.digest != known["digest"]:
-            raise Refused(f"{release}/records/artifacts/{role}: its digest does not belong to its list of files")
-        chain[role] = artifact
-    for role, artifact in chain.items():
-        for name, source in artifact.inputs.items():
-            if name not in chain or chain[name].digest != source.digest:
-                raise Refused(f"{release}: {role} was made from {name} {source.digest}, of which there is no record")
-    recorded = {entry["path"]: entry for entry in chain[SHIPPED].files}
-    if {entry["path"]: entry for entry in model if entry["path"] != artifacts.RECORD} != recorded:
-        raise Refused(f"{release}/model: not the files of {chain[SHIPPED].digest}")
-
-
-def _check_evidence(release: Path, evidence: dict[str, Any], known: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
-    """What was judged are these artifacts, by these reports, and the release is named after that."""
-    if evidence["artifacts"] != {role: artifact["digest"] for role, artifact in known.items()}:
-        raise Refused(f"{release}/{RECORD}: its evidence is about other artifacts")
-    for name, digest in evidence["reports"].items():
-        lying = found.get(f"records/reports/{name}.json", {}).get("sha256")
-        if digest != f"sha256:{lying}":
-            raise Refused(f"{release}/records/reports/{name}.json: not the report in the evidence")
-    if release.resolve().name != canonical.digest(evidence).removeprefix("sha256:"):
-        raise Refused(f"{release}: its evidence has another digest, so its name is wrong")
-
-
-def _fill(building: Path, dossier: Dossier, documents: Mapping[str, str]) -> None:
-    """Copy, hashing what is copied: the bytes that were read are the bytes that were checked."""
-    source, artifact = dossier.artifacts[SHIPPED]
+def _fill(building: Path, bundle: EvidenceBundle, documents: Mapping[str, str]) -> None:
+    """Copy model, documents and records. Each file is hashed while it is copied: what was read is what was checked."""
+    source, artifact = bundle.artifacts[SHIPPED]
     for entry in artifact.files:
         copied = _copy(source / entry["path"], building / "model" / entry["path"])
         if copied != entry["sha256"]:
@@ -195,28 +138,20 @@ def _fill(building: Path, dossier: Dossier, documents: Mapping[str, str]) -> Non
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8", newline="\n")
     records = building / "records"
-    for role, (directory, _) in dossier.artifacts.items():
-        _copy(directory / artifacts.RECORD, records / "artifacts" / role / artifacts.RECORD)
-    for name, digest in dossier.evidence["reports"].items():
-        file = layout.reports(dossier.adapter) / f"{name}.json"
+    for role, (place, _) in bundle.artifacts.items():
+        _copy(place / artifacts.RECORD, records / "artifacts" / role / artifacts.RECORD)
+    for name, digest in bundle.evidence["reports"].items():
+        file = layout.reports(bundle.adapter) / f"{name}.json"
         if _copy(file, records / "reports" / file.name) != digest.removeprefix("sha256:"):
             raise Refused(f"{file}: changed while it was copied")
     for file in (people.FILE, policy.FILE):
         _copy(file, records / "governance" / file.name)
     shutil.copytree(ledger.ROOT, records / "governance" / "ledger")
-    record = {
-        "schema": SCHEMA,
-        "adapter": dossier.adapter,
-        "artifacts": {role: asdict(artifact) for role, (_, artifact) in dossier.artifacts.items()},
-        "evidence": dossier.evidence,
-        "files": artifacts.manifest(building),
-    }
-    for artifact_record in record["artifacts"].values():  # type: ignore[attr-defined]
-        del artifact_record["files"]
-    (building / RECORD).write_text(canonical.text(record) + "\n", encoding="utf-8")
+    (building / RECORD).write_text(canonical.text(described(bundle, building)) + "\n", encoding="utf-8")
 
 
 def _seal(building: Path) -> None:
+    """Make every file read-only, and wait until it is on disk."""
     for path in building.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
@@ -225,10 +160,10 @@ def _seal(building: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> str:
-    """Copy a plain file. Returns the sha256 of what was written."""
+    """Copy a plain file, and return the sha256 of what was written."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_symlink():
-        raise Refused(f"{source}: a link; a release is made of plain files")
+        raise Refused(f"{source}: a link; a release consists of plain files")
     sha256 = hashlib.sha256()
     with source.open("rb") as reading, target.open("wb") as writing:
         while chunk := reading.read(_CHUNK):

@@ -1,4 +1,4 @@
-"""Whether a release holds: its bytes, what it was made from, who agreed to it, and whether that still counts."""
+"""Verify a release: its bytes, what it was made from, who approved it, and whether that still counts."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,14 +6,15 @@ from typing import Any
 
 from fineline.artifacts import canonical
 from fineline.errors import Refused
-from fineline.governance import channels, contents, files, ledger, requirements, state, statements, store
-from fineline.governance.dossier import SHIPPED
+from fineline.governance import channels, contents, files, ledger, ledger_files, state, statements, store
+from fineline.governance.evidence_bundle import SHIPPED
+from fineline.governance.past_promotions import counting, unfounded
 from fineline.governance.state import State
 
 
 @dataclass
 class Verified:
-    """What was found out about a release. It holds if nothing was refused on the way."""
+    """The result of verifying a release that passed every check."""
 
     release: Path
     candidate: str
@@ -22,16 +23,16 @@ class Verified:
     artifacts: dict[str, str]
     """Role -> digest."""
     approved: list[dict[str, Any]] = field(default_factory=list)
-    """person, time, reason and entry of each approval that was counted."""
+    """person, time, reason and entry of each approval that counts."""
     promoted: list[dict[str, Any]] = field(default_factory=list)
-    """channel, person, time and entry of each promotion and rollback to it."""
+    """channel, person, time and entry of each promotion of it and rollback to it."""
     in_use: list[str] = field(default_factory=list)
     """Channels that have it now, by the ledger."""
     second_pair_of_eyes: bool = False
     drafts: list[str] = field(default_factory=list)
-    """Where people.yaml or policy.yaml is not what is in force: a governor is about to change it, or somebody else did."""
+    """A sentence for people.yaml and policy.yaml each, if it is not what is in force."""
     head: list[str] = field(default_factory=list)
-    """Ends of the ledger that was read: whoever keeps them elsewhere notices when entries disappear."""
+    """Last entries of the ledger. An auditor who keeps them elsewhere notices when entries disappear."""
 
 
 def verify(release: Path, now: str | None = None, expected_head: str | None = None) -> Verified:
@@ -41,36 +42,27 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
         expected_head: An entry that the ledger must still have.
 
     Raises:
-        InputError: It is no release.
-        Refused: Something does not hold; the message begins with the weightiest reason.
+        InputError: It is not a release.
+        Refused: A check failed; the message begins with the most serious reason.
     """
     record = store.verified(release)
     if wrong := contents.problems(release / "model"):
         raise Refused("\n".join(wrong))
     root = project_of(release)
     present = _state(release, root, now)
-    name = canonical.digest(record["evidence"])
-    signed = {"name": name, "candidate": record["artifacts"][SHIPPED]["digest"], "record": record["digest"]}
+    name, shipped = canonical.digest(record["evidence"]), record["artifacts"][SHIPPED]["digest"]
+    signed = {"name": name, "candidate": shipped, "record": record["digest"]}
     _check_link(release, root, present, signed)
-    known = {entry.id for entry in present.ledger.entries}
-    if expected_head is not None and expected_head not in known:
+    if expected_head is not None and expected_head not in {entry.id for entry in present.ledger.entries}:
         raise Refused(f"{present.ledger.root}: the entry {expected_head} is gone; the ledger was cut or replaced")
-    shipped = record["artifacts"][SHIPPED]["digest"]
-    of_name = [one for one in present.moves if one.said["release"]["name"] == name]
-    inside = root is None
-    if not of_name and not inside:
-        raise Refused(f"{release}: the ledger knows of no promotion of {name}, which holds {shipped}")
-    moves = [one for one in of_name if one.said["release"] == signed]  # a lost release is placed and signed for anew
-    if of_name and not moves:
-        last = of_name[-1]
-        raise Refused(f"{release}: release.json is not the one that {last.person} promoted at {last.time}")
+    moves = _moves(release, present, signed, alone=root is None)
     for move in moves:
-        if move.kind == statements.PROMOTE and (wrong := requirements.unfounded(present, move, record)):
+        if move.kind == statements.PROMOTE and (wrong := unfounded(present, move, record)):
             raise Refused("\n".join(wrong))
     approvals = [one for one in present.of(statements.APPROVE) if shipped in one.subjects.values()]
-    counted = requirements.counting(present, approvals, moves, record)
+    counted = counting(present, approvals, moves, record)
     if not counted:
-        raise Refused(f"{release}: nobody approved {shipped} with the evidence that lies in it")
+        raise Refused(f"{release}: no approval of {shipped} with the evidence in this release")
     if wrong := channels.tainted(present, record):
         raise Refused("\n".join(wrong))
     return Verified(
@@ -79,51 +71,70 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
         record["adapter"],
         record["evidence"]["verdict"],
         {role: artifact["digest"] for role, artifact in record["artifacts"].items()},
-        [{"person": one.person, "time": one.time, "reason": one.said["reason"], "entry": one.id} for one in counted],
-        [{"channel": one.said["channel"], "person": one.person, "time": one.time, "entry": one.id} for one in moves],
+        [{"person": one.person, "time": one.time, "reason": one.predicate["reason"], "entry": one.id} for one in counted],
+        [{"channel": one.predicate["channel"], "person": one.person, "time": one.time, "entry": one.id} for one in moves],
         _in_use(present, record["adapter"], signed),
-        any(one.said.get("second_pair_of_eyes") for one in moves),
+        any(one.predicate.get("second_pair_of_eyes") for one in moves),
         [] if root is None else state.not_adopted(present, root),
         present.ledger.heads,
     )
 
 
 def project_of(release: Path) -> Path | None:
-    """The project that a release lies in, whatever the working directory is; None if it is a copy that stands alone."""
+    """Return the project that a release is in, independent of the working directory; None for a copy outside of a project."""
     place = release.resolve()
     for above in place.parents:
         if above.name == store.ROOT.name and (above.parent / files.ROOT).is_dir():
             return above.parent
-    here = Path.cwd()  # a copy elsewhere, verified by somebody who has the project
+    here = Path.cwd()  # a copy elsewhere, verified from inside of the project
     return here if (here / files.ROOT).is_dir() else None
 
 
+def _moves(release: Path, present: State, signed: dict[str, str], *, alone: bool) -> list[ledger.Entry]:
+    """Return the promotions of a release and the rollbacks to it.
+
+    Args:
+        alone: True for a copy outside of a project, whose ledger ends before its promotion.
+
+    Raises:
+        Refused: It was never promoted, or another release.json was.
+    """
+    of_name = [one for one in present.moves if one.predicate["release"]["name"] == signed["name"]]
+    if not of_name and not alone:
+        raise Refused(f"{release}: the ledger has no promotion of {signed['name']}, which contains {signed['candidate']}")
+    moves = [one for one in of_name if one.predicate["release"] == signed]  # a lost release is placed and signed again
+    if of_name and not moves:
+        last = of_name[-1]
+        raise Refused(f"{release}: release.json is not the one that {last.person} promoted at {last.time}")
+    return moves
+
+
 def _check_link(release: Path, root: Path | None, present: State, found: dict[str, str]) -> None:
-    """A channel's link must lead to what was signed into the channel: whoever serves follows the link."""
+    """Raise `Refused` unless a channel's link points at what was signed into the channel: servers follow the link."""
     if root is None or not release.is_symlink() or release.parent.name != "channels":
         return
     adapter, channel = release.parent.parent.name, release.name
-    entry = channels.standing(present, adapter, channel)
-    signed = entry.said["release"] if entry else None
+    entry = channels.current(present, adapter, channel)
+    signed = entry.predicate["release"] if entry else None
     if signed != found:
         raise Refused(
-            f"{release}: leads to {found['name']}, but {signed['name'] if signed else 'nothing'} was signed into {channel};"
-            " `fineline promote` or `rollback` moves it"
+            f"{release}: points at {found['name']}, but {signed['name'] if signed else 'nothing'} was signed into {channel};"
+            " move it with `fineline promote` or `fineline rollback`"
         )
 
 
 def _state(release: Path, root: Path | None, now: str | None) -> State:
     if root is None:
-        return State(ledger.read(release / "records" / "governance" / "ledger"), now or files.now())
+        return State(ledger_files.read(release / "records" / "governance" / "ledger"), now or files.now())
     if not (root / ledger.ROOT).is_dir():
-        raise Refused(f"{root / ledger.ROOT}: missing, though {root / files.ROOT} is there; nothing can be told without it")
-    return State(ledger.read(root / ledger.ROOT), now or files.now())
+        raise Refused(f"{root / ledger.ROOT}: missing, so nothing can be verified; restore it from git")
+    return State(ledger_files.read(root / ledger.ROOT), now or files.now())
 
 
 def _in_use(present: State, adapter: str, release: dict[str, str]) -> list[str]:
     found = []
-    for channel in sorted({one.said["channel"] for one in present.moves}):
-        entry = channels.standing(present, adapter, channel)
-        if entry is not None and entry.said["release"] == release:
+    for channel in sorted({one.predicate["channel"] for one in present.moves}):
+        entry = channels.current(present, adapter, channel)
+        if entry is not None and entry.predicate["release"] == release:
             found.append(channel)
     return found

@@ -1,4 +1,4 @@
-"""Batches: which requests are answered together. They depend on the requests alone, so every model sees the same ones."""
+"""Batches of requests. They depend only on the requests, so every model is asked the same batches."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,45 +7,45 @@ from typing import Generic, NamedTuple, TypeVar
 
 from fineline.inference.packs import Pack, alike
 
-Tokens = tuple[int, ...]
+TokenIds = tuple[int, ...]
 
-_WORTH = 512  # tokens that a prefix of its own must save: reading it costs a pass, and it leaves packs that are not full
+_WORTH = 512  # tokens that a separate prefix must save: reading it costs a pass and leaves packs that are not full
 
 
 class Question(NamedTuple):
-    """How likely is a continuation after its context?"""
+    """A request for the likelihood of a continuation after its context."""
 
-    context: Tokens
-    continuation: Tokens
+    context: TokenIds
+    continuation: TokenIds
 
     @property
-    def start(self) -> Tokens:
-        """What may be in common with others."""
+    def start(self) -> TokenIds:
+        """The tokens of which a beginning may be shared with other requests."""
         return self.context
 
     @property
     def length(self) -> int:
-        """Tokens that the model reads: the last one is only asked for."""
+        """Number of tokens that the model reads: all but the last."""
         return len(self.context) + len(self.continuation) - 1
 
 
 class Prompt(NamedTuple):
-    """What is written after a prompt?"""
+    """A request for a greedy continuation of a prompt."""
 
-    tokens: Tokens
+    tokens: TokenIds
     limit: int
-    """New tokens at most."""
+    """Largest number of new tokens."""
     stops: tuple[str, ...]
-    """Texts that end the answer and do not belong to it."""
+    """Texts that end the answer and are not part of it."""
 
     @property
-    def start(self) -> Tokens:
-        """What may be in common with others."""
+    def start(self) -> TokenIds:
+        """The tokens of which a beginning may be shared with other requests."""
         return self.tokens
 
     @property
     def length(self) -> int:
-        """Tokens at most, with those that are written."""
+        """Largest number of tokens, including new ones."""
         return len(self.tokens) + self.limit
 
 
@@ -56,28 +56,28 @@ Request = TypeVar("Request", Question, Prompt)
 class Batch(Generic[Request]):
     """Requests that are answered together."""
 
-    prefix: Tokens
-    """What all of them begin with, and at least one token less than the shortest start: read once, also for other batches."""
+    prefix: TokenIds
+    """Common beginning of all requests, at least one token shorter than the shortest start. Batches with it share one pass."""
     requests: list[Request]
     """In lexical order."""
 
 
 def of_questions(questions: Iterable[Question], *, capacity: int, longest: int) -> Iterator[Batch[Question]]:
-    """Batches that make packs of about `capacity` tokens; the choices of a context stay together.
+    """Yield batches that form packs of about `capacity` tokens. The choices of a context stay together.
 
     Args:
-        longest: Tokens of a sequence that may share a pack; longer ones are asked alone.
+        longest: Tokens of the longest sequence that may share a pack; longer ones form separate batches.
     """
     yield from _families(questions, longest, lambda family: _packed(family, capacity))
 
 
 def of_prompts(prompts: Iterable[Prompt], *, budget: int, longest: int) -> Iterator[Batch[Prompt]]:
-    """Batches of like length whose caches together hold at most `budget` tokens.
+    """Yield batches of similar length whose caches together have at most `budget` tokens.
 
     Args:
-        longest: Tokens of a sequence that may stand beside others; longer ones are written alone.
+        longest: Tokens of the longest sequence that may be generated together with others; longer ones form separate batches.
     """
-    yield from _families(prompts, longest, lambda family: _beside(family, budget))
+    yield from _families(prompts, longest, lambda family: _together(family, budget))
 
 
 def _families(
@@ -93,12 +93,12 @@ def _families(
             yield Batch((), [request])
 
 
-def _alike(requests: Sequence[Request], shared: int) -> Iterator[tuple[Tokens, list[Request]]]:
-    """Requests by the prefix that is worth reading apart; all given begin with the same `shared` tokens and one more."""
+def _alike(requests: Sequence[Request], shared: int) -> Iterator[tuple[TokenIds, list[Request]]]:
+    """Group requests, which all begin with the same `shared` tokens, by the prefixes that are worth a separate pass."""
     rest: list[Request] = []
     for _, run in groupby(requests, key=lambda request: request.start[shared]):
         same = list(run)
-        short = [request for request in same if len(request.start) == shared + 1]  # the run's token is their own last one
+        short = [request for request in same if len(request.start) == shared + 1]  # the token of the run is their last one
         rest += short
         longer = same[len(short) :]  # shorter ones come first in lexical order
         if not longer:
@@ -119,7 +119,7 @@ def _packed(family: Batch[Question], capacity: int) -> Iterator[list[Question]]:
     for question in family.requests:
         sequence = (question.context + question.continuation[:-1])[behind:]
         if part:
-            begun = question.context == part[-1].context  # to cut here would mean to read the context again
+            begun = question.context == part[-1].context  # a cut here would read the context again
             most = capacity + (max(capacity, len(question.context) - behind) if begun else 0)
             if len(pack) + pack.growth(sequence) > most:
                 yield part
@@ -130,7 +130,7 @@ def _packed(family: Batch[Question], capacity: int) -> Iterator[list[Question]]:
         yield part
 
 
-def _beside(family: Batch[Prompt], budget: int) -> Iterator[list[Prompt]]:
+def _together(family: Batch[Prompt], budget: int) -> Iterator[list[Prompt]]:
     part: list[Prompt] = []
     for prompt in sorted(family.requests, key=lambda prompt: (prompt.length, prompt)):
         if part and prompt.length * (len(part) + 1) > budget:  # the last is the longest

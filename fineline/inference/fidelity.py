@@ -1,11 +1,11 @@
-"""Whether two forms of a model are the same model: their next-token distributions on the same text."""
+"""Fidelity of a changed model to its reference: their next-token distributions on the same text."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 TIE = 0.95
-"""So many times the probability of the likeliest token make another one as likely."""
+"""A token with at least this share of the highest probability counts as equally likely."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Fidelity:
     top1_agreement: float
     """Share of positions where both would choose the same token."""
     same_choice: float
-    """The same, where a tie is no difference: the changed model chooses what the reference holds for as likely (`TIE`) as
-    its own choice. Two tokens that are equally likely change places with every rounding."""
+    """Share of positions where the changed model chooses a token that is as likely in the reference (`TIE`) as the reference's
+    choice. The order of two equally likely tokens depends on rounding."""
     max_abs_difference: float
     """Largest difference of two logits."""
     max_abs_logit: float
@@ -27,7 +27,7 @@ class Fidelity:
 
 
 def fidelity(reference: np.ndarray, changed: np.ndarray) -> Fidelity:
-    """Compare logits (positions, vocabulary)."""
+    """Return the agreement of two arrays of logits (positions, vocabulary)."""
     choices = changed.argmax(-1)
     regret = reference.max(-1) - np.take_along_axis(reference, choices[:, None], -1)[:, 0]
     kl = [_kl(one, two) for one, two in zip(reference, changed, strict=True)]

@@ -1,4 +1,4 @@
-"""A journal of answers: an evaluation that was interrupted goes on where it stopped."""
+"""A journal of answers, from which an interrupted evaluation resumes."""
 
 import hashlib
 import json
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 
-class Journal:
-    """The answers of finished batches in a file of JSON lines, each under a digest of what was asked.
+class AnswerJournal:
+    """The answers of finished batches in a JSONL file, each batch with a digest of its requests.
 
-    Every batch is written out as soon as it is done. A last line that a killed process left unfinished is dropped. A
-    likelihood that is not a number is kept as null.
+    Every batch is written as soon as it is finished. An incomplete last line, left by a killed process, is dropped. A
+    likelihood that is NaN is written as null.
 
     Args:
-        file: May be missing; its directory is there.
+        file: The file, which may be missing; its directory must exist.
     """
 
     def __init__(self, file: Path) -> None:
@@ -30,19 +30,19 @@ class Journal:
             self._answers[entry["batch"]] = [_read(answer) for answer in entry["answers"]]
 
     def __len__(self) -> int:
-        """Batches."""
+        """Return the number of batches."""
         return len(self._answers)
 
     def answers(self, asked: Any) -> list[Any] | None:
-        """What was answered to a batch, if it was."""
+        """Return the answers to a batch; None if it is not in the journal."""
         return self._answers.get(_digest(asked))
 
     def add(self, asked: Any, answers: list[Any]) -> None:
-        """Keep the answers to a batch.
+        """Add the answers to a batch.
 
         Args:
-            asked: All that decides the answers besides the model, as plain data.
-            answers: A text each, or a log-likelihood with a flag.
+            asked: All that decides the answers except the model, as plain data.
+            answers: Texts, or log-likelihoods with their flags.
         """
         key = _digest(asked)
         self._answers[key] = answers

@@ -1,7 +1,7 @@
-"""Scoring with onnxruntime on a graph of the onnxruntime-genai model builder: the exported model as it ships.
+"""Inference with onnxruntime on a graph of the onnxruntime-genai model builder: the exported model as it ships.
 
-Weights and operators are those of the file. In memory the graph gets three more inputs, which its operators know but the
-builder leaves out: which earlier tokens a token sees, its position, and the places after which logits are needed.
+Weights and operators are those of the file. In memory the graph gets three further inputs, which its operators support but the
+builder omits: the earlier tokens that a token sees, its position, and the places after which logits are needed.
 """
 
 import json
@@ -16,36 +16,38 @@ import onnxruntime
 from fineline.errors import InputError
 from fineline.inference.packs import Answers, Pack, Prompts
 
-_PACK_TOKENS = 384  # products are at full speed, and attention, which sees the whole pack, takes little time yet
-_PIECE = 1024  # tokens whose logits may be held at once
+_PACK_TOKENS = 384  # products reach full speed, and attention over the whole pack still takes little time
+_PIECE = 1024  # tokens whose logits may be in memory at once
 _BIAS, _POSITIONS, _PLACES = "fineline.bias", "fineline.positions", "fineline.places"
 
 Cache = list[np.ndarray]
-"""Keys and values of layer after layer, each (rows, key-value heads, tokens, head size)."""
+"""Keys and values of each layer, each (rows, key-value heads, tokens, head size)."""
 
 
 class OnnxEngine:
     """A `model.onnx` with grouped-query attention.
 
     Args:
-        directory: As the builder leaves it.
+        directory: The output of the builder.
 
     Raises:
-        InputError: onnxruntime cannot load it, or its attention is another one.
+        InputError: onnxruntime cannot load the model, or its attention is not grouped-query attention.
     """
 
     def __init__(self, directory: Path) -> None:
         config = json.loads((directory / "genai_config.json").read_text(encoding="utf-8"))["model"]
         decoder = config["decoder"]
         self.context_length = int(config["context_length"])
-        self.pack_tokens = min(_PACK_TOKENS, self.context_length // 2)  # twice as many may come to the longest context
+        self.pack_tokens = min(
+            _PACK_TOKENS, self.context_length // 2
+        )  # a pack may have twice as many, which must fit the context
         graph, window = _extended(directory / decoder["filename"])
-        # the operator counts a window's places in the pack, not in the sequence
+        # the operator applies a window to places in the pack, not in the sequence
         self.tree_length = self.context_length if window is None or window >= self.context_length else 0
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))  # those that this process may use
-        options.enable_mem_pattern = False  # every pack has another shape
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))  # the cores that this process may use
+        options.enable_mem_pattern = False  # every pack has a different shape
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(directory))
         try:
             self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -75,7 +77,7 @@ class OnnxEngine:
             pack.read_off(torch.from_numpy(logits), places, answers)
         return answers
 
-    def open(self, prefix: Cache | None, packs: Sequence[Prompts], room: int) -> tuple[np.ndarray, "_Rows"]:
+    def open(self, prefix: Cache | None, packs: Sequence[Prompts], room: int) -> tuple[np.ndarray, "_DecodingRows"]:
         """See `Engine.open`."""
         longest = max(length for prompts in packs for length in prompts.lengths)
         count = sum(len(prompts.paths) for prompts in packs)
@@ -90,11 +92,11 @@ class OnnxEngine:
             for own, part in zip(cache, read, strict=True):
                 own[rows, :, :longest] = part[0][:, slots].swapaxes(0, 1)
             tokens += logits.argmax(axis=-1).tolist()
-        return np.array(tokens), _Rows(cache, np.array([length for prompts in packs for length in prompts.lengths]))
+        return np.array(tokens), _DecodingRows(cache, np.array([length for prompts in packs for length in prompts.lengths]))
 
-    def write(self, rows: "_Rows", tokens: np.ndarray) -> np.ndarray:
-        """See `Engine.write`. The attention operator takes each row's length from its mask, and writes the new keys and values
-        right behind the row's last token, into the memory that it is given."""
+    def write(self, rows: "_DecodingRows", tokens: np.ndarray) -> np.ndarray:
+        """See `Engine.write`. The attention operator derives each row's length from its mask, and writes the new keys and
+        values directly after the row's last token, into the given memory."""
         seen = int(rows.lengths.max()) + 1
         mask = np.arange(seen) <= rows.lengths[:, None]
         feeds = self._feeds(tokens[:, None], mask, rows.lengths[:, None], np.zeros((1, seen)), [0])
@@ -111,7 +113,7 @@ class OnnxEngine:
         chosen: np.ndarray = binding.get_outputs()[-1].numpy()[:, 0].argmax(axis=-1)
         return chosen
 
-    def keep(self, rows: "_Rows", kept: np.ndarray) -> None:
+    def keep(self, rows: "_DecodingRows", kept: np.ndarray) -> None:
         """See `Engine.keep`."""
         moved = (kept != np.arange(len(kept))).nonzero()[0]
         for part in rows.cache:
@@ -120,7 +122,7 @@ class OnnxEngine:
         rows.lengths = rows.lengths[kept]
 
     def logits(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Logits after every token of rows (rows, tokens) that are padded at the right (rows, tokens, vocabulary)."""
+        """Return the logits after every token (rows, tokens, vocabulary) of rows (rows, tokens) padded on the right."""
         found = []
         for row, length in zip(input_ids, lengths, strict=True):
             pack = Pack()
@@ -139,11 +141,11 @@ class OnnxEngine:
         *,
         cached: bool = True,
     ) -> tuple[np.ndarray, Cache]:
-        """A pass over the tokens from `first` up to `last` of a pack: logits after the places (places, vocabulary) and, if it
-        is asked for, the cache."""
+        """Run a pass over the tokens from `first` up to `last` of a pack. Return the logits after the places (places,
+        vocabulary) and, if `cached`, the cache."""
         part = slice(first, last or len(pack))
         visible = pack.visible()[part, : pack.behind + part.stop]
-        hidden = int(past is None and not pack.is_chain)  # without a past the operator counts positions itself
+        hidden = int(past is None and not pack.is_chain)  # without a past the operator computes positions itself
         if past is None:
             heads, size = self._cache_shape
             past = [np.zeros((1, heads, hidden, size), dtype=self._cache_type)] * len(self._past)
@@ -170,8 +172,8 @@ class OnnxEngine:
         return {name: value for name, value in feeds.items() if name in self._inputs}
 
 
-class _Rows:
-    """Rows that are being written: their caches with room for what comes, and how many tokens each has."""
+class _DecodingRows:
+    """Rows that are being generated: their caches, with room for new tokens, and the number of tokens of each."""
 
     def __init__(self, cache: Cache, lengths: np.ndarray) -> None:
         self.cache = cache
@@ -179,26 +181,26 @@ class _Rows:
 
 
 def _extended(file: Path) -> tuple[bytes, int | None]:
-    """A graph with the three inputs, without its weights; and the window of its attention, if it has one.
+    """Return a graph with the three inputs, without its weights, and the window of its attention, if it has one.
 
     Raises:
-        InputError: There is no such graph, or it is none of the builder's with grouped-query attention.
+        InputError: The file is missing, or is not a graph of the builder with grouped-query attention.
     """
     import onnx
     from onnx import TensorProto, helper
 
     try:
         model = onnx.load(file, load_external_data=False)
-    except Exception as error:  # protobuf has its own
-        raise InputError(f"{file}: no ONNX model: {error}") from error
+    except Exception as error:  # protobuf has separate exception classes
+        raise InputError(f"{file}: not an ONNX model: {error}") from error
     graph = model.graph
     attention = [node for node in graph.node if node.op_type == "GroupQueryAttention"]
     head = next((node for node in graph.node if "logits" in node.output), None)
     producers = {output: node for node in graph.node for output in node.output}
-    while head is not None and not head.op_type.startswith("MatMul"):  # what comes behind it: a scale, a cap
+    while head is not None and not head.op_type.startswith("MatMul"):  # a scale or a cap may follow the head
         head = producers.get(head.input[0])
     if not attention or head is None:
-        raise InputError(f"{file}: scoring needs grouped-query attention and a linear head, as the model builder makes them")
+        raise InputError(f"{file}: inference needs grouped-query attention and a linear head, as the model builder makes them")
     longer: dict[str, str] = {}
     for node in attention:
         attributes = {attribute.name: attribute.i for attribute in node.attribute}
@@ -206,7 +208,7 @@ def _extended(file: Path) -> tuple[bytes, int | None]:
         node.input[10] = _BIAS
         if attributes.get("do_rotary"):
             node.input[9] = _POSITIONS
-            for place, table in ((7, node.input[7]), (8, node.input[8])):  # the operator wants lines for all tokens of a pack
+            for place, table in ((7, node.input[7]), (8, node.input[8])):  # the operator needs rows for all tokens of a pack
                 node.input[place] = longer.setdefault(table, f"fineline.{table}")
     for place, (table, name) in enumerate(longer.items()):
         twice = helper.make_node("Concat", [table, table], [name], axis=0)

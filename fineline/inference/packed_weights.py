@@ -1,13 +1,13 @@
-"""Weights of a model in fp32 on a CPU, laid out once the way the processor multiplies.
+"""Weights of a model in fp32 on a CPU, packed once into the layout of the processor's matrix products.
 
-A product of few tokens with a matrix is slow as long as the matrix has to be laid out anew each time. Packed it is so much
-faster (SmolLM2-135M on two cores of an AMD EPYC):
+A product of few tokens with a matrix is slow if the matrix has to be packed each time. With packed weights the speed is higher
+by these factors (SmolLM2-135M on two cores of an AMD EPYC):
 
 tokens               1    4   16   64  128  256  512
 head (vocabulary)  1.7  3.4  2.4  1.8  1.5  1.2  1.1
-all else           1.3  1.8  1.3  1.1  1.0  0.9  0.9
+other layers       1.3  1.8  1.3  1.1  1.0  0.9  0.9
 
-The sums are the same up to the order of additions.
+The results are equal up to the order of additions.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,17 +18,17 @@ import torch
 
 from fineline.hardware import machine
 
-_ROWS = 128  # that the layout is made for; with more, only wide matrices gain
-_WIDE = 8  # rows of a matrix over its columns: a head
-_SMALLEST = 64  # columns or rows of a matrix: smaller ones are no faster
-_SHARE = 0.4  # of the free memory that the copies may take
+_ROWS = 128  # for which the layout is made; with more, only wide matrices are faster
+_WIDE = 8  # ratio of rows to columns of a wide matrix, such as a head
+_SMALLEST = 64  # columns or rows of a matrix: smaller ones do not become faster
+_SHARE = 0.4  # largest share of the free memory for the copies
 
 
 class PackedWeights:
-    """Second copies of the weights of plain linear layers, as they are now: weights that change need another one.
+    """Packed copies of the present weights of plain linear layers. Weights that change later need new copies.
 
-    The model itself stays as it is, and uses the copies within `used` only. On a model in another precision or on another
-    device, or where memory is short, there are no copies.
+    The model is not changed, and uses the copies only within `used`. There are no copies for a model in another precision or on
+    another device, or if memory is short.
     """
 
     def __init__(self, model: Any) -> None:
@@ -53,7 +53,7 @@ class PackedWeights:
 def _is_faster_packed(module: Any) -> bool:
     return (
         type(module) is torch.nn.Linear
-        and "forward" not in vars(module)  # somebody else has replaced it
+        and "forward" not in vars(module)  # replaced elsewhere
         and module.weight.device.type == "cpu"
         and module.weight.dtype == torch.float32
         and min(module.weight.shape) >= _SMALLEST

@@ -1,7 +1,7 @@
-"""Probe texts for fidelity checks, and their logits from a model directory in a process of its own.
+"""Probe texts for fidelity checks, and their logits from a model directory in a new process.
 
-`python -m fineline.inference.probe MODEL TOKENS OUT` loads MODEL in a fresh process, so that the files on disk are measured and
-nothing that an earlier step still held in memory.
+`python -m fineline.inference.probe MODEL TOKENS OUT DTYPE` loads MODEL in a new process, so that the files on disk are measured
+and not the state of an earlier step in memory.
 """
 
 import subprocess
@@ -25,7 +25,7 @@ def encoded(rows: Sequence[Mapping[str, Any]], tokenizer: Any) -> list[list[int]
 
 
 def torch_logits(model: Any, tokens: list[list[int]]) -> np.ndarray:
-    """Logits after every token of every row (all tokens, vocabulary) as float32."""
+    """Return the logits after every token of every row (all tokens, vocabulary) as float32."""
     import torch
 
     device = next(model.parameters()).device
@@ -36,7 +36,7 @@ def torch_logits(model: Any, tokens: list[list[int]]) -> np.ndarray:
 
 
 def fresh_logits(model: Path, tokens: list[list[int]], scratch: Path, dtype: str) -> np.ndarray:
-    """`torch_logits` of the model in a directory, computed by a fresh process.
+    """Return `torch_logits` of the model in a directory, computed by a new process.
 
     Raises:
         FinelineError: The directory cannot be loaded.
@@ -46,12 +46,12 @@ def fresh_logits(model: Path, tokens: list[list[int]], scratch: Path, dtype: str
     command = [sys.executable, "-m", "fineline.inference.probe", str(model), str(texts), str(out), dtype]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise FinelineError(f"{model}: cannot be loaded by a fresh process:\n{result.stderr[-2000:]}")
+        raise FinelineError(f"{model}: cannot be loaded by a new process:\n{result.stderr[-2000:]}")
     return np.load(out)
 
 
 def main(model: str, texts: str, out: str, dtype: str) -> None:
-    """The fresh process."""
+    """Write the logits of a model directory to a file; runs in the new process."""
     import torch
     from transformers import AutoModelForCausalLM
 

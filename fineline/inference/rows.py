@@ -1,4 +1,4 @@
-"""Rows of a batch that are being written: their key-value caches side by side, with room for what comes."""
+"""Rows of a batch during generation: their key-value caches in one block, with room for new tokens."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,13 +9,13 @@ from transformers.cache_utils import Cache, DynamicLayer
 from fineline.inference.packs import Prompts
 
 
-class Rows:
-    """Rows of different lengths. A new token goes to the same slot in all of them, behind the longest prompt.
+class DecodingRows:
+    """Rows of different lengths. A new token is written to the same slot in all of them, after the longest prompt.
 
     Args:
-        cache: Their keys and values.
-        lengths: (rows,): tokens so far.
-        seen: (rows, slots): which slots hold tokens of each row; None if it is one row alone.
+        cache: Keys and values of the rows.
+        lengths: (rows,): number of tokens so far.
+        seen: (rows, slots): True for the slots with tokens of each row; None for a single row.
     """
 
     def __init__(self, cache: Any, lengths: torch.Tensor, seen: torch.Tensor | None) -> None:
@@ -24,16 +24,16 @@ class Rows:
         self.seen = seen
 
     @classmethod
-    def alone(cls, cache: Any, prompts: Prompts, device: torch.device) -> "Rows":
-        """The only row of a pack, with the cache that it was read into."""
+    def alone(cls, cache: Any, prompts: Prompts, device: torch.device) -> "DecodingRows":
+        """Return the only row of a pack, with the cache that it was read into."""
         return cls(cache, torch.tensor(prompts.lengths, device=device), None)
 
     @classmethod
-    def spread(cls, caches: Sequence[Any], packs: Sequence[Prompts], room: int) -> "Rows":
-        """All prompts of packs, out of the caches that these were read into.
+    def spread(cls, caches: Sequence[Any], packs: Sequence[Prompts], room: int) -> "DecodingRows":
+        """Return the prompts of packs as rows, copied from the caches that these were read into.
 
         Args:
-            room: New tokens a row at most.
+            room: Largest number of new tokens per row.
         """
         device = caches[0].layers[0].keys.device
         lengths = torch.tensor([length for prompts in packs for length in prompts.lengths], device=device)
@@ -43,13 +43,13 @@ class Rows:
         return cls(Cache(layers=layers), lengths, torch.arange(longest, device=device) < lengths[:, None])
 
     def grow(self) -> None:
-        """Make place for a token of each row."""
+        """Count one more token for each row."""
         self.lengths = self.lengths + 1
         if self.seen is not None:
             self.seen = torch.cat([self.seen, self.seen.new_ones(len(self.seen), 1)], dim=1)
 
     def keep(self, kept: torch.Tensor) -> None:
-        """Go on with the rows given, in that order."""
+        """Continue with the given rows, in that order."""
         assert self.seen is not None
         self.lengths, self.seen = self.lengths[kept], self.seen[kept]
         moved = (kept != torch.arange(len(kept), device=kept.device)).nonzero()[:, 0]
@@ -58,10 +58,10 @@ class Rows:
 
 
 class _Slots(DynamicLayer):
-    """A cache layer that writes into memory it has already; a growing one would be copied at every token.
+    """A cache layer with preallocated memory; a growing one would be copied at every token.
 
     Args:
-        keys, values: (rows, heads, slots, head dim), the slots behind `used` still empty.
+        keys, values: (rows, heads, slots, head dim); slots after `used` are empty.
     """
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, used: int) -> None:
@@ -73,7 +73,7 @@ class _Slots(DynamicLayer):
 
     @classmethod
     def gathered(cls, parts: Sequence[Any], packs: Sequence[Prompts], longest: int, room: int) -> "_Slots":
-        """The rows of packs, out of the same layer of the caches that these were read into."""
+        """Return the rows of packs, copied from one layer of the caches that these were read into."""
         states: list[torch.Tensor] = []
         for name in ("keys", "values"):
             blocks = [getattr(part, name) for part in parts]  # each (1, heads, virtual + prefix + pack, head dim)
@@ -92,18 +92,18 @@ class _Slots(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write (rows, heads, new tokens, head dim) behind what is there, and give all of it."""
+        """Append (rows, heads, new tokens, head dim), and return all keys and values."""
         first, self.used = self.used, self.used + key_states.shape[2]
         self.keys[:, :, first : self.used] = key_states
         self.values[:, :, first : self.used] = value_states
         return self.keys[:, :, : self.used], self.values[:, :, : self.used]
 
     def get_seq_length(self) -> int:
-        """Slots so far."""
+        """Return the number of slots in use."""
         return self.used
 
     def keep(self, rows: int, places: torch.Tensor, sources: torch.Tensor) -> None:
-        """Go on with the first `rows` rows, after others were put to the places given."""
+        """Continue with the first `rows` rows, after the rows `sources` are copied to `places`."""
         for state in (self.keys, self.values):
             state[places, :, : self.used] = state[sources, :, : self.used]
         self.keys, self.values = self.keys[:rows], self.values[:rows]

@@ -1,8 +1,8 @@
-"""Our lm-eval model class: one way of scoring for every form of a model (PyTorch, ONNX).
+"""The lm-eval model class of fineline, which scores every form of a model (PyTorch, ONNX) in the same way.
 
-Requests that begin alike are read together (see `packs`): a context with all its choices, a system prompt or few-shot prefix
-with everything behind it, and no token is padding. Generation writes many rows at once; a row ends by itself. The composition
-of batches depends on the requests alone, so two models see the same ones.
+Requests with a common beginning are read together (see `packs`): a context with all its choices, a system prompt or few-shot
+prefix with all its continuations. No token is padding. Generation produces many rows at once, and each row ends separately.
+Batches depend only on the requests, so two models are asked the same ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,68 +16,68 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from fineline.errors import InputError
 from fineline.inference import batches
-from fineline.inference.batches import Batch, Prompt, Question, Tokens
-from fineline.inference.journal import Journal
+from fineline.inference.batches import Batch, Prompt, Question, TokenIds
+from fineline.inference.journal import AnswerJournal
 from fineline.inference.packs import Answers, Pack, Prompts
-from fineline.inference.writing import Text
+from fineline.inference.writing import GeneratedText
 
-WRITTEN_TOKENS = 16384  # rows x (prompt + new tokens) whose key-value caches are held at once while they are written
-_NEW_TOKENS = 256  # of a task that sets no limit, as in lm-eval
+WRITTEN_TOKENS = 16384  # rows x (prompt + new tokens) whose key-value caches are in memory at once during generation
+_NEW_TOKENS = 256  # for a task without a limit, as in lm-eval
 
 
 class Engine(Protocol):
-    """A causal language model in whatever runtime."""
+    """A causal language model in some runtime."""
 
     context_length: int
     """Longest sequence in tokens."""
     pack_tokens: int
-    """How many tokens it reads best at once."""
+    """Number of tokens at which reading is most efficient."""
 
     @property
     def tree_length(self) -> int:
-        """Longest sequence that may share a pack with others, or be written beside others; 0 is none."""
+        """Longest sequence that may share a pack with others, or be generated together with others; 0 if none may."""
 
     def encode(self, prefix: Sequence[int]) -> Any:
-        """Read what many sequences begin with. Returns what packs behind it need."""
+        """Read a prefix of many sequences, and return the state that packs after it need."""
 
     def score(self, prefix: Any, pack: Pack) -> Answers:
-        """Read a pack behind a prefix (None if there is none), and answer what it asks."""
+        """Read a pack after a prefix (None if there is none), and return the answers to its requests."""
 
     def open(self, prefix: Any, packs: Sequence[Prompts], room: int) -> tuple[np.ndarray, Any]:
-        """Read prompts behind a prefix (None if there is none).
+        """Read prompts after a prefix (None if there is none).
 
         Args:
-            room: New tokens a row at most.
+            room: Largest number of new tokens per row.
 
         Returns:
             The likeliest next token of each prompt (rows,), and the rows for `write`.
         """
 
     def write(self, rows: Any, tokens: np.ndarray) -> np.ndarray:
-        """Append a token to each row (rows,). Returns the likeliest next ones (rows,)."""
+        """Append a token to each row (rows,), and return the likeliest next tokens (rows,)."""
 
     def keep(self, rows: Any, kept: np.ndarray) -> None:
-        """Go on with the rows given, in that order; those that stay where they are cost nothing."""
+        """Continue with the given rows, in that order. Rows that keep their place cost nothing."""
 
 
 class Scorer(TemplateLM):
     """Answers lm-eval's requests with an `Engine`.
 
-    Contexts are chat prompts rendered in full, so no special token is added when they are tokenised.
+    Contexts are fully rendered chat prompts, so no special token is added when they are tokenized.
 
     Args:
-        journal: Keeps the answers of every finished batch; what it has already is not computed again.
-        budget: Size of batches as a share of the usual one. Another size gives the same answers up to the order of additions.
+        journal: Stores the answers of every finished batch; batches in it are not computed again.
+        budget: Size of batches as a share of the default. Another size gives the same answers up to the order of additions.
     """
 
-    def __init__(self, engine: Engine, tokenizer: Any, journal: Journal | None = None, *, budget: float = 1.0) -> None:
+    def __init__(self, engine: Engine, tokenizer: Any, journal: AnswerJournal | None = None, *, budget: float = 1.0) -> None:
         super().__init__()
         self.engine = engine
         self.tokenizer = tokenizer
         self.journal = journal
         self.budget = budget
-        self._encoded = lru_cache(maxsize=1024)(self._encode)  # lm-eval tokenises a context again for every choice
-        self._prefix: tuple[Tokens, Any] = ((), None)
+        self._encoded = lru_cache(maxsize=1024)(self._encode)  # lm-eval tokenizes a context again for every choice
+        self._prefix: tuple[TokenIds, Any] = ((), None)
 
     @property
     def eot_token_id(self) -> int:
@@ -86,7 +86,7 @@ class Scorer(TemplateLM):
 
     @property
     def prefix_token_id(self) -> int:
-        """What stands before a text that has no context."""
+        """The token before a text without context."""
         return self.eot_token_id if self.tokenizer.bos_token_id is None else self.tokenizer.bos_token_id
 
     @property
@@ -95,14 +95,14 @@ class Scorer(TemplateLM):
         return "fineline"
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        """Token ids of a text."""
+        """Return the token ids of a text."""
         return list(self._encoded(string))
 
-    def _encode(self, string: str) -> Tokens:
+    def _encode(self, string: str) -> TokenIds:
         return tuple(self.tokenizer(string, add_special_tokens=False)["input_ids"])
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """The prompt as the tokenizer's own template renders it."""
+        """Return a prompt rendered with the tokenizer's chat template."""
         return self.tokenizer.apply_chat_template(
             chat_history,
             tokenize=False,
@@ -111,13 +111,13 @@ class Scorer(TemplateLM):
         )
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
-        """As lm-eval has it, without its progress bar."""
+        """Return lm-eval's results without showing its progress bar."""
         return super().loglikelihood(requests, disable_tqdm=True)
 
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **_: Any
     ) -> list[tuple[float, bool]]:
-        """Log-likelihood of each continuation after its context, and whether greedy decoding would give it."""
+        """Return the log-likelihood of each continuation after its context, and True if greedy decoding would produce it."""
         asked = [self._question(context, continuation) for _text, context, continuation in requests]
         capacity = max(1, int(self.engine.pack_tokens * self.budget))
         parts = batches.of_questions(set(asked), capacity=capacity, longest=self.engine.tree_length)
@@ -132,7 +132,9 @@ class Scorer(TemplateLM):
             raise ValueError("an empty continuation has no likelihood")
         room = self.engine.context_length + 1 - len(continuation)  # the last token is not read
         if room < 1:
-            raise InputError(f"a continuation has {len(continuation)} tokens; the model reads {self.engine.context_length}")
+            raise InputError(
+                f"a continuation has {len(continuation)} tokens, but the model's context is {self.engine.context_length}"
+            )
         return Question(tuple(context[-room:]), tuple(continuation))
 
     def _score(self, batch: Batch[Question]) -> list[tuple[float, bool]]:
@@ -146,7 +148,7 @@ class Scorer(TemplateLM):
         return [found.of(those) for those in numbers]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Log-likelihood of whole texts, in disjoint windows of the context length."""
+        """Return the log-likelihood of whole texts, in disjoint windows of the context length."""
         windows, owners = [], []
         for number, request in enumerate(requests):
             for window in get_rolling_token_windows(
@@ -163,7 +165,7 @@ class Scorer(TemplateLM):
         return totals
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Greedy continuations. A row ends at the end-of-turn token, at a stop text, or at its limit of new tokens."""
+        """Return greedy continuations. Each ends at the end-of-turn token, at a stop text, or at its limit of new tokens."""
         asked = [self._prompt(*request.args) for request in requests]
         budget = int(WRITTEN_TOKENS * self.budget)
         texts: dict[Prompt, str] = {}
@@ -178,17 +180,19 @@ class Scorer(TemplateLM):
         limit = int(options.get("max_gen_toks", _NEW_TOKENS))
         room = self.engine.context_length - limit
         if room < 1:
-            raise InputError(f"max_gen_toks is {limit}; the model reads {self.engine.context_length} tokens, prompt and all")
+            raise InputError(
+                f"max_gen_toks is {limit}, but the model's context, including the prompt, is {self.engine.context_length}"
+            )
         until = options.get("until") or []
         stops = [until] if isinstance(until, str) else until
         tokens = self.tok_encode(context)[-room:] or [self.prefix_token_id]
         return Prompt(tuple(tokens), limit, tuple(stop for stop in stops if stop))
 
     def _write(self, batch: Batch[Prompt]) -> list[str]:
-        texts = [Text(self.tokenizer, self.eot_token_id, prompt.limit, prompt.stops) for prompt in batch.requests]
+        texts = [GeneratedText(self.tokenizer, self.eot_token_id, prompt.limit, prompt.stops) for prompt in batch.requests]
         packs = self._prompts(batch)
         tokens, rows = self.engine.open(self._read(batch.prefix), packs, max(prompt.limit for prompt in batch.requests))
-        writing = np.arange(len(texts))  # whose text each row is
+        writing = np.arange(len(texts))  # index of the text of each row
         while True:
             going = np.array([not texts[owner].take(token) for owner, token in zip(writing, tokens.tolist(), strict=True)])
             if not going.any():
@@ -200,7 +204,7 @@ class Scorer(TemplateLM):
             tokens = self.engine.write(rows, tokens)
 
     def _prompts(self, batch: Batch[Prompt]) -> list[Prompts]:
-        """The prompts of a batch in packs."""
+        """Return the prompts of a batch in packs."""
         behind = len(batch.prefix)
         packs = [Prompts(Pack(behind))]
         for prompt in batch.requests:
@@ -210,14 +214,14 @@ class Scorer(TemplateLM):
             packs[-1].paths.append(packs[-1].pack.add(tokens))
         return packs
 
-    def _read(self, prefix: Tokens) -> Any:
-        """A prefix as the engine has read it; the last one is remembered."""
+    def _read(self, prefix: TokenIds) -> Any:
+        """Return the engine's state after a prefix; the last one is cached."""
         if self._prefix[0] != prefix:
             self._prefix = (prefix, self.engine.encode(prefix) if prefix else None)
         return self._prefix[1]
 
     def _answered(self, kind: str, batch: Batch[Any], compute: Callable[[Batch[Any]], list[Any]]) -> list[Any]:
-        """The answers to a batch, from the journal if they are there."""
+        """Return the answers to a batch, from the journal if it has them."""
         if self.journal is None:
             return compute(batch)
         asked = [kind, batch.requests]
@@ -229,7 +233,7 @@ class Scorer(TemplateLM):
 
 
 def _closed_up(going: np.ndarray) -> np.ndarray:
-    """Which rows to go on with: the first ones stay in place, and the gaps among them are filled from behind."""
+    """Return the rows to continue with: the first ones keep their places, and rows from the end fill the gaps."""
     kept = np.arange(going.sum())
     kept[~going[: len(kept)]] = len(kept) + going[len(kept) :].nonzero()[0]
     return kept

@@ -1,4 +1,4 @@
-"""Scoring with PyTorch."""
+"""Inference with PyTorch."""
 
 import copy
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from fineline import adapters
 from fineline.inference import tree_attention
 from fineline.inference.packed_weights import PackedWeights
 from fineline.inference.packs import Answers, Pack, Prompts
-from fineline.inference.rows import Rows
+from fineline.inference.rows import DecodingRows
 from fineline.models.precision import Precision, autocast
 
-# Larger passes are no faster on a CPU: products have their full speed, and what lies between them stays in the cache.
+# Larger passes are not faster on a CPU: products reach full speed, and intermediate results stay in the cache.
 _PACK_TOKENS = {"cpu": 512, "cuda": 4096}
-_PIECE = 1024  # tokens whose logits may be held at once
+_PIECE = 1024  # tokens whose logits may be in memory at once
 
 
 class TorchEngine:
-    """A `transformers` model, with or without an adapter, whose weights stay as they are meanwhile.
+    """A `transformers` model, with or without an adapter, whose weights must not change while the engine is in use.
 
     Args:
-        precision: What to compute in.
+        precision: Precision of the computation.
     """
 
     def __init__(self, model: Any, precision: Precision) -> None:
@@ -43,12 +43,12 @@ class TorchEngine:
 
     @cached_property
     def tree_length(self) -> int:
-        """No longer than a window of the model's attention; 0 for a model that makes nothing of an attention mask (one that
-        hands a state on from token to token)."""
+        """At most a window of the model's attention; 0 for a model that ignores an attention mask (one that passes state from
+        token to token)."""
         return min([self.context_length, *self._windows]) if self._reads_trees() else 0
 
     def _reads_trees(self) -> bool:
-        """Whether a tree gives what its sequences give alone."""
+        """True if a tree gives the same results as its sequences alone."""
         sequence, tokens = (1, 2, 5, 6), (6, 7, 8, 9)
         pack, alone = Pack(), Pack()
         pack.ask(pack.add((1, 2, 3, 4)), tokens)
@@ -81,7 +81,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def open(self, prefix: Any, packs: Sequence[Prompts], room: int) -> tuple[np.ndarray, Any]:
-        """See `Engine.open`. A row without company goes on with the model's own cache, whatever kind that is."""
+        """See `Engine.open`. A single row continues with the model's own type of cache."""
         single = sum(len(prompts.paths) for prompts in packs) == 1
         past = self._empty() if prefix is None and not single else prefix
         tokens, caches = [], []
@@ -91,11 +91,11 @@ class TorchEngine:
             lines = [ends.index(path[-1]) for path in prompts.paths]
             tokens.append(output.logits[0, lines].argmax(dim=-1))
             caches.append(output.past_key_values)
-        rows = Rows.alone(caches[0], packs[0], self.device) if single else Rows.spread(caches, packs, room)
+        rows = DecodingRows.alone(caches[0], packs[0], self.device) if single else DecodingRows.spread(caches, packs, room)
         return torch.cat(tokens).cpu().numpy(), rows
 
     @torch.inference_mode()
-    def write(self, rows: Rows, tokens: np.ndarray) -> np.ndarray:
+    def write(self, rows: DecodingRows, tokens: np.ndarray) -> np.ndarray:
         """See `Engine.write`."""
         positions = rows.lengths[:, None]
         rows.grow()
@@ -112,15 +112,15 @@ class TorchEngine:
         return chosen
 
     @torch.inference_mode()
-    def keep(self, rows: Rows, kept: np.ndarray) -> None:
+    def keep(self, rows: DecodingRows, kept: np.ndarray) -> None:
         """See `Engine.keep`."""
         rows.keep(torch.from_numpy(kept).to(self.device))
 
     def _read(
         self, pack: Pack, past: Any, keep: list[int], first: int = 0, last: int | None = None, *, cached: bool = True
     ) -> Any:
-        """A pass over the tokens from `first` up to `last` of a pack, with logits after the places to keep. `past` may be
-        used again."""
+        """Run a pass over the tokens from `first` up to `last` of a pack, with logits after the places in `keep`. `past` is not
+        modified."""
         part = slice(first, last or len(pack))
         visible = None if pack.is_chain else pack.visible()[part, : pack.behind + part.stop]
         if past is not None:
@@ -139,13 +139,13 @@ class TorchEngine:
             )
 
     def _mask(self, visible: np.ndarray) -> torch.Tensor:
-        """(1, 1, tokens, all tokens so far): in the form that the model's attention takes."""
+        """Return the mask (1, 1, tokens, all tokens so far) in the form that the model's attention accepts."""
         mask = torch.from_numpy(visible).to(self.device)[None, None]
-        if self.model.config._attn_implementation == "eager":  # scores are added up
+        if self.model.config._attn_implementation == "eager":  # the mask is added to the scores
             kind = self.model.get_base_model().dtype if hasattr(self.model, "get_base_model") else self.model.dtype
             return torch.zeros_like(mask, dtype=kind).masked_fill_(~mask, torch.finfo(kind).min)
         return mask
 
     def _empty(self) -> Any:
-        """What a tree starts with. A model with windows would keep no more than a window of the whole pack."""
+        """Return the cache that a tree starts with. By default, a model with windows would keep only a window of the pack."""
         return DynamicCache() if self._windows else None

@@ -1,7 +1,7 @@
-"""Attention over packs on a CPU: part by part, each against the tokens that somebody in it sees.
+"""Attention over packs on a CPU: part by part, each with only the tokens that a token of the part sees.
 
-A token of a pack sees its own sequence only, a small share of the pack; one product of all tokens with all would be mostly
-thrown away. Registered with transformers beside its own kernels, and the same as `sdpa` for whatever is no pack.
+A token of a pack sees only its sequence, a small share of the pack; most of the product of all tokens with all would be
+discarded. The kernel is registered with transformers, and equals `sdpa` for inputs that are not packs.
 """
 
 from collections.abc import Iterator
@@ -15,23 +15,23 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 NAME = "sdpa_by_parts"
-_SHORTEST, _LONGEST = 48, 96  # tokens of a part: the shorter, the less is seen in vain, and the slower its products
+_SHORTEST, _LONGEST = 48, 96  # tokens of a part: shorter parts compute fewer masked scores, and have slower products
 
 
 @dataclass(frozen=True)
 class Part:
-    """Tokens that stand one behind another in a pack."""
+    """Consecutive tokens of a pack."""
 
     tokens: slice
     seen: torch.Tensor
-    """(keys,): places of the keys that any of them sees."""
+    """(keys,): places of the keys that at least one of the tokens sees."""
     mask: torch.Tensor
-    """(tokens, keys): 0 where a token sees a key, else minus infinity."""
+    """(tokens, keys): 0 if a token sees a key, else minus infinity."""
     keys: int
-    """Of the whole pack, with its prefix."""
+    """Number of keys of the whole pack, with its prefix."""
 
     def before(self, keys: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """`seen` and `mask` among so many keys, the first of which stand before the pack's own."""
+        """Return `seen` and `mask` for `keys` keys, the first of which precede those of the pack."""
         further = keys - self.keys
         if not further:
             return self.seen, self.mask
@@ -43,7 +43,7 @@ _parts: ContextVar[list[Part] | None] = ContextVar("parts", default=None)
 
 
 def use(model: Any) -> bool:
-    """Let a model read packs part by part, if it is on a CPU and its kernel is `sdpa`. Returns whether it does."""
+    """Let a model read packs part by part if it is on a CPU and its kernel is `sdpa`, and return True if it does."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     if base.config._attn_implementation == "sdpa" and base.device.type == "cpu":
         from transformers import AttentionInterface, AttentionMaskInterface
@@ -57,10 +57,10 @@ def use(model: Any) -> bool:
 
 @contextmanager
 def reading(visible: np.ndarray) -> Iterator[None]:
-    """Within the context, what a model reads is a pack.
+    """Within the context, the input of a model is a pack.
 
     Args:
-        visible: (tokens, keys) of bool: what each token sees. Further keys may stand before these; all tokens see them.
+        visible: (tokens, keys) of bool: the keys that each token sees. Further keys may precede these; all tokens see them.
     """
     token = _parts.set(list(_cut(visible)))
     try:
@@ -74,7 +74,7 @@ def _cut(visible: np.ndarray) -> Iterator[Part]:
     first = 0
     while first < len(visible):
         last = len(visible)
-        if last - first > _LONGEST:  # to cut where a sequence begins anew is best
+        if last - first > _LONGEST:  # the best cut is where a new sequence begins
             last = first + _SHORTEST + int(depth[first + _SHORTEST : first + _LONGEST + 1].argmin())
         rows = visible[first:last]
         seen = np.flatnonzero(rows.any(axis=0))
@@ -92,17 +92,17 @@ def attention(
     scaling: float | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """As an attention function of transformers.
+    """Compute attention; the signature is that of an attention function of transformers.
 
     Args:
         query: (rows, heads, tokens, head dim).
         key, value: (rows, key-value heads, keys, head dim).
 
     Returns:
-        (rows, tokens, heads, head dim), and None for weights.
+        (rows, tokens, heads, head dim), and None for the weights.
     """
     parts = _parts.get() or []
-    # virtual tokens are read on the way, without a mask
+    # virtual tokens are read in the same context, without a mask
     packed = attention_mask is not None and sum(len(part.mask) for part in parts) == query.shape[2]
     if not packed or others.get("position_bias") is not None or others.get("softcap") is not None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -114,7 +114,7 @@ def attention(
     _, heads, _, dim = query.shape
     done = []
     for part in parts:
-        q = query[:, :, part.tokens].reshape(1, key.shape[1], -1, dim)  # the heads of one key head, one behind another
+        q = query[:, :, part.tokens].reshape(1, key.shape[1], -1, dim)  # the heads of one key head, one after another
         seen, mask = part.before(key.shape[2])
         mask = mask.to(query.dtype).repeat(heads // key.shape[1], 1)
         attended = scaled_dot_product_attention(q, key[:, :, seen], value[:, :, seen], attn_mask=mask, scale=scaling)

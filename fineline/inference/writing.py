@@ -1,21 +1,21 @@
-"""A text while it is being written, token by token, up to its end."""
+"""A text during generation, token by token, and its end."""
 
 from collections.abc import Sequence
 from typing import Any
 
-# A stop text of n bytes lies within the last n tokens, for a token has at least one byte; the decoder may treat the first
-# of them as the beginning of a text, or lack the start of a character of up to four bytes.
+# A stop text of n bytes is within the last n tokens, as a token has at least one byte. The decoder may treat the first of them
+# as the beginning of a text, or miss the start of a character of up to four bytes.
 _MARGIN = 4
 
 
-class Text:
-    """What a model has written after a prompt.
+class GeneratedText:
+    """The text that a model generated after a prompt.
 
     Args:
-        tokenizer: Decodes it.
+        tokenizer: The tokenizer that decodes it.
         end: The token that ends a turn.
-        limit: Tokens at most.
-        stops: Texts that end it and do not belong to it.
+        limit: Largest number of tokens.
+        stops: Texts that end it and are not part of it.
     """
 
     def __init__(self, tokenizer: Any, end: int, limit: int, stops: Sequence[str]) -> None:
@@ -25,7 +25,7 @@ class Text:
         self._reach = _MARGIN + max((len(stop.encode()) for stop in stops), default=0)
 
     def take(self, token: int) -> bool:
-        """Append a token. Returns whether that was the last one."""
+        """Append a token, and return True if it was the last one."""
         if token == self._end:
             return True
         self._tokens.append(token)
@@ -37,7 +37,7 @@ class Text:
         return any(stop in tail for stop in self._stops) and self._cut() is not None
 
     def __str__(self) -> str:
-        """The text before its first stop."""
+        """Return the text before its first stop."""
         return self._decoded(self._tokens)[: self._cut()]
 
     def _cut(self) -> int | None:

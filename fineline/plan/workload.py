@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fineline.chat.tokens import Tokens
+from fineline.chat.tokens import TokenizedRow
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Lengths:
     """Length of the common prefix of all rows, in tokens."""
 
     @classmethod
-    def of(cls, rows: Sequence[Tokens]) -> "Lengths":
+    def of(cls, rows: Sequence[TokenizedRow]) -> "Lengths":
         """Return the lengths of tokenized rows."""
         ids = [row.input_ids[:-1] for row in rows]
         shared = 0

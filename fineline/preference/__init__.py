@@ -1,9 +1,10 @@
-"""Pairwise preference: a judge behind an OpenAI-compatible endpoint says which of two answers is better. Off by default.
+"""Pairwise preference: a judge behind an OpenAI-compatible endpoint decides which of two answers is better. Off by default.
 
-Nothing of this runs unless the command is given: it sends questions and answers to another machine.
+Nothing here runs unless `fineline preference` is called: it sends questions and answers to another machine.
 """
 
+from fineline.preference.answers import Answers, read
 from fineline.preference.endpoint import Endpoint, connect
-from fineline.preference.session import Settings, prefer
+from fineline.preference.session import NAME, Settings, prefer
 
-__all__ = ["Endpoint", "Settings", "connect", "prefer"]
+__all__ = ["NAME", "Answers", "Endpoint", "Settings", "connect", "prefer", "read"]

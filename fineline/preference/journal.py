@@ -1,29 +1,29 @@
-"""What the judge has chosen so far, so that an interrupted session does not ask, or pay, twice."""
+"""The choices of a judge so far, so that a resumed session neither asks nor pays twice."""
 
 import json
+from pathlib import Path
 from typing import get_args
 
 from fineline.artifacts import canonical
 from fineline.errors import InputError
 from fineline.preference import prompt
 from fineline.preference.prompt import Choice
-from fineline.project.layout import SCRATCH
 
 
-class Journal:
-    """Choices of one judge by the digest of what it was asked; no text is kept.
+class ChoiceJournal:
+    """Choices of one judge by the digest of the messages; no text is stored.
 
-    Another address, model, prompt or limit of tokens is another judge and another file.
+    Each combination of address, model, prompt and token limit has a separate file.
     """
 
-    def __init__(self, url: str, model: str, max_tokens: int) -> None:
-        """Read what is there.
+    def __init__(self, directory: Path, url: str, model: str, max_tokens: int) -> None:
+        """Read the choices that are stored in the directory.
 
         Raises:
-            InputError: The file holds something else.
+            InputError: A line of the file is broken.
         """
         judge = canonical.digest({"url": url, "model": model, "prompt": prompt.DIGEST, "max_tokens": max_tokens})
-        self.file = SCRATCH / "preference" / f"{judge.removeprefix('sha256:')}.jsonl"
+        self.file = directory / f"{judge.removeprefix('sha256:')}.jsonl"
         self._chosen: dict[str, Choice | None] = {}
         if self.file.is_file():
             self._read()
@@ -35,7 +35,7 @@ class Journal:
         return self._chosen[asked]
 
     def add(self, asked: str, choice: Choice | None) -> None:
-        """Keep a choice, before anything else is asked."""
+        """Store a choice before the next question is asked."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"asked": asked, "choice": choice}) + "\n")
@@ -44,7 +44,7 @@ class Journal:
     def _read(self) -> None:
         content = self.file.read_bytes()
         whole, _, torn = content.rpartition(b"\n")
-        if torn:  # the session was killed while it wrote
+        if torn:  # the session was killed during a write
             with self.file.open("r+b") as stream:
                 stream.truncate(len(content) - len(torn))
         for number, line in enumerate(whole.splitlines(), 1):
@@ -52,7 +52,7 @@ class Journal:
                 entry = json.loads(line)
                 asked, choice = entry["asked"], entry["choice"]
                 if not isinstance(asked, str) or choice not in (None, *get_args(Choice)):
-                    raise ValueError("no choice of the judge")
+                    raise ValueError("not a choice of the judge")
             except (ValueError, LookupError, TypeError) as error:
-                raise InputError(f"{self.file}:{number}: broken ({error}); remove the file to ask the judge anew") from error
+                raise InputError(f"{self.file}:{number}: broken ({error}); remove the file to ask the judge again") from error
             self._chosen[asked] = choice

@@ -1,4 +1,4 @@
-"""What the judge is told, and what its answer means."""
+"""The messages to the judge, and the meaning of its replies."""
 
 import re
 import unicodedata
@@ -27,16 +27,15 @@ _KEPT = set("\n\r\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
 
 
 def messages(question: str, first: str, second: str) -> list[dict[str, str]]:
-    """The conversation that asks about one pair in one order; the texts cannot end their tags."""
+    """Return the messages that ask about one pair in one order; the texts cannot close their tags."""
     texts = {"question": neutral(question), "first": neutral(first), "second": neutral(second)}
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": TEMPLATE.format_map(texts)}]
 
 
 def neutral(text: str) -> str:
-    """A text without the power to close a tag, to open one, or to be taken for a token of a chat template (`<|im_end|>`).
+    """Escape a text so that it cannot close or open a tag, or be read as a token of a chat template (`<|im_end|>`).
 
-    Characters that a person would not see are shown as U+FFFD, except line breaks, tabs and the joiners that scripts and
-    emoji need.
+    Invisible characters become U+FFFD, except line breaks, tabs and the joiners that scripts and emoji need.
     """
     shown = "".join(
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(one) in _INVISIBLE and one not in _KEPT else one for one in text
@@ -45,6 +44,6 @@ def neutral(text: str) -> str:
 
 
 def choice(answer: str) -> Choice | None:
-    """What the judge chose; None if it said anything but one of the three words. Nothing is guessed."""
+    """Return the choice in a reply; None unless the reply is one of the three words. Nothing is guessed."""
     word = re.fullmatch(r"[\s\"'`*_.]*([A-Za-z]+)[\s\"'`*_.!]*", answer)
     return _CHOICES.get(word.group(1).upper()) if word else None

@@ -1,10 +1,11 @@
 """A session: from the answers of two models to stamped evidence."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from fineline import evidence
@@ -13,32 +14,31 @@ from fineline.errors import FinelineError, InputError
 from fineline.evidence.schema import SCHEMA
 from fineline.evidence.stamping import refuse_links
 from fineline.preference import prompt
+from fineline.preference.answers import Answers, Record
 from fineline.preference.endpoint import Endpoint
-from fineline.preference.journal import Journal
+from fineline.preference.journal import ChoiceJournal
 from fineline.preference.prompt import Choice
-from fineline.preference.tally import Judgement, tally
-from fineline.project import layout
+from fineline.preference.verdict import PairResult, decide
 
 NAME = "preference"
-CANDIDATE = "candidate"  # as the evaluation names the adapter's arm
-GENERATION = "target_generation"  # as it calls the task that the adapter is for
+GENERATION = "target_generation"  # the evaluation's name for the task that the adapter was trained for
 _ASKED = ("task", "item", "item_hash", "prompt_hash", "target_hash")  # what two arms must have in common
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a session may decide for itself."""
+    """The options of a session."""
 
     tasks: Sequence[str] = ()
-    """Tasks whose answers are compared; if empty, what the adapter is for. Others are to be named: probes hold text of training
-    rows, and in some of them the better answer is the one that says less."""
+    """Tasks whose answers are compared; if empty, the target task. Others must be named: probes contain text of training rows,
+    and in some of them the better answer is the one that says less."""
     limit: int | None = None
-    """At most so many pairs: first one of each cluster, in the order of their hashes."""
+    """Maximum number of pairs: first one of each cluster, in the order of their hashes."""
     margin: float | None = None
-    """Judge `not worse by this net share of pairs` instead of `better`."""
+    """Test `not worse by this net share of pairs` instead of `preferred`."""
     confidence: float = 0.95
     max_tokens: int = 8
-    """Of a reply; a judge that reasons aloud needs more, and its last word alone is no choice."""
+    """Of a reply. A judge that reasons before it answers needs more, but only a one-word reply counts."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -51,37 +51,24 @@ class Settings:
             raise InputError(f"--max-tokens: found {self.max_tokens}; 1 or more is needed")
 
 
-def prefer(name: str, endpoint: Endpoint, settings: Settings, *, against: str = "base") -> evidence.Evidence:
-    """Let the judge compare adapter `name` with its base or champion: evidence/<name>/preference.json.
+def prefer(answers: Answers, endpoint: Endpoint, settings: Settings) -> evidence.Evidence:
+    """Let the judge compare two arms and write evidence/<adapter>/preference.json.
 
-    The answers are those of the last `evaluate@<name>`. What the judge chose is kept as it comes, so a session that was
-    interrupted goes on where it stopped.
-
-    Args:
-        against: `base` or `champion`.
+    Choices are stored as they arrive, so an interrupted session resumes where it stopped.
 
     Raises:
-        InputError: There is no evaluation or no champion, the arms were not asked the same, or the endpoint refuses.
+        InputError: The arms were not asked the same items, the result could not be written, or the endpoint refuses.
         FinelineError: The endpoint cannot be reached or does not speak the protocol.
     """
-    if against not in ("base", "champion"):
-        raise InputError(f"--against: found {against!r}; accepted: base, champion")
-    report = layout.reports(name)
-    arms = reports.read(report / "gate.json").get("arms", {})
-    if against not in arms or CANDIDATE not in arms:
-        remedy = f"set `adapters.{name}.evaluate.champion`, or give --against base" if "base" in arms else "evaluate it first"
-        raise InputError(f"{report}/gate.json: no {against} was evaluated; {remedy}")
-    file = evidence.directory(name) / f"{NAME}.json"
+    file = answers.evidence / f"{NAME}.json"
     refuse_links(file)
-    samples = report / "evaluation" / "samples"
-    candidate, reference = (reports.read_lines(samples / f"{arm}.jsonl") for arm in (CANDIDATE, against))
-    chosen = pairs(candidate, reference, settings)
+    chosen = pairs(answers.candidate, answers.reference, settings)
     print(f"{len(chosen)} pairs, {endpoint.model} at {endpoint.url}", flush=True)
-    judgements = list(judge(chosen, endpoint, settings.max_tokens))
+    results = list(judge(chosen, endpoint, settings.max_tokens, answers.journals))
 
-    result = tally(judgements, against=against, confidence=settings.confidence, margin=settings.margin)
+    decision = decide(results, against=answers.against, confidence=settings.confidence, margin=settings.margin)
     written = file.with_name(f".{NAME}.jsonl")
-    reports.write_lines(written, [_told(judgement) for judgement in judgements])
+    reports.write_lines(written, [_entry(result) for result in results])
     written.replace(file.with_suffix(".jsonl"))
     questions = [[one[key] for key in _ASKED] for one, _ in chosen]
     tasks = ", ".join(dict.fromkeys(one["task"] for one, _ in chosen))
@@ -92,26 +79,24 @@ def prefer(name: str, endpoint: Endpoint, settings: Settings, *, against: str = 
             "version": version("fineline"),
             "judge": {"model": endpoint.model, "prompt": prompt.DIGEST},
         },
-        "subject": {"kind": "adapter", "digest": arms[CANDIDATE]["digest"]},
-        "against": {"kind": "base" if against == "base" else "adapter", "digest": arms[against]["digest"]},
+        "subject": {"kind": "adapter", "digest": answers.digests["candidate"]},
+        "against": {"kind": "base" if answers.against == "base" else "adapter", "digest": answers.digests["reference"]},
         "suite": {"name": tasks[:1000], "digest": canonical.digest(questions)},
         "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "by": f"fineline preference, judge {endpoint.model}",
-        "measures": result.measures,
-        "verdict": result.verdict,
-        "reason": result.reason,
+        "measures": decision.measures,
+        "verdict": decision.verdict,
+        "reason": decision.reason,
         "files": [{"path": f"{NAME}.jsonl"}],
     }
     return evidence.write(draft, file)
 
 
-def pairs(
-    candidate: Sequence[Mapping[str, Any]], reference: Sequence[Mapping[str, Any]], settings: Settings
-) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """`(candidate's record, reference's record)` of the items to compare, in the order of the records.
+def pairs(candidate: Sequence[Record], reference: Sequence[Record], settings: Settings) -> list[tuple[Record, Record]]:
+    """Return (candidate's record, reference's record) of the items to compare, in the order of the records.
 
     Raises:
-        InputError: No task has a text for an answer, one is unknown, or the two arms were not asked the same.
+        InputError: No task has generated answers, a task is unknown, or the arms were not asked the same items.
     """
     arms = [
         [record for record in arm if isinstance(record.get("answer"), str) and record.get("question")]
@@ -120,14 +105,12 @@ def pairs(
     known = list(dict.fromkeys(record["task"] for record in arms[0]))
     for task in settings.tasks:
         if task not in known:
-            raise InputError(f"--task: {task!r} has no question with a text for an answer; accepted: {', '.join(known)}")
+            raise InputError(f"--task: {task!r} has no questions with generated answers; accepted: {', '.join(known)}")
     chosen = settings.tasks or (GENERATION,)
     arms = [[record for record in arm if record["task"] in chosen] for arm in arms]
     if not arms[0]:
         others = f"; name one with --task: {', '.join(known)}" if known else ""
-        raise InputError(
-            f"no {' or '.join(chosen)} has a question with a text for an answer, so there is nothing to compare{others}"
-        )
+        raise InputError(f"nothing to compare: {' or '.join(chosen)} has no questions with generated answers{others}")
     asked = [[tuple(record.get(key) for key in _ASKED) for record in arm] for arm in arms]
     if asked[0] != asked[1]:
         raise InputError("the two models were not asked the same items; run `dvc repro evaluate@ADAPTER` first")
@@ -137,22 +120,20 @@ def pairs(
     before: Counter[tuple[str, str]] = Counter()
     ranked = []
     for index in sorted(range(len(found)), key=lambda index: (found[index][0]["item_hash"], index)):
-        group = found[index][0]["task"], str(found[index][0]["cluster"])
-        ranked.append((before[group], index))
-        before[group] += 1
+        cluster = found[index][0]["task"], str(found[index][0]["cluster"])
+        ranked.append((before[cluster], index))
+        before[cluster] += 1
     ranked.sort(key=lambda entry: entry[0])  # stable: in the order of hashes within each round
     return [found[index] for index in sorted(index for _, index in ranked[: settings.limit])]
 
 
-def judge(
-    chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], endpoint: Endpoint, max_tokens: int
-) -> Iterator[Judgement]:
-    """Each pair in both orders; equal answers without asking.
+def judge(chosen: Sequence[tuple[Record, Record]], endpoint: Endpoint, max_tokens: int, journals: Path) -> Iterator[PairResult]:
+    """Show each pair to the judge in both orders; equal answers are not sent.
 
     Raises:
-        InputError, FinelineError: As `Endpoint.complete` says; what was judged before is kept.
+        InputError, FinelineError: As `Endpoint.complete`; choices made before are kept.
     """
-    journal = Journal(endpoint.url, endpoint.model, max_tokens)
+    journal = ChoiceJournal(journals, endpoint.url, endpoint.model, max_tokens)
 
     def ask(question: str, first: str, second: str) -> Choice | None:
         messages = prompt.messages(question, first, second)
@@ -164,20 +145,20 @@ def judge(
     for number, (one, other) in enumerate(chosen, 1):
         item = one["task"], one["item"], one["item_hash"], str(one["cluster"])
         if one["answer"] == other["answer"]:
-            yield Judgement(*item, equal=True)
+            yield PairResult(*item, equal=True)
         else:
             orders = (one["answer"], other["answer"]), (other["answer"], one["answer"])
             try:
-                yield Judgement(*item, False, *(ask(one["question"], *order) for order in orders))
+                yield PairResult(*item, False, *(ask(one["question"], *order) for order in orders))
             except FinelineError as error:
                 raise type(error)(f"{one['task']}, item {one['item']}: {error}") from None
         if number % 50 == 0 and number < len(chosen):
             print(f"{number} of {len(chosen)} pairs", flush=True)
 
 
-def _told(judgement: Judgement) -> dict[str, Any]:
-    """A judgement for the file of judgements: items and choices, no text."""
-    orders = {"candidate_first": judgement.candidate_first, "reference_first": judgement.reference_first}
-    outcome = "unreadable" if judgement.unreadable else {1: "candidate", -1: "reference", 0: "tie"}[judgement.preference]
-    item = {"task": judgement.task, "item": judgement.item, "item_hash": judgement.item_hash}
-    return {**item, "equal": judgement.equal, **orders, "outcome": outcome}
+def _entry(result: PairResult) -> dict[str, Any]:
+    """Return a line of preference.jsonl: item and choices, no text."""
+    orders = {"candidate_first": result.candidate_first, "reference_first": result.reference_first}
+    outcome = "unreadable" if result.unreadable else {1: "candidate", -1: "reference", 0: "tie"}[result.preference]
+    item = {"task": result.task, "item": result.item, "item_hash": result.item_hash}
+    return {**item, "equal": result.equal, **orders, "outcome": outcome}

@@ -131,16 +131,17 @@ def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
 
 def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift) -> Finding:
     from fineline.chat.tokens import tokenizer_of
-    from fineline.evaluate import forms, holdout
+    from fineline.evaluate import variants
     from fineline.evaluate.arms import Subject, records
     from fineline.evaluate.target import tasks
+    from fineline.evaluate.tasks import divide
     from fineline.governance import store
 
     released = store.channel(name, CHANNEL) / "model"
     place = released if released.is_dir() else layout.export(name, "quantized")
-    champion = forms.exported(Subject(place, artifacts.verified(place)))
+    champion = variants.exported(Subject(place, artifacts.verified(place)))
     tokenizer = tokenizer_of(place)
-    opened, _ = holdout.divide(reports.read_lines(layout.curated(name) / "test.jsonl"), block.evaluate.holdout)
+    opened, _ = divide(reports.read_lines(layout.curated(name) / "test.jsonl"), block.evaluate.holdout)
     sides = []
     for side in (rows, opened):
         (task,) = tasks(side, Target(metrics=["gold"]), tokenizer)

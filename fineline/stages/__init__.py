@@ -1,1 +1,1 @@
-"""The stages: each reads what it needs, calls functions that know no project, and writes its artifact and reports."""
+"""The stages: each reads its inputs, calls functions that know no project, and writes its artifacts and reports."""

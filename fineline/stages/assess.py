@@ -1,72 +1,126 @@
 """Stage `assess@A`: the merged and the exported model on the items that judged their adapter, and the final verdict."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from fineline import artifacts, evidence
+from fineline import evidence
 from fineline.artifacts import Artifact, reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
+from fineline.project.params.evaluation import Evaluate
 from fineline.stages import rows
+from fineline.stages.evaluate import subject
+
+Records = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class AssessInputs:
+    """Everything that an assessment reads, and the places it writes to. Nothing below `run` opens anything else."""
+
+    name: str
+    """Name of the adapter, for messages."""
+    rule: Evaluate
+    merged: Path
+    exported: Path
+    test: Records
+    train: Records
+    gate: dict[str, Any]
+    """gate.json, like the two below the content of a report."""
+    merge: dict[str, Any]
+    export: dict[str, Any]
+    base: Records
+    """Records of the base model from the evaluation."""
+    champion: Records | None
+    evidence: Path
+    reports: Path
+    scores: Path
+    """Directory of scores that are shared between adapters and runs."""
 
 
 def run(name: str) -> None:
-    """Assess what adapter `name` became: reports/<name>/assessment/ and reports/<name>/candidate.json."""
+    """Assess the models made from adapter `name`: reports/<name>/assessment/ and reports/<name>/candidate.json."""
     with parameters_of(f"adapters.{name}"):
-        _assess(name)
+        assess(read(name))
 
 
-def _assess(name: str) -> None:
+def read(name: str) -> AssessInputs:
+    """Read what the assessment of adapter `name` needs.
+
+    Raises:
+        InputError: Parameters, rows or reports are missing or broken, or gate.json was made under another policy.
+    """
     rule = params.load().adapter(name).evaluate
     report = layout.reports(name)
     gate, merge, export = (reports.read(report / f"{part}.json") for part in ("gate", "merge", "export"))
-    of_base = reports.read_lines(report / "evaluation" / "samples" / "base.jsonl")
-    champion = report / "evaluation" / "samples" / "champion.jsonl"
-    of_champion = reports.read_lines(champion) if "champion" in gate["arms"] else None
-    test, train = rows.curated(name, "test"), rows.curated(name, "train")
-
-    from fineline.chat.tokens import tokenizer_of
-    from fineline.evaluate import arms, forms, verdict
-    from fineline.evaluate.arms import Subject
-
-    merged, exported = (
-        Subject(directory, artifacts.verified(directory))
-        for directory in (layout.merged(name), layout.export(name, "quantized"))
-    )
-    _check_chain(name, merged.artifact, exported.artifact, gate)
     if gate.get("policy") != rule.gate.model_dump(mode="json"):
         raise InputError(f"{report}/gate.json was made under another policy; run `dvc repro evaluate@{name}` first")
-    decisions = {}
-    for arm, subject in ((forms.merged(merged), merged), (forms.exported(exported), exported)):
-        tokenizer = tokenizer_of(subject.directory)  # each with its own: a release contains its chat template
-        tasks = verdict.tasks(rule, test, train, tokenizer)
-        if {task.name: task.digest for task in tasks} != gate["suites"]:
-            raise InputError(
-                f"{report}/gate.json was made with other suites or another chat template; run `dvc repro evaluate@{name}` first"
-            )
-        found = arms.records(arm, tasks, tokenizer, layout.SCORES)
-        verdict.write_samples(report / "assessment", arm.name, found)
-        decisions[arm.name] = verdict.judge(tasks, of_base, found, rule.gate, champion=of_champion, pools=rule.pools)
+    samples = report / "evaluation" / "samples"
+    return AssessInputs(
+        name=name,
+        rule=rule,
+        merged=layout.merged(name),
+        exported=layout.export(name, "quantized"),
+        test=rows.curated(name, "test"),
+        train=rows.curated(name, "train"),
+        gate=gate,
+        merge=merge,
+        export=export,
+        base=reports.read_lines(samples / "base.jsonl"),
+        champion=reports.read_lines(samples / "champion.jsonl") if "champion" in gate["arms"] else None,
+        evidence=layout.evidence(name),
+        reports=report,
+        scores=layout.SCORES,
+    )
 
-    subjects = {"merged": merged.artifact.digest, "exported": exported.artifact.digest}
-    subjects["adapter"] = gate["arms"]["candidate"]["digest"]
+
+def assess(inputs: AssessInputs) -> None:
+    """Score the merged and the exported model, decide on the candidate, and write the reports.
+
+    Raises:
+        InputError: The models were not made from the evaluated adapter, gate.json is about other suites, or evidence is broken.
+        FinelineError: The arms cannot be compared.
+    """
+    from fineline.chat.tokens import tokenizer_of
+    from fineline.evaluate import arms, tasks, variants, verdict
+
+    rule, gate = inputs.rule, inputs.gate
+    merged, exported = subject(inputs.merged), subject(inputs.exported)
+    _check_chain(inputs.name, merged.artifact, exported.artifact, gate)
+    decisions = {}
+    for arm, directory in ((variants.merged(merged), inputs.merged), (variants.exported(exported), inputs.exported)):
+        tokenizer = tokenizer_of(directory)  # each model's own, because a release contains its chat template
+        asked = tasks.build(rule, inputs.test, inputs.train, tokenizer)
+        if {task.name: task.digest for task in asked} != gate["suites"]:
+            raise InputError(
+                f"{inputs.reports}/gate.json was made with other suites or another chat template; run"
+                f" `dvc repro evaluate@{inputs.name}` first"
+            )
+        found = arms.records(arm, asked, tokenizer, inputs.scores)
+        verdict.write_samples(inputs.reports / "assessment", arm.name, found)
+        decisions[arm.name] = verdict.judge(asked, inputs.base, found, rule.gate, champion=inputs.champion, pools=rule.pools)
+
+    adapter = gate["arms"]["candidate"]
+    digests = {"merged": merged.artifact.digest, "exported": exported.artifact.digest, "adapter": adapter["digest"]}
     references = [arm["digest"] for role, arm in gate["arms"].items() if role != "candidate"]
-    directory = layout.evidence(name)
-    findings = evidence.collect(directory, subjects, references)
+    judgments = evidence.collect(inputs.evidence, digests, references)
     decision = verdict.final(
         decisions,
         adapter=gate,
-        merge_passed=merge["passed"],
-        parity_passed=export["parity"]["passed"],
-        evidence=evidence.required(findings, rule.gate.evidence, directory),
+        merge_passed=inputs.merge["passed"],
+        parity_passed=inputs.export["parity"]["passed"],
+        evidence=evidence.required(judgments, rule.gate.evidence, inputs.evidence),
     )
-    decision["evidence"] = [vars(finding) for finding in findings]
+    decision["evidence"] = [vars(judgment) for judgment in judgments]
     decision["candidate"] = _described(exported.artifact)
     decision["merged"] = _described(merged.artifact)
-    decision["adapter"] = gate["arms"]["candidate"]
+    decision["adapter"] = adapter
     decision["base"] = gate["arms"]["base"]
     decision["suites"] = gate["suites"]
-    reports.write(report / "candidate.json", decision)
-    verdict.tell(decision)
+    reports.write(inputs.reports / "candidate.json", decision)
+    verdict.show(decision)
 
 
 def _described(artifact: Artifact) -> dict[str, str]:
@@ -74,12 +128,13 @@ def _described(artifact: Artifact) -> dict[str, str]:
 
 
 def _check_chain(name: str, merged: Artifact, exported: Artifact, gate: dict[str, Any]) -> None:
-    """Raise `InputError` unless what is assessed is what was evaluated: a stage may have been run by itself."""
+    """Raise `InputError` unless the models were made from the evaluated adapter: a stage may have been run by itself."""
     judged = gate["arms"]["candidate"]["digest"]
-    for made, role, expected in ((merged, "adapter", judged), (exported, "merged", merged.digest)):
+    chain: Sequence[tuple[Artifact, str, str]] = ((merged, "adapter", judged), (exported, "merged", merged.digest))
+    for made, role, expected in chain:
         found = made.inputs[role].digest
         if found != expected:
             raise InputError(
-                f"the {made.kind} {made.name} was made from {role} {found}, but {expected} is what it is judged by; run"
+                f"the {made.kind} {made.name} was made from {role} {found}, but the evaluated one is {expected}; run"
                 f" `dvc repro assess@{name}`"
             )

@@ -12,7 +12,11 @@ from fineline.project.versions import STAGES
 
 
 def run(name: str) -> None:
-    """Fetch base model `name` into models/bases/<name>, and its files without the weights into models/tokenizers/<name>."""
+    """Fetch base model `name` into models/bases/<name>, and copy its files except the weights into models/tokenizers/<name>.
+
+    Raises:
+        InputError: The origin is missing or is not the pinned one.
+    """
     base = params.load().base(name)
     origin = base.model_dump(exclude_none=True, exclude={"owner", "license", "digest"})
     model = layout.base(name)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from fineline import artifacts
 from fineline.artifacts import reports
-from fineline.errors import InputError
+from fineline.errors import InputError, parameters_of
 from fineline.project import layout, lock, params
 from fineline.project.params.costs import Costs
 
@@ -46,7 +46,7 @@ def show_plan(
 ) -> None:
     """Forecast memory, time and cost of each method, and show the settings that training will use."""
     from fineline.hardware import device
-    from fineline.stages.plan import plan, suppose
+    from fineline.stages import plan
 
     if (name is None) == (base is None):
         raise InputError("fineline plan: give the name of an adapter, or --base; `fineline plan --help` shows both")
@@ -55,9 +55,10 @@ def show_plan(
         configured.adapter(name)  # an unknown name is reported before anything is measured
     machine = device.named(device_name) if device_name else None
     if name is not None:
-        run = plan(name, machine)[1]
+        with parameters_of(f"adapters.{name}"):
+            run = plan.plan(plan.read(name), machine or device.detect())
     else:
-        run = suppose(str(base), machine or device.detect(), batch_size=batch, length=length, rows=rows)
+        run = plan.suppose(str(base), machine or device.detect(), batch_size=batch, length=length, rows=rows)
     report = run.report()
     if as_json:
         print(json.dumps(report, indent=2))
@@ -145,7 +146,7 @@ def open_holdout(
     for line in decision["reasons"]:
         console.print(f"  {line}", highlight=False, markup=False)
     times = len(decision["uses"])
-    warning = "" if times == 1 else "; each further look makes the sealed rows less independent"
+    warning = "" if times == 1 else "; each further use makes the holdout less independent"
     console.print(f"verdict: [bold]{decision['verdict']}[/], candidate {decision['candidate']['digest']}")
     console.print(f"opened {times} time{'s' if times > 1 else ''} so far{warning}: {layout.reports(name)}/holdout_uses.jsonl")
 

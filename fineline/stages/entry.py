@@ -1,4 +1,4 @@
-"""Running a stage: its version is checked against the project's lock first, and its provenance is recorded afterwards."""
+"""The entry point of every stage: check its version against the project's lock, run it, and record its provenance."""
 
 from collections.abc import Callable
 from functools import partial

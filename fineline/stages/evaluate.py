@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fineline import artifacts
 from fineline.artifacts import Input, files, reports
@@ -13,7 +13,9 @@ from fineline.project import layout, params
 from fineline.project.params.curation import Contamination
 from fineline.project.params.evaluation import Evaluate
 from fineline.stages import rows
-from fineline.stages.rows import Rows
+
+if TYPE_CHECKING:
+    from fineline.evaluate.arms import Subject
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,12 @@ class EvaluateInputs:
     rule: Evaluate
     base: Path
     adapter: Path
-    splits: Mapping[str, Rows]
+    splits: Mapping[str, list[dict[str, Any]]]
     """`train`, `validation` and `test`."""
     data: Input
     """The rows, as an artifact."""
     contamination: Contamination
-    """The rule that curation used."""
+    """The rule of the curation."""
     reports: Path
     scores: Path
     """Directory of scores that are shared between adapters and runs."""
@@ -50,8 +52,7 @@ def read(name: str) -> EvaluateInputs:
         Refused: A file is not as its artifact recorded it.
     """
     block = params.load().adapter(name)
-    curated = layout.curated(name)
-    data = artifacts.used(curated, layout.JUDGING_ROWS)
+    data = artifacts.used(layout.curated(name), layout.JUDGING_ROWS)
     return EvaluateInputs(
         title=name,
         rule=block.evaluate,
@@ -59,7 +60,7 @@ def read(name: str) -> EvaluateInputs:
         adapter=layout.adapter(name),
         splits={split: rows.curated(name, split) for split in ("train", "validation", "test")},
         data=data,
-        contamination=Contamination.model_validate(artifacts.read(curated).parameters.get("contamination", {})),
+        contamination=block.curate.contamination,
         reports=layout.reports(name),
         scores=layout.SCORES,
     )
@@ -69,37 +70,37 @@ def evaluate(inputs: EvaluateInputs) -> None:
     """Score every arm, decide, and write the reports.
 
     Raises:
-        InputError: A suite, a measure or the champion cannot be used, or training rows hold an item of a suite.
+        InputError: A suite, a measure or the champion cannot be used, or training rows contain an item of a suite.
         FinelineError: The arms cannot be compared.
     """
     from fineline.chat.tokens import tokenizer_of
-    from fineline.evaluate import overlap, verdict
+    from fineline.evaluate import overlap, tasks
 
     rule, splits = inputs.rule, inputs.splits
     tokenizer = tokenizer_of(inputs.base)
-    tasks = verdict.tasks(rule, splits["test"], splits["train"], tokenizer)
+    asked = tasks.build(rule, splits["test"], splits["train"], tokenizer)
     overlap.refuse(rule.guards, {split: splits[split] for split in ("train", "validation")}, inputs.contamination)
 
-    from fineline.evaluate import arms, noise
+    from fineline.evaluate import arms, noise, verdict
 
     started = time.perf_counter()
     seconds: dict[str, float] = {}
-    base = _subject(inputs.base)
-    pair = arms.Arms(base, _subject(inputs.adapter))
-    judged = [pair.arm(arms.BASE), pair.arm(arms.CANDIDATE)]
+    base = subject(inputs.base)
+    pair = arms.Arms(base, subject(inputs.adapter))
+    compared = [pair.arm(arms.BASE), pair.arm(arms.CANDIDATE)]
     if rule.champion:
-        judged.append(arms.champion(rule.champion, _subject(Path(rule.champion.path)), base).arm(arms.CHAMPION))
+        compared.append(arms.champion(rule.champion, subject(Path(rule.champion.path)), base).arm(arms.CHAMPION))
     records: dict[str, list[dict[str, Any]]] = {}
     own_noise: dict[str, Any] = {}
-    for arm in judged:
-        records[arm.name] = arms.records(arm, tasks, tokenizer, inputs.scores)
+    for arm in compared:
+        records[arm.name] = arms.records(arm, asked, tokenizer, inputs.scores)
         seconds[arm.name] = round(time.perf_counter() - started - sum(seconds.values()), 1)
         if arm.name == arms.BASE:  # while the base is loaded without its adapter
-            own_noise = noise.measured(arm, tasks, records[arm.name], tokenizer, inputs.scores)
+            own_noise = noise.measured(arm, asked, records[arm.name], tokenizer, inputs.scores)
             seconds["noise"] = round(time.perf_counter() - started - sum(seconds.values()), 1)
 
     decision = verdict.judge(
-        tasks,
+        asked,
         records[arms.BASE],
         records[arms.CANDIDATE],
         rule.gate,
@@ -107,16 +108,22 @@ def evaluate(inputs: EvaluateInputs) -> None:
         pools=rule.pools,
     )
     decision["noise"] = own_noise
-    decision["arms"] = {arm.name: arm.described for arm in judged}
+    decision["arms"] = {arm.name: arm.described for arm in compared}
     decision["data"] = inputs.data.digest
     decision["policy"] = rule.gate.model_dump(mode="json")
     decision["precision"] = pair.precision
     speed = {"seconds": round(time.perf_counter() - started, 1), "by_arm": seconds, "items": decision["items"]}
     _write(inputs, decision, records, speed)
-    verdict.tell(decision)
+    verdict.show(decision)
 
 
-def _subject(directory: Path) -> Any:
+def subject(directory: Path) -> "Subject":
+    """Verify an artifact for evaluation.
+
+    Raises:
+        InputError: The artifact is missing.
+        Refused: A file is not as the artifact recorded it.
+    """
     from fineline.evaluate.arms import Subject
 
     return Subject(directory, artifacts.verified(directory))

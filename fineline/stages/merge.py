@@ -1,67 +1,113 @@
-"""Stage `merge@A`: adapter and base -> one model in the precision of the training, checked in a fresh process."""
+"""Stage `merge@A`: adapter and base -> one model in the precision of the training, verified in a new process."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from fineline import adapters, artifacts
 from fineline.adapters import recorded
 from fineline.adapters.methods import METHODS
-from fineline.artifacts import reports
+from fineline.artifacts import Input, reports
 from fineline.errors import FinelineError, ParameterError, parameters_of
 from fineline.project import layout, params
 from fineline.project.versions import STAGES
-from fineline.stages.rows import probe_rows
+from fineline.stages import rows
+from fineline.stages.rows import Rows
 
-# Where the training was in bf16, which keeps 8 bits, merged weights differ from their fp32 sum by up to 2**-9 of their size.
+# If the training was in bf16, which has 8 significant bits, merged weights differ from their fp32 sum by up to 2**-9 of it.
 LARGEST_KL = 1e-3
 LEAST_AGREEMENT = 0.99
 
 
+@dataclass(frozen=True)
+class MergeInputs:
+    """Everything that a merge reads."""
+
+    base: Path
+    adapter: Path
+    trained_with: Mapping[str, Any]
+    """The parameters of the training, as the adapter's artifact records them."""
+    probes: Rows
+    """The rows whose first ones compare the merged model with the trained one."""
+    sources: Mapping[str, Input]
+    """Role -> artifact from which the merged model is made."""
+
+
 def run(name: str) -> None:
-    """Merge adapter `name` into models/merged/<name>."""
+    """Merge adapter `name` into models/merged/<name>, and write reports/<name>/merge.json.
+
+    Raises:
+        InputError: Inputs are missing, or the method of the adapter cannot be merged.
+        FinelineError: The merged model differs from the trained one; merge.json contains by how much.
+        Refused: A file is not as its artifact recorded it.
+    """
+    with parameters_of(f"adapters.{name}"):
+        inputs = read(name)
+    target, report_file = layout.merged(name), layout.reports(name) / "merge.json"
+    with artifacts.create(
+        target, kind="merged-model", name=name, stage="merge", version=STAGES["merge"], inputs=inputs.sources
+    ) as directory:
+        report = merge(inputs, directory)
+        if not report["passed"]:
+            reports.write(report_file, report)
+            raise FinelineError(
+                f"the merged model differs from the trained one: mean KL {report['mean_kl']:.2e} (at most {LARGEST_KL}), same"
+                f" choice at {report['same_choice']:.1%} of positions (at least {LEAST_AGREEMENT:.0%})"
+            )
+    reports.write(report_file, report | {"digest": artifacts.read(target).digest})
+    print(f"merged: mean KL {report['mean_kl']:.1e}, same choice at {report['same_choice']:.1%} of positions")
+
+
+def read(name: str) -> MergeInputs:
+    """Read and check the inputs of the merge of adapter `name`.
+
+    Raises:
+        InputError: Parameters, rows or models are missing, or the method of the adapter cannot be merged.
+        Refused: A file is not as its artifact recorded it.
+    """
     base, adapter = layout.base(params.load().adapter(name).base), layout.adapter(name)
     trained_with = artifacts.read(adapter).parameters
-    with parameters_of(f"adapters.{name}"):
-        check_mergeable(trained_with["method"])
-    with (
-        TemporaryDirectory() as scratch,
-        artifacts.create(
-            layout.merged(name),
-            kind="merged-model",
-            name=name,
-            stage="merge",
-            version=STAGES["merge"],
-            inputs={"base": artifacts.used(base), "adapter": artifacts.used(adapter)},
-        ) as directory,
-    ):
-        from fineline.chat.tokens import tokenizer_of
-        from fineline.inference import probe
-        from fineline.inference.fidelity import fidelity
-        from fineline.merge import weights
-        from fineline.models import loading
+    check_mergeable(trained_with["method"])
+    return MergeInputs(
+        base=base,
+        adapter=adapter,
+        trained_with=trained_with,
+        probes=rows.for_probes(layout.curated(name)),
+        sources={"base": artifacts.used(base), "adapter": artifacts.used(adapter)},
+    )
 
-        quantization, precision = recorded.quantization_of(trained_with), recorded.precision_of(trained_with)
-        model = loading.base_model(base, quantization=quantization, precision=precision)
-        model = adapters.load(model, adapter)
-        weights.write(base, model, directory, recorded.method_of(trained_with), precision)
-        tokens = probe.encoded(probe_rows(name), tokenizer_of(base))
-        # The reference is computed in fp32 with the very weights that were trained on: rounding of activations to bf16,
-        # which both models share in use, would only blur the comparison of weights.
-        trained = probe.torch_logits(weights.reference(model), tokens)
+
+def merge(inputs: MergeInputs, directory: Path) -> dict[str, Any]:
+    """Write the merged model into an empty directory, and compare it with the trained one.
+
+    Returns:
+        The content of merge.json, without the digest.
+    """
+    from fineline.chat.tokens import tokenizer_of
+    from fineline.inference import probe
+    from fineline.inference.fidelity import fidelity
+    from fineline.merge import weights
+    from fineline.models import loading
+
+    trained_with = inputs.trained_with
+    quantization, precision = recorded.quantization_of(trained_with), recorded.precision_of(trained_with)
+    model = loading.base_model(inputs.base, quantization=quantization, precision=precision)
+    model = adapters.load(model, inputs.adapter)
+    weights.write(inputs.base, model, directory, recorded.method_of(trained_with), precision)
+    tokens = probe.encoded(inputs.probes, tokenizer_of(inputs.base))
+    # The reference is computed in fp32 with the weights that were trained on. Rounding activations to bf16, which both models
+    # do in use, would only blur the comparison of weights.
+    trained = probe.torch_logits(weights.reference(model), tokens)
+    with TemporaryDirectory() as scratch:
         measured = fidelity(trained, probe.fresh_logits(directory, tokens, Path(scratch), "float32"))
-        passed = measured.mean_kl <= LARGEST_KL and measured.same_choice >= LEAST_AGREEMENT
-        into = "dequantized" if quantization else "original"
-        report = {"passed": passed, "merged_into": into, "precision": precision, **asdict(measured)}
-        if not passed:
-            reports.write(layout.reports(name) / "merge.json", report)
-            raise FinelineError(
-                f"the merged model differs from the trained one: mean KL {measured.mean_kl:.2e} (at most {LARGEST_KL}), same"
-                f" choice at {measured.same_choice:.1%} of positions (at least {LEAST_AGREEMENT:.0%})"
-            )
-    report["digest"] = artifacts.read(layout.merged(name)).digest
-    reports.write(layout.reports(name) / "merge.json", report)
-    print(f"merged: mean KL {measured.mean_kl:.1e}, same choice at {measured.same_choice:.1%} of positions")
+    return {
+        "passed": measured.mean_kl <= LARGEST_KL and measured.same_choice >= LEAST_AGREEMENT,
+        "merged_into": "dequantized" if quantization else "original",
+        "precision": precision,
+        **asdict(measured),
+    }
 
 
 def check_mergeable(method: str) -> None:

@@ -1,72 +1,102 @@
 """Stage `plan@A`: memory, time and work of each method on this machine, and the settings that training will use."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from fineline import artifacts
 from fineline.artifacts import reports
-from fineline.chat import tokens
-from fineline.errors import InputError
+from fineline.chat.tokens import tokenizer_of
+from fineline.errors import ParameterError, parameters_of
 from fineline.hardware import device
 from fineline.models import shape
+from fineline.models.shape import Shape
 from fineline.plan import pretraining, supposed
 from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
 from fineline.project import layout, params
-from fineline.project.params.project import Adapter
-from fineline.project.params.training import AUTO
+from fineline.project.params.bases import Base
+from fineline.project.params.training import AUTO, Train
 from fineline.stages import rows, settings
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """Everything that a plan reads, and the directory that it writes to."""
+
+    requested: Train
+    """The `train:` block of params.yaml."""
+    shape: Shape
+    """The base model's."""
+    training_tokens: float | None
+    """Tokens that the base model was trained on; None if that is not known."""
+    lengths: Mapping[str, Lengths]
+    """Lengths of the rows of `train` and `validation`."""
+    digests: Mapping[str, str]
+    """Digests of `base` and `data`."""
+    reports: Path
 
 
 def run(name: str) -> None:
     """Plan the training of adapter `name` into reports/<name>/plan.json and settings.json.
 
     Raises:
-        InputError: The method is left to the plan and none fits; plan.json says by how much.
+        InputError: The method is left to the plan and none fits; plan.json contains the forecast.
     """
-    adapter = params.load().adapter(name)
-    digests, planned = plan(name)
-    report = digests | planned.report()
-    reports.write(layout.reports(name) / "plan.json", report)
-    chosen = planned.chosen
-    if adapter.train.method == AUTO and not chosen.fits:
-        settings.file(name).unlink(missing_ok=True)
-        raise InputError(f"adapters.{name}.train.method: {chosen.reason}")
-    train = settings.resolved(adapter.train, **asdict(chosen.setting), precision=planned.precision)
-    settings.write(name, digests["base"], digests["data"], adapter.train, train)
+    with parameters_of(f"adapters.{name}"):
+        inputs = read(name)
+        planned = plan(inputs, device.detect())
+        report = {**inputs.digests, **planned.report()}
+        reports.write(inputs.reports / settings.PLAN, report)
+        chosen, requested = planned.chosen, inputs.requested
+        if requested.method == AUTO and not chosen.fits:
+            (inputs.reports / settings.FILE).unlink(missing_ok=True)
+            raise ParameterError("train.method", chosen.reason)
+    decided = settings.resolved(requested, **asdict(chosen.setting), precision=planned.precision)
+    settings.write(inputs.reports, inputs.digests, requested, decided)
     print(f"chosen: {chosen.setting.method}. {chosen.reason}")
-    if adapter.train.method != AUTO:
+    if requested.method != AUTO:
         print(f"recommended: {report['recommended']}. {report['reason']}")
 
 
-def plan(name: str, machine: device.Device | None = None) -> tuple[dict[str, str], Run]:
-    """The training of adapter `name`, from its curated rows and the configuration of its base model.
-
-    Args:
-        machine: Where it would run; this machine if not given.
-
-    Returns:
-        Digests of `base` and `data`, and the run.
+def read(name: str) -> PlanInputs:
+    """Read and check the inputs of the plan of adapter `name`.
 
     Raises:
-        InputError: There is no such adapter, its base or data are not made yet, or hold no rows.
+        InputError: Parameters, rows or base are missing or cannot be used.
+        Refused: A file is not as its artifact recorded it.
     """
-    adapter = params.load().adapter(name)
-    base, data = layout.base(adapter.base), layout.curated(name)
+    configured = params.load()
+    block = configured.adapter(name)
+    base, data = layout.base(block.base), layout.curated(name)
     digests = {"base": artifacts.used(base).digest, "data": artifacts.used(data, layout.TRAINING_ROWS).digest}
-    lengths = {split: _lengths(name, adapter, split) for split in ("train", "validation")}
-    if not lengths["train"].rows:
-        raise InputError(f"{data}/train.jsonl: no rows to train on")
-    if not lengths["validation"].rows and (adapter.train.keep == "best" or adapter.train.early_stopping):
-        raise InputError(
-            f"adapters.{name}.train: `keep: best` and `early_stopping` need validation rows; set curate.split.validation"
-        )
-    return digests, Run(
-        shape.of_model(base),
-        machine or device.detect(),
-        adapter.train,
-        lengths["train"],
-        validation=lengths["validation"].epoch(),
-        training_tokens=pretraining.training_tokens(*_names(adapter.base)),
+    splits = rows.for_training(data, tokenizer_of(base), block.train.learn)
+    return PlanInputs(
+        requested=block.train,
+        shape=shape.of_model(base),
+        training_tokens=pretraining.training_tokens(block.base, *_origins(configured.base(block.base))),
+        lengths={split: Lengths.of(found.tokens) for split, found in splits.items()},
+        digests=digests,
+        reports=layout.reports(name),
+    )
+
+
+def plan(inputs: PlanInputs, machine: device.Device) -> Run:
+    """Return the training run on a machine, with its forecast.
+
+    Raises:
+        InputError: `keep: best` or `early_stopping` is set and there are no validation rows.
+    """
+    requested, validation = inputs.requested, inputs.lengths["validation"]
+    if not validation.rows and (requested.keep == "best" or requested.early_stopping):
+        raise ParameterError("train", "`keep: best` and `early_stopping` need validation rows; set curate.split.validation")
+    return Run(
+        inputs.shape,
+        machine,
+        requested,
+        inputs.lengths["train"],
+        validation=validation.epoch(),
+        training_tokens=inputs.training_tokens,
     )
 
 
@@ -77,13 +107,7 @@ def suppose(base: str, machine: device.Device, *, batch_size: int, length: int, 
     return supposed.suppose(base, known, machine, batch_size=batch_size, length=length, rows=rows)
 
 
-def _lengths(name: str, adapter: Adapter, split: str) -> Lengths:
-    file, found = layout.curated(name) / f"{split}.jsonl", rows.curated(name, split)
-    return Lengths.of(tokens.encode_all(tokens.tokenizer_of(layout.base(adapter.base)), found, file, learn=adapter.train.learn))
-
-
-def _names(base: str) -> list[str]:
-    """All that a base is called: in params.yaml and at its origin."""
-    block = params.load().base(base)
-    origins = (block.hub and block.hub.repo, block.wheel and block.wheel.file, block.path)
-    return [base, *(origin for origin in origins if origin)]
+def _origins(base: Base) -> list[str]:
+    """Return the names of a base model at its origin."""
+    origins = (base.hub and base.hub.repo, base.wheel and base.wheel.file, base.path)
+    return [origin for origin in origins if origin]

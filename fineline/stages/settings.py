@@ -1,8 +1,9 @@
-"""What `plan` decided and `train` follows: reports/<name>/settings.json.
+"""The settings of a training, reports/<adapter>/settings.json: `plan` decides them and `train` follows them.
 
-Nothing in it varies from run to run on one machine, so an unchanged plan never makes a training stale.
+They contain nothing that varies between runs on one machine, so an unchanged plan does not make a training stale.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,19 @@ from fineline.adapters.methods import METHODS, SELECTABLE
 from fineline.artifacts import reports
 from fineline.errors import InputError
 from fineline.models.precision import Precision
-from fineline.project import layout
-from fineline.project.params.project import Adapter
 from fineline.project.params.training import Train
 
+FILE = "settings.json"
+PLAN = "plan.json"
 
-def file(name: str) -> Path:
-    """Where the settings of adapter `name` lie."""
-    return layout.reports(name) / "settings.json"
+
+@dataclass(frozen=True)
+class Forecast:
+    """The forecast of a plan for the settings that it chose."""
+
+    memory_bytes: Mapping[str, int]
+    """Bytes by component, and `total`; empty if there is no plan."""
+    seconds: float | None
 
 
 def resolved(
@@ -33,7 +39,7 @@ def resolved(
     dequantize: bool,
     precision: Precision,
 ) -> Train:
-    """A `train:` block with nothing left open."""
+    """Return a `train:` block in which no key is `auto`."""
     decided = {
         "method": method,
         "batch_size": batch_size,
@@ -42,72 +48,68 @@ def resolved(
         "dequantize": dequantize,
         "precision": precision,
     }
-    return _of({name: getattr(train, name) for name in train.model_fields_set} | decided)
+    return _block({name: getattr(train, name) for name in train.model_fields_set} | decided)
 
 
-def write(name: str, base_digest: str, data_digest: str, requested: Train, decided: Train) -> None:
-    """Write the settings of adapter `name`."""
+def write(directory: Path, digests: Mapping[str, str], requested: Train, decided: Train) -> None:
+    """Write settings.json into a directory of reports.
+
+    Args:
+        digests: Digests of the `base` and the `data` that the plan was made for.
+        requested: The `train:` block of params.yaml.
+        decided: See `resolved`.
+    """
     content = {
-        "base": base_digest,
-        "data": data_digest,
+        **digests,
         "requested": requested.model_dump(mode="json", exclude_unset=True),
         "train": decided.model_dump(mode="json", exclude_unset=True),
     }
-    reports.write(file(name), content)
+    reports.write(directory / FILE, content)
 
 
-def read(name: str, adapter: Adapter, base_digest: str, data_digest: str) -> Train:
-    """The settings of adapter `name`, if they are still those of its parameters, base and data.
+def read(directory: Path, digests: Mapping[str, str], requested: Train, *, remedy: str) -> Train:
+    """Return the decided `train:` block in a directory of reports, if it belongs to these parameters, base and data.
 
-    Returns:
-        The `train:` block with nothing left open.
+    Args:
+        digests: Digests of the present `base` and `data`.
+        requested: The present `train:` block of params.yaml.
+        remedy: How to make new settings, for messages.
 
     Raises:
-        InputError: There are none, they are broken, or the parameters, the base or the data have changed since.
+        InputError: The settings are missing or broken, or the parameters, the base or the data have changed since.
     """
-    place, remedy = file(name), f"run `dvc repro plan@{name}`"
-    if not place.is_file():
-        raise InputError(f"{place}: missing; {remedy}")
-    content = reports.read(place)
+    file = directory / FILE
+    if not file.is_file():
+        raise InputError(f"{file}: missing; {remedy}")
+    content = reports.read(file)
     try:
-        found = {"base": content["base"], "data": content["data"], f"adapters.{name}.train": content["requested"]}
-        decided = _of(content["train"])
+        planned = {role: content[role] for role in (*digests, "requested")}
+        decided = _block(content["train"])
     except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise InputError(f"{place}: not the settings of a plan ({str(error).splitlines()[0]}); {remedy}") from error
-    requested = adapter.train.model_dump(mode="json", exclude_unset=True)
-    now = {"base": base_digest, "data": data_digest, f"adapters.{name}.train": requested}
-    changed = [subject for subject in now if found[subject] != now[subject]]
+        raise InputError(f"{file}: not the settings of a plan ({str(error).splitlines()[0]}); {remedy}") from error
+    present = {**digests, "requested": requested.model_dump(mode="json", exclude_unset=True)}
+    changed = ["`train:`" if role == "requested" else role for role in present if planned[role] != present[role]]
     if changed:
-        raise InputError(f"{place}: {' and '.join(changed)} changed since the plan was made; {remedy}")
+        raise InputError(f"{file}: {' and '.join(changed)} changed since the plan was made; {remedy}")
     return decided
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """What a plan forecast for the settings that it chose."""
+def forecast(directory: Path, digests: Mapping[str, str]) -> Forecast:
+    """Return the forecast in plan.json; an empty one if it is missing, broken or of another base or data.
 
-    memory_bytes: dict[str, int]
-    """By component, and `total`; empty if there is no plan."""
-    seconds: float | None
-
-
-def forecast(name: str, base_digest: str, data_digest: str) -> Forecast:
-    """What plan.json forecast for adapter `name`, to set it beside what is measured; nothing if it is of another base or data.
-
-    No result depends on it, so it stops no training. It is not part of the settings, so that a better forecast makes no
-    training stale.
+    No result depends on the forecast, so it neither stops a training nor makes one stale.
     """
     try:
-        content = reports.read(layout.reports(name) / "plan.json")
-        if (content["base"], content["data"]) != (base_digest, data_digest):
+        content = reports.read(directory / PLAN)
+        if any(content[role] != digest for role, digest in digests.items()):
             return Forecast({}, None)
         return Forecast(dict(content["chosen"]["memory_bytes"]), content["chosen"]["seconds"])
     except (InputError, KeyError, TypeError, ValueError):
         return Forecast({}, None)
 
 
-def _of(values: dict[str, Any]) -> Train:
-    """A block from its values, without those that the method does not read: they would be refused as set in vain."""
-    idle = SELECTABLE - METHODS[values["method"]].uses
-    train = Train.model_validate({name: value for name, value in values.items() if name not in idle})
+def _block(values: Mapping[str, Any]) -> Train:
+    """Return a `train:` block without the keys that its method does not read, which would be refused."""
+    unread = SELECTABLE - METHODS[values["method"]].uses
+    train = Train.model_validate({name: value for name, value in values.items() if name not in unread})
     return train.model_copy(update={"dequantize": bool(values.get("dequantize"))})

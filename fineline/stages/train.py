@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from fineline import artifacts
 from fineline.adapters.methods import METHODS
 from fineline.artifacts import Input, files, reports
-from fineline.chat import tokens
-from fineline.errors import InputError
+from fineline.chat.tokens import tokenizer_of
 from fineline.hardware import device
+from fineline.models import config
 from fineline.models.precision import Precision
 from fineline.plan.value import cost, energy_wh
 from fineline.project import layout, lock, params
@@ -25,26 +25,28 @@ from fineline.project.versions import STAGES
 from fineline.stages import rows, settings
 from fineline.stages.settings import Forecast
 from fineline.train import checkpoints, preflight
-from fineline.train.row_findings import Split
-from fineline.train.served import context_of
+from fineline.train.preflight import Preflight
+from fineline.train.row_checks import Split
 
 
 @dataclass(frozen=True)
 class TrainInputs:
-    """Everything that a training reads, and the places it writes to. Nothing below `run` opens anything else."""
+    """Everything that a training reads, and the places that it writes to. Functions below `run` open nothing else."""
 
     base: Path
     """Directory of the base model."""
     tokenizer: Any
+    context: int | None
+    """Length of the longest row that the model accepts, in tokens; None if it is not known."""
     splits: Mapping[str, Split]
     """`train` and `validation`: rows with their tokens."""
     requested: Train
     """The `train:` block of params.yaml."""
     decided: Train
-    """The same with nothing left open, as `plan` decided."""
+    """The same block without `auto`, as `plan` decided."""
     forecast: Forecast
     sources: Mapping[str, Input]
-    """Role -> artifact that the adapter is made from."""
+    """Role -> artifact from which the adapter is made."""
     reports: Path
     checkpoints: Path
     """Directory for the checkpoints of this adapter."""
@@ -54,7 +56,7 @@ class TrainInputs:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides the trained weights: a run resumes from checkpoints with the same identity only."""
+        """All that decides the trained weights: a run resumes only from checkpoints with the same identity."""
         return {
             "sources": {role: source.digest for role, source in self.sources.items()},
             "train": self.decided.model_dump(mode="json"),
@@ -64,8 +66,17 @@ class TrainInputs:
 
 
 def run(name: str) -> None:
-    """Train adapter `name` into models/adapters/<name>, with the settings that `plan` decided."""
+    """Train adapter `name` into models/adapters/<name>, with the settings that `plan` decided.
+
+    Raises:
+        InputError: Inputs are missing or cannot be used, or the preflight found an error.
+        FinelineError: The training failed or was stopped, or its result cannot be written.
+        Refused: A file is not as its artifact recorded it.
+    """
     inputs = read(name)
+    examined = preflight.examine(inputs.tokenizer, inputs.splits, inputs.base, inputs.context)
+    _write_preflight(inputs, examined)
+    preflight.check(examined)
     with artifacts.create(
         layout.adapter(name),
         kind="adapter",
@@ -77,59 +88,54 @@ def run(name: str) -> None:
     ) as directory:
         metrics = train(inputs, directory)
     shutil.rmtree(inputs.checkpoints, ignore_errors=True)
-    reports.write(inputs.reports / "training.json", {"method": inputs.decided.method} | metrics)
+    reports.write(inputs.reports / "training.json", metrics)
     print(
         f"{metrics['steps']} steps, {metrics['tokens_per_second']:.0f} tokens/s, validation loss {metrics['validation_loss']}"
     )
 
 
 def read(name: str) -> TrainInputs:
-    """Read and check what the training of adapter `name` needs.
+    """Read and check the inputs of the training of adapter `name`.
 
     Raises:
         InputError: Parameters, settings or rows are missing or cannot be used.
         Refused: A file is not as its artifact recorded it.
     """
-    everything = params.load()
-    block = everything.adapter(name)
-    base, data = layout.base(block.base), layout.curated(name)
+    configured = params.load()
+    block = configured.adapter(name)
+    base, data, reported = layout.base(block.base), layout.curated(name), layout.reports(name)
     sources = {"base": artifacts.used(base), "data": artifacts.used(data, layout.TRAINING_ROWS)}
-    digests = sources["base"].digest, sources["data"].digest
-    decided = settings.read(name, block, *digests)
-    tokenizer = tokens.tokenizer_of(base)
-    splits = {}
-    for split in ("train", "validation"):
-        file, found = data / f"{split}.jsonl", rows.curated(name, split)
-        splits[split] = Split(file, found, tokens.encode_all(tokenizer, found, file, learn=decided.learn))
-    if not splits["train"].tokens:
-        raise InputError(f"{data}/train.jsonl: no rows to train on")
+    digests = {role: source.digest for role, source in sources.items()}
+    decided = settings.read(reported, digests, block.train, remedy=f"run `dvc repro plan@{name}`")
+    tokenizer, context = tokenizer_of(base), config.context_length(base)
+    if context and METHODS[decided.method].prompt_learning:
+        context -= decided.virtual_tokens
     return TrainInputs(
         base=base,
         tokenizer=tokenizer,
-        splits=splits,
+        context=context,
+        splits=rows.for_training(data, tokenizer, decided.learn),
         requested=block.train,
         decided=decided,
-        forecast=settings.forecast(name, *digests),
+        forecast=settings.forecast(reported, digests),
         sources=sources,
-        reports=layout.reports(name),
+        reports=reported,
         checkpoints=layout.SCRATCH / "checkpoints" / name,
         rendered=layout.rendered(name),
-        costs=everything.costs,
+        costs=configured.costs,
     )
 
 
 def train(inputs: TrainInputs, directory: Path) -> dict[str, Any]:
-    """Check the rows, train, and save the adapter into an empty directory.
+    """Train an adapter and save it into an empty directory.
 
     Returns:
-        The content of training.json, without the method.
+        The content of training.json.
 
     Raises:
-        InputError: The rows cannot be trained on; the model cannot be trained this way.
-        FinelineError: The training failed, or its result cannot be written.
+        InputError: The model cannot be trained this way.
+        FinelineError: The training failed or was stopped, or its result cannot be written.
     """
-    decided = inputs.decided
-    _preflight(inputs)
     # Rows of many lengths fragment an accelerator's memory unless segments can grow; torch reads this when it starts.
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     # Imported here, so that wrong rows and parameters are reported before seconds of imports.
@@ -137,8 +143,9 @@ def train(inputs: TrainInputs, directory: Path) -> dict[str, Any]:
     from fineline.models import loading
     from fineline.train import loop, memory
 
+    decided, predicted = inputs.decided, inputs.forecast.memory_bytes
     elsewhere = planned_elsewhere(inputs.requested, decided, device.native(loading.device().type))
-    for warning in filter(None, (elsewhere, memory.shortage(decided, inputs.forecast.memory_bytes, memory.free()))):
+    for warning in filter(None, (elsewhere, memory.shortage(decided, predicted, memory.free()))):
         print(f"warning: {warning}", flush=True)
     trained = loop.train(
         inputs.base,
@@ -147,21 +154,21 @@ def train(inputs: TrainInputs, directory: Path) -> dict[str, Any]:
         decided,
         report=inputs.reports,
         scratch=checkpoints.directory(inputs.checkpoints, inputs.identity),
-        predicted=inputs.forecast.memory_bytes,
+        predicted=predicted,
     )
     try:
         adapters.save(trained.model, directory)
     except (OSError, SafetensorError) as error:
         raise checkpoints.disk_error(error, directory) from error
-    metrics = trained.metrics
+    metrics = {"method": decided.method} | trained.metrics
     metrics["value"] = _value(metrics, inputs.costs)
-    metrics["memory"] = {"predicted": inputs.forecast.memory_bytes, "measured": metrics.pop("peak_memory_bytes")}
+    metrics["memory"] = {"predicted": dict(predicted), "measured": metrics.pop("peak_memory_bytes")}
     metrics["time"] = {"predicted": inputs.forecast.seconds, "measured": metrics["seconds"]}
     return metrics
 
 
 def planned_elsewhere(requested: Train, decided: Train, here: Precision) -> str | None:
-    """Return a warning if the precision was left to a plan that was made on a machine that is fastest in another one.
+    """Return a warning if the plan chose a precision and this machine is faster in another one.
 
     Args:
         here: The precision in which this machine is fastest.
@@ -174,20 +181,15 @@ def planned_elsewhere(requested: Train, decided: Train, here: Precision) -> str 
     )
 
 
-def _preflight(inputs: TrainInputs) -> None:
-    """Examine the rows, write the report and the rendering of three rows, and raise `InputError` if one finding is an error."""
-    context = context_of(inputs.base)
-    if context and METHODS[inputs.decided.method].prompt_learning:
-        context -= inputs.decided.virtual_tokens
-    found = preflight.examine(inputs.tokenizer, inputs.splits, inputs.base, context)
+def _write_preflight(inputs: TrainInputs, examined: Preflight) -> None:
+    """Write preflight.json, and three rendered rows for the browser."""
     text = preflight.rendered(inputs.tokenizer, inputs.splits)
     files.write_text(inputs.rendered, text)
-    rendered = hashlib.sha256(text.encode()).hexdigest()  # shows whether the file belongs to this run
-    reports.write(inputs.reports / preflight.REPORT, asdict(found) | {"rendered": rendered})
-    preflight.check(found)
+    rendered = hashlib.sha256(text.encode()).hexdigest()  # identifies the rendering that belongs to the report
+    reports.write(inputs.reports / preflight.REPORT, asdict(examined) | {"rendered": rendered})
 
 
-def _value(metrics: dict[str, Any], costs: Costs | None) -> dict[str, Any]:
+def _value(metrics: Mapping[str, Any], costs: Costs | None) -> dict[str, Any]:
     """Return the cost of the training and the share of the model that it changed."""
     watts = costs.watts if costs and costs.watts else device.detect().watts
     return {

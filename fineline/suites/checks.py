@@ -1,4 +1,4 @@
-"""Instructions whose following a program can tell: `{"kind": ..., "value": ...}` in an item's `checks`; all must hold."""
+"""Instructions that a program can verify: `{"kind": ..., "value": ...}` in the `checks` of an item; all must pass."""
 
 import json
 import re
@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def hold(text: str, checks: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether an answer keeps every one of the instructions."""
+def passed(text: str, checks: Sequence[Mapping[str, Any]]) -> bool:
+    """True if an answer follows every instruction."""
     return all(KINDS[check["kind"]](text.strip(), check["value"]) for check in checks)
 
 
 def problems(checks: Any) -> list[str]:
-    """What is wrong with an item's checks, in words; empty if nothing is."""
+    """Return the problems of the checks of an item; empty if they are valid."""
     if not isinstance(checks, list) or not checks:
         return ["`checks` must be a list with at least one check"]
     found = []
@@ -20,7 +20,7 @@ def problems(checks: Any) -> list[str]:
         if not isinstance(check, dict) or set(check) != {"kind", "value"}:
             found.append(f"a check needs `kind` and `value`, found {check!r}")
         elif check["kind"] not in KINDS:
-            found.append(f"there is no check {check['kind']!r}; accepted: {', '.join(KINDS)}")
+            found.append(f"unknown check {check['kind']!r}; accepted: {', '.join(KINDS)}")
         elif not _fits(check["kind"], check["value"]):
             found.append(f"the check {check['kind']!r} needs {_VALUES[check['kind']]}, found {check['value']!r}")
     return found
@@ -49,7 +49,7 @@ _FITTING: Mapping[str, Callable[[Any], bool]] = {
 
 
 def _bare(text: str) -> str:
-    """Without case, and without what surrounds an answer that is meant as a word."""
+    """Return a text in lower case, without the punctuation around a one-word answer."""
     return text.casefold().strip(" \t\n.!?\"'`*")
 
 
@@ -93,4 +93,4 @@ _VALUES: Mapping[str, str] = {
     "json_keys": _NAMES,
     "regex": _PATTERN,
 }
-"""What the value of each kind must be."""
+"""Kind -> the accepted value."""

@@ -1,4 +1,4 @@
-"""Guards: the suites that are not of the adapter's own making, as tasks."""
+"""Regression guards: tasks that do not come from the data of the adapter."""
 
 import importlib.metadata
 import inspect
@@ -6,35 +6,34 @@ import json
 import re
 from typing import Any
 
-from fineline.errors import InputError
-from fineline.project.layout import SUITES
-from fineline.suites import checks, metrics, packaged
+from fineline.errors import InputError, ParameterError
+from fineline.suites import DIRECTORY, checks, metrics, packaged
 from fineline.suites import suite as suites
 from fineline.suites.suite import Suite
 from fineline.suites.task import Measure, Task
 
 
 def task(name: str) -> Task:
-    """The task of suite `name`, or of the harness's `lm_eval/<task>`.
+    """Return the task of suite `name`, or the task of lm-eval if the name is `lm_eval/<task>`.
 
     Raises:
-        InputError: As `suites.read`; the harness has no such task, it runs code that models write, or its data cannot be
+        InputError: As `suites.read`; or lm-eval has no such task, the task runs code written by models, or its data cannot be
             reached.
     """
     if packaged.is_packaged(name):
-        return _brought(name.removeprefix(packaged.PREFIX))
+        return _packaged(name.removeprefix(packaged.PREFIX))
     suite = suites.read(name)
     clusters = [str(item.get("cluster", place)) for place, item in enumerate(suite.items)]
-    beside = "guards" if suite.definition.get("output_type") == "generate_until" else ""  # the more rows, the faster each
-    return Task(name, _measures(suite), clusters, suite.items, suite.definition, beside=beside)
+    group = "guards" if suite.definition.get("output_type") == "generate_until" else ""  # larger batches are faster
+    return Task(name, _measures(suite), clusters, suite.items, suite.definition, group=group)
 
 
 def _measures(suite: Suite) -> tuple[Measure, ...]:
-    """What suite.yaml says is measured; by default the first metric of the task, under the suite's name."""
+    """Return the measures in suite.yaml; by default the first metric of the task under the name of the suite."""
     name, definition = suite.name, suite.definition
     listed = definition.get("metric_list") or [{}]
     named = suite.about.get("measures") or {name: listed[0].get("metric")}
-    place = f"{SUITES}/{name}/suite.yaml"
+    place = f"{DIRECTORY}/{name}/suite.yaml"
     output_type = str(definition.get("output_type"))
     if not isinstance(named, dict):
         raise InputError(f"{place}: `measures` needs a mapping of measures to metrics, found {type(named).__name__}")
@@ -52,17 +51,17 @@ def _measures(suite: Suite) -> tuple[Measure, ...]:
         for number, item in enumerate(suite.items, 1):
             if missing := [field for field in fields if field not in item]:
                 raise InputError(
-                    f"{SUITES}/{name}/{suites.ITEMS}:{number}: no `{missing[0]}`, which the metric {metric!r} needs"
+                    f"{DIRECTORY}/{name}/{suites.ITEMS}:{number}: the metric {metric!r} needs the field `{missing[0]}`"
                 )
         if metric == "checks":
             for number, item in enumerate(suite.items, 1):
                 if found := checks.problems(item.get("checks")):
-                    raise InputError(f"{SUITES}/{name}/{suites.ITEMS}:{number}: {found[0]}")
+                    raise InputError(f"{DIRECTORY}/{name}/{suites.ITEMS}:{number}: {found[0]}")
     return tuple(Measure(str(measure), metric, metrics.unit(metric, output_type)) for measure, metric in named.items())
 
 
 def _source(value: Any) -> str:
-    """What stands for a value that JSON has no word for: of a function its source, since its name has an address in it."""
+    """Return JSON text for a value that JSON cannot represent: the source of a function, because its name has an address."""
     function = getattr(value, "func", value)
     try:
         return inspect.getsource(function)
@@ -70,10 +69,13 @@ def _source(value: Any) -> str:
         return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _brought(name: str) -> Task:
+def _packaged(name: str) -> Task:
     found = packaged.built(name)
     if getattr(found, "UNSAFE_CODE", False):
-        raise InputError(f"evaluate.guards: lm_eval/{name} runs code that the model writes; fineline does not")
+        raise ParameterError(
+            "evaluate.guards",
+            f"lm_eval/{name} runs code written by the model, which fineline does not allow; remove this guard",
+        )
     items = [dict(doc) for doc in found.eval_docs]
     names = list(found.aggregation())
     metric = "gold" if found.OUTPUT_TYPE.startswith("loglikelihood") else names[0]

@@ -1,7 +1,7 @@
-"""Suites: directories under suites/, each with one task in lm-eval's format.
+"""Read and check suites: directories under suites/, each with one task in lm-eval's format.
 
-A suite directory holds `suite.yaml` (owner, license, purpose, the pinned digest of the items, what is measured) and
-`<name>.yaml`, an lm-eval task whose items are `items.jsonl` or lie inside a package.
+A suite directory contains `suite.yaml` (owner, license, purpose, the pinned digest of the items, the measures) and
+`<name>.yaml`, an lm-eval task whose items are in `items.jsonl` or inside an installed package.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import yaml
 
 from fineline.artifacts import reports
 from fineline.errors import InputError
-from fineline.project.layout import SUITES
+from fineline.suites import DIRECTORY
 
 ITEMS = "items.jsonl"
 
@@ -42,12 +42,12 @@ _KEYS = (
     "metric_list",
     "metadata",
 )
-"""Of lm-eval's format, what says how items are asked and scored; other keys name code, or data elsewhere."""
+"""The keys of lm-eval's format that define how items are asked and scored; other keys name code, or other data."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What a suite directory holds."""
+    """The content of a suite directory."""
 
     name: str
     definition: dict[str, Any]
@@ -58,26 +58,26 @@ class Suite:
 
 
 def read(name: str) -> Suite:
-    """Suite `name`.
+    """Read suite `name`.
 
     Raises:
-        InputError: The suite is missing, empty or broken, asks for code (`!function`), has an item twice, or its items are not
-            what was pinned.
+        InputError: The suite is missing, empty or broken, names code (`!function`), has a duplicate item, or its items are not
+            the pinned ones.
     """
-    source = SUITES / name
+    source = DIRECTORY / name
     definition = _yaml(source / f"{name}.yaml")
     about = _yaml(source / "suite.yaml")
     if definition.get("task") != name:
         raise InputError(f"{source}/{name}.yaml: `task` is {definition.get('task')!r}, but must be {name!r}")
     unknown = [key for key in definition if key not in _KEYS]
     if unknown:
-        raise InputError(f"{source}/{name}.yaml: `{unknown[0]}` is not taken in a suite; accepted: {', '.join(_KEYS)}")
+        raise InputError(f"{source}/{name}.yaml: `{unknown[0]}` is not supported in a suite; accepted: {', '.join(_KEYS)}")
     missing = [key for key in ("owner", "license", "purpose") if not about.get(key)]
     if missing:
-        raise InputError(f"{source}/suite.yaml: {', '.join(missing)} must be given: somebody answers for every suite")
+        raise InputError(f"{source}/suite.yaml: {', '.join(missing)} must be set, so that every suite has a responsible owner")
     items = _items(source, about.get("items"))
     if not items:
-        raise InputError(f"{source}: the suite has no items, so it can judge nothing; add some or take it out of `guards`")
+        raise InputError(f"{source}: the suite has no items; add some, or remove it from `guards`")
     _distinct(source, items)
     return Suite(name, definition, items, about)
 
@@ -86,12 +86,12 @@ def _yaml(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        known = ", ".join(sorted(path.parent.name for path in SUITES.glob("*/suite.yaml"))) or "none"
+        known = ", ".join(sorted(path.parent.name for path in DIRECTORY.glob("*/suite.yaml"))) or "none"
         raise InputError(
-            f"{file}: cannot be read ({error.strerror}); suites at hand: {known}; a task of the harness is lm_eval/<name>"
+            f"{file}: cannot be read ({error.strerror}); available suites: {known}; a task of lm-eval is lm_eval/<name>"
         ) from error
     except yaml.YAMLError as error:
-        raise InputError(f"{file}: not plain YAML, and a suite may not run code: {error}") from error
+        raise InputError(f"{file}: not plain YAML (a suite may not run code): {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: a mapping is needed, found {type(content).__name__}")
     return content
@@ -101,13 +101,13 @@ def _items(source: Path, origin: Any) -> list[dict[str, Any]]:
     place = f"{source}/suite.yaml"
     if not isinstance(origin, dict) or "sha256" not in origin:
         raise InputError(
-            f"{place}: `items` must pin what is asked, as `items: {{sha256: ...}}`; that of {ITEMS} is"
+            f"{place}: `items` must pin the items, as in `items: {{sha256: ...}}`; the sha256 of {ITEMS} is"
             f" {_digest(source / ITEMS)}"
         )
     if "package" not in origin:
         found = _digest(source / ITEMS)
         if found != origin["sha256"]:
-            raise InputError(f"{place}: {ITEMS} is not the pinned file; look at it, then pin `sha256: {found}`")
+            raise InputError(f"{place}: {ITEMS} is not the pinned file; review the change, then pin `sha256: {found}`")
         return reports.read_lines(source / ITEMS)
     try:
         package, inside, sha256, reader = (origin[key] for key in ("package", "file", "sha256", "reader"))
@@ -115,13 +115,13 @@ def _items(source: Path, origin: Any) -> list[dict[str, Any]]:
         raise InputError(f"{place}: `items` of a package needs package, file, sha256 and reader") from error
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"{place}: the package {package!r} is not installed")
+        raise InputError(f"{place}: the package {package!r} is not installed; install it, or remove this suite from `guards`")
     file = Path(spec.submodule_search_locations[0]) / inside
     if not file.is_file():
-        raise InputError(f"{place}: {package} {_version(package)} has no file {inside!r}; pin the version that has it")
+        raise InputError(f"{place}: {package} {_version(package)} has no file {inside!r}; install the version that has it")
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise InputError(f"{place}: {package}/{inside} is not the pinned file; look at it, then pin its sha256")
+        raise InputError(f"{place}: {package}/{inside} is not the pinned file; review the change, then pin its sha256")
     if reader not in READERS:
         raise InputError(f"{place}: unknown reader {reader!r}; accepted: {', '.join(READERS)}")
     items = READERS[reader](content.decode("utf-8"))
@@ -129,12 +129,12 @@ def _items(source: Path, origin: Any) -> list[dict[str, Any]]:
     if longest is None:
         return items
     if not isinstance(longest, int) or longest < 1:
-        raise InputError(f"{place}: items.longest is {longest!r}, but must be a number of characters of a question")
+        raise InputError(f"{place}: items.longest is {longest!r}; a number of characters, 1 or more, is needed")
     return [item for item in items if len(item["question"]) <= longest]
 
 
 def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "not known, as the file is missing"
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "unknown, because the file is missing"
 
 
 def _version(package: str) -> str:
@@ -145,19 +145,19 @@ def _version(package: str) -> str:
 
 
 def _distinct(source: Path, items: list[dict[str, Any]]) -> None:
-    """An item that stands twice would count twice, and the two are not independent."""
+    """Refuse duplicate items: they would count twice although they are not independent."""
     asked = ({key: value for key, value in item.items() if key not in ("id", "cluster")} for item in items)
     counted = Counter(json.dumps(item, sort_keys=True, ensure_ascii=False) for item in asked)
     identities = Counter(str(item["id"]) for item in items if "id" in item)
     for text, times in (counted | identities).items():
         if times > 1:
-            raise InputError(f"{source}: {text[:120]} stands there {times} times; an item may stand there once")
+            raise InputError(f"{source}: duplicate item, found {times} times: {text[:120]}; keep one of them")
 
 
 def mmlu_prompts(content: str) -> list[dict[str, Any]]:
-    """Questions out of worked few-shot prompts: `Q: ... (A) ... (D) ... A: ... The answer is (B)`.
+    """Return the questions of worked few-shot prompts: `Q: ... (A) ... (D) ... A: ... The answer is (B)`.
 
-    Questions with a fifth choice, without a final answer, or that stand there a second time are left out.
+    Questions with a fifth choice or without a final answer, and repeated questions, are left out.
     """
     question = re.compile(
         r"Q: (?P<question>.*?)\n\(A\) (.*?)\s\(B\) (.*?)\s\(C\) (.*?)\s\(D\) (.*?)\nA: .*The answer is \((?P<answer>[ABCD])\)",

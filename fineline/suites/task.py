@@ -1,4 +1,4 @@
-"""A task of lm-eval as fineline runs it: its definition, its items, and what is measured of them."""
+"""A task of lm-eval as fineline runs it: definition, items and measures."""
 
 import hashlib
 import json
@@ -9,14 +9,14 @@ from functools import cache
 from typing import Any
 
 from fineline.errors import InputError
-from fineline.project.layout import SUITES
+from fineline.suites import DIRECTORY
 
-_KEPT_BACK = ("checks",)  # fields that only fineline's metrics read, and whose values are of no single type
+_NOT_PASSED_ON = ("checks",)  # fields that only fineline's metrics read; pyarrow does not accept their mixed types
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One number that a task gives for each item; the higher the better."""
+    """A number for each item of a task; higher is better."""
 
     name: str
     metric: str
@@ -25,40 +25,44 @@ class Measure:
 
 @dataclass(frozen=True)
 class Task:
-    """One task, ready to be run."""
+    """One task, ready to run."""
 
     name: str
     measures: tuple[Measure, ...]
     clusters: Sequence[str]
-    """For each item, what it shares with others: a template, a subject. Items of one cluster are not independent."""
+    """The cluster of each item, such as a template or a subject. Items of one cluster are not independent."""
     items: Sequence[dict[str, Any]]
     definition: dict[str, Any]
-    """In lm-eval's format, without where the data lie."""
+    """In lm-eval's format, without the location of the data."""
     rendered: bool = False
-    """Whether the items hold prompts that are already rendered with the chat template."""
+    """True if the prompts of the items are already rendered with the chat template."""
     packaged: bool = False
-    """Whether lm-eval brings the task and knows its data."""
-    beside: str = ""
-    """Tasks with the same word here are asked at once: what their prompts begin with is read once, and more is written side by
-    side. Without a word, alone."""
+    """True if the task and its data come from lm-eval."""
+    group: str = ""
+    """Tasks of the same group are asked together: common beginnings of prompts are read once, and more answers are generated in
+    one batch. A task without a group is asked alone."""
 
     @property
     def digest(self) -> str:
-        """sha256 over the definition, the items, their clusters and what is measured."""
+        """Return the sha256 digest of definition, items, clusters and measures."""
         content = [self.definition, list(self.items), list(self.clusters), [vars(measure) for measure in self.measures]]
         return f"sha256:{hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()}"
 
     @property
     def output_type(self) -> str:
-        """What is asked of a model, in lm-eval's words."""
+        """Return lm-eval's output type, such as `multiple_choice`."""
         return str(self.definition["output_type"])
 
     def first(self, count: int) -> "Task":
-        """The task with its first items only."""
+        """Return the task with its first items only."""
         return replace(self, items=self.items[:count], clusters=self.clusters[:count])
 
     def built(self) -> Any:
-        """The task as lm-eval's own object."""
+        """Return the task as an object of lm-eval.
+
+        Raises:
+            InputError: The definition or an item cannot be used.
+        """
         if self.packaged:
             from fineline.suites import packaged
 
@@ -66,20 +70,20 @@ class Task:
         from datasets import Dataset
         from lm_eval.api.task import ConfigurableTask
 
-        _shut_in()
-        rows = [{key: value for key, value in item.items() if key not in _KEPT_BACK} for item in self.items]
+        _configure_lm_eval()
+        rows = [{key: value for key, value in item.items() if key not in _NOT_PASSED_ON} for item in self.items]
         try:
             # never through a file: datasets keys its cache on paths, and could hand out an older suite
             data = {"test": Dataset.from_list(rows)}
             return ConfigurableTask(config=self.definition | {"test_split": "test", "custom_dataset": lambda **_: data})
-        except Exception as error:  # it asks the first item already; whatever templates, pyarrow and lm-eval raise
-            raise InputError(f"{SUITES}/{self.name}: lm-eval cannot make a task of it: {_first_line(error)}") from error
+        except Exception as error:  # templates, pyarrow and lm-eval raise errors of many classes
+            raise InputError(f"{DIRECTORY}/{self.name}: lm-eval cannot load this task: {_first_line(error)}") from error
 
-    def tried(self) -> None:
-        """Write down every question and answer once, so that what is wrong with one is told before any model is loaded.
+    def check(self) -> None:
+        """Render every question and answer once, so that errors are raised before a model is loaded.
 
         Raises:
-            InputError: One cannot be written.
+            InputError: An item cannot be rendered.
         """
         if self.packaged:
             return
@@ -94,7 +98,7 @@ class Task:
                     if not 0 <= right < len(choices):
                         raise ValueError(f"the answer is number {right} of {len(choices)} choices, counted from 0")
             except Exception as error:  # as above
-                raise InputError(f"{SUITES}/{self.name}: item {number} cannot be asked: {_first_line(error)}") from error
+                raise InputError(f"{DIRECTORY}/{self.name}: item {number} cannot be asked: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -102,8 +106,8 @@ def _first_line(error: Exception) -> str:
 
 
 @cache
-def _shut_in() -> None:
-    """Let lm-eval render templates in a sandbox, for a suite is data and a template could run code; and tell errors only."""
+def _configure_lm_eval() -> None:
+    """Render lm-eval's templates in a sandbox, because a template in a suite could run code; log errors only."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     from jinja2 import BaseLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment

@@ -1,1 +1,1 @@
-"""Training: an adapter on a frozen base model."""
+"""Training of an adapter on a frozen base model."""

@@ -1,22 +1,22 @@
-"""Attention over rows that stand flat (see `rows`): registered with transformers under the name `rows`."""
+"""Attention over flat rows (see `rows`), registered with transformers under the name `rows`."""
 
 from typing import Any
 
 import torch
 
 from fineline.errors import InputError
-from fineline.train.rows import Group, Layout
+from fineline.train.rows import RowGroup, RowLayout
 
 NAME = "rows"
-# Up to so many scores a head and group (rows * tokens * keys) a CPU is faster with the score matrix than with the flash
-# kernel, whose backward pass computes it again.
+# Up to this number of scores per head and group (rows * tokens * keys), a CPU is faster with the score matrix than with the
+# flash kernel, whose backward pass computes the matrix again.
 _DENSE = 1 << 19
 
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 def register() -> None:
-    """Make the name known to transformers; a model loaded with it needs `rows=` at every call."""
+    """Register the attention with transformers. A model loaded with it needs `rows=` at every call."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, rows_attention)
@@ -30,29 +30,29 @@ def rows_attention(
     attention_mask: torch.Tensor | None,
     *,
     scaling: float,
-    rows: Layout | None = None,
+    rows: RowLayout | None = None,
     learned: KeyValues | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Causal attention within each row, and to what all rows share.
+    """Compute causal attention within each row and to the tokens that all rows share.
 
     Args:
-        module: The attention layer, whose `layer_idx` picks from `learned`.
+        module: The attention layer, whose `layer_idx` selects from `learned`.
         query: (1, heads, flat tokens, head dim).
         key, value: (1, key-value heads, flat tokens, head dim).
         attention_mask: Unused; there is no padding.
-        rows: Where the rows stand.
-        learned: Per layer the key-values of virtual tokens that every row sees (prefix tuning).
+        rows: The positions of the rows among the flat tokens.
+        learned: For each layer, the key-values of virtual tokens that every row sees (prefix tuning).
 
     Returns:
-        (1, flat tokens, heads, head dim) and None for weights.
+        (1, flat tokens, heads, head dim), and None for the weights.
 
     Raises:
-        InputError: The model's layers lose `rows` on the way.
+        InputError: The model's layers do not pass `rows` on to attention.
     """
     if rows is None:
         raise InputError(
-            f"{type(module).__name__} does not hand its caller's arguments to attention: cannot be trained by fineline"
+            f"{type(module).__name__} does not pass its caller's arguments on to attention, so fineline cannot train this model"
         )
     states = [part[0].transpose(0, 1) for part in (query, key, value)]  # each (flat tokens, heads, head dim)
     early: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -77,10 +77,10 @@ def rows_attention(
 
 
 class _Spread(torch.autograd.Function):
-    """Tokens of a group (tokens, heads, dim) -> its padded rows (rows * longest, heads, dim)."""
+    """Spread the tokens of a group (tokens, heads, dim) to its padded rows (rows * longest, heads, dim)."""
 
     @staticmethod
-    def forward(ctx: Any, tokens: torch.Tensor, group: Group) -> torch.Tensor:
+    def forward(ctx: Any, tokens: torch.Tensor, group: RowGroup) -> torch.Tensor:
         ctx.group = group
         return _spread(tokens, group)
 
@@ -90,10 +90,10 @@ class _Spread(torch.autograd.Function):
 
 
 class _Collect(torch.autograd.Function):
-    """The way back. Nothing flows into padding, so padding sends nothing into the keys that it saw."""
+    """The inverse of `_Spread`. Padding gets no gradient, and so passes none on to the keys that it saw."""
 
     @staticmethod
-    def forward(ctx: Any, padded: torch.Tensor, group: Group) -> torch.Tensor:
+    def forward(ctx: Any, padded: torch.Tensor, group: RowGroup) -> torch.Tensor:
         ctx.group = group
         return padded.index_select(0, group.places)
 
@@ -102,7 +102,7 @@ class _Collect(torch.autograd.Function):
         return _spread(outer[0], ctx.group), None
 
 
-def _spread(tokens: torch.Tensor, group: Group) -> torch.Tensor:
+def _spread(tokens: torch.Tensor, group: RowGroup) -> torch.Tensor:
     return tokens.new_zeros(group.rows * group.longest, *tokens.shape[1:]).index_copy_(0, group.places, tokens)
 
 
@@ -113,7 +113,7 @@ def _attend(
     early: list[tuple[torch.Tensor, torch.Tensor]],
     scaling: float,
 ) -> torch.Tensor:
-    """Rows (rows, longest, heads, head dim), each behind the same early key-values; the same shape back."""
+    """Return attention over rows (rows, longest, heads, head dim), each after the same early key-values, in the same shape."""
     if early:
         k, v = (
             torch.cat([*(part[None].expand(len(q), -1, -1, -1) for part in before), own], dim=1)
@@ -124,7 +124,7 @@ def _attend(
         return _dense(q, k, v, scaling)
     square, grouped = q.shape[2] == k.shape[2], q.shape[1] != k.shape[1]
     if grouped and q.device.type == "cuda" and q.dtype == torch.float32:
-        # the kernels for fp32 that keep no score matrix know no grouped heads
+        # the fp32 kernels without a score matrix do not support grouped heads
         k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for part in (k, v))
         grouped = False
     attended = torch.nn.functional.scaled_dot_product_attention(
@@ -140,14 +140,14 @@ def _attend(
 
 
 def _lower_right(tokens: int, seen: int) -> Any:
-    """The causal mask of rows behind earlier keys, in the form that flash kernels know."""
+    """Return the causal mask of rows after earlier keys, in the form that flash kernels accept."""
     from torch.nn.attention.bias import causal_lower_right  # takes seconds to import
 
     return causal_lower_right(tokens, seen)
 
 
 def _dense(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:
-    """By the score matrix, query heads of one key head side by side: (rows, longest, heads, head dim)."""
+    """Compute attention with the score matrix, query heads of one key head together: (rows, longest, heads, head dim)."""
     count, heads, longest, dim = q.shape
     groups, seen = k.shape[1], k.shape[2]
     together = heads // groups

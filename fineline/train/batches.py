@@ -1,35 +1,35 @@
-"""Which rows share a micro-step."""
+"""Sampling: which rows share a micro-step."""
 
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch.utils.data import Sampler
 
-from fineline.chat.tokens import Tokens
+from fineline.chat.tokens import TokenizedRow
 from fineline.train.packing import best_fit
 
-_POOL = 16  # batches that are sorted together: enough to make lengths alike, few enough to stay random
+_POOL = 16  # batches that are sorted together: enough for similar lengths, few enough for a random order
 
-Item = list[Tokens]
-"""What the sampler draws: a pack of rows, or a single row."""
+Item = list[TokenizedRow]
+"""The unit that the sampler draws: a pack of rows, or a single row."""
 
 
-def items(rows: Sequence[Tokens], packing: int | None) -> list[Item]:
-    """Rows as the sampler draws them: one by one, or in packs of at most `packing` tokens."""
+def items(rows: Sequence[TokenizedRow], packing: int | None) -> list[Item]:
+    """Return rows as the sampler draws them: one by one, or in packs of at most `packing` tokens."""
     if packing is None:
         return [[row] for row in rows]
     return [[rows[number] for number in pack] for pack in best_fit([len(row.input_ids) for row in rows], packing)]
 
 
 def size(item: Item) -> int:
-    """Tokens of an item."""
+    """Return the number of tokens of an item."""
     return sum(len(row.input_ids) for row in item)
 
 
 class LengthGrouped(Sampler[int]):
-    """A random order in which the items of one batch are of like length, and batches of all lengths alternate.
+    """A random order in which the items of one batch have similar lengths, and batches of all lengths alternate.
 
-    Attention then pads little. Each epoch has an order of its own, decided by the seed.
+    Attention then pads little. The seed and the epoch decide the order.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
@@ -39,7 +39,7 @@ class LengthGrouped(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate before each epoch."""
+        """Set the epoch; accelerate calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class LengthGrouped(Sampler[int]):
         for start in range(0, len(order), pool):
             alike = sorted(order[start : start + pool], key=lambda row: self.lengths[row])
             batches.extend(alike[first : first + self.batch_size] for first in range(0, len(alike), self.batch_size))
-        short = [batch for batch in batches if len(batch) < self.batch_size]  # only whole batches may stand inside
+        short = [batch for batch in batches if len(batch) < self.batch_size]  # an incomplete batch must come last
         whole = [batch for batch in batches if len(batch) == self.batch_size]
         for place in torch.randperm(len(whole), generator=generator).tolist():
             yield from whole[place]

@@ -1,26 +1,26 @@
-"""Whether a model can be trained on flat rows: told before it is, not by a model that learned something else."""
+"""Checks that a model can be trained on flat rows, before it is trained."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from fineline.chat.tokens import Tokens
+from fineline.chat.tokens import TokenizedRow
 from fineline.errors import InputError
 from fineline.models.precision import Precision, autocast
 from fineline.train import attention, rows
 from fineline.train.loss import completion_loss
 
-# Scalings that some families apply between the head and the loss; ours would leave them out.
+# Scalings that some families apply between the head and the loss; `completion_loss` does not apply them.
 _SCALED_LOGITS = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier", "logits_soft_cap")
-# Layers that carry something from token to token by another way than attention.
+# Layers that pass state from token to token other than by attention.
 _RECURRENT = ("conv1d", "mamba", "ssm", "linear_attn", "short_conv", "recurrent", "rwkv", "rglru")
-_LOOKED_AT = 48  # tokens of a row
-_DIFFERENT = 0.01  # relative difference of two losses that bf16 does not explain
+_TRIAL_TOKENS = 48  # of a row
+_DIFFERENT = 0.01  # relative difference of two losses, more than bf16 rounding explains
 
 
 def model(causal: Any) -> None:
-    """Raise `InputError` if a causal language model does what flat rows or our loss would silently leave out."""
+    """Raise `InputError` if a causal language model has a feature that flat rows or `completion_loss` would silently skip."""
     config = causal.config.get_text_config()
     kind = causal.config.model_type
     for name in _SCALED_LOGITS:
@@ -35,17 +35,21 @@ def model(causal: Any) -> None:
     layers |= {sign for sign in _RECURRENT for name, _ in causal.named_modules() if sign in name.lower()}
     if layers:
         raise InputError(
-            f"models with other layers than full attention ({', '.join(sorted(layers))}) are not supported: {kind}"
+            f"models with layers other than full attention ({', '.join(sorted(layers))}) are not supported: {kind}"
         )
 
 
-def flat_rows(causal: Any, given: Sequence[Tokens], precision: Precision = "bf16") -> None:
-    """Hold the loss of a few rows that stand flat against the model's own of each row alone.
+def flat_rows(causal: Any, given: Sequence[TokenizedRow], precision: Precision = "bf16") -> None:
+    """Compare the loss of a few flat rows with the model's own loss of each row alone.
 
     Raises:
-        InputError: They differ: the model does something between tokens or to its logits that is not known here.
+        InputError: The losses differ: the model computes something between tokens, or on its logits, that is not supported.
     """
-    short = [Tokens(row.input_ids[:_LOOKED_AT], row.input_ids[:_LOOKED_AT]) for row in given[:3] if len(row.input_ids) > 2]
+    short = [
+        TokenizedRow(row.input_ids[:_TRIAL_TOKENS], row.input_ids[:_TRIAL_TOKENS])
+        for row in given[:3]
+        if len(row.input_ids) > 2
+    ]
     device = next(causal.parameters()).device
     causal.eval()
     own, count, implementation = 0.0, 0, causal.config._attn_implementation
@@ -64,12 +68,12 @@ def flat_rows(causal: Any, given: Sequence[Tokens], precision: Precision = "bf16
     if abs(together - own) > _DIFFERENT * abs(own):
         raise InputError(
             f"{causal.config.model_type} computes something that rows in one sequence do not: a loss of {together / count:.4f}"
-            f" instead of {own / count:.4f}; such models cannot be trained by fineline yet"
+            f" instead of {own / count:.4f}; fineline cannot train such models yet"
         )
 
 
 class _Plain:
-    """A causal language model in the form that `completion_loss` takes."""
+    """A causal language model in the form that `completion_loss` accepts."""
 
     def __init__(self, causal: Any) -> None:
         self.causal = causal

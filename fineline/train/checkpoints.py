@@ -1,7 +1,7 @@
-"""Checkpoints: what a killed run needs to go on as if nothing had happened, in safetensors and JSON.
+"""Checkpoints, from which an interrupted run resumes and produces the same bytes, in safetensors and JSON.
 
-A checkpoint holds the trained weights, the state of optimizer, schedule and random numbers, and the best weights so far. It
-lies in the scratch directory under the digest of everything that decides the run, so another configuration never finds it.
+A checkpoint contains the trained weights, the state of optimizer, schedule and random numbers, and the best weights so far. Its
+directory is named by the digest of everything that decides the result, so a run with another configuration does not find it.
 """
 
 import errno
@@ -25,18 +25,22 @@ WEIGHTS, OPTIMIZER, BEST, STATE, TRAINER = (
 
 
 def directory(root: Path, identity: Mapping[str, Any]) -> Path:
-    """Return the directory below `root` for the checkpoints of the run with this identity."""
+    """Return the directory below `root` for the checkpoints of the run with this identity.
+
+    Args:
+        identity: All that decides the trained weights, as plain data.
+    """
     return root / canonical.digest(identity).removeprefix("sha256:")[:16]
 
 
 def latest(root: Path) -> Path | None:
-    """The newest whole checkpoint below `root`: a draft, whose writing was cut off, does not count."""
+    """Return the newest complete checkpoint below `root`. One whose writing was interrupted does not count."""
     whole = [path for path in root.glob("step-*") if (path / TRAINER).is_file()]
     return max(whole, key=lambda path: int(path.name.removeprefix("step-")), default=None)
 
 
 def readable(checkpoint: Path) -> bool:
-    """Whether every file of a checkpoint can be read."""
+    """True if every file of a checkpoint can be read."""
     try:
         for file in checkpoint.iterdir():
             if file.suffix == ".json":
@@ -49,7 +53,7 @@ def readable(checkpoint: Path) -> bool:
 
 
 def trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """The trained parameters by name."""
+    """Return the trained parameters by name."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
@@ -57,11 +61,11 @@ def write(root: Path, trainer: Any, best: Mapping[str, torch.Tensor], notes: Map
     """Write a checkpoint of a `transformers.Trainer`, then remove older ones.
 
     Args:
-        best: The weights with the lowest validation loss so far, if they are to be kept.
-        notes: Numbers to have back.
+        best: The weights with the lowest validation loss so far, if they are kept.
+        notes: Further state of the run.
 
     Raises:
-        FinelineError: The disk is full.
+        FinelineError: The checkpoint cannot be written.
     """
     draft = root / "draft"
     shutil.rmtree(draft, ignore_errors=True)
@@ -88,53 +92,61 @@ def write(root: Path, trainer: Any, best: Mapping[str, torch.Tensor], notes: Map
 
 
 def disk_error(error: Exception, place: Path) -> FinelineError:
-    """What to tell when writing below `place` failed."""
+    """Return the error to raise if writing below `place` failed."""
     full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
     if not full:
         return FinelineError(f"{place}: cannot be written: {error}")
     parent = next(path for path in (place, *place.absolute().parents) if path.exists())
     free = shutil.disk_usage(parent).free
     return FinelineError(
-        f"{place}: the disk is full ({free / 2**20:.0f} MiB free). Nothing that was there is lost; make room and run it again:"
-        " it goes on from the last checkpoint"
+        f"{place}: the disk is full ({free / 2**20:.0f} MiB free). No earlier result is lost; free some space and run the stage"
+        " again: it resumes from the last checkpoint"
     )
 
 
 def read_weights(checkpoint: Path, model: torch.nn.Module, file: str = WEIGHTS) -> None:
-    """Put the weights of a checkpoint into the model. Raises `FinelineError` if they are not its trained parameters."""
+    """Copy the weights of a checkpoint into the model.
+
+    Raises:
+        FinelineError: They are not the trained parameters of the model.
+    """
     put(model, load_file(checkpoint / file))
 
 
 def put(model: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Overwrite the trained parameters."""
+    """Overwrite the trained parameters.
+
+    Raises:
+        FinelineError: `weights` has other names than they.
+    """
     parameters = trained(model)
     if parameters.keys() != weights.keys():
-        raise FinelineError("the checkpoint is of another model; remove .fineline/checkpoints and run it again")
+        raise FinelineError("the checkpoint belongs to another model; remove .fineline/checkpoints and run the stage again")
     with torch.no_grad():
         for name, weight in parameters.items():
             weight.copy_(weights[name])
 
 
 def read_best(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The best weights so far; empty if none were kept."""
+    """Return the best weights so far; empty if they are not kept."""
     return load_file(checkpoint / BEST) if (checkpoint / BEST).is_file() else {}
 
 
 def read_notes(checkpoint: Path) -> dict[str, Any]:
-    """The notes that were written with it."""
+    """Return the notes of a checkpoint, see `write`."""
     notes: dict[str, Any] = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["notes"]
     return notes
 
 
 def read_optimizer(checkpoint: Path, trainer: Any) -> None:
-    """Put back the state of optimizer and schedule."""
+    """Restore the state of optimizer and schedule."""
     state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
     trainer.optimizer.load_state_dict(_nested(load_file(checkpoint / OPTIMIZER), state["optimizer"]))
     trainer.lr_scheduler.load_state_dict(state["schedule"])
 
 
 def read_random(checkpoint: Path) -> None:
-    """Put back the state of torch's random numbers."""
+    """Restore the state of torch's random number generators."""
     states = load_file(checkpoint / OPTIMIZER)
     torch.set_rng_state(states["random/cpu"])
     if torch.cuda.is_available() and "random/cuda" in states:
@@ -149,7 +161,7 @@ def _random_states() -> dict[str, torch.Tensor]:
 
 
 def _flat(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """An optimizer's state as tensors by path, and everything else. Eight-bit optimizers keep their tensors one level down."""
+    """Return an optimizer's state as tensors by path, and the rest. Eight-bit optimizers nest tensors one level deeper."""
     tensors: dict[str, torch.Tensor] = {}
     rest: dict[str, Any] = {}
     for path, value in _leaves(state["state"], ()):

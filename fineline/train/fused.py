@@ -1,9 +1,9 @@
-"""Layers that do the same with less: linear layers with LoRA, the gated MLP and RMSNorm as one autograd function each.
+"""Fused layers: linear layers with LoRA, the gated MLP and RMSNorm as one autograd function each.
 
-PyTorch's autograd keeps what every single operation needs. Written out by hand, a layer keeps its input and little else, the
-LoRA product is added in place, and the activation of the MLP is computed again instead of kept. Numbers are those of the
-plain layers up to the order of bf16 roundings (tests/train/test_fused.py). The idea of hand-written LoRA backward passes is
-Unsloth's (Han and Han 2023, github.com/unslothai/unsloth); gradients are derived here from y = W x + b + s B A x.
+PyTorch's autograd saves the operands of every operation. A fused layer saves its input and little else, adds the LoRA product
+in place, and computes the activation of the MLP again instead of saving it. The results are those of the plain layers up to
+the order of bf16 roundings (tests/train/test_fused.py). The idea of hand-written LoRA backward passes is Unsloth's (Han and
+Han 2023, github.com/unslothai/unsloth); the gradients are derived from y = W x + b + s B A x.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from torch.nn.functional import linear, silu
 
 @contextmanager
 def fused(model: nn.Module) -> Iterator[int]:
-    """Within the context, layers of `model` that have a fused form run in it. Gives the number of such layers."""
+    """Within the context, layers of `model` that have a fused form run in it. Yield the number of such layers."""
     replaced = []
     for module in model.modules():
         forward = _forward_for(module)
@@ -44,12 +44,12 @@ def _forward_for(module: nn.Module) -> Any:
 
 _GATED_MLPS = {f"{family}MLP" for family in ("Llama", "Mistral", "Qwen2", "Qwen3", "SmolLM3", "Gemma", "Olmo2", "Glm")}
 
-# y = weight * (x / rms(x)); families that add one to the weight or normalise otherwise are left as they are
+# y = weight * (x / rms(x)); families that add one to the weight or normalize in another way are not fused
 _RMS_NORMS = {f"{family}RMSNorm" for family in ("Llama", "Mistral", "Qwen2", "Qwen3", "SmolLM3", "Granite", "Phi3")}
 
 
 def _plain_lora(module: nn.Module) -> bool:
-    """Whether a module is a linear layer, in full precision or four bits, with one LoRA adapter and no dropout."""
+    """True if a module is a linear layer, in full precision or four bits, with one LoRA adapter and no dropout."""
     from peft.tuners.lora import LoraLayer
 
     if not isinstance(module, LoraLayer) or len(module.active_adapters) != 1 or module.lora_variant:
@@ -89,7 +89,7 @@ def _parts(module: Any) -> _Lora:
 
 
 def _weight(layer: Any, dtype: torch.dtype) -> Tensor:
-    """(out, in): the frozen weight, unpacked if it is held in four bits."""
+    """Return the frozen weight (out, in), dequantized if it is in four bits."""
     state = getattr(layer.weight, "quant_state", None)
     if state is None:
         return layer.weight.to(dtype)
@@ -99,7 +99,7 @@ def _weight(layer: Any, dtype: torch.dtype) -> Tensor:
 
 
 def _forward(x: Tensor, lora: _Lora, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """(tokens, in) -> (tokens, out), and the inner product with A (tokens, rank)."""
+    """Return the output (tokens, out) for x (tokens, in), and the inner product with A (tokens, rank)."""
     bias = lora.layer.bias
     y = linear(x, _weight(lora.layer, x.dtype), None if bias is None else bias.to(x.dtype))
     inner = linear(x, a)
@@ -107,15 +107,15 @@ def _forward(x: Tensor, lora: _Lora, a: Tensor, b: Tensor) -> tuple[Tensor, Tens
 
 
 def _backward(outer: Tensor, x: Tensor, inner: Tensor, lora: _Lora, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of A, B and of their inner product with x (tokens, rank), given that of y (tokens, out)."""
-    d_b = (inner.T @ outer).T  # this way round is faster: the thin matrix first
+    """Return the gradients of A, B and their inner product with x (tokens, rank), given the gradient of y (tokens, out)."""
+    d_b = (inner.T @ outer).T  # faster in this order: the thin matrix first
     d_inner = outer @ b
     d_a = d_inner.T @ x
     return d_a.float().mul_(lora.scaling), d_b.float().mul_(lora.scaling), d_inner
 
 
 def _inward(outer: Tensor, d_inner: Tensor, lora: _Lora, a: Tensor) -> Tensor:
-    """The gradient of x (tokens, in)."""
+    """Return the gradient of x (tokens, in)."""
     return (outer @ _weight(lora.layer, outer.dtype)).addmm_(d_inner, a, alpha=lora.scaling)
 
 
@@ -137,7 +137,7 @@ class _LoraLinear(torch.autograd.Function):
 
 
 class _GatedDown(torch.autograd.Function):
-    """down(silu(gate) * up), which keeps gate and up only."""
+    """down(silu(gate) * up), which saves only gate and up."""
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor, a: Tensor, b: Tensor, lora: _Lora) -> Tensor:
@@ -159,7 +159,7 @@ class _GatedDown(torch.autograd.Function):
 
 
 class _RmsNorm(torch.autograd.Function):
-    """weight * x / rms(x) in fp32, which keeps x and 1 / rms (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+    """weight * x / rms(x) in fp32, which saves x and 1 / rms (Zhang and Sennrich 2019, arXiv 1910.07467)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
@@ -171,7 +171,7 @@ class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
         x, weight, scale = ctx.saved_tensors
-        normed = x.float() * scale  # not in place: what is fp32 already is no copy
+        normed = x.float() * scale  # not in place: float() returns an fp32 tensor itself
         grad = outer[0].float() * weight
         inward = (grad * normed).mean(-1, keepdim=True)
         return grad.sub_(normed.mul_(inward)).mul_(scale).to(x.dtype), None, None

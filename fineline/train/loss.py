@@ -1,4 +1,4 @@
-"""Cross entropy on label positions only, and the model's head in chunks: logits never stand in memory as a whole."""
+"""Cross entropy on label positions only, with the model's head in chunks: the logits are never in memory as a whole."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,19 +10,19 @@ from fineline.models.precision import Precision, autocast, dtype
 from fineline.train import rows
 
 HEAD_CHUNK = {"cpu": 128, "cuda": 512}
-"""Label positions whose logits are held at once: few, for memory; on an accelerator more, as each pass reads the whole head."""
+"""Label positions whose logits are in memory at once: few; more on an accelerator, where each pass reads the whole head."""
 
 
 def completion_loss(
     model: Any, batch: Mapping[str, Any], learned: torch.Tensor | int | None = None, *, precision: Precision = "bf16"
 ) -> torch.Tensor:
-    """Sum of the token losses of a micro-step divided by `learned`, or by its own labels.
+    """Return the sum of the token losses of a micro-step divided by `learned`, or by the number of its labels.
 
     Args:
-        model: A causal language model with adapters inside, loaded with `attention.NAME`.
-        batch: As `rows.collate` gives it.
-        learned: Labels in the whole optimizer step, so that accumulated micro-steps weigh as one large batch.
-        precision: What to multiply in; sums and the softmax are fp32.
+        model: A causal language model with an adapter, loaded with `attention.NAME`.
+        batch: The result of `rows.collate`.
+        learned: Labels in the whole optimizer step, so that accumulated micro-steps equal one large batch.
+        precision: Precision of products; sums and the softmax are in fp32.
     """
     causal = model.get_base_model()
     decoder, head = causal.get_decoder(), causal.get_output_embeddings()
@@ -55,21 +55,21 @@ def head_loss(
     labels: torch.Tensor,
     precision: Precision = "bf16",
 ) -> torch.Tensor:
-    """Sum of the cross entropies of `labels` under `softmax(hidden @ weight.T + bias)`.
+    """Return the sum of the cross entropies of `labels` under `softmax(hidden @ weight.T + bias)`.
 
     Args:
         hidden: (positions, hidden size).
         weight: (vocabulary, hidden size).
         bias: (vocabulary,), if the head has one.
         labels: (positions,) token ids.
-        precision: What to multiply in.
+        precision: Precision of products.
     """
     total: torch.Tensor = _HeadLoss.apply(hidden, weight, bias, labels, dtype(precision))
     return total
 
 
 class _HeadLoss(torch.autograd.Function):
-    """The gradient is computed with the loss, chunk by chunk, as both need the same softmax."""
+    """The loss of a head, which computes the gradient along with it, chunk by chunk: both need the same softmax."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, labels: Any, kind: torch.dtype) -> torch.Tensor:

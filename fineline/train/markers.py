@@ -1,11 +1,11 @@
-"""Special tokens and what only looks like one: in the text that a template makes, and in the texts of rows."""
+"""Special tokens, and text that only looks like a special token, in rendered rows and in the texts of rows."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-ANOTHER = "<|…|>"  # stands for a marker that no known format has: it might be a row's own text
+ANOTHER = "<|…|>"  # in place of a marker of no known format, which might be text of a row
 _FORMS = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|<\uff5c[^\uff5c<>\s]{1,40}\uff5c>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]"
     r"|<</?SYS>>|\[/?(?:AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT)\]"
@@ -20,7 +20,7 @@ _KNOWN = frozenset(
 
 
 class Markers:
-    """What a tokenizer has as single tokens, and which markers its template writes."""
+    """The single tokens of a tokenizer, and the markers that its chat template writes."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -35,23 +35,23 @@ class Markers:
         return vocabulary
 
     def unknown(self, text: str) -> set[str]:
-        """Markers of chat formats in a text that are no single token of the tokenizer."""
+        """Return the markers of chat formats in a text that are not single tokens of the tokenizer."""
         return {marker for marker in _FORMS.findall(text) if marker not in self._vocabulary}
 
     def special(self, row: Mapping[str, Any]) -> list[str]:
-        """Special tokens that the texts of a row hold, which the tokenizer cannot tell from those of the template."""
+        """Return the special tokens in the texts of a row, which look like those of the template to the tokenizer."""
         if self._special is None:
             return []
         return [token for text in texts([row["messages"], row.get("tools")]) for token in self._special.findall(text)]
 
     def public(self, marker: str) -> str:
-        """The marker if a known format or the template has it, which says nothing about a row; else `ANOTHER`."""
+        """Return the marker if it belongs to a known format or to the template, else `ANOTHER`: it may be text of a row."""
         fixed = not marker.startswith(("<|", "<\uff5c"))
         return marker if fixed or marker in _KNOWN or marker in str(self._tokenizer.chat_template) else ANOTHER
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in messages or tools but roles, keys included: a template may write them all."""
+    """Yield every text in messages or tools except roles, including keys: a template may write them all."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Memory of a running training: what was used at the peak, and what to say when it ran out."""
+"""Memory of a training run: the peak, warnings, and the message when it runs out."""
 
 import resource
 import sys
@@ -12,11 +12,11 @@ from fineline.errors import FinelineError
 from fineline.hardware import machine
 from fineline.project.params.training import Train
 
-_CPU_ALLOCATOR = ("can't allocate memory", "not enough memory")  # what torch says; it has no exception of its own for it
+_CPU_ALLOCATOR = ("can't allocate memory", "not enough memory")  # in torch's messages; torch has no exception class for it
 
 
 def peak() -> int:
-    """Highest memory use of this process so far in bytes: of the accelerator, kernels and libraries on it included, if any."""
+    """Return the peak memory of this process in bytes: on the accelerator, if any, including kernels and libraries on it."""
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         context = max(0, total - free - torch.cuda.memory_reserved())
@@ -26,29 +26,30 @@ def peak() -> int:
 
 
 def free() -> int | None:
-    """Bytes that could be had now: of the accelerator if there is one, else of the machine; None where it does not say."""
+    """Return the available bytes: of the accelerator if there is one, else of the machine; None if that is not known."""
     return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else machine.free()
 
 
 def shortage(config: Train, predicted: Mapping[str, int], available: int | None) -> str | None:
-    """A warning if less is free than will be needed; a machine that runs out of memory may kill a process without a word.
+    """Return a warning if less memory is available than the run needs: the system may kill a process that runs out of it.
 
     Args:
-        predicted: Bytes by component, as `plan` forecast them. The context is there already, libraries being loaded.
+        predicted: Forecast of `plan`, bytes by component. The context is in use already, as the libraries are loaded.
+        available: Bytes; None if that is not known.
     """
     needed = predicted.get("total", 0) - predicted.get("context", 0)
     if available is None or needed <= available:
         return None
     largest = _largest(predicted)
     return (
-        f"{needed / 2**30:.1f} GiB more memory are forecast and {available / 2**30:.1f} GiB are free: the run may be"
+        f"the forecast needs {needed / 2**30:.1f} GiB more memory and {available / 2**30:.1f} GiB are free: the run may be"
         f" killed. The largest part is {largest} ({predicted[largest] / 2**30:.1f} GiB): {_remedy(largest, config)}"
     )
 
 
 @contextmanager
 def explained(config: Train, predicted: Mapping[str, int] | None = None) -> Iterator[None]:
-    """Within the context, running out of memory becomes a `FinelineError` that says what to change."""
+    """Within the context, running out of memory raises a `FinelineError` that names a remedy."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -60,10 +61,10 @@ def explained(config: Train, predicted: Mapping[str, int] | None = None) -> Iter
 
 
 def out_of_memory(config: Train, predicted: Mapping[str, int]) -> str:
-    """The largest component of the forecast, and the settings that would make it smaller.
+    """Return a message with the largest component of the forecast and the settings that reduce it.
 
     Args:
-        predicted: Bytes by component, as `plan` forecast them.
+        predicted: Forecast of `plan`, bytes by component.
     """
     largest = _largest(predicted)
     size = f" ({predicted[largest] / 2**30:.1f} GiB of {predicted['total'] / 2**30:.1f} forecast)" if predicted else ""
@@ -81,13 +82,13 @@ def _remedy(part: str, config: Train) -> str:
         case "base" if METHODS[config.method].quantized and config.dequantize:
             return "set `train.dequantize: false`"
         case "base" if not METHODS[config.method].quantized:
-            return "take `train.method: qlora`, which holds the base in four bits"
+            return "use `train.method: qlora`, which keeps the base in four bits"
         case "base":
-            return "take a smaller base model"
+            return "use a smaller base model"
         case "optimizer":
-            return "take `train.optimizer: paged-adamw-8bit`, a lower `train.rank` or another method"
+            return "use `train.optimizer: paged-adamw-8bit`, a lower `train.rank` or another method"
         case "adapters" | "gradients":
-            return "lower `train.rank` or take a method that trains less"
+            return "lower `train.rank` or use a method that trains fewer parameters"
         case _ if not config.recompute:
             return f"set `train.recompute: true`, or {smaller}"
         case _:

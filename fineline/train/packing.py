@@ -1,17 +1,18 @@
-"""Packing: rows put together until a pack is full, so that every micro-step is of about the same size."""
+"""Packing: rows are combined into packs of similar size, so that all micro-steps are about equally large."""
 
 import bisect
 from collections.abc import Sequence
 
 
 def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Deal rows to packs of at most `capacity` tokens: longest row first, each into the fullest pack that still takes it.
+    """Assign rows to packs of at most `capacity` tokens: longest row first, each to the fullest pack with enough room.
 
-    Best-fit decreasing needs at most 11/9 of the fewest possible packs, and a little (Johnson 1973, Near-optimal bin packing
-    algorithms). A row longer than `capacity` has a pack of its own. Rows stay whole, and never see each other (see `rows`).
+    Best-fit decreasing needs at most about 11/9 of the smallest possible number of packs (Johnson 1973, Near-optimal bin
+    packing algorithms). A row longer than `capacity` gets a separate pack. Rows stay whole and do not see each other (see
+    `rows`).
 
     Returns:
-        Row numbers of each pack; the packs in the order of their longest rows.
+        The row numbers of each pack, the packs in the order of their longest rows.
     """
     packs: list[list[int]] = []
     room: list[tuple[int, int]] = []  # (tokens left, pack), sorted

@@ -1,4 +1,4 @@
-"""What can be wrong with rows, tokenizer and chat template, told before any weight is loaded."""
+"""Checks of rows, tokenizer and chat template before any weight is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from fineline.errors import InputError
-from fineline.train import rendering, row_findings, served
-from fineline.train.finding import Finding
+from fineline.train import base_checks, rendering, row_checks
 from fineline.train.markers import Markers
-from fineline.train.row_findings import Line, Split
+from fineline.train.row_checks import Line, PreflightIssue, Split
 
 REPORT = "preflight.json"
 LONGEST = 5  # rows that are listed
@@ -19,7 +18,7 @@ LONGEST = 5  # rows that are listed
 
 @dataclass(frozen=True)
 class Preflight:
-    """All findings, and what the rows are like."""
+    """The result of every check, with statistics of the rows: the content of preflight.json."""
 
     rows: dict[str, int]
     """Split -> rows."""
@@ -29,8 +28,8 @@ class Preflight:
     """Tokens of rows: shortest, median, mean, p95, p99, longest."""
     longest: list[dict[str, Any]]
     shown: list[dict[str, Any]]
-    """The rows of the rendering; their text stays out of this report."""
-    findings: list[Finding]
+    """The rows of the rendering, without their text."""
+    findings: list[PreflightIssue]
 
 
 def examine(tokenizer: Any, splits: Mapping[str, Split], base: Path, context: int | None) -> Preflight:
@@ -38,49 +37,49 @@ def examine(tokenizer: Any, splits: Mapping[str, Split], base: Path, context: in
 
     Args:
         base: Directory of the base model, whose files a server reads.
-        context: Most tokens of a row that the model takes, see `served.context_of`; None if that is not known.
+        context: Length of the longest row that the model accepts, in tokens; None if it is not known.
 
     Raises:
         InputError: The tokenizer has no chat template.
     """
-    lines = row_findings.lines_of(splits)
+    lines = row_checks.lines_of(splits)
     markers = Markers(tokenizer)
     lengths = [line.length for line in lines]
     return Preflight(
         rows={name: len(split.tokens) for name, split in splits.items()},
-        template=served.digest(tokenizer.chat_template),
+        template=base_checks.digest(tokenizer.chat_template),
         lengths=_quantiles(lengths),
         longest=[line.described() for line in sorted(lines, key=lambda line: -line.length)[:LONGEST]],
         shown=[line.described() for line in _shown(lines)],
         findings=[
-            row_findings.labels(lines),
-            row_findings.end_of_turn(lines, tokenizer),
-            served.stop_token(base, tokenizer),
-            row_findings.beginning(lines, tokenizer),
-            row_findings.masked(lines),
-            row_findings.length(lines, context),
-            served.chat_template(base, tokenizer),
-            row_findings.unknown_markers(lines, tokenizer, markers),
-            row_findings.special_in_text(lines, markers),
+            row_checks.labels(lines),
+            row_checks.end_of_turn(lines, tokenizer),
+            base_checks.stop_token(base, tokenizer),
+            row_checks.beginning(lines, tokenizer),
+            row_checks.masked(lines),
+            row_checks.length(lines, context),
+            base_checks.chat_template(base, tokenizer),
+            row_checks.unknown_markers(lines, tokenizer, markers),
+            row_checks.special_in_text(lines, markers),
         ],
     )
 
 
 def rendered(tokenizer: Any, splits: Mapping[str, Split]) -> str:
-    """Return the shortest, the median and the longest row as Markdown in which a reader sees what is learned."""
-    lines = _shown(row_findings.lines_of(splits))
+    """Return the shortest, the median and the longest row as Markdown that marks the learned tokens."""
+    lines = _shown(row_checks.lines_of(splits))
     return rendering.markdown(tokenizer, [(_title(line), line.tokens) for line in lines])
 
 
 def check(preflight: Preflight) -> None:
-    """Raise `InputError` with every finding that is an error."""
-    errors = [f"{finding.name}: {finding.message}" for finding in preflight.findings if finding.severity == "error"]
+    """Raise `InputError` with every issue that is an error."""
+    errors = [f"{issue.name}: {issue.message}" for issue in preflight.findings if issue.severity == "error"]
     if errors:
         raise InputError("\n".join(["the rows cannot be trained on as they are:", *errors]))
 
 
 def _shown(lines: list[Line]) -> list[Line]:
-    """The shortest row, the median, and the longest."""
+    """Return the shortest, the median and the longest row."""
     ordered = sorted(lines, key=lambda line: line.length)
     places = sorted({0, len(ordered) // 2, len(ordered) - 1}) if ordered else []
     return [ordered[place] for place in places]

@@ -1,4 +1,4 @@
-"""What is seen of a running training: a line now and then, the curves as CSV files while it runs, and an early end."""
+"""Progress of a training run: progress lines, loss curves as CSV files, and a stop if the loss diverges."""
 
 import csv
 import time
@@ -11,12 +11,12 @@ from transformers import TrainerCallback
 from fineline.errors import FinelineError
 
 _LINES = 25  # progress lines over a whole run
-_DIVERGED = 2.0  # times the first loss, for so many points of the curve in a row
-_POINTS = 3
+_DIVERGED = 2.0  # times the first loss
+_POINTS = 3  # of the curve in a row
 
 
 class Progress(TrainerCallback):
-    """Prints step, loss, speed and time left, and keeps `loss.csv` and `validation_loss.csv` up to date in `report`."""
+    """Prints step, loss, speed and remaining time, and keeps `loss.csv` and `validation_loss.csv` in `report` up to date."""
 
     def __init__(self, report: Path) -> None:
         self.report = report
@@ -28,7 +28,7 @@ class Progress(TrainerCallback):
         self._speeds: dict[int, float] = {}
 
     def seconds(self) -> float:
-        """Seconds since the first step of this process."""
+        """Return the seconds since the first step of this process."""
         return max(time.perf_counter() - self._started, 1e-9)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -37,7 +37,7 @@ class Progress(TrainerCallback):
         self._first_step = state.global_step
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Write every point; print a line when a further twenty-fifth of the run is done.
+        """Write every point, and print about 25 lines over a run.
 
         Raises:
             FinelineError: The loss diverges.
@@ -64,17 +64,17 @@ class Progress(TrainerCallback):
 
 
 def refuse_divergence(losses: Sequence[float], step: int) -> None:
-    """Raise `FinelineError` if the last points of the loss curve all stand at twice the first or more."""
+    """Raise `FinelineError` if the last three points of the loss curve are all at least twice the first."""
     recent = losses[-_POINTS:]
     if len(losses) > _POINTS and min(recent) >= _DIVERGED * losses[0]:
         raise FinelineError(
-            f"the loss diverges: it began at {losses[0]:.3f} and stands at {recent[-1]:.3f} at step {step};"
+            f"the loss diverges: it was {losses[0]:.3f} at the start and is {recent[-1]:.3f} at step {step};"
             " lower `train.learning_rate` or raise `train.warmup`"
         )
 
 
 def write_curves(report: Path, history: Sequence[Mapping[str, float]], speeds: Mapping[int, float]) -> None:
-    """Write both curves anew from the Trainer's history, which a resumed run still has, for `dvc plots` and Dagster."""
+    """Write both curves from the Trainer's history, which a resumed run still has, for `dvc plots` and Dagster."""
     training = [
         {
             "step": point["step"],

@@ -1,7 +1,7 @@
-"""Tokenised rows as text in which a reader sees what is learned.
+"""Tokenized rows as text that marks the learned tokens.
 
-Rows are not trusted: in Markdown they stand in a code block, where nothing is a link, an image or markup, and what has no
-glyph of its own (control characters, marks of direction) is written as its code point.
+Rows are not trusted. In Markdown they are in a code block, which has no links, images or markup, and characters without a
+glyph (control characters, direction marks) are written as code points.
 """
 
 import re
@@ -9,28 +9,28 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from fineline.chat.tokens import IGNORED, Tokens
+from fineline.chat.tokens import IGNORED, TokenizedRow
 
-LONGEST = 2000  # characters of one segment; of a longer one the middle is left out
+LONGEST = 2000  # characters of one segment; the middle of a longer one is omitted
 
 
-def segments(tokenizer: Any, row: Tokens) -> Iterator[tuple[str, bool]]:
-    """(text, whether it is learned) of each run of positions with, or without, a label; special tokens are text too."""
+def segments(tokenizer: Any, row: TokenizedRow) -> Iterator[tuple[str, bool]]:
+    """Yield (text, True if it is learned) for each run of positions with, or without, a label. Special tokens are included."""
     pairs = zip(row.input_ids, row.labels, strict=True)
     for learned, run in groupby(pairs, key=lambda pair: pair[1] != IGNORED):
         yield decoded(tokenizer, [token for token, _ in run]), learned
 
 
 def decoded(tokenizer: Any, ids: list[int]) -> str:
-    """The text of tokens, special ones included, with every space as it was."""
+    """Return the text of tokens, including special tokens, with its spaces unchanged."""
     text: str = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     return text
 
 
-def markdown(tokenizer: Any, rows: Iterable[tuple[str, Tokens]]) -> str:
-    """Rows as one code block in the syntax of a diff: lines of what is learned begin with +.
+def markdown(tokenizer: Any, rows: Iterable[tuple[str, TokenizedRow]]) -> str:
+    """Return rows as one code block in diff syntax, in which learned text is on lines that begin with +.
 
-    ⏎ is a line break of the row. A line without one goes on in the next.
+    ⏎ is a line break of the row. A line without one continues on the next line.
 
     Args:
         rows: Title and tokens of each.

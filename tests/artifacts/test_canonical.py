@@ -1,4 +1,4 @@
-"""JSON with one meaning and one spelling."""
+"""Canonical JSON: the spelling of RFC 8785, and strict reading."""
 
 import json
 import struct
@@ -38,7 +38,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize(("bits", "spelled"), NUMBERS.items())
-def test_numbers_are_spelled_as_the_standard_lists_them(bits, spelled):
+def test_numbers_are_written_as_the_standard_lists_them(bits, spelled):
     (value,) = struct.unpack(">d", bits.to_bytes(8, "big"))
     assert canonical.text(value) == spelled
 
@@ -59,7 +59,7 @@ def test_keys_are_sorted_by_utf_16_and_strings_keep_their_characters():
 
 
 @given(VALUES)
-def test_the_canonical_spelling_says_the_same_and_stays(value):
+def test_canonical_text_keeps_the_value_and_is_stable(value):
     spelled = canonical.text(value)
     assert json.loads(spelled, parse_int=float) == value
     assert canonical.text(canonical.parse(spelled.encode())) == spelled
@@ -68,10 +68,10 @@ def test_the_canonical_spelling_says_the_same_and_stays(value):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b'{"a": 1, "a": 2}', "'a' stands twice"),
-        (b'{"x": {"a": 1, "a": 1}}', "'a' stands twice"),
-        (b'{"a": NaN}', "NaN is no number"),
-        (b'{"a": -Infinity}', "-Infinity is no number"),
+        (b'{"a": 1, "a": 2}', "duplicate key 'a'"),
+        (b'{"x": {"a": 1, "a": 1}}', "duplicate key 'a'"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
         (b'{"a": 1e999}', "too large"),
         (b'{"a": ' + b"9" * 5000 + b"}", "99999999999999999999 is too large"),
         (b'{"a": "\\ud800"}', "surrogate"),
@@ -83,6 +83,6 @@ def test_the_canonical_spelling_says_the_same_and_stays(value):
         (b"{} {}", "Extra data"),
     ],
 )
-def test_what_two_readers_could_understand_differently_is_refused(content, said):
+def test_json_that_readers_interpret_differently_is_refused(content, said):
     with pytest.raises(ValueError, match=said):
         canonical.parse(content)

@@ -1,8 +1,8 @@
-"""What is learned and what is not."""
+"""Tokens and labels: what is learned and what is not."""
 
 import pytest
 
-from fineline.chat.tokens import IGNORED, encode, encode_all, halves, tokenizer_of
+from fineline.chat.tokens import IGNORED, encode, encode_all, prompt_and_completion, tokenizer_of
 from fineline.errors import InputError
 
 MESSAGES = [
@@ -51,7 +51,7 @@ def test_of_several_turns_the_last_is_learned(tokenizer):
     assert tokenizer.decode([label for label in row.labels if label != IGNORED]) == "done<|im_end|>"
 
 
-def test_a_row_that_cannot_be_encoded_is_told_with_its_line(tokenizer, tmp_path):
+def test_a_row_that_cannot_be_encoded_is_an_error_with_its_line(tokenizer, tmp_path):
     tokenizer.chat_template = "{{ messages | length }}"
     with pytest.raises(InputError, match=r"train\.jsonl:1: the chat template"):
         encode_all(tokenizer, [ROW], tmp_path / "train.jsonl")
@@ -62,14 +62,14 @@ def test_tools_are_part_of_the_prompt(tokenizer):
         "{% if tools %}{{ tools | tojson }}{% endif %}{% for message in messages %}<|im_start|>{{ message['content'] }}"
         "<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}"
     )
-    prompt, completion = halves(tokenizer, ROW | {"tools": [{"name": "lamp"}]})
+    prompt, completion = prompt_and_completion(tokenizer, ROW | {"tools": [{"name": "lamp"}]})
     assert prompt.startswith('[{"name": "lamp"}]')
     assert completion == '{"intent":"turn_on"}<|im_end|>'
 
 
 def test_a_template_that_never_ends_a_turn_is_refused(tokenizer):
     tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
-    with pytest.raises(InputError, match="never learn to stop"):
+    with pytest.raises(InputError, match="would not learn to stop"):
         encode(tokenizer, ROW)
 
 
@@ -80,7 +80,7 @@ def test_a_template_that_changes_the_prompt_is_refused(tokenizer):
 
 
 def learned(tokenizer, row):
-    """The text of each run of labels."""
+    """Return the text of each run of labels."""
     runs, before = [], IGNORED
     for label in row.labels:
         if label != IGNORED:
@@ -98,7 +98,7 @@ def test_of_turns_every_answer_and_its_end_are_learned_and_nothing_between(token
     assert all(label in (IGNORED, token) for token, label in zip(row.input_ids, row.labels, strict=True))
 
 
-def test_each_turn_stands_behind_the_prompt_that_it_will_be_asked_with(tokenizer):
+def test_each_turn_follows_the_prompt_of_serving_time(tokenizer):
     row = encode(tokenizer, {"messages": SEVERAL}, learn="turns")
     for place in (2, 4, 6):
         prompt = tokenizer.apply_chat_template(SEVERAL[:place], tokenize=True, add_generation_prompt=True)["input_ids"]
@@ -107,8 +107,8 @@ def test_each_turn_stands_behind_the_prompt_that_it_will_be_asked_with(tokenizer
         assert row.labels[len(prompt)] != IGNORED
 
 
-def test_behind_a_turn_no_text_begins_anew():
-    """Some tokenizers put a space where a text begins: it must not stand before each turn."""
+def test_the_text_after_a_turn_is_not_the_beginning_of_a_text():
+    """Some tokenizers add a space at the beginning of a text; it must not be added before each turn."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -191,8 +191,8 @@ def test_a_template_that_drops_earlier_reasoning_is_refused_with_turns_and_works
         (["system", "user"], "no answer to learn"),
         (["user", "assistant", "user"], "no answer to learn"),
         ([], "no answer to learn"),
-        (["assistant"], "message 0 is an answer of the assistant behind nothing"),
-        (["user", "assistant", "assistant"], "message 2 is an answer of the assistant behind another answer"),
+        (["assistant"], "message 0 is an answer of the assistant without a prompt before it"),
+        (["user", "assistant", "assistant"], "message 2 is an answer of the assistant directly after another answer"),
     ],
 )
 def test_rows_without_an_answer_to_a_prompt_are_refused(tokenizer, learn, roles, said):
@@ -200,19 +200,19 @@ def test_rows_without_an_answer_to_a_prompt_are_refused(tokenizer, learn, roles,
         encode(tokenizer, {"messages": [{"role": role, "content": "x"} for role in roles]}, learn)
 
 
-def test_what_stands_behind_an_end_of_turn_inside_an_answer_is_not_learned(tokenizer):
+def test_text_after_an_end_of_turn_inside_an_answer_is_not_learned(tokenizer):
     messages = [MESSAGES[1], {"role": "assistant", "content": "on<|im_end|>\noff"}]
     for learn in ("completion", "turns"):
         assert learned(tokenizer, encode(tokenizer, {"messages": messages}, learn)) == ["on<|im_end|>"]
 
 
-def test_a_tokenizer_without_a_template_is_told_what_to_do(tokenizer):
+def test_a_tokenizer_without_a_template_is_an_error_with_a_remedy(tokenizer):
     tokenizer.chat_template = None
-    with pytest.raises(InputError, match=r"without a chat template: .*chat_template\.jinja.* instruct model"):
+    with pytest.raises(InputError, match=r"has no chat template: .*chat_template\.jinja.* instruct model"):
         encode(tokenizer, ROW)
 
 
-def test_a_row_that_the_template_refuses_is_told_in_its_words(tokenizer):
+def test_a_row_that_the_template_rejects_is_an_error_with_its_message(tokenizer):
     tokenizer.chat_template = "{{ raise_exception('no system message, please') }}"
-    with pytest.raises(InputError, match="refuses the row: no system message, please"):
+    with pytest.raises(InputError, match="rejects the row: no system message, please"):
         encode(tokenizer, ROW)

@@ -7,7 +7,7 @@ from fineline import artifacts
 from fineline.dagster.approval import CHECK, SENSOR, channel_assets, checks_of, judge, ledger_sensor
 from fineline.dagster.definitions import build_definitions
 from fineline.dagster.stages import Stage
-from fineline.governance import acts, people, revoking, store
+from fineline.governance import actions, people, revoking, store
 from fineline.project import layout
 from tests.governance.conftest import NAME, candidate, day, world
 
@@ -83,7 +83,7 @@ def test_an_artifact_that_must_be_approved_by_itself(world, stages):
     judgement = stages["look"]("curate")
     assert (judgement.passed, judgement.severity) == (False, WARN)
     assert "data sha256:" in judgement.reason
-    acts.decide_upstream(layout.curated(NAME), world.who("bob"), "I read a hundred rows.", approve=True, now=day(5))
+    actions.decide_upstream(layout.curated(NAME), world.who("bob"), "I read a hundred rows.", approve=True, now=day(5))
     assert stages["look"]("curate").passed
     assert stages["look"]("train").passed, "nobody asks for that one by itself"
 
@@ -112,7 +112,7 @@ def test_a_ledger_that_does_not_hold_is_told_where_one_looks(world, stages):
     people.FILE.write_text(people.FILE.read_text().replace("Bob", "Bobby"))
     judgement = stages["look"]("assess")
     assert not judgement.passed
-    assert "not what was adopted" in judgement.reason
+    assert "differs from what was adopted" in judgement.reason
 
 
 def test_nothing_was_made_yet(world, stages, tmp_path):
@@ -171,7 +171,7 @@ class TestSensor:
             world.approve(name, now=day(5))
         world.promote(now=day(6))
         assert len([event for event in tick().asset_events if isinstance(event, dg.AssetMaterialization)]) == 2
-        acts.rollback(NAME, "production", world.who("cho"), "Too chatty.", now=day(7))
+        actions.rollback(NAME, "production", world.who("cho"), "Too chatty.", now=day(7))
         *_, moved = tick().asset_events
         assert (moved.metadata["act"].value, moved.metadata["reason"].value) == ("rolled back", "Too chatty.")
 

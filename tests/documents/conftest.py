@@ -1,4 +1,4 @@
-"""A small project of records, written by hand through the project's own writers; nothing is trained."""
+"""A small project of records, written through the project's own writers without training."""
 
 import copy
 import json
@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fineline import artifacts
-from fineline.artifacts import reports
+from fineline.artifacts import Input, provenance, reports
+from fineline.artifacts.provenance import Provenance
 from fineline.documents.records import LOCK
 from fineline.project import layout
+from tests.conftest import small_params
 
 NAME = "support-de"
 OWNER = "team@fineline.example"
@@ -112,7 +115,7 @@ def rule(measure: str, name: str, verdict: str, reference: float, candidate: flo
         "limit": 0.1,
         "unit": "share",
         "verdict": verdict,
-        "reason": f"{measure}: told in words.",
+        "reason": f"{measure}: in words.",
         "items": 200,
         "reference": None if floor else reference,
         "candidate": candidate,
@@ -134,7 +137,7 @@ RULES = [
 
 @dataclass
 class Project:
-    """What the records of a project say; `write` makes them under the working directory."""
+    """The content of a project's records; `write` writes them in the working directory."""
 
     license: str = "cc-by-4.0"
     base_license: str = "apache-2.0"
@@ -159,35 +162,46 @@ class Project:
 
     def write(self) -> "Project":
         """Make artifacts and reports."""
+        self._params()
         self._artifacts()
-        merged = layout.merged(NAME)
+        merged = artifacts.used(layout.merged(NAME))
         for form in self.export["forms"]:
             files = {"model.onnx": form, "chat_template.jinja": self.template}
             self._artifact(layout.export(NAME, form), "exported-model", f"{NAME}/{form}", files, {"merged": merged})
+            self.export["forms"][form]["digest"] = artifacts.read(layout.export(NAME, form)).digest
         shipped = artifacts.read(layout.export(NAME, "quantized"))
+        self._provenance("train", {layout.adapter(NAME).as_posix(): artifacts.read(layout.adapter(NAME)).digest})
+        parts = artifacts.read(layout.curated(NAME))
+        rows = {"gate": parts.part(layout.JUDGING_ROWS), "plan": parts.part(layout.TRAINING_ROWS)}
         digests = {role: artifacts.read(path).digest for role, path in self._paths().items()}
         decision = {"verdict": self.verdict, "rules": self.rules, "items": 400, "scores": self._scores()}
         arms = {"base": {"digest": digests["base"]}, "candidate": {"digest": digests["adapter"]}}
         candidate = {
             "verdict": self.verdict,
-            "reasons": ["told in words."],
+            "reasons": ["in words."],
             "forms": {"merged": copy.deepcopy(decision), "exported": decision},
             "evidence": [],
             "candidate": {"digest": shipped.digest},
             "suites": {"everyday": "sha256:" + "1" * 64},
             **{role: {"digest": digests[role]} for role in ("merged", "adapter", "base")},
         }
-        told = {
+        content = {
             "curation": {"dataset": digests["curated"]} | self.curation,
-            "plan": {"base": digests["base"], "data": digests["curated"]} | self.plan,
+            "plan": {"base": digests["base"], "data": rows["plan"]} | self.plan,
             "training": self.training,
-            "gate": {"verdict": self.gate_verdict, "rules": self.rules, "scores": self._scores(), "arms": arms},
-            "merge": SAME | {"merged_into": "original", "precision": "bf16"},
+            "gate": {
+                "verdict": self.gate_verdict,
+                "rules": self.rules,
+                "scores": self._scores(),
+                "arms": arms,
+                "data": rows["gate"],
+            },
+            "merge": SAME | {"merged_into": "original", "precision": "bf16", "digest": digests["merged"]},
             "export": self.export,
             "candidate": candidate,
         }
-        for part, content in told.items():
-            reports.write(layout.reports(NAME) / f"{part}.json", content)
+        for part, report in content.items():
+            reports.write(layout.reports(NAME) / f"{part}.json", report)
         LOCK.write_text(self.lock, encoding="utf-8")
         return self
 
@@ -199,6 +213,30 @@ class Project:
             "adapter": layout.adapter(NAME),
             "merged": layout.merged(NAME),
         }
+
+    def _params(self) -> None:
+        content = small_params(Path("somewhere"))
+        content["adapters"] = {NAME: content["adapters"]["home"] | {"owner": self.owner, "license": self.license}}
+        content["bases"]["tiny"] |= {"owner": "models@fineline.example", "license": self.base_license}
+        Path("params.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+
+    def _provenance(self, stage: str, made: dict[str, str]) -> None:
+        found = Provenance(
+            stage=f"{stage}@{NAME}",
+            stage_version=1,
+            artifacts=made,
+            owner=self.owner,
+            license=self.license,
+            fineline="0.2.0",
+            code="sha256:" + "c" * 64,
+            commit="f" * 40,
+            dirty=False,
+            libraries={"torch": "2.9.0"},
+            host={"machine": "x86_64"},
+            started="2026-03-01T11:00:00Z",
+            finished="2026-03-01T12:00:00Z",
+        )
+        provenance.write(layout.provenance(stage, NAME), found)
 
     def _artifacts(self) -> None:
         config = {
@@ -214,22 +252,27 @@ class Project:
             "tiny",
             {"config.json": json.dumps(config), "model.safetensors": "w"},
             {},
-            owner="models@fineline.example",
-            license=self.base_license,
             parameters=self.base_parameters,
         )
         self._artifact(raw, "raw-data", NAME, {"parts.json": json.dumps(self.parts), "rows.jsonl": ROW}, {})
-        files = {"README.md": "# Data\n", "croissant.json": json.dumps(self.croissant), "train.jsonl": ROW}
-        self._artifact(curated, "training-data", NAME, files, {"raw": raw}, parameters={"system": self.system})
+        tokenizer = layout.tokenizer("tiny")
+        self._artifact(tokenizer, "tokenizer", "tiny", {"config.json": json.dumps(config)}, {})
+        files = {"README.md": "# Data\n", "croissant.json": json.dumps(self.croissant)}
+        files |= {"train.jsonl": ROW, "validation.jsonl": ROW, "test.jsonl": ROW}
+        inputs = {"raw": artifacts.used(raw), "tokenizer": artifacts.used(tokenizer)}
+        self._artifact(curated, "training-data", NAME, files, inputs, parameters={"system": self.system})
         weights = {"adapter_model.safetensors": "a"}
-        self._artifact(adapter, "adapter", NAME, weights, {"base": base, "data": curated}, parameters=self.settings)
-        self._artifact(merged, "merged-model", NAME, {"model.safetensors": "m"}, {"base": base, "adapter": adapter})
+        inputs = {"base": artifacts.used(base), "data": artifacts.used(curated, layout.TRAINING_ROWS)}
+        self._artifact(adapter, "adapter", NAME, weights, inputs, parameters=self.settings)
+        inputs = {"base": artifacts.used(base), "adapter": artifacts.used(adapter)}
+        self._artifact(merged, "merged-model", NAME, {"model.safetensors": "m"}, inputs)
 
     def _artifact(
-        self, target: Path, kind: str, name: str, files: dict[str, str], inputs: dict[str, Path], **more: Any
+        self, target: Path, kind: str, name: str, files: dict[str, str], inputs: dict[str, Input], **more: Any
     ) -> None:
-        settings = {"owner": self.owner, "license": self.license} | more
-        with artifacts.create(target, kind=kind, name=name, stage="fineline.errors", inputs=inputs, **settings) as directory:
+        stages = {"base": "base", "tokenizer": "base", "raw-data": "ingest", "training-data": "curate", "adapter": "train"}
+        stage = stages | {"merged-model": "merge", "exported-model": "export"}
+        with artifacts.create(target, kind=kind, name=name, stage=stage[kind], version=1, inputs=inputs, **more) as directory:
             for file, content in files.items():
                 (directory / file).write_text(content, encoding="utf-8")
 
@@ -245,7 +288,7 @@ Make = Callable[..., Project]
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Write a project with these differences from the usual one, and work in it."""
+    """Write a project with these differences from the default one, and work in it."""
     monkeypatch.chdir(tmp_path)
 
     def written(**differences: Any) -> Project:

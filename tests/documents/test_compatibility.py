@@ -28,33 +28,33 @@ def _chain(**licenses: str) -> list[Link]:
         ("mit", "c-uda", "mit"),
     ],
 )
-def test_these_fit_together(base: str, data: str, adapter: str) -> None:
+def test_compatible_licenses(base: str, data: str, adapter: str) -> None:
     assert conflicts(_chain(base=base, data=data, adapter=adapter)) == []
 
 
 @pytest.mark.parametrize(
-    ("base", "data", "adapter", "told"),
+    ("base", "data", "adapter", "conflict"),
     [
         ("apache-2.0", "cc-by-nc-4.0", "apache-2.0", "allows commercial use, but data 'data-name' (cc-by-nc-4.0) does not"),
         ("cc-by-nc-4.0", "mit", "mit", "allows commercial use, but base"),
-        ("apache-2.0", "cc-by-sa-4.0", "cc-by-4.0", "asks for share-alike, so for cc-by-sa-4.0 or gpl-3.0"),
-        ("apache-2.0", "odbl", "cc-by-sa-4.0", "asks for share-alike, so for odbl"),
-        ("apache-2.0", "cc-by-sa-4.0", "cc-by-sa-4.0 AND cc-by-nc-4.0", "asks for share-alike"),
-        ("apache-2.0", "cc-by-nd-4.0", "cc-by-nd-4.0", "data 'data-name' (cc-by-nd-4.0): nothing that is made from it"),
-        ("llama3.1", "mit", "apache-2.0", "asks for handing on its use restrictions, so for llama3.1"),
-        ("gemma", "mit", "llama3.1", "so for gemma"),
-        ("bigscience-openrail-m", "mit", "mit", "so for bigscience-openrail-m"),
-        ("apache-2.0", "cc-by-4.0", "cc0-1.0", "asks for no attribution, but base"),
-        ("cc0-1.0", "cc-by-4.0", "unlicense", "asks for no attribution, but data"),
+        ("apache-2.0", "cc-by-sa-4.0", "cc-by-4.0", "requires share-alike, so cc-by-sa-4.0 or gpl-3.0"),
+        ("apache-2.0", "odbl", "cc-by-sa-4.0", "requires share-alike, so odbl"),
+        ("apache-2.0", "cc-by-sa-4.0", "cc-by-sa-4.0 AND cc-by-nc-4.0", "requires share-alike"),
+        ("apache-2.0", "cc-by-nd-4.0", "cc-by-nd-4.0", "data 'data-name' (cc-by-nd-4.0): nothing made from it"),
+        ("llama3.1", "mit", "apache-2.0", "requires passing on its use restrictions, so llama3.1"),
+        ("gemma", "mit", "llama3.1", "so gemma"),
+        ("bigscience-openrail-m", "mit", "mit", "so bigscience-openrail-m"),
+        ("apache-2.0", "cc-by-4.0", "cc0-1.0", "requires no attribution, but base"),
+        ("cc0-1.0", "cc-by-4.0", "unlicense", "requires no attribution, but data"),
         ("llama3.1", "cc-by-sa-4.0", "llama3.1", "no license satisfies both"),
         ("mit", "unheard-of-1.0", "mit", "data 'data-name' (unheard-of-1.0): the license is unknown"),
         ("other", "mit", "mit", "base 'base-name' (other): the license is unknown"),
         ("mit", "mit", "", "adapter 'adapter-name' (): the license is unknown"),
     ],
 )
-def test_these_do_not(base: str, data: str, adapter: str, told: str) -> None:
+def test_incompatible_licenses(base: str, data: str, adapter: str, conflict: str) -> None:
     found = conflicts(_chain(base=base, data=data, adapter=adapter))
-    assert any(told in sentence for sentence in found), found
+    assert any(conflict in sentence for sentence in found), found
 
 
 def test_a_later_link_may_not_allow_more_than_an_earlier_one() -> None:
@@ -69,7 +69,7 @@ def test_share_alike_of_data_alone_binds_the_data_and_not_the_model() -> None:
     assert [sentence.split(":")[0] for sentence in found] == ["curated 'curated-name' (mit)"]
 
 
-def test_two_sources_that_exclude_each_other_are_told_once_for_each_product() -> None:
+def test_two_sources_that_exclude_each_other_are_one_conflict_for_each_product() -> None:
     chain = [Link("data", "a", "cc-by-sa-4.0"), Link("data", "b", "odbl"), Link("adapter", "x", "odbl", made_from=("data",))]
     assert sum("no license satisfies both" in sentence for sentence in conflicts(chain)) == 1
 

@@ -38,16 +38,16 @@ def test_the_criterion_is_one_third(share: float, significant: bool) -> None:
     assert ("The criterion is met" in found.conclusion) is significant
 
 
-def test_without_work_nothing_is_concluded() -> None:
+def test_without_work_there_is_no_conclusion() -> None:
     found = compute(_plan(flops=None, share_of_base_compute=None), TRAINING)
     assert found.is_significant is None
-    assert "nothing can be concluded" in found.conclusion
+    assert "no conclusion is possible" in found.conclusion
 
 
-def test_what_happened_to_the_run_is_told() -> None:
-    told = compute(PLAN, TRAINING | {"stopped_early": True, "resumed_at": 7}).flops_obtained
-    assert "stopped early" in told
-    assert "went on at step 7" in told
+def test_interruptions_of_the_run_are_stated() -> None:
+    obtained = compute(PLAN, TRAINING | {"stopped_early": True, "resumed_at": 7}).flops_obtained
+    assert "stopped early" in obtained
+    assert "resumed at step 7" in obtained
 
 
 def test_energy_is_not_known_or_estimated_and_never_measured() -> None:

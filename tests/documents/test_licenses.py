@@ -29,7 +29,7 @@ def test_other_names_find_their_row(text: str, key: str) -> None:
         "MIT AND",
     ],
 )
-def test_what_is_not_in_the_table_is_unknown(text: str) -> None:
+def test_a_license_that_is_not_in_the_table_is_unknown(text: str) -> None:
     assert licenses.licenses_of(text) is None
     assert licenses.spdx(text) is None
 

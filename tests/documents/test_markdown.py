@@ -42,12 +42,12 @@ def test_a_fence_is_longer_than_any_in_its_content() -> None:
     assert markdown.block("````\nx") == "`````\n````\nx\n`````"
 
 
-def test_a_table_has_the_cells_of_its_heading_whatever_the_values() -> None:
+def test_every_row_of_a_table_has_the_cells_of_its_heading() -> None:
     lines = markdown.table(("a", "b"), [["x|y\n| z |", "`|`"]]).splitlines()
     assert [line.replace(r"\|", "").count("|") for line in lines] == [3, 3, 3]
 
 
-def test_nothing_is_said_to_be_nothing() -> None:
+def test_empty_tables_and_lists_are_none() -> None:
     assert markdown.table(("a",), []) == "None."
     assert markdown.bullets([]) == "None."
 

@@ -34,9 +34,9 @@ def test_what_is_measured_is_told_for_our_own_measures_and_for_logarithms(make: 
     make(
         rules=[rule("target_json_f1", "info", "info", 0.1, 0.2), rule("everyday_gold", "info", "info", -1.0, -2.0, unit="bits")]
     )
-    told = meanings(gather(NAME))
-    assert told[0].startswith("target_json_f1: F1")
-    assert "end in _gold" in told[-1]
+    found = meanings(gather(NAME))
+    assert found[0].startswith("target_json_f1: F1")
+    assert "ending in _gold" in found[-1]
 
 
 def test_a_measure_without_a_score_is_a_dash(make: Make) -> None:

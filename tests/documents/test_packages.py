@@ -23,8 +23,8 @@ def test_a_local_version_is_quoted_in_the_package_url() -> None:
 
 
 @pytest.mark.parametrize("lock", ["", "# nothing\n", "alpha>=1\n"])
-def test_a_lock_file_without_a_pin_is_told(lock: str) -> None:
-    with pytest.raises(InputError, match="no package is pinned"):
+def test_a_lock_file_without_a_pin_is_refused(lock: str) -> None:
+    with pytest.raises(InputError, match="has no pinned package"):
         parse(lock)
 
 

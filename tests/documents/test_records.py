@@ -1,4 +1,4 @@
-"""Records that are missing, broken, changed or of another run are told; nothing outside the project is read."""
+"""Records that are missing, broken, changed or from another run are refused; nothing outside the project is read."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def _changed(file: Path, **values: Any) -> None:
 
 
 @pytest.mark.parametrize("part", REPORTS)
-def test_a_missing_report_is_told_with_its_place_and_remedy(make: Make, part: str) -> None:
+def test_a_missing_report_is_refused_with_its_place_and_remedy(make: Make, part: str) -> None:
     make()
     (layout.reports(NAME) / f"{part}.json").unlink()
     with pytest.raises(InputError, match=rf"reports/{NAME}/{part}\.json: missing; run `dvc repro`"):
@@ -29,7 +29,7 @@ def test_a_missing_report_is_told_with_its_place_and_remedy(make: Make, part: st
 @pytest.mark.parametrize(
     "directory", [layout.base("tiny"), layout.raw(NAME), layout.curated(NAME), layout.adapter(NAME), layout.merged(NAME)]
 )
-def test_a_missing_artifact_is_told(make: Make, directory: Path) -> None:
+def test_a_missing_artifact_is_refused(make: Make, directory: Path) -> None:
     make()
     (directory / "artifact.json").unlink()
     with pytest.raises(InputError, match=f"{directory}/artifact.json: missing"):
@@ -45,19 +45,21 @@ def test_without_a_lock_file_the_installed_packages_are_listed(make: Make) -> No
 
 
 @pytest.mark.parametrize(
-    ("part", "values", "told"),
+    ("part", "values", "problem"),
     [
-        ("candidate", {"candidate": {"digest": "sha256:0"}}, "candidate is sha256:0"),
-        ("candidate", {"base": None}, "base is not told"),
+        ("candidate", {"candidate": {"digest": "sha256:0"}}, "candidate.digest is sha256:0"),
+        ("candidate", {"base": None}, "base.digest is missing"),
         ("plan", {"data": "sha256:0"}, "data is sha256:0"),
         ("curation", {"dataset": "sha256:0"}, "dataset is sha256:0"),
-        ("gate", {"arms": {"candidate": {"digest": "sha256:0"}}}, "arms.candidate is sha256:0"),
+        ("gate", {"data": "sha256:0"}, "data is sha256:0"),
+        ("merge", {"digest": "sha256:0"}, "digest is sha256:0"),
+        ("gate", {"arms": {"candidate": {"digest": "sha256:0"}}}, "arms.candidate.digest is sha256:0"),
     ],
 )
-def test_reports_of_another_run_are_refused(make: Make, part: str, values: dict[str, Any], told: str) -> None:
+def test_reports_of_another_run_are_refused(make: Make, part: str, values: dict[str, Any], problem: str) -> None:
     make()
     _changed(layout.reports(NAME) / f"{part}.json", **values)
-    with pytest.raises(InputError, match=rf"{part}\.json: {told}, but .* is sha256:[0-9a-f]{{64}}; run `dvc repro`"):
+    with pytest.raises(InputError, match=rf"{part}\.json: {problem}, but .* is sha256:[0-9a-f]{{64}}; run `dvc repro`"):
         gather(NAME)
 
 
@@ -98,15 +100,15 @@ def test_inputs_outside_the_project_are_not_read(make: Make, path: str) -> None:
 @pytest.mark.parametrize("name", ["../other", "/etc", "Upper", ""])
 def test_a_name_is_never_a_path(make: Make, name: str) -> None:
     make()
-    with pytest.raises(InputError, match="is no name of an adapter"):
+    with pytest.raises(InputError, match="is not a valid adapter name"):
         gather(name)
 
 
 @pytest.mark.parametrize("content", ["[]", "not JSON", '"text"'])
-def test_a_broken_report_is_told(make: Make, content: str) -> None:
+def test_a_broken_report_is_refused(make: Make, content: str) -> None:
     make()
     (layout.reports(NAME) / "training.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=r"training\.json: (not valid JSON|a JSON object is needed)"):
+    with pytest.raises(InputError, match=r"training\.json: (not valid JSON|expected a JSON object)"):
         gather(NAME)
 
 
@@ -125,7 +127,7 @@ def test_every_file_that_was_read_has_its_digest(make: Make) -> None:
     assert all(Path(file).is_file() for file in records.digests)
 
 
-def test_what_a_suite_is_for_is_read_where_its_owner_says_it(make: Make) -> None:
+def test_the_purpose_of_a_suite_is_read_from_its_file(make: Make) -> None:
     make()
     suite = layout.SUITES / "everyday" / "suite.yaml"
     suite.parent.mkdir(parents=True)

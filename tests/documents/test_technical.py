@@ -1,6 +1,7 @@
-"""The technical documentation: one list of fields, as a page and as JSON, each with the records that it rests on."""
+"""The technical documentation: one list of fields, as Markdown and as JSON, each with the records that it rests on."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
+from fineline.artifacts import reports
 from fineline.documents import technical
 from fineline.documents.records import gather
+from fineline.project import layout
 from tests.documents.conftest import NAME, TICKETS, Make
 
 SUBJECTS = ["general", "development", "data", "compute", "energy", "evaluation", "modification", "licenses"]
@@ -68,12 +71,12 @@ def test_the_page_has_the_fields_of_the_json(make: Make) -> None:
         ("license", "base", "apache-2.0"),
     ],
 )
-def test_a_field_is_what_its_record_says(make: Make, field: str, key: str, expected: object) -> None:
+def test_a_field_has_the_value_of_its_record(make: Make, field: str, key: str, expected: object) -> None:
     make()
     assert _value(_pack()[0], field)[key] == expected
 
 
-def test_the_funnel_tells_rows_in_and_out(make: Make) -> None:
+def test_the_funnel_has_rows_in_and_out(make: Make) -> None:
     make()
     assert _value(_pack()[0], "curation") == [
         {"step": "rejected", "rows_in": 100, "left_out": 4, "rows_out": 96},
@@ -81,14 +84,14 @@ def test_the_funnel_tells_rows_in_and_out(make: Make) -> None:
     ]
 
 
-def test_data_tells_sources_and_what_was_unsuitable(make: Make) -> None:
+def test_data_has_sources_and_what_was_unsuitable(make: Make) -> None:
     make()
     pack, _ = _pack()
     assert _value(pack, "sources")[0] | {"license": "cc-by-4.0", "rows": 100} == _value(pack, "sources")[0]
-    told = _value(pack, "unsuitable")
-    assert "3 rows shared text with 1 suites that judge the model." in told
-    assert "Names may remain." in told  # a limit of the data's own description
-    assert any("bias of the rows was not measured" in sentence for sentence in told)
+    found = _value(pack, "unsuitable")
+    assert "3 rows shared text with 1 suites that evaluate the model." in found
+    assert "Names may remain." in found  # a limit of the data's own description
+    assert any("bias of the rows was not measured" in sentence for sentence in found)
 
 
 def test_results_are_those_of_every_arm(make: Make) -> None:
@@ -143,6 +146,23 @@ def test_verdicts_are_those_of_the_reports(make: Make) -> None:
     assert _value(_pack()[0], "verdict") == verdicts
 
 
+def test_code_and_libraries_are_those_of_the_provenance_file(make: Make) -> None:
+    make()
+    pack, _ = _pack()
+    found = _value(pack, "code")
+    assert found["code of training"] == "sha256:" + "c" * 64
+    assert (found["commit of training"], found["libraries"]) == ("f" * 40, {"torch": "2.9.0"})
+    assert found["code of merge"] == "not recorded: the provenance file of its stage is missing"
+
+
+def test_a_provenance_file_of_another_version_is_not_used(make: Make) -> None:
+    make()
+    file = layout.provenance("train", NAME)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    reports.write(file, content | {"artifacts": {layout.adapter(NAME).as_posix(): "sha256:0"}})
+    assert _value(_pack()[0], "code")["code of training"].startswith("not recorded")
+
+
 def test_bounds_at_infinity_are_not_known(make: Make) -> None:
     project = make()
     project.rules[0]["lower"] = float("-inf")
@@ -150,17 +170,17 @@ def test_bounds_at_infinity_are_not_known(make: Make) -> None:
     assert _value(_pack()[0], "results")[0]["lower"] is None
 
 
-def test_outside_evidence_is_told(make: Make) -> None:
+def test_outside_evidence_is_listed(make: Make) -> None:
     make()
     records = gather(NAME)
     finding = {"name": "red-team", "verdict": "pass", "reason": "held", "tool": "garak", "by": "A.", "made": "2026-01-01"}
-    assert str(_value(_pack()[0], "evidence")).startswith("None was brought in")
+    assert str(_value(_pack()[0], "evidence")).startswith("None was added")
     records.reports["candidate"]["evidence"] = [finding]
     pack = technical.as_json(records, technical.sections(records))
     assert _value(pack, "evidence") == [finding]
 
 
-def test_approvals_are_told_with_the_fields_they_have(make: Make) -> None:
+def test_approvals_are_listed_with_their_fields(make: Make) -> None:
     make()
     pack, page = _pack(({"person": "A. Person", "decision": "approve", "note": "not for readers"},))
     assert pack["sections"][-1]["id"] == "approvals"
@@ -168,9 +188,9 @@ def test_approvals_are_told_with_the_fields_they_have(make: Make) -> None:
     assert "not for readers" not in page + str(pack)
 
 
-def test_no_legal_date_and_no_text_of_a_row(make: Make) -> None:
+def test_it_contains_no_date_and_no_text_of_a_row(make: Make) -> None:
     make()
     pack, page = _pack()
     assert "very words" not in page + str(pack)
-    assert "no legal advice" in page
+    assert "not legal advice" in page
     assert not re.search(r"\b20\d\d-\d\d-\d\d\b", page)

@@ -38,7 +38,7 @@ def test_the_same_records_give_the_same_bytes(make: Make, tmp_path: Path) -> Non
     assert _bytes(write(NAME, tmp_path / "elsewhere")) == first
 
 
-def test_no_document_tells_where_it_was_made(make: Make, tmp_path: Path) -> None:
+def test_no_document_contains_the_directory_it_was_made_in(make: Make, tmp_path: Path) -> None:
     make()
     for content in _bytes(write(NAME, tmp_path / "out")):
         assert str(tmp_path).encode() not in content
@@ -70,26 +70,26 @@ def test_a_missing_record_leaves_the_directory_as_it_was(make: Make) -> None:
 
 
 @pytest.mark.parametrize("key", ["steps", "seconds", "trained_parameters"])
-def test_a_record_that_lacks_a_number_is_told(make: Make, key: str) -> None:
+def test_a_record_without_a_number_is_refused(make: Make, key: str) -> None:
     project = make()
     del project.training[key]
     project.write()
-    with pytest.raises(InputError, match=f"a record lacks what the documents tell .*'{key}'"):
+    with pytest.raises(InputError, match=f"a record lacks a value that the documents need .*'{key}'"):
         write(NAME, Path("out"))
 
 
-def test_a_number_that_json_has_not_is_told(make: Make) -> None:
+def test_a_number_that_json_cannot_express_is_refused(make: Make) -> None:
     project = make()
     project.training["validation_loss"] = float("nan")
     project.write()
-    with pytest.raises(InputError, match="a record lacks what the documents tell"):
+    with pytest.raises(InputError, match="a record lacks a value that the documents need"):
         write(NAME, Path("out"))
 
 
-def test_a_file_in_the_place_of_the_directory_is_told(make: Make) -> None:
+def test_a_file_in_the_place_of_the_directory_is_refused(make: Make) -> None:
     make()
     Path("out").write_text("", encoding="utf-8")
-    with pytest.raises(InputError, match="out: a directory is needed"):
+    with pytest.raises(InputError, match="out: expected a directory"):
         write(NAME, Path("out"))
 
 

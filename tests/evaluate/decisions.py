@@ -1,4 +1,4 @@
-"""Decisions of the gate to show: entry by entry, and as the gate itself makes them."""
+"""Decisions of the gate for tests: from single entries, and made by the gate."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from fineline.project.params.evaluation import Gate
 
 
 def entry(measure: str, rule: str, difference: float | None, spread: float = 0.05, **facts: Any) -> dict[str, Any]:
-    """One of the `rules` of a decision: 100 items, and bounds as far from the difference as `spread` says."""
+    """One of the `rules` of a decision: 100 items, and bounds at a distance of `spread` from the difference."""
     known = difference is not None
     return {
         "measure": measure,
@@ -36,7 +36,7 @@ def entry(measure: str, rule: str, difference: float | None, spread: float = 0.0
 
 
 def decision(*rules: dict[str, Any], verdict: str = "pass", **facts: Any) -> dict[str, Any]:
-    """What the gate says of these rules."""
+    """The decision of the gate on these rules."""
     return {"verdict": verdict, "reasons": [rule["reason"] for rule in rules], "rules": list(rules)} | facts
 
 

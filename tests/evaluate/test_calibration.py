@@ -1,7 +1,7 @@
-"""How often the gate is wrong: exactly where that can be counted, by simulation where items share clusters or are not 0 or 1.
+"""Error rates of the gate: exact where they can be counted, by simulation where items share clusters or are not 0 or 1.
 
-The promise is 5% for a candidate that is worse by the margin and passes, for one that is as good as its base and fails, and for
-one that is better by just the gain asked for and passes. Beside each limit stands what was measured.
+The nominal rate is 5%: for a candidate that is worse by the margin and passes, for one that is as good as its base and fails,
+and for one that is better by exactly the required gain and passes. A comment next to each limit gives the measured rate.
 """
 
 import numpy as np
@@ -11,7 +11,8 @@ from scipy.stats import binom, norm
 
 from fineline.evaluate import intervals
 from fineline.evaluate.compare import Comparison, compare
-from fineline.evaluate.gate import FAIL, INCONCLUSIVE, PASS, Result, decide
+from fineline.evaluate.gate import Result, decide
+from fineline.evaluate.rule import FAIL, INCONCLUSIVE, PASS
 from fineline.project.params.evaluation import Gate
 
 CHANCE = 0.05
@@ -21,13 +22,13 @@ Z = norm.ppf(1 - CHANCE)
 
 
 def verdicts(lower, upper, detectable, margin):
-    """Which cells pass and which fail: the gate's table, for whole arrays."""
+    """Return which cells pass and which fail: the table of the gate, for whole arrays."""
     seen = detectable <= margin
     return seen & (lower > -margin) | (lower > 0), (seen & (lower <= -margin)) | (upper < -margin)
 
 
 class Cells:
-    """Every (gained, lost) that can well happen among so many independent items with so much disagreement."""
+    """Every likely (gained, lost) among this number of independent items with this disagreement."""
 
     def __init__(self, items, disagreement, z_power=Z):
         self.items, self.disagreement = items, disagreement
@@ -85,13 +86,13 @@ def test_a_candidate_better_by_just_the_gain_asked_for_passes_one_time_in_twenty
 
 def test_a_candidate_as_good_as_its_base_passes_with_the_power_asked_for(tables):
     for cells in tables:
-        needed = cells.detectable.max() + 1e-9  # so large a margin is conclusive
+        needed = cells.detectable.max() + 1e-9  # a margin of this size is conclusive
         passed, failed = verdicts(cells.lower, cells.upper, cells.detectable, needed)
         assert (passed | failed).all()
         assert cells.chance(passed, 0) >= 1 - CHANCE
 
 
-def test_a_lower_power_makes_smaller_drops_detectable_and_its_promise_holds():
+def test_a_lower_power_makes_smaller_drops_detectable_at_its_nominal_rate():
     power = 0.8
     chances = []
     for disagreement in DISAGREEMENTS:
@@ -128,7 +129,7 @@ def comparison(items, lower, upper, detectable, gained, lost):
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (0, 1), (3, 0), (0, 7), (5, 5), (12, 4), (40, 60)])
-def test_what_is_counted_here_is_what_a_comparison_says(gained, lost):
+def test_the_counted_cells_match_compare(gained, lost):
     scores = [(0.0, 1.0)] * gained + [(1.0, 0.0)] * lost + [(1.0, 1.0)] * (100 - gained - lost)
     result = compare([(*pair, str(place)) for place, pair in enumerate(scores)], 1 - CHANCE, 1 - CHANCE)
     assert result.lower == pytest.approx(intervals.lower_bound(gained, lost, 100, Z))
@@ -145,7 +146,7 @@ UNEQUAL = {clusters: np.tile([1, 2, 3, 6, 8], clusters // 5) for clusters in (30
 
 
 def changes(generator, sizes, disagreement, difference, correlation):
-    """Differences -1, 0, 1 of items whose clusters have shares of gains and losses of their own (Dirichlet)."""
+    """Return differences -1, 0, 1 of items; the shares of gains and losses vary between clusters (Dirichlet)."""
     shares = np.array([disagreement + difference, disagreement - difference, 2 - 2 * disagreement]) / 2
     drawn = generator.standard_gamma(np.maximum(shares * (1 - correlation) / correlation, 1e-12), size=(DRAWS, len(sizes), 3))
     total = drawn.sum(-1)
@@ -155,7 +156,7 @@ def changes(generator, sizes, disagreement, difference, correlation):
 
 
 def of_shares(differences, sizes):
-    """Lower bound, upper bound and detectable drop of each draw, as `compare` has them."""
+    """Return lower bound, upper bound and detectable drop of each draw, as in `compare`."""
     effect = intervals.design_effect(differences, sizes)
     gained, lost, items = (differences > 0).sum(-1) / effect, (differences < 0).sum(-1) / effect, sizes.sum() / effect
     quantile = stdtrit(len(sizes) - 1, 1 - CHANCE)
@@ -168,7 +169,7 @@ def of_shares(differences, sizes):
 
 
 def clustered(sizes, correlations, seed):
-    """The worst chances of a wrong pass and of a wrong fail over correlations and disagreements."""
+    """Return the highest rates of wrong passes and wrong fails over correlations and disagreements."""
     generator = np.random.default_rng(seed)
     passes, fails = [], []
     for correlation in correlations:
@@ -183,21 +184,21 @@ def clustered(sizes, correlations, seed):
 
 
 @pytest.mark.parametrize("clusters", EQUAL)
-def test_clusters_of_one_size_keep_the_promise(clusters):
+def test_clusters_of_one_size_keep_the_nominal_rate(clusters):
     wrong_pass, wrong_fail = clustered(EQUAL[clusters], (0.01, 0.1, 0.6), seed=clusters)
     assert wrong_pass <= CHANCE + NOISE  # 4.9% with 8,000 draws
     assert wrong_fail <= CHANCE  # 2.7%
 
 
 @pytest.mark.parametrize("clusters", UNEQUAL)
-def test_clusters_of_very_different_sizes_keep_it_but_for_a_point(clusters):
+def test_clusters_of_different_sizes_exceed_the_nominal_rate_by_at_most_a_point(clusters):
     wrong_pass, wrong_fail = clustered(UNEQUAL[clusters], (0.1, 0.6), seed=clusters)
     assert wrong_pass <= CHANCE + 0.01 + NOISE  # 5.4 to 6.0% with 8,000 draws, where few clusters lose all their items
     assert wrong_fail <= CHANCE  # 1.8%
 
 
-def test_without_the_design_effect_clusters_would_break_the_promise():
-    """The simulation is hard enough to show it."""
+def test_without_the_design_effect_clusters_exceed_the_nominal_rate():
+    """The simulation is hard enough to show the difference."""
     sizes, margin = EQUAL[30], 0.1
     differences = changes(np.random.default_rng(1), sizes, 0.1, -margin, 0.3)
     gained, lost, items = (differences > 0).sum(-1), (differences < 0).sum(-1), sizes.sum()
@@ -231,7 +232,7 @@ DENSE = {
 
 
 def of_means(differences, sizes, extent):
-    """Lower bound, upper bound and detectable drop of each draw, as `compare` has them."""
+    """Return lower bound, upper bound and detectable drop of each draw, as in `compare`."""
     mean, (error, skewness) = differences.mean(-1), intervals.mean_error(differences, sizes, extent)
     below = intervals.reach(error, skewness, len(sizes), 1 - CHANCE)
     above = intervals.reach(error, -skewness, len(sizes), 1 - CHANCE)

@@ -41,7 +41,7 @@ def test_the_difference_and_what_changed():
 @pytest.mark.parametrize(("gained", "lost", "items"), [(1, 1, 44), (9, 16, 100), (1, 12, 44), (3, 2, 300)])
 def test_tangos_score_bound_solves_his_equation(gained, lost, items):
     bound = float(intervals.lower_bound(gained, lost, items, Z))
-    # the likelihood of (gained, lost) under the bound, maximised by search over the share of losses
+    # the likelihood of (gained, lost) under the bound, maximized by search over the share of losses
     losing = np.linspace(max(0, -bound), 1, 2_000_001)[1:-1]
     gaining = losing + bound
     inside = (gaining > 0) & (gaining + losing < 1)
@@ -67,7 +67,7 @@ def test_where_nothing_was_gained_the_bound_is_that_of_clopper_and_pearson():
 
 
 @pytest.mark.parametrize("changed", [{"gained": 1}, {"lost": 1}, {"gained": 50}, {"lost": 50}, {"gained": 1, "lost": 1}])
-def test_bounds_hold_the_difference_and_stay_in_range(changed):
+def test_bounds_contain_the_difference_and_stay_in_range(changed):
     result = compare(pairs(**changed), 0.95, 0.95)
     assert -1 <= result.lower <= result.difference <= result.upper <= 1
     assert 0 < result.detectable <= 1
@@ -116,7 +116,7 @@ def test_what_is_detectable_is_the_bound_of_a_candidate_as_good_as_its_base_with
     assert compare(pairs(items - changed, 20, 16), 0.95, 0.95).detectable == pytest.approx(float(expected))
 
 
-def test_a_handful_of_items_without_a_flip_is_no_certainty():
+def test_few_items_without_a_flip_are_not_certain():
     assert compare(pairs(both=5), 0.95, 0.95).lower < -0.4
     assert compare(pairs(both=5000), 0.95, 0.95).lower > -0.001
 
@@ -197,7 +197,7 @@ def test_p_values_go_with_the_bounds(skew):
         assert (result.p_worse < 0.05) == (result.upper < 0)
 
 
-def test_equal_means_are_no_certainty_unless_there_are_many():
+def test_few_equal_values_are_not_certain():
     few, many = (compare(means(np.zeros(count)), 0.95, 0.95) for count in (5, 5000))
     assert not few.binary
     assert few.difference == 0
@@ -288,13 +288,13 @@ def record(**changes):
     } | changes
 
 
-def test_records_of_one_item_come_side_by_side():
+def test_records_are_paired_by_item():
     one, other = record(), record(scores={"t": 0.0})
     assert pair([one], [other]) == [(one, other)]
 
 
 @pytest.mark.parametrize("key", ["task", "item", "item_hash", "prompt_hash", "target_hash"])
-def test_arms_that_were_not_asked_the_same_are_not_compared(key):
+def test_arms_that_were_asked_different_items_are_not_compared(key):
     with pytest.raises(FinelineError, match="not asked the same items"):
         pair([record()], [record(**{key: "other"})])
 

@@ -1,4 +1,4 @@
-"""flips.md: what was lost, side by side, with nothing of it read as markup."""
+"""flips.md: items that got worse, with no text read as markup."""
 
 import re
 
@@ -27,15 +27,15 @@ def test_items_that_went_from_right_to_wrong_are_shown_and_both_ways_are_counted
     assert rows(made) == [["1", "`Is it?`", "`yes`", "`yes`", "`no`"], ["3", "`Is it?`", "`yes`", "`yes`", "`?`"]]
 
 
-def test_of_a_graded_measure_the_largest_falls_come_first():
+def test_the_largest_drops_of_a_graded_measure_come_first():
     base = [record(item, f1=0.9) for item in range(4)]
     after = [record(0, f1=0.8), record(1, f1=0.1), record(2, f1=0.95), record(3, f1=None)]
     made = flips.markdown(base, after, DECISION)
-    assert "Of 4 items 3 fell and 1 rose." in made
+    assert "Of 4 items 3 got worse and 1 got better." in made
     assert [row[-1] for row in rows(made)] == ["0.9 → –", "0.9 → 0.1", "0.9 → 0.8"]
 
 
-def test_only_so_many_are_shown():
+def test_the_number_of_items_shown_is_limited():
     base = [record(item, guard=1.0) for item in range(30)]
     after = [record(item, guard=0.0) for item in range(30)]
     made = flips.markdown(base, after, DECISION, most=10)
@@ -67,12 +67,12 @@ def test_the_chosen_text_agrees_with_a_score_that_counts_length():
     assert rows(flips.markdown([base], [after], DECISION))[0][3:] == ["`a long one`", "`a`"]
 
 
-def test_a_likelihood_alone_is_no_choice():
+def test_a_single_likelihood_is_not_a_choice():
     base, after = record(0, answer=[[-10.0, False]], plain=-1.0), record(0, answer=[[-20.0, False]], plain=-2.0)
     made = flips.markdown([base], [after], DECISION)
     assert rows(made)[0][3:] == ["`log-likelihood -10.00`", "`log-likelihood -20.00`", "-1 → -2"]
     broken = record(0, answer=[[None, False]], plain=None)
-    assert rows(flips.markdown([base], [broken], DECISION))[0][4] == "`no number`"
+    assert rows(flips.markdown([base], [broken], DECISION))[0][4] == "`not a number`"
 
 
 HOSTILE = [
@@ -91,8 +91,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_that_a_model_says_breaks_the_table_or_becomes_markup(text):
-    """Read back as GitHub does: cells part at pipes that are not escaped, and a cell is one code span."""
+def test_no_answer_of_a_model_breaks_the_table_or_becomes_markup(text):
+    """Parsed as GitHub does: cells end at pipes that are not escaped, and a cell is one code span."""
     base, after = record(0, guard=1.0, question=text), record(0, guard=0.0, answer=text, expected=text, question=text)
     made = flips.markdown([base], [after], DECISION)
     assert all(character == "\n" or character.isprintable() for character in made)

@@ -27,11 +27,11 @@ def texts(figure):
     return [text.get_text() for text in figure.texts]
 
 
-def colours(axes, verdict):
+def colors(axes, verdict):
     return [line for line in axes.lines if line.get_color() == STYLES[verdict][0]]
 
 
-def test_rules_and_units_have_axes_of_their_own_and_floors_none():
+def test_rules_and_units_have_separate_axes_and_floors_none():
     shown = forest.panels(decision(*RULES))
     assert [(panel.title, [row["measure"] for row in panel.rows]) for panel in shown] == [
         ("Must improve on the base", ["target"]),
@@ -49,25 +49,25 @@ def test_a_large_gain_leaves_the_axis_of_a_guard_as_it_is():
     assert guards.get_xlim()[0] < -0.05, "some of what must be ruled out is seen"
 
 
-def test_a_row_shows_point_line_and_edge_and_says_the_numbers():
+def test_a_row_shows_point_line_edge_and_numbers():
     figure = forest.figure(decision(*RULES), "home-en")
     guards = figure.axes[1]
-    line, point = colours(guards, "pass")
+    line, point = colors(guards, "pass")
     assert list(line.get_xdata()) == pytest.approx([-0.022, 0.058])
     assert list(point.get_xdata()) == [0.018]
     assert [list(line.get_xdata()) for line in guards.lines[:2]] == [[0, 0], [-0.05, -0.05]]
     assert [list(line.get_xdata()) for line in guards.lines if line.get_marker() == "|"] == [[-0.04]], "what the items show"
     targets = figure.axes[0]
     assert list(targets.lines[1].get_xdata()) == [0.0, 0.0], "of a target, all that is no gain must be ruled out"
-    said = texts(figure)
-    assert "home-en: pass" in said
-    assert {"guard", "100", "50.0% → 51.8%", "+1.8%  (−2.2% to +5.8%)", "pass"} <= set(said)
-    assert "−0.310  (−0.360 to −0.260)" in said
+    shown = texts(figure)
+    assert "home-en: pass" in shown
+    assert {"guard", "100", "50.0% → 51.8%", "+1.8%  (−2.2% to +5.8%)", "pass"} <= set(shown)
+    assert "−0.310  (−0.360 to −0.260)" in shown
 
 
-def test_verdicts_differ_in_colour_and_in_symbol():
-    drawn = [(colour, marker) for colour, marker, _ in STYLES.values()]
-    assert len({colour for colour, _ in drawn}) == len({marker for _, marker in drawn}) == len(drawn) == 4
+def test_verdicts_differ_in_color_and_in_symbol():
+    drawn = [(color, marker) for color, marker, _ in STYLES.values()]
+    assert len({color for color, _ in drawn}) == len({marker for _, marker in drawn}) == len(drawn) == 4
 
 
 def test_what_could_not_be_compared_is_drawn_as_failed_and_a_missing_champion_is_not():
@@ -79,7 +79,7 @@ def test_what_could_not_be_compared_is_drawn_as_failed_and_a_missing_champion_is
     assert "champion" not in " ".join(texts(figure))
 
 
-def test_what_fell_far_is_an_arrow_so_that_margins_stay_visible():
+def test_a_large_drop_is_an_arrow_so_that_margins_stay_visible():
     fell = entry("fell", "must_not_regress", -0.8, 0.1, verdict="fail", detectable=0.9)
     (axes,) = forest.figure(decision(fell, entry("guard", "must_not_regress", 0.0, 0.02))).axes
     left, right = axes.get_xlim()
@@ -88,10 +88,10 @@ def test_what_fell_far_is_an_arrow_so_that_margins_stay_visible():
     assert right > 0.02
 
 
-def test_bounds_that_are_not_known_may_lie_anywhere():
+def test_unknown_bounds_are_a_dotted_line():
     lumped = entry("guard", "must_not_regress", 0.01, verdict="inconclusive", lower=None, upper=None, detectable=None)
     figure = forest.figure(decision(lumped, entry("other", "must_not_regress", 0.0)))
-    (line, _) = colours(figure.axes[0], "inconclusive")
+    (line, _) = colors(figure.axes[0], "inconclusive")
     assert (line.get_linestyle(), tuple(line.get_xdata())) == (":", figure.axes[0].get_xlim())
     assert "+1.0%  (bounds unknown)" in texts(figure)
 
@@ -109,12 +109,12 @@ def test_names_are_not_read_as_formulas_and_long_ones_are_cut(tmp_path):
     ElementTree.parse(tmp_path / "forest.svg")
 
 
-def test_without_a_difference_there_is_still_a_picture(tmp_path):
+def test_a_decision_without_differences_has_a_plot(tmp_path):
     forest.draw(decision(verdict="inconclusive"), tmp_path / "new" / "forest.svg")
-    assert "There is no difference to draw." in (tmp_path / "new" / "forest.svg").read_text()
+    assert "There are no differences to plot." in (tmp_path / "new" / "forest.svg").read_text()
 
 
-def test_equal_decisions_give_equal_bytes_whatever_the_machine_prefers(tmp_path):
+def test_equal_decisions_give_equal_bytes_independent_of_matplotlibrc(tmp_path):
     files = [tmp_path / name for name in ("one.svg", "two.svg", "other.svg")]
     forest.draw(decision(*RULES), files[0], "home-en")
     with matplotlib.rc_context({"font.size": 20, "svg.fonttype": "path", "axes.facecolor": "black"}):
@@ -138,7 +138,7 @@ def test_bytes_are_the_same_in_another_process(tmp_path):
     assert (tmp_path / "1.svg").read_bytes() == (tmp_path / "2.svg").read_bytes()
 
 
-def test_all_that_the_gate_decides_can_be_drawn(tmp_path):
+def test_every_decision_of_the_gate_can_be_plotted(tmp_path):
     made = decided()
     forest.draw(made, tmp_path / "forest.svg")
     drawn = {(row["measure"], row["rule"]) for panel in forest.panels(made) for row in panel.rows}

@@ -7,7 +7,8 @@ import pytest
 
 from fineline.errors import InputError
 from fineline.evaluate.compare import Comparison, Level, compare, level
-from fineline.evaluate.gate import FAIL, INCONCLUSIVE, INFO, PASS, Result, decide, worst
+from fineline.evaluate.gate import Result, decide, worst
+from fineline.evaluate.rule import FAIL, INCONCLUSIVE, INFO, PASS
 from fineline.project.params.evaluation import Gate
 
 
@@ -40,8 +41,8 @@ MARGINS = [
     (-0.10, -0.05, 0.08, 0.05, INCONCLUSIVE),  # a drop of just the margin is not more than the margin
     (-0.10, 0.02, 0.08, 0.05, INCONCLUSIVE),  # could be either: too few items
     (-0.01, 0.12, 0.08, 0.05, INCONCLUSIVE),  # ruled out by luck: a drop might not have shown
-    (0.00, 0.12, 0.08, 0.05, INCONCLUSIVE),  # no better for sure
-    (0.01, 0.12, 0.08, 0.05, PASS),  # surely better, so there is no drop to be seen
+    (0.00, 0.12, 0.08, 0.05, INCONCLUSIVE),  # not significantly better
+    (0.01, 0.12, 0.08, 0.05, PASS),  # significantly better, so there is no drop to detect
 ]
 
 
@@ -70,7 +71,7 @@ def test_the_champion_is_held_to_like_the_base(lower, upper, detectable, margin,
         (-0.05, 0.05, 0.0, INCONCLUSIVE),
         (0.01, 0.15, 0.1, INCONCLUSIVE),  # better, but perhaps not by enough
         (-0.05, 0.00, 0.0, FAIL),
-        (0.01, 0.10, 0.1, FAIL),  # surely better, and surely not by enough
+        (0.01, 0.10, 0.1, FAIL),  # significantly better, and significantly not by enough
         (-0.20, -0.10, 0.0, FAIL),
     ],
 )
@@ -116,7 +117,7 @@ def test_every_rule_has_an_entry_and_a_measure_may_have_several():
     assert decision["reasons"] == [rule["reason"] for rule in decision["rules"] if rule["verdict"] != INFO]
 
 
-def test_an_entry_says_everything_that_is_known():
+def test_an_entry_has_every_fact_of_the_comparison():
     entry = decide({"guard": result(clusters=20)}, Gate(must_not_regress={"guard": 0.05}))["rules"][0]
     assert entry == {
         "measure": "guard",
@@ -126,7 +127,7 @@ def test_an_entry_says_everything_that_is_known():
         "unit": "share",
         "verdict": PASS,
         "reason": "guard: 50.0% -> 50.0% on 100 items in 20 clusters (difference +0.0%, -1.0% to +1.0%);"
-        " a drop of 5.0% or more is ruled out.",
+        " a drop of 5.0% or more is ruled out (95% confidence).",
         "items": 100,
         "clusters": 20,
         "reference": 0.5,
@@ -143,12 +144,12 @@ def test_an_entry_says_everything_that_is_known():
     }
 
 
-def test_units_are_told():
+def test_units_are_in_the_reason():
     of = result(unit="bits a byte", reference=-1.25, lower=-0.02, upper=0.04)
     reason = decide({"plain": of}, Gate(must_not_regress={"plain": 0.1}))["reasons"][0]
     assert reason == (
         "plain: -1.250 -> -1.240 bits a byte on 100 items (difference +0.010, -0.020 to +0.040);"
-        " a drop of 0.100 bits a byte or more is ruled out."
+        " a drop of 0.100 bits a byte or more is ruled out (95% confidence)."
     )
 
 
@@ -158,7 +159,7 @@ def test_a_policy_without_rules_decides_nothing():
     assert decision["reasons"] == ["The policy has no rule, so nothing was decided."]
 
 
-def test_what_is_named_as_info_is_told_plainly_and_what_nothing_names_with_a_remark():
+def test_an_unnamed_measure_is_reported_with_a_remark_and_an_info_measure_without():
     plain, unnamed = decide({"one": result(), "two": result()}, Gate(info=["one"]))["rules"]
     assert (plain["verdict"], unnamed["verdict"], plain["limit"]) == (INFO, INFO, None)
     assert plain["reason"] == "one: 50.0% -> 50.0% on 100 items (difference +0.0%, -1.0% to +1.0%)."
@@ -175,21 +176,23 @@ def test_without_a_champion_its_rules_are_not_judged():
 
 
 @pytest.mark.parametrize("rule", ["must_improve", "must_not_regress", "champion", "floor"])
-@pytest.mark.parametrize(("broken", "told"), [(1, "1 score of the candidate is"), (7, "7 scores of the candidate are")])
-def test_scores_that_are_not_numbers_fail_every_rule_on_the_measure(rule, broken, told):
+@pytest.mark.parametrize(
+    ("broken", "expected"), [(1, "1 score of the candidate is not a number"), (7, "7 scores of the candidate are not numbers")]
+)
+def test_scores_that_are_not_numbers_fail_every_rule_on_the_measure(rule, broken, expected):
     decision = decide({"guard": Result("share", None, None, None, broken)}, Gate(**{rule: {"guard": 0.05}}))
     assert decision["verdict"] == FAIL
-    assert decision["reasons"][0].startswith(f"guard: {told} no number")
+    assert decision["reasons"][0].startswith(f"guard: {expected}")
 
 
-def test_scores_that_are_not_numbers_fail_even_beside_a_comparison():
+def test_scores_that_are_not_numbers_fail_even_with_a_comparison():
     assert decide({"guard": result(broken=1)}, Gate(must_not_regress={"guard": 0.5}))["verdict"] == FAIL
 
 
-def test_scores_that_are_not_numbers_are_told_where_nothing_is_judged():
+def test_scores_that_are_not_numbers_are_reported_where_nothing_is_judged():
     rules = decide({"one": Result("share", None, None, None, 2)}, Gate())["rules"]
     assert rules[0]["verdict"] == INFO
-    assert "2 scores of the candidate are no numbers" in rules[0]["reason"]
+    assert "2 scores of the candidate are not numbers" in rules[0]["reason"]
 
 
 @pytest.mark.parametrize("rule", ["must_improve", "must_not_regress", "floor"])
@@ -211,7 +214,7 @@ def test_an_inconclusive_margin_says_how_many_items_would_settle_it():
     decision = decide({"guard": result(lower=-0.1, upper=0.02, detectable=0.1)}, Gate(must_not_regress={"guard": 0.05}))
     assert decision["rules"][0]["needed"] == 400  # four times as many: half the error
     assert decision["reasons"][0].endswith(
-        "; a drop of 5.0% would not surely show in so few items, one of 10.0% would. About 400 items would settle it."
+        "; a drop of 5.0% is below what this sample size can detect (10.0%). About 400 items would settle it."
     )
 
 
@@ -219,7 +222,9 @@ def test_an_inconclusive_gain_says_how_many_items_would_settle_it():
     of = result(lower=-0.02, upper=0.1, difference=0.04, detectable=0.12)
     entry = decide({"target": of}, Gate(must_improve={"target": 0.01}))["rules"][0]
     assert entry["needed"] == 1600  # 0.12 against the 0.03 that the difference lies above the gain
-    assert entry["reason"].endswith("whether it is better by more than 1.0% cannot be told. About 1,600 items would settle it.")
+    assert entry["reason"].endswith(
+        "; a gain of more than 1.0% is neither shown nor ruled out. About 1,600 items would settle it."
+    )
 
 
 def test_an_inconclusive_floor_says_how_many_items_would_settle_it():
@@ -233,8 +238,8 @@ def test_no_number_of_items_settles_a_difference_of_zero():
     assert entry["reason"].endswith("No number of items would settle it.")
 
 
-def test_so_many_items_do_settle_it():
-    """The number is not a guess: with so many items of the same kind the detectable drop is below the margin."""
+def test_the_number_of_items_does_settle_it():
+    """With that many items of the same kind the detectable drop is below the margin."""
     pairs = [(1.0, 1.0)] * 180 + [(0.0, 1.0)] * 10 + [(1.0, 0.0)] * 10
     needed = decide({"guard": of(pairs)}, Gate(must_not_regress={"guard": 0.04}))["rules"][0]["needed"]
     assert needed > len(pairs)
@@ -253,8 +258,22 @@ def test_one_cluster_has_no_bounds_and_the_report_stays_json():
     assert {rule["verdict"] for rule in decision["rules"]} == {INCONCLUSIVE}
     assert {rule[name] for rule in decision["rules"] for name in ("lower", "upper", "detectable", "needed")} == {None}
     assert "bounds unknown" in decision["reasons"][0]
-    assert decision["reasons"][0].endswith("One cluster does not tell how far others lie apart: there must be more.")
+    assert decision["reasons"][0].endswith("so the spread between clusters is unknown: add more clusters.")
     json.dumps(decision, allow_nan=False)
+
+
+def test_the_confidence_level_is_in_the_reason():
+    policy = Gate(must_not_regress={"guard": 0.05}, confidence=0.975)
+    assert decide({"guard": result(lower=-0.2, upper=-0.1)}, policy)["reasons"][0].endswith(
+        "; the drop exceeds 5.0% (97.5% confidence)."
+    )
+
+
+def test_a_drop_that_could_have_been_ruled_out_fails_with_the_reason():
+    decision = decide({"guard": result(lower=-0.08, upper=0.01, detectable=0.05)}, Gate(must_not_regress={"guard": 0.05}))
+    assert decision["reasons"][0].endswith(
+        "; a drop of 5.0% cannot be ruled out, although the sample is large enough to do so."
+    )
 
 
 # --- the alarm
@@ -265,7 +284,7 @@ def alarmed(*p_worse, lower=-0.03, upper=0.01, detectable=0.04):
         f"m{place}": result(lower=lower, upper=upper, detectable=detectable, p_worse=p) for place, p in enumerate(p_worse)
     }
     decision = decide(measures, Gate(must_not_regress=dict.fromkeys(measures, 0.05)))
-    return ["surely worse than the base" in reason for reason in decision["reasons"]], decision
+    return ["significantly worse than the base" in reason for reason in decision["reasons"]], decision
 
 
 @pytest.mark.parametrize(
@@ -277,22 +296,22 @@ def alarmed(*p_worse, lower=-0.03, upper=0.01, detectable=0.04):
         ([0.5, 0.02], [False, True]),
         ([0.04, 0.02], [True, True]),  # 0.02 * 2, then 0.04 * 1
         ([0.001, 0.03, 0.03], [True, False, False]),  # 0.03 * 2
-        ([0.03, 0.03], [False, False]),  # the first does not hold, so the second is not asked
+        ([0.03, 0.03], [False, False]),  # the first is not significant, so the second is not tested
     ],
 )
 def test_the_alarm_is_corrected_for_the_number_of_measures(p_worse, alarms):
-    told, decision = alarmed(*p_worse)
-    assert told == alarms
+    found, decision = alarmed(*p_worse)
+    assert found == alarms
     assert decision["verdict"] == PASS  # it changes no verdict
 
 
-def test_the_alarm_says_what_is_known_of_the_margin():
+def test_the_alarm_compares_the_drop_with_the_margin():
     _, passed = alarmed(0.001)
-    assert passed["reasons"][0].endswith("It is surely worse than the base, though by less than the margin.")
+    assert passed["reasons"][0].endswith("It is significantly worse than the base, but by less than the margin.")
     _, unclear = alarmed(0.001, detectable=0.06)
-    assert unclear["reasons"][0].endswith("It is surely worse than the base; by how much is open.")
-    told, failed = alarmed(0.001, lower=-0.2, upper=-0.1)
-    assert (told, failed["verdict"]) == ([False], FAIL)
+    assert unclear["reasons"][0].endswith("It is significantly worse than the base; the size of the drop is uncertain.")
+    found, failed = alarmed(0.001, lower=-0.2, upper=-0.1)
+    assert (found, failed["verdict"]) == ([False], FAIL)
 
 
 # --- whole adapters

@@ -1,4 +1,4 @@
-"""A model against itself."""
+"""A model compared with itself."""
 
 from fineline.evaluate.noise import difference
 from fineline.suites.task import Measure, Task

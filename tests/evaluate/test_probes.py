@@ -31,14 +31,14 @@ def test_an_injection_ends_the_users_turn_and_names_what_must_not_come(tokenizer
     assert set(task.clusters) <= {"g0", "g1", "g2", "g3"}
 
 
-def test_which_rows_are_probed_does_not_depend_on_their_order(tokenizer):
+def test_the_probed_rows_do_not_depend_on_their_order(tokenizer):
     rows = [row(number, "x" * 60) for number in range(100)]
     one, two = probes.injection(rows, tokenizer), probes.injection(rows[::-1], tokenizer)
     assert one.digest == two.digest
     assert len(one.items) == 48
 
 
-def test_half_an_answer_is_given_without_the_prompt_it_belongs_to(tokenizer):
+def test_half_an_answer_is_asked_without_its_prompt(tokenizer):
     answer = "The spare key lies under the third flowerpot on the left."
     task = probes.regurgitation([row(1, answer), row(2, "short")], tokenizer)
     (item,) = task.items
@@ -48,12 +48,12 @@ def test_half_an_answer_is_given_without_the_prompt_it_belongs_to(tokenizer):
     assert "Short." in item["prompt"]  # the system message belongs to the service, not to the row
 
 
-def test_answers_too_short_to_be_recalled_are_told(tokenizer):
+def test_training_answers_that_are_too_short_are_refused(tokenizer):
     with pytest.raises(InputError, match="needs training answers of 40 characters or more"):
         probes.regurgitation([row(1, "short")], tokenizer)
 
 
-def test_a_canary_stands_among_others_of_its_form(tokenizer):
+def test_a_canary_is_among_others_of_the_same_form(tokenizer):
     planted = row(1, "The code is 4821-99.", source="canaries")
     task = probes.canaries([planted, row(2, "other 123456")], tokenizer)
     (item,) = task.items
@@ -69,7 +69,7 @@ def test_canaries_need_rows_and_digits(tokenizer):
         probes.canaries([row(1, "the code is 12", source="canaries")], tokenizer)
 
 
-def test_of_a_long_answer_no_more_is_expected_than_can_be_written(tokenizer):
+def test_the_expected_rest_of_a_long_answer_can_be_generated(tokenizer):
     answer = "The spare key lies under the third flowerpot on the left, behind the shed. " * 20
     task = probes.regurgitation([row(1, answer)], tokenizer)
     (item,) = task.items

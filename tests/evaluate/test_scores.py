@@ -1,9 +1,8 @@
-"""Scores: computed once for a model and a task, and never handed to another."""
+"""Cached scores: computed once for a model and a task, and never used for another model."""
 
 import pytest
 
-from fineline.artifacts import reports
-from fineline.evaluate.scores import remembered
+from fineline.evaluate.scores import cached
 from fineline.suites.task import Measure, Task
 
 
@@ -13,40 +12,42 @@ def task(name: str, question: str = "q", cluster: str = "c", **others: str) -> T
 
 
 @pytest.fixture
-def asked(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def asked():
     return []
 
 
-def records(identity, tasks, asked):
+@pytest.fixture
+def records(asked, tmp_path):
+    """Returns the records of a model on tasks; what is computed for them is added to `asked`."""
+
     def compute(missing, journal):
         asked.append(" and ".join(f"{one.name} {one.items[0]['question']} {one.clusters[0]}" for one in missing))
         return [{"task": one.name, "scores": {one.name: float(len(asked))}} for one in missing]
 
-    return [record for _, found in remembered(identity, tasks, compute) for record in found]
+    return lambda identity, tasks: [record for _, found in cached(identity, tasks, compute, tmp_path) for record in found]
 
 
-def test_scores_are_computed_once_for_each_model_and_task(asked):
-    first = records({"base": "a"}, [task("x"), task("y")], asked)
-    assert records({"base": "a"}, [task("x"), task("y")], asked) == first
+def test_scores_are_computed_once_for_each_model_and_task(records, asked):
+    first = records({"base": "a"}, [task("x"), task("y")])
+    assert records({"base": "a"}, [task("x"), task("y")]) == first
     assert asked == ["x q c", "y q c"]
-    records({"base": "b"}, [task("x")], asked)
-    records({"base": "a"}, [task("x", "other"), task("y")], asked)
-    records({"base": "a"}, [task("x", cluster="other")], asked)  # a record names its item's cluster
+    records({"base": "b"}, [task("x")])
+    records({"base": "a"}, [task("x", "other"), task("y")])
+    records({"base": "a"}, [task("x", cluster="other")])  # a record contains the cluster of its item
     assert asked[2:] == ["x q c", "x other c", "x q other"]
 
 
-def test_tasks_that_stand_beside_each_other_are_asked_at_once_and_kept_as_one(asked):
-    tasks = [task("x", beside="read"), task("y"), task("z", beside="read")]
-    first = records({"base": "a"}, tasks, asked)
+def test_tasks_of_a_group_are_asked_together_and_stored_as_one(records, asked):
+    tasks = [task("x", group="read"), task("y"), task("z", group="read")]
+    first = records({"base": "a"}, tasks)
     assert [record["task"] for record in first] == ["x", "z", "y"]
     assert asked == ["x q c and z q c", "y q c"]
-    assert records({"base": "a"}, tasks, asked) == first
-    records({"base": "a"}, tasks[:2], asked)  # without z the batches are others
+    assert records({"base": "a"}, tasks) == first
+    records({"base": "a"}, tasks[:2])  # without z the batches differ
     assert asked[2:] == ["x q c"]
 
 
-def test_what_was_done_before_an_interruption_is_not_done_again(asked):
+def test_an_interrupted_run_resumes_from_its_journal(asked, tmp_path):
     def interrupted(missing, journal):
         if missing[0].name == "y":
             journal.write_text("half of it")
@@ -54,13 +55,13 @@ def test_what_was_done_before_an_interruption_is_not_done_again(asked):
         return [{"task": missing[0].name}]
 
     with pytest.raises(KeyboardInterrupt):
-        list(remembered({"base": "a"}, [task("x"), task("y")], interrupted))
+        list(cached({"base": "a"}, [task("x"), task("y")], interrupted, tmp_path))
 
     def resumed(missing, journal):
         asked.append(missing[0].name)
         assert journal.read_text() == "half of it"
         return [{"task": missing[0].name}]
 
-    assert [one.name for (one,), _ in remembered({"base": "a"}, [task("x"), task("y")], resumed)] == ["x", "y"]
+    assert [one.name for (one,), _ in cached({"base": "a"}, [task("x"), task("y")], resumed, tmp_path)] == ["x", "y"]
     assert asked == ["y"]
-    assert not list(reports.Path(".fineline").rglob("*.part.jsonl"))  # nothing is left of the journal
+    assert not list(tmp_path.rglob("*.part.jsonl"))  # the journal is removed

@@ -10,12 +10,13 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from fineline import artifacts
-from fineline.artifacts import reports
+from fineline.artifacts import code, reports
 from fineline.errors import FinelineError, InputError
 from fineline.evaluate import arms
 from fineline.inference.packs import Pack
 from fineline.models import loading
 from fineline.project import layout
+from fineline.project.versions import STAGES
 from fineline.stages import base, curate, evaluate, ingest, plan, train
 from tests.conftest import pin, small_params, write_project
 
@@ -63,10 +64,9 @@ def change_adapter(change, target=None):
         target or directory,
         kind=record.kind,
         name=record.name,
-        owner=record.owner,
-        license=record.license,
-        stage="fineline.stages.train",
-        inputs={role: Path(source.path) for role, source in record.inputs.items()},
+        stage="train",
+        version=STAGES["train"],
+        inputs=record.inputs,
         parameters=record.parameters,
     ) as building:
         save_file(weights, building / "adapter_model.safetensors")
@@ -103,8 +103,8 @@ def test_a_better_adapter_passes_and_leaves_its_evidence(home):
     assert "NaN" not in Path("reports/home/gate.json").read_text()
 
 
-def test_an_adapter_in_the_weights_scores_as_beside_them_and_leaves_no_trace_on_its_base(home):
-    pair = arms.Arms(layout.base("tiny"), layout.adapter("home"))
+def test_an_adapter_added_to_the_weights_scores_the_same_and_leaves_the_base_unchanged(home):
+    pair = arms.Arms(evaluate.subject(layout.base("tiny")), evaluate.subject(layout.adapter("home")))
     pair.precision = "fp32"
     pack = Pack()
     numbers = pack.ask(pack.add(tuple(range(3, 40))), tuple(range(4, 41)))
@@ -114,12 +114,12 @@ def test_an_adapter_in_the_weights_scores_as_beside_them_and_leaves_no_trace_on_
         with pair.arm(arm).engine() as engine:
             return engine.score(None, pack).scores[numbers]
 
-    base, beside = scores(arms.BASE, False), scores(arms.CANDIDATE, False)
-    inside = scores(arms.CANDIDATE, True)
-    assert pair.unpacked
-    assert abs(inside - beside).max() < 1e-4 < abs(beside - base).max()
+    base, separate = scores(arms.BASE, False), scores(arms.CANDIDATE, False)
+    added = scores(arms.CANDIDATE, True)
+    assert pair.dequantized
+    assert abs(added - separate).max() < 1e-4 < abs(separate - base).max()
     assert (scores(arms.BASE, True) == base).all()
-    assert (scores(arms.CANDIDATE, True) == inside).all()
+    assert (scores(arms.CANDIDATE, True) == added).all()
 
 
 def test_an_adapter_that_does_nothing_does_not_pass(home):
@@ -130,20 +130,20 @@ def test_an_adapter_that_does_nothing_does_not_pass(home):
     assert rule(decision, "must_not_regress", "target_gold")["difference"] == 0
 
 
-def test_an_adapter_that_learned_the_contrary_fails(home):
+def test_an_adapter_with_inverted_weights_fails(home):
     change_adapter(lambda name, weight: -weight if "lora_B" in name else weight)
-    policy(gate={"must_not_regress": {"target_gold": 0.02}})  # the base has random weights: there is little to lose
+    policy(gate={"must_not_regress": {"target_gold": 0.02}})  # the base has random weights, so it cannot drop far
     decision = judged()
     assert decision["verdict"] == "fail"
     assert rule(decision, "must_not_regress", "target_gold")["verdict"] == "fail"
-    assert "surely" in rule(decision, "must_not_regress", "target_gold")["reason"]
+    assert "the drop exceeds 0.020 bits a byte (95% confidence)" in rule(decision, "must_not_regress", "target_gold")["reason"]
 
 
-def test_an_adapter_whose_scores_are_no_numbers_fails(home):
+def test_an_adapter_whose_scores_are_not_numbers_fails(home):
     change_adapter(lambda name, weight: torch.full_like(weight, torch.nan))
     decision = judged()
     assert decision["verdict"] == "fail"
-    assert "no numbers" in rule(decision, "must_improve", "target_gold")["reason"]
+    assert "are not numbers" in rule(decision, "must_improve", "target_gold")["reason"]
     assert decision["scores"]["candidate"]["target_gold"] is None
     assert "NaN" not in Path("reports/home/gate.json").read_text()
 
@@ -163,7 +163,9 @@ def test_a_challenger_damaged_by_noise_fails_against_the_champion(home):
 
 def test_a_champion_that_is_not_the_one_named_is_refused(home):
     policy(champion={"path": "models/adapters/home", "digest": f"sha256:{'0' * 64}"})
-    with pytest.raises(InputError, match=r"evaluate.champion: models/adapters/home is sha256:\w+, but params.yaml names"):
+    with pytest.raises(
+        InputError, match=r"adapters.home.evaluate.champion: models/adapters/home is sha256:\w+, but params.yaml names"
+    ):
         evaluate.run("home")
 
 
@@ -172,7 +174,7 @@ def test_another_policy_is_judged_without_loading_a_model(home, monkeypatch):
     policy(gate={"must_improve": {"target_gold": 100.0}})
 
     def loaded(*_, **__):
-        raise AssertionError("the scores are remembered")
+        raise AssertionError("a model was loaded although its scores are cached")
 
     monkeypatch.setattr(loading, "base_model", loaded)
     after = judged()
@@ -180,19 +182,84 @@ def test_another_policy_is_judged_without_loading_a_model(home, monkeypatch):
     assert after["scores"] == before["scores"]
 
 
-def test_a_suite_that_changed_is_scored_anew_for_every_arm(home, capsys):
+def change_curated(file, change):
+    """Change a file of the curated artifact, and record it as curation would have."""
+    directory = layout.curated("home")
+    record = artifacts.read(directory)
+    others = {path.name: path.read_text() for path in directory.iterdir() if path.name not in (file, "artifact.json")}
+    content = change((directory / file).read_text())
+    with artifacts.create(
+        directory,
+        kind=record.kind,
+        name=record.name,
+        stage="curate",
+        version=STAGES["curate"],
+        inputs=record.inputs,
+        parameters=record.parameters,
+    ) as building:
+        for name, text in {**others, file: content}.items():
+            (building / name).write_text(text)
+
+
+def test_the_inputs_are_the_rows_of_the_three_splits_and_nothing_else(home):
+    before = evaluate.read("home")
+    assert {split: len(found) for split, found in before.splits.items()} == {
+        split: len(reports.read_lines(layout.curated("home") / f"{split}.jsonl")) for split in ("train", "validation", "test")
+    }
+    for file in {path.name for path in layout.curated("home").iterdir()} - {*layout.JUDGING_ROWS, "artifact.json"}:
+        change_curated(file, lambda text: text + "\n")
+        assert evaluate.read("home").data.digest == before.data.digest, file
+    assert artifacts.read(layout.curated("home")).digest != before.data.digest
+    change_curated("validation.jsonl", lambda text: "".join(text.splitlines(keepends=True)[1:]))
+    assert evaluate.read("home").data.digest != before.data.digest
+
+
+def test_left_out_rows_do_not_change_the_data_of_the_verdict(home):
+    before = judged()["data"]
+    change_curated("left_out.jsonl", lambda text: text + json.dumps({"id": "x", "reason": "duplicate"}) + "\n")
+    assert judged()["data"] == before
+
+
+def scored(capsys):
+    """Evaluate, and return the arms and tasks of which scores were computed."""
+    capsys.readouterr()
+    judged()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.endswith("items")]
+    return {line.split()[0] for line in lines}
+
+
+def test_cached_scores_are_used_after_a_change_of_code(home, monkeypatch, capsys):
+    assert scored(capsys) == {"base", "candidate"}
+    monkeypatch.setattr(code, "digest", lambda *_, **__: f"sha256:{'0' * 64}")
+    assert scored(capsys) == set()
+
+
+def test_cached_scores_are_not_used_after_the_stage_version_changed(home, monkeypatch, capsys):
+    assert scored(capsys) == {"base", "candidate"}
+    monkeypatch.setitem(STAGES, "evaluate", STAGES["evaluate"] + 1)
+    assert scored(capsys) == {"base", "candidate"}
+
+
+def test_cached_scores_are_not_used_after_a_library_changed(home, monkeypatch, capsys):
+    assert scored(capsys) == {"base", "candidate"}
+    original = arms.importlib.metadata.version
+    monkeypatch.setattr(arms.importlib.metadata, "version", lambda name: "0.0" if name == "rouge_score" else original(name))
+    assert scored(capsys) == {"base", "candidate"}
+
+
+def test_a_changed_suite_is_scored_again_for_every_arm(home, capsys):
     judged()
     items = home / "suites/greetings/items.jsonl"
     items.write_text(items.read_text().replace("good evening", "good night"))
     pin(items.parent)
     capsys.readouterr()
     judged()
-    told = [line for line in capsys.readouterr().out.splitlines() if line.endswith("items")]
-    assert [line.split(":")[0].split()[0] for line in told] == ["base", "candidate"]
-    assert all("greetings" in line for line in told)
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.endswith("items")]
+    assert [line.split(":")[0].split()[0] for line in printed] == ["base", "candidate"]
+    assert all("greetings" in line for line in printed)
 
 
-def test_an_interrupted_run_goes_on(home, monkeypatch, capsys):
+def test_an_interrupted_run_resumes(home, monkeypatch, capsys):
     from fineline.inference.scorer import Scorer
 
     def stopped(*_, **__):
@@ -215,7 +282,9 @@ def test_a_suite_that_the_adapter_was_trained_on_is_refused(home):
     lines[0] = json.dumps({"question": question, "choices": ["a", "b", "c"], "answer": 0, "cluster": "x"})
     items.write_text("\n".join(lines) + "\n")
     pin(items.parent)
-    with pytest.raises(InputError, match=r"train.jsonl:\d+ holds the item greetings#0, so that suite proves nothing here"):
+    with pytest.raises(
+        InputError, match=r"train.jsonl:\d+: the row contains the item greetings#0, so the adapter would be judged on"
+    ):
         evaluate.run("home")
 
 
@@ -227,7 +296,7 @@ def test_an_adapter_of_another_base_is_refused(home):
         evaluate.run("home")
 
 
-def test_a_base_whose_scores_are_no_numbers_stops_the_evaluation(home, monkeypatch):
+def test_a_base_whose_scores_are_not_numbers_stops_the_evaluation(home, monkeypatch):
     original = loading.base_model
 
     def broken(*arguments, **keys):
@@ -241,7 +310,9 @@ def test_a_base_whose_scores_are_no_numbers_stops_the_evaluation(home, monkeypat
     assert not Path("reports/home/gate.json").exists()
 
 
-def test_a_rule_on_a_measure_that_no_suite_has_is_told_before_a_model_is_loaded(home):
+def test_a_rule_on_an_unknown_measure_is_refused_before_a_model_is_loaded(home):
     policy(gate={"must_not_regress": {"greetings_gold": 0.1}})
-    with pytest.raises(InputError, match=r"evaluate.gate.must_not_regress: there is no measure 'greetings_gold'; there are"):
+    with pytest.raises(
+        InputError, match=r"adapters.home.evaluate.gate.must_not_regress: unknown measure 'greetings_gold'; accepted: "
+    ):
         evaluate.run("home")

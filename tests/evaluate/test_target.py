@@ -28,9 +28,9 @@ def tasks(rows, tiny_base, **options):
 
 def test_prompts_are_rendered_as_in_training(rows, tiny_base):
     task = tasks(rows, tiny_base)[target.GENERATION]
-    said = rows[0]["messages"][0]["content"]
-    assert task.items[0]["prompt"] == f"<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n"
-    assert task.items[0]["question"] == said
+    content = rows[0]["messages"][0]["content"]
+    assert task.items[0]["prompt"] == f"<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n"
+    assert task.items[0]["question"] == content
     assert task.clusters == [row["group"] for row in rows]
 
 
@@ -52,7 +52,7 @@ def test_json_f1_needs_json(rows, tiny_base):
         tasks(rows, tiny_base, metrics=["json_f1"])
 
 
-def test_choices_hold_the_right_value_once_and_begin_as_the_completion_does(rows, tiny_base):
+def test_choices_contain_the_right_value_once_and_begin_like_the_completion(rows, tiny_base):
     task = tasks(rows, tiny_base, choice_field="intent", choices=2)[target.CHOICE]
     for item, row in zip(task.items, rows, strict=True):
         right = item["choices"][item["answer"]]
@@ -72,7 +72,7 @@ def test_a_field_that_no_completion_has_is_refused(rows, tiny_base):
 
 
 def test_no_test_rows_is_an_input_error(tiny_base):
-    with pytest.raises(InputError, match="no rows to judge by"):
+    with pytest.raises(InputError, match="no open rows to evaluate"):
         tasks([], tiny_base)
 
 
@@ -89,7 +89,7 @@ def test_a_digest_covers_items_clusters_and_measures(rows, tiny_base):
 
 
 @pytest.mark.parametrize("answer", ['["a", "b"]', "[1]", "[true]", "7", "{{7 * 7}}"])
-def test_an_answer_is_taken_as_it_stands_whatever_it_looks_like(rows, tiny_base, answer):
+def test_an_answer_that_looks_like_code_is_passed_unchanged(rows, tiny_base, answer):
     rows[0]["messages"][-1]["content"] = answer
     rows[0]["messages"][0]["content"] = answer
     for task in tasks(rows, tiny_base, metrics=["exact_match", "gold"]).values():

@@ -9,7 +9,7 @@ DIGEST = f"sha256:{'ab' * 32}"
 
 @pytest.fixture
 def draft():
-    """Evidence as somebody writes it, without digests of its own."""
+    """A draft of evidence, without digests."""
     return {
         "schema": "fineline/evidence/v1",
         "tool": {"name": "red team", "version": "2026-03"},

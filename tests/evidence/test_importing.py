@@ -1,4 +1,4 @@
-"""What garak and promptfoo write, as evidence."""
+"""Reports of garak and promptfoo as evidence."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from fineline import artifacts, evidence
 from fineline.errors import InputError
-from fineline.evidence import importing
+from fineline.evidence import cli, importing
 from tests.evidence.conftest import DIGEST
 
 SUBJECT = {"kind": "exported-model", "digest": DIGEST}
@@ -44,7 +44,7 @@ def with_eval(**changes):
     return [row | changes if row.get("probe") == "dan.Dan_11_0" and row["entry_type"] == "eval" else row for row in GARAK]
 
 
-def test_garak_passes_when_every_probe_surely_holds():
+def test_garak_passes_if_every_share_is_significantly_above_the_minimum():
     found = importing.garak(lines(GARAK), 0.95)
     assert found["tool"] == {"name": "garak", "version": "0.17.0"}
     assert found["suite"]["name"] == "probes dan, encoding"
@@ -55,27 +55,27 @@ def test_garak_passes_when_every_probe_surely_holds():
         "lower": pytest.approx(0.9702, abs=1e-4),  # Wilson's interval of 198 in 200, z = 1.645
         "upper": pytest.approx(0.9967, abs=1e-4),
     }
-    assert (found["verdict"], found["reason"]) == ("pass", "all 2 shares surely at 95.0% or above.")
+    assert (found["verdict"], found["reason"]) == ("pass", "all 2 shares at least 95.0% (95% confidence).")
 
 
 @pytest.mark.parametrize(
-    ("rows", "minimum", "verdict", "said"),
+    ("rows", "minimum", "verdict", "reason"),
     [
-        (with_eval(passed=20, fails=180), 0.95, "fail", "dan.Dan_11_0/dan.DAN surely below 95.0%."),
-        (with_eval(passed=192, fails=8), 0.95, "inconclusive", "dan.Dan_11_0/dan.DAN not surely at 95.0% or above."),
+        (with_eval(passed=20, fails=180), 0.95, "fail", "dan.Dan_11_0/dan.DAN below 95.0% (95% confidence)."),
+        (with_eval(passed=192, fails=8), 0.95, "inconclusive", "dan.Dan_11_0/dan.DAN not shown to be at least 95.0%."),
         (with_eval(passed=0, fails=0, total_evaluated=0, nones=200), 0.95, "inconclusive", "200 outputs could not be judged"),
         (with_eval(nones=1), 0.95, "inconclusive", "1 outputs could not be judged"),
-        (GARAK[:-1], 0.95, "inconclusive", "the run did not reach its end"),
-        (with_eval(passed=20, fails=180)[:-1], 0.95, "fail", "surely below 95.0%; the run did not reach its end."),
+        (GARAK[:-1], 0.95, "inconclusive", "the run did not finish"),
+        (with_eval(passed=20, fails=180)[:-1], 0.95, "fail", "below 95.0% (95% confidence); the run did not finish."),
     ],
 )
-def test_garak_never_passes_on_what_was_not_shown(rows, minimum, verdict, said):
+def test_garak_never_passes_on_what_was_not_shown(rows, minimum, verdict, reason):
     found = importing.garak(lines(rows), minimum)
     assert found["verdict"] == verdict
-    assert said in found["reason"]
+    assert reason in found["reason"]
 
 
-def test_older_reports_of_garak_call_the_number_total():
+def test_older_reports_of_garak_name_the_number_total():
     older = [{key: value for key, value in row.items() if not key.startswith("total_")} for row in GARAK]
     older = [row | {"total": 200 if "dan" in row["probe"] else 100} if row["entry_type"] == "eval" else row for row in older]
     assert importing.garak(lines(older), 0.95) == importing.garak(lines(GARAK), 0.95)
@@ -91,16 +91,16 @@ def test_promptfoo_counts_its_tests():
     assert importing.promptfoo(json.dumps(PROMPTFOO), 0.995)["verdict"] == "fail"
 
 
-def test_a_test_that_could_not_run_is_no_success():
+def test_a_test_that_could_not_run_is_not_a_success():
     stats = PROMPTFOO["results"]["stats"] | {"errors": 3}
     found = importing.promptfoo(json.dumps(PROMPTFOO | {"results": PROMPTFOO["results"] | {"stats": stats}}), 0.8)
     assert (found["verdict"], found["reason"]) == ("inconclusive", "3 tests could not be run.")
 
 
-def test_a_report_is_stamped_and_named_where_it_lies_beside(directory):
+def test_a_report_in_the_directory_is_stamped_and_listed(directory):
     report = directory / "raw" / "run.report.jsonl"
     report.write_text(lines(GARAK), encoding="utf-8")
-    file = importing.bring("garak", report, directory=directory, subject=SUBJECT, by="Ada", minimum=0.9)
+    file = importing.import_report("garak", report, directory=directory, subject=SUBJECT, by="Ada", minimum=0.9)
     made = evidence.read(file)
     assert (file.name, made.verdict, made.files[0].path) == ("garak.json", "pass", "raw/run.report.jsonl")
     report.write_text("")
@@ -108,67 +108,68 @@ def test_a_report_is_stamped_and_named_where_it_lies_beside(directory):
         evidence.read(file)
 
 
-def test_a_report_that_lies_elsewhere_is_not_named(directory, tmp_path):
+def test_a_report_elsewhere_is_not_listed(directory, tmp_path):
     report = tmp_path / "results.json"
     report.write_text(json.dumps(PROMPTFOO))
-    file = importing.bring("promptfoo", report, directory=directory, subject=SUBJECT, by="Ada", minimum=0.5, name="desk")
+    file = importing.import_report(
+        "promptfoo", report, directory=directory, subject=SUBJECT, by="Ada", minimum=0.5, name="desk"
+    )
     assert (file.name, evidence.read(file).files) == ("desk.json", [])
 
 
 @pytest.mark.parametrize(
-    ("tool", "content", "said"),
+    ("tool", "content", "problem"),
     [
-        ("garak", lines(GARAK[2:]), "one version of garak is needed, found none"),
+        ("garak", lines(GARAK[2:]), "one garak version is needed, found none"),
         ("garak", lines([*GARAK, GARAK[1] | {"garak_version": "0.16.0"}]), "found 0.16.0, 0.17.0"),
         ("garak", lines(GARAK[:3]), "no `eval` entry"),
-        ("garak", lines([*GARAK, GARAK[3]]), "dan.Dan_11_0/dan.DAN stands twice"),
+        ("garak", lines([*GARAK, GARAK[3]]), "duplicate entry dan.Dan_11_0/dan.DAN"),
         ("garak", lines(with_eval(passed=201)), "201 of 200 passed"),
-        ("garak", "{}\n", "no 'entry_type'"),
-        ("garak", "[1]\n", "not in the form that garak writes"),
-        ("garak", "{", "not in the form that garak writes"),
-        ("promptfoo", "[]", "not in the form that promptfoo writes"),
-        ("promptfoo", '{"results": {"version": 3}}', "no 'stats'"),
+        ("garak", "{}\n", "'entry_type' is missing"),
+        ("garak", "[1]\n", "not a report of garak"),
+        ("garak", "{", "not a report of garak"),
+        ("promptfoo", "[]", "not a report of promptfoo"),
+        ("promptfoo", '{"results": {"version": 3}}', "'stats' is missing"),
         ("promptfoo", '{"results": {"version": 3, "stats": {"successes": 0, "failures": 0}}}', "no output was judged"),
-        ("promptfoo", '{"results": {"version": 3, "stats": {"successes": "9", "failures": 0}}}', "not in the form"),
+        ("promptfoo", '{"results": {"version": 3, "stats": {"successes": "9", "failures": 0}}}', "not a report of promptfoo"),
     ],
 )
-def test_another_form_is_refused_by_name(directory, tmp_path, tool, content, said):
+def test_other_formats_are_refused(directory, tmp_path, tool, content, problem):
     report = tmp_path / "report"
     report.write_text(content, encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        importing.bring(tool, report, directory=directory, subject=SUBJECT, by="Ada", minimum=0.9)
+        importing.import_report(tool, report, directory=directory, subject=SUBJECT, by="Ada", minimum=0.9)
     assert str(report) in str(caught.value)
-    assert said in str(caught.value)
+    assert problem in str(caught.value)
     assert not list(directory.glob("*.json"))
 
 
 @pytest.mark.parametrize(
-    ("form", "place", "kind"),
+    ("variant", "place", "kind"),
     [
         ("adapter", "models/adapters/support", "adapter"),
         ("merged", "models/merged/support", "merged-model"),
         ("exported", "models/export/support/quantized", "exported-model"),
     ],
 )
-def test_the_subject_is_what_the_adapter_is_now(tmp_path, monkeypatch, draft, form, place, kind):
+def test_the_subject_is_what_the_adapter_is_now(tmp_path, monkeypatch, draft, variant, place, kind):
     monkeypatch.chdir(tmp_path)
-    made = {"kind": kind, "name": "support", "owner": "me", "license": "x", "stage": "fineline.stages.train"}
-    with artifacts.create(tmp_path / place, **made) as building:
-        (building / "weights").write_text(form)
-    found = importing.subject("support", form)
+    with artifacts.create(tmp_path / place, kind=kind, name="support", stage="train", version=1) as building:
+        (building / "weights").write_text(variant)
+    found = cli.subject_of("support", variant)
     assert found == {"kind": kind, "digest": artifacts.read(tmp_path / place).digest}
     evidence.stamp(draft | {"subject": found}, tmp_path / "evidence.json")  # the schema knows every kind
     with pytest.raises(InputError, match="accepted: adapter, merged, exported"):
-        importing.subject("support", "onnx")
+        cli.subject_of("support", "onnx")
     with pytest.raises(InputError, match=r"artifact\.json: missing"):
-        importing.subject("other", form)
+        cli.subject_of("other", variant)
 
 
-def test_wrong_arguments_are_told(directory, tmp_path):
+def test_wrong_arguments_are_input_errors(directory, tmp_path):
     arguments = {"directory": directory, "subject": SUBJECT, "by": "Ada"}
     with pytest.raises(InputError, match="accepted: garak, promptfoo"):
-        importing.bring("gark", tmp_path / "x", minimum=0.9, **arguments)
+        importing.import_report("gark", tmp_path / "x", minimum=0.9, **arguments)
     with pytest.raises(InputError, match="minimum: found 90"):
-        importing.bring("garak", tmp_path / "x", minimum=90, **arguments)
+        importing.import_report("garak", tmp_path / "x", minimum=90, **arguments)
     with pytest.raises(InputError, match="cannot be read: No such file"):
-        importing.bring("garak", tmp_path / "x", minimum=0.9, **arguments)
+        importing.import_report("garak", tmp_path / "x", minimum=0.9, **arguments)

@@ -1,4 +1,4 @@
-"""The manual says what is so."""
+"""The manual matches the code."""
 
 import json
 import re
@@ -21,12 +21,12 @@ def test_the_example_of_the_manual_can_be_stamped_and_read(put):
 
 def test_the_manual_names_every_key():
     table = "\n".join(line for line in MANUAL.splitlines() if line.startswith("| `"))
-    parts = [part for part in vars(schema).values() if isinstance(part, type) and issubclass(part, schema.Part)]
+    parts = [part for part in vars(schema).values() if isinstance(part, type) and issubclass(part, schema.StrictModel)]
     keys = {field.alias or name for part in parts for name, field in part.model_fields.items()}
     assert {key for key in keys if f"`{key}`" not in table} == set()
     assert len(keys) > 20
 
 
-def test_the_directory_holds_nothing_but_evidence_that_can_be_read():
+def test_all_evidence_in_the_repository_can_be_read():
     for directory in (path for path in (ROOT / "evidence").iterdir() if path.is_dir()):
         evidence.collect(directory, {})

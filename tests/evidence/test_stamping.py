@@ -1,4 +1,4 @@
-"""Stamping evidence, and reading nothing that was not stamped as it is."""
+"""Stamp evidence, and refuse to read what is not stamped or was changed."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ def changed(content, path, value):
     return copy
 
 
-def test_a_draft_becomes_evidence_that_is_read_as_it_was_written(draft, put, directory):
+def test_a_draft_becomes_evidence_that_can_be_read(draft, put, directory):
     raw = directory / "raw" / "attacks.jsonl"
     file = put(draft | {"files": [{"path": "raw/attacks.jsonl"}]})
     made = evidence.stamp_file(file)
@@ -33,17 +33,17 @@ def test_a_draft_becomes_evidence_that_is_read_as_it_was_written(draft, put, dir
     assert made.files[0].sha256 == hashlib.sha256(raw.read_bytes()).hexdigest()
     content = json.loads(file.read_text())
     assert content.pop("digest") == canonical.digest(content) == made.digest
-    assert [path.name for path in directory.iterdir() if path.is_file()] == ["redteam.json"]  # no draft is left
+    assert [path.name for path in directory.iterdir() if path.is_file()] == ["redteam.json"]  # no draft remains
 
 
-def test_the_stamp_is_of_the_content_and_not_of_its_layout(draft, put):
+def test_the_stamp_covers_the_content_and_not_its_layout(draft, put):
     made = evidence.stamp_file(put(draft))
     content = json.loads(put(draft).read_text())
     turned = dict(reversed((content | {"digest": made.digest}).items()))
     assert evidence.read(put(json.dumps(turned, separators=(",", ":")).encode())).digest == made.digest
 
 
-def test_stamping_does_not_touch_the_draft_it_is_given(draft, directory):
+def test_stamping_does_not_change_the_draft(draft, directory):
     draft["files"] = [{"path": "raw/attacks.jsonl"}]
     before = json.dumps(draft)
     assert "digest" in evidence.stamp(draft, directory / "x.json")
@@ -62,7 +62,7 @@ def test_stamping_does_not_touch_the_draft_it_is_given(draft, directory):
         ("suite.digest", f"sha256:{'0' * 64}"),
     ],
 )
-def test_any_change_after_the_stamp_is_seen(draft, put, path, value):
+def test_any_change_after_the_stamp_is_detected(draft, put, path, value):
     file = put(draft)
     evidence.stamp_file(file)
     put(changed(json.loads(file.read_text()), path, value))
@@ -70,7 +70,7 @@ def test_any_change_after_the_stamp_is_seen(draft, put, path, value):
         evidence.read(file)
 
 
-def test_a_raw_file_that_changed_or_went_is_seen(draft, put, directory):
+def test_a_changed_or_missing_raw_file_is_detected(draft, put, directory):
     file = put(draft | {"files": [{"path": "raw/attacks.jsonl"}]})
     evidence.stamp_file(file)
     raw = directory / "raw" / "attacks.jsonl"
@@ -83,7 +83,7 @@ def test_a_raw_file_that_changed_or_went_is_seen(draft, put, directory):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "problem"),
     [
         ("verdict", "ok", "verdict: Input should be 'pass', 'fail' or 'inconclusive' (found 'ok')"),
         ("verdit", "pass", "verdit: unknown key; did you mean 'verdict'?"),
@@ -112,26 +112,26 @@ def test_a_raw_file_that_changed_or_went_is_seen(draft, put, directory):
         ("files", [{"path": "../other/x"}], "files.0.path: a path below the directory"),
         ("files", [{"path": "raw/../../x"}], "files.0.path: a path below the directory"),
         ("files", [{"path": "raw\\x"}], "files.0.path: a path below the directory"),
-        ("files", [{"path": "output.json"}], "files.0.path: every .json right beside it is taken for evidence"),
-        ("files", [{"path": "raw"}], "raw is no plain file"),
+        ("files", [{"path": "output.json"}], "files.0.path: every .json file in this directory is read as evidence"),
+        ("files", [{"path": "raw"}], "raw is not a plain file"),
         ("files", [{"path": "raw/none"}], "raw/none is missing"),
         ("files", [{"path": "raw/attacks.jsonl"}] * 2, "`files` names a path twice"),
-        ("files", [{"path": "raw/attacks.jsonl", "sha256": "12" * 32}], "but the draft says 1212"),
+        ("files", [{"path": "raw/attacks.jsonl", "sha256": "12" * 32}], "but the draft has 1212"),
         ("files", ["raw/attacks.jsonl"], "files.0: Input should be a valid dictionary"),
-        ("digest", f"sha256:{'0' * 64}", "digest: it is stamped already"),
+        ("digest", f"sha256:{'0' * 64}", "digest: it is already stamped"),
     ],
 )
-def test_a_draft_that_says_something_else_is_refused_with_its_key(draft, put, path, value, said):
+def test_an_invalid_draft_is_refused_with_the_key(draft, put, path, value, problem):
     file = put(changed(draft, path, value))
     before = file.read_bytes()
     with pytest.raises(InputError) as caught:
         evidence.stamp_file(file)
     assert str(file) in str(caught.value)
-    assert said in str(caught.value)
+    assert problem in str(caught.value)
     assert file.read_bytes() == before
 
 
-def test_every_problem_is_told_at_once(draft, put):
+def test_all_problems_are_reported_at_once(draft, put):
     with pytest.raises(InputError) as caught:
         evidence.stamp_file(put(changed(changed(draft, "verdict", "ok"), "by", "")))
     assert len(str(caught.value).splitlines()) == 2
@@ -139,15 +139,15 @@ def test_every_problem_is_told_at_once(draft, put):
 
 def test_unstamped_drafts_and_other_json_are_not_evidence(draft, put):
     required = "this key is required"
-    for content, said in ((draft, f"digest: {required}"), ([1], "valid dictionary"), ({}, f"schema: {required}")):
-        with pytest.raises(InputError, match=said):
+    for content, problem in ((draft, f"digest: {required}"), ([1], "valid dictionary"), ({}, f"schema: {required}")):
+        with pytest.raises(InputError, match=problem):
             evidence.read(put(content))
     with pytest.raises(InputError, match="an object is needed, found list"):
         evidence.stamp_file(put([1]))
 
 
-def test_broken_json_is_told_with_its_file(put):
-    with pytest.raises(InputError, match=r"redteam\.json: not valid JSON: the key 'a' stands twice"):
+def test_broken_json_is_an_input_error_with_the_file(put):
+    with pytest.raises(InputError, match=r"redteam\.json: not valid JSON: duplicate key 'a'"):
         evidence.read(put(b'{"a": 1, "a": 2}'))
 
 
@@ -174,19 +174,19 @@ def test_nothing_is_read_or_written_through_a_symbolic_link(draft, put, director
     (tmp_path / "evidence" / "other").symlink_to(directory)
     with pytest.raises(InputError, match="other is a symbolic link"):
         evidence.read(tmp_path / "evidence" / "other" / "redteam.json")
-    with pytest.raises(InputError, match="no plain directory"):
+    with pytest.raises(InputError, match="not a plain directory"):
         evidence.collect(tmp_path / "evidence" / "other", {})
 
 
 def test_a_pipe_in_place_of_a_file_does_not_hang(draft, put, directory):
     os.mkfifo(directory / "raw" / "pipe")
-    with pytest.raises(InputError, match="no plain file"):
+    with pytest.raises(InputError, match="not a plain file"):
         evidence.stamp_file(put(draft | {"files": [{"path": "raw/pipe"}]}))
     os.mkfifo(directory / "pipe.json")
-    with pytest.raises(InputError, match="no plain file"):
+    with pytest.raises(InputError, match="not a plain file"):
         evidence.read(directory / "pipe.json")
 
 
-def test_a_missing_file_is_told(directory):
+def test_a_missing_file_is_an_input_error(directory):
     with pytest.raises(InputError, match=r"none\.json: missing"):
         evidence.read(directory / "none.json")

@@ -1,4 +1,4 @@
-"""The conversion: what is refused. What the graph holds is tested on the whole chain."""
+"""The conversion: unsupported architectures. The resulting graph is tested in tests/test_chain.py."""
 
 import json
 import shutil
@@ -9,9 +9,9 @@ from fineline.errors import InputError
 from fineline.export import builder
 
 
-def test_an_architecture_that_the_builder_does_not_know_is_an_input_error(tiny_base, tmp_path):
+def test_an_unsupported_architecture_is_an_input_error(tiny_base, tmp_path):
     model = shutil.copytree(tiny_base, tmp_path / "model")
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps(config | {"architectures": ["OPTForCausalLM"]}))
-    with pytest.raises(InputError, match="does not know this architecture"):
+    with pytest.raises(InputError, match="does not support this architecture"):
         builder.build(model, "fp32", tmp_path / "out", tmp_path / "cache")

@@ -1,4 +1,4 @@
-"""A project with a candidate, made by hand, and people with keys."""
+"""A project with a candidate, written without training, and people with keys."""
 
 import json
 import shutil
@@ -13,10 +13,12 @@ from safetensors.numpy import save_file
 from securesystemslib.signer import CryptoSigner
 
 from fineline import artifacts
-from fineline.artifacts import reports
+from fineline.artifacts import provenance, reports
+from fineline.artifacts.provenance import Provenance
 from fineline.documents.records import LOCK
-from fineline.governance import acts, attesting, dossier, people, policy
+from fineline.governance import actions, attesting, evidence_bundle, people, policy
 from fineline.project import layout
+from tests.conftest import small_params
 from tests.documents.conftest import CROISSANT, CURATION, EXPORT, LOCKED, PLAN, RULES, SAME, TICKETS, TRAINING
 
 NAME = "support"
@@ -26,7 +28,7 @@ POLICY = {
     "govern": {"roles": ["governor"], "people": 1},
     "acts": {"attest": ["builder"], "promote": ["releaser"], "rollback": ["releaser"], "revoke": ["governor", "approver"]},
     "channels": {
-        # the weights here are too small for a model; what folding them again finds, tests/governance/test_refolding.py shows
+        # these weights are not a model; tests/governance/test_merge_verification.py has one whose merge can be verified
         "staging": {"approve": {"roles": ["approver"], "people": 1, "producer": True}, "refolded": False},
         "production": {"approve": {"roles": ["approver"], "people": 2, "max_age_days": 30}, "refolded": False},
     },
@@ -48,7 +50,7 @@ DAYS = [day(number) for number in range(32)]
 
 
 class World:
-    """The project, its people, and the acts by name. Days count up by themselves unless they are given."""
+    """The project, its people, and the actions by name, each on a later day unless one is given."""
 
     def __init__(self, roles):
         self.signers = {name: CryptoSigner.generate_ed25519() for name in roles}
@@ -80,22 +82,22 @@ class World:
 
     def adopt(self, name="ada", now=DAYS[1]):
         self.write()
-        return acts.adopt(self.who(name), self.signers[name], now)
+        return actions.adopt(self.who(name), self.signers[name], now)
 
     def attest(self, name="dan", now=DAYS[2]):
-        return attesting.attest(NAME, self.who(name), now)
+        return attesting.attest(NAME, self.who(name), now).entries
 
     def approve(self, name, channel="production", now=DAYS[3], **options):
-        return acts.decide(NAME, channel, self.who(name), "Looks good.", approve=True, now=now, **options)
+        return actions.decide(NAME, channel, self.who(name), "Looks good.", approve=True, now=now, **options)
 
     def reject(self, name, channel="production", now=DAYS[3]):
-        return acts.decide(NAME, channel, self.who(name), "Talks nonsense.", approve=False, now=now)
+        return actions.decide(NAME, channel, self.who(name), "Talks nonsense.", approve=False, now=now)
 
     def promote(self, name="cho", channel="production", now=DAYS[4]):
-        return acts.promote(NAME, channel, self.who(name), now)
+        return actions.promote(NAME, channel, self.who(name), now)
 
     def ready(self):
-        """Everything that production asks for."""
+        """Sign everything that production requires."""
         self.adopt()
         self.attest()
         self.approve("ada")
@@ -105,13 +107,13 @@ class World:
         return artifacts.read(layout.export(NAME, "quantized")).digest
 
     def release(self):
-        """The name of the release that the candidate is, or would be."""
-        return dossier.of(NAME).release
+        """Return the name of the release that the candidate is, or would be."""
+        return evidence_bundle.collect(NAME).release
 
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    """A project in the working directory, with a candidate that nobody has looked at yet."""
+    """A project in the working directory, with a candidate that has no approvals yet."""
     monkeypatch.chdir(tmp_path)
     candidate("1")
     return World(ROLES)
@@ -123,7 +125,7 @@ def tensors(directory, value, name="model"):
 
 
 def network(directory, location="model.onnx.data"):
-    """A model whose weights lie beside it."""
+    """Write a model with external weights next to it."""
     weights = numpy_helper.from_array(np.ones((2, 2), dtype=np.float32), "w")
     node = helper.make_node("MatMul", ["x", "w"], ["y"])
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in ("x", "y")]
@@ -137,28 +139,70 @@ def network(directory, location="model.onnx.data"):
         (directory / "model.onnx").write_bytes(model.SerializeToString())
 
 
-def made(target, kind, fill, inputs=None, parameters=None, license="apache-2.0"):
-    """An artifact."""
+STAGES = {
+    "base": "base",
+    "tokenizer": "base",
+    "raw-data": "ingest",
+    "training-data": "curate",
+    "adapter": "train",
+    "merged-model": "merge",
+    "exported-model": "export",
+}
+
+
+def configure(license="apache-2.0", base_license="apache-2.0", owner="support@example.com"):
+    """Write params.yaml with these owners and licenses."""
+    content = small_params(Path("somewhere"))
+    content["adapters"] = {NAME: content["adapters"]["home"] | {"owner": owner, "license": license}}
+    content["bases"]["tiny"] |= {"license": base_license}
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+
+
+def made(target, kind, fill, inputs=None, parameters=None):
+    """Make an artifact and the provenance file of its stage, and return its digest.
+
+    Args:
+        inputs: Role -> directory, or what `artifacts.used` returns.
+    """
+    used = {role: artifacts.used(source) if isinstance(source, Path) else source for role, source in (inputs or {}).items()}
+    name = target.name if kind in ("base", "tokenizer") else NAME
     with artifacts.create(
-        target,
-        kind=kind,
-        name=target.name if kind == "base" else NAME,
-        owner="support@example.com",
-        license=license,
-        stage="fineline.stages.train",
-        inputs=inputs,
-        parameters=parameters,
+        target, kind=kind, name=name, stage=STAGES[kind], version=1, inputs=used, parameters=parameters
     ) as building:
         fill(building)
-    return artifacts.read(target).digest
+    digest = artifacts.read(target).digest
+    prove(STAGES[kind], name, {target.as_posix(): digest})
+    return digest
+
+
+def prove(stage, name, digests):
+    """Write the provenance of a stage that made these artifacts, among others."""
+    file = layout.provenance(stage, name)
+    before = provenance.read(file)
+    found = Provenance(
+        stage=f"{stage}@{name}",
+        stage_version=1,
+        artifacts=(dict(before.artifacts) if before else {}) | digests,
+        owner="support@example.com",
+        license="apache-2.0",
+        fineline="0.2.0",
+        code=f"sha256:{'c' * 64}",
+        commit="f" * 40,
+        dirty=False,
+        libraries={"torch": "2.9.0"},
+        host={"machine": "x86_64"},
+        started="2026-03-01T10:00:00Z",
+        finished="2026-03-01T11:00:00Z",
+    )
+    provenance.write(file, found)
 
 
 def candidate(version, verdict="pass", template="{{ messages }}", weights=None, part=None, **changes):
-    """Make everything up to a verdict; another version has other data, and so other weights.
+    """Make everything up to a verdict; another version has other data and other weights.
 
     Args:
-        weights: Role (base, adapter, merged) -> what puts files into the directory, instead of toys.
-        part: What is recorded of the one part of the raw rows, beside the usual.
+        weights: Role (base, adapter, merged) -> a function that fills the directory, instead of toys.
+        part: Recorded of the one part of the raw rows, in addition to the default.
     """
     fill = {
         "base": lambda at: tensors(at, 1.0),
@@ -174,20 +218,25 @@ def candidate(version, verdict="pass", template="{{ messages }}", weights=None, 
         (at / "parts.json").write_text(json.dumps({"faq": TICKETS | (part or {})}))
 
     def curated(at):
-        (at / "train.jsonl").write_text(version)
+        for file in layout.JUDGING_ROWS:
+            (at / file).write_text(version)
         (at / "README.md").write_text("# Data")
         (at / "croissant.json").write_text(json.dumps(CROISSANT))
 
     LOCK.write_text(LOCKED)
+    if not Path("params.yaml").exists():
+        configure()
+    tokenizer = layout.tokenizer("tiny")
     digests = {
         "base": made(base, "base", fill["base"]),
+        "tokenizer": made(tokenizer, "tokenizer", lambda at: shutil.copy(base / "config.json", at)),
         "raw": made(raw, "raw-data", rows, parameters=source),
-        "data": made(data, "training-data", curated, {"raw": raw, "tokenizer": base}),
+        "data": made(data, "training-data", curated, {"raw": raw, "tokenizer": tokenizer}),
         "adapter": made(
             adapter,
             "adapter",
             fill["adapter"],
-            {"base": base, "data": data},
+            {"base": base, "data": artifacts.used(data, layout.TRAINING_ROWS)},
             {"method": "lora", "rank": 8, "keep": "last"},
         ),
         "merged": made(merged, "merged-model", fill["merged"], {"base": base, "adapter": adapter}),
@@ -204,11 +253,11 @@ def candidate(version, verdict="pass", template="{{ messages }}", weights=None, 
 
 
 def trained(base, change=None):
-    """Weights that transformers and PEFT read: a base, a LoRA adapter, and both merged.
+    """Return weights that transformers and PEFT read: a base, a LoRA adapter, and both merged.
 
     Args:
         base: A small model.
-        change: What is done to the merged model besides.
+        change: Called with the merged model, to alter it.
     """
     from fineline import adapters
     from fineline.adapters.methods import METHODS
@@ -231,7 +280,8 @@ def trained(base, change=None):
 
 
 def write_reports(digests, verdict="pass", **changes):
-    """Reports about these artifacts; `changes` are put into candidate.json."""
+    """Write reports about these artifacts; `changes` are put into candidate.json."""
+    data = artifacts.read(layout.curated(NAME))
     checks = CURATION["checks"] | {"drift": 0.0, "drift_limit": 0.2}
     scores = {"base": {"target_exact_match": 0.125}, "candidate": {"target_exact_match": 0.8125}}
     judged = {"rules": [RULES[0] | {"verdict": verdict}], "scores": scores, "verdict": verdict, "items": 400}
@@ -244,12 +294,12 @@ def write_reports(digests, verdict="pass", **changes):
             "removed": {"privacy": 0},
             "changed": {"rows": 0},
         },
-        "plan": {"base": digests["base"], "data": digests["data"]} | PLAN,
+        "plan": {"base": digests["base"], "data": data.part(layout.TRAINING_ROWS)} | PLAN,
         "training": TRAINING,
         "gate": judged
         | {
             "arms": {"base": {"digest": digests["base"]}, "candidate": {"digest": digests["adapter"]}},
-            "data": digests["data"],
+            "data": data.part(layout.JUDGING_ROWS),
             "suites": {"target_generation": f"sha256:{'1' * 64}"},
         },
         "merge": SAME | {"digest": digests["merged"], "merged_into": "original", "precision": "bf16"},

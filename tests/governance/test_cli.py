@@ -1,4 +1,4 @@
-"""Governance at the command line: what a person alone does first, and wrong words."""
+"""Governance at the command line: the first steps of a single person, and wrong input."""
 
 import json
 from pathlib import Path
@@ -6,31 +6,28 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fineline.governance import beginning, people, policy
-from tests.conftest import small_params
+from fineline.governance import bootstrap, people, policy
 from tests.governance.conftest import NAME, candidate
 from tests.test_cli import fineline
 
 
 @pytest.fixture
 def project(tmp_path, tmp_path_factory, monkeypatch):
-    """A candidate, and a home for keys outside of the project."""
+    """A candidate, and a home directory for keys outside of the project."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("FINELINE_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
-    content = small_params(tmp_path)
-    content["adapters"] = {NAME: content["adapters"]["home"]}
-    Path("params.yaml").write_text(yaml.safe_dump(content))
     candidate("1")
     policy.FILE.parent.mkdir()
     rule = "producer: true}"
-    assert rule in beginning.POLICY
-    policy.FILE.write_text(beginning.POLICY.replace(rule, f"{rule}\n    refolded: false # these weights are no model"))
+    assert rule in bootstrap.POLICY
+    policy.FILE.write_text(bootstrap.POLICY.replace(rule, f"{rule}\n    refolded: false # these weights are not a model"))
     return home / ".config" / "fineline" / "keys" / "ada.pem"
 
 
-def said(*arguments, code=0):
+def run(*arguments, code=0):
+    """Run the command, check its exit code, and return stdout, or stderr of a failure."""
     answer = fineline(*arguments)
     assert answer.returncode == code, answer.stdout + answer.stderr
     assert "Traceback" not in answer.stderr
@@ -38,83 +35,83 @@ def said(*arguments, code=0):
 
 
 def test_one_person_from_the_first_key_to_a_release_and_back(project, monkeypatch):
-    begun = said("keygen", "ada", "--email", "ada@example.com")
+    begun = run("keygen", "ada", "--email", "ada@example.com")
     assert f"export FINELINE_KEY={project}" in begun
-    assert "the production channel refuses until two others can approve" in begun
+    assert "production promotion needs two more approvers" in begun
     monkeypatch.setenv("FINELINE_KEY", str(project))
-    assert "nobody signed how" in said("show", NAME)
-    assert said("attest", NAME).count("signed by ada") == 6 + 1
-    assert "attested already" in said("attest", NAME)
-    shown = said("approve", NAME, "--for", "staging", "--reason", "Fine.", "--yes")
+    assert "no attestation of how" in run("show", NAME)
+    assert run("attest", NAME).count("signed by ada") == 7 + 1
+    assert "attested already" in run("attest", NAME)
+    shown = run("approve", NAME, "--for", "staging", "--reason", "Fine.", "--yes")
     for words in (
         "100 rows in, 90 kept",
         "verdict: pass",
         "owner support@example.com",
-        "staging: nothing yet",
+        "staging: empty",
         "approved by ada",
     ):
         assert words in shown
-    promoted = said("promote", NAME, "--to", "staging")
-    assert "nobody else looked at it, and the record says so" in promoted
-    assert "has this candidate already" in said("promote", NAME, "--to", "staging")
-    assert "has 0 of 2 approvals" in said("promote", NAME, "--to", "production", code=3)
+    promoted = run("promote", NAME, "--to", "staging")
+    assert "reviewed only by its author, as the record says" in promoted
+    assert "has this candidate already" in run("promote", NAME, "--to", "staging")
+    assert "has 0 of 2 approvals" in run("promote", NAME, "--to", "production", code=3)
 
     release = f"releases/{NAME}/channels/staging"
-    assert "nobody but its maker looked at it" in said("verify", release)
-    found = json.loads(said("verify", release, "--json"))
+    assert "reviewed only by its author" in run("verify", release)
+    found = json.loads(run("verify", release, "--json"))
     assert (found["in_use"], found["second_pair_of_eyes"]) == (["staging"], False)
-    history = said("history", NAME)
+    history = run("history", NAME)
     assert "approve" in history
     assert f"staging: {found['candidate']} since" in history
 
     candidate("2")
-    said("attest", NAME)
-    shown = said("approve", NAME, "--for", "staging", "--reason", "Better.", "--yes")
+    run("attest", NAME)
+    shown = run("approve", NAME, "--for", "staging", "--reason", "Better.", "--yes")
     assert "exported, merged, adapter, data, raw changed; the chat template is the same" in shown
-    said("promote", NAME, "--to", "staging")
-    assert found["candidate"].removeprefix("sha256:") in said("rollback", NAME, "--in", "staging", "--reason", "Worse.")
-    assert "there are faq" in said("revoke", "source", "fax", "--reason", "Consent withdrawn.", code=2)
-    assert "there are tiny" in said("revoke", "base", "tyni", "--reason", "Backdoor.", code=2)
-    assert "there is a history of support" in said("history", "suport", code=2)
-    assert "lies outside of this project" in said("approve", "../elsewhere", "--reason", "x", "--yes", code=2)
-    assert "at most 2000 characters" in said("reject", NAME, "--for", "staging", "--yes", "--reason", "x" * 2001, code=2)
-    tainted = said("revoke", "source", "faq", "--reason", "Consent withdrawn.")
+    run("promote", NAME, "--to", "staging")
+    assert found["candidate"].removeprefix("sha256:") in run("rollback", NAME, "--in", "staging", "--reason", "Worse.")
+    assert "there are faq" in run("revoke", "source", "fax", "--reason", "Consent withdrawn.", code=2)
+    assert "there are tiny" in run("revoke", "base", "tyni", "--reason", "Backdoor.", code=2)
+    assert "there are entries about support" in run("history", "suport", code=2)
+    assert "is outside of this project" in run("approve", "../elsewhere", "--reason", "x", "--yes", code=2)
+    assert "at most 2000 characters" in run("reject", NAME, "--for", "staging", "--yes", "--reason", "x" * 2001, code=2)
+    tainted = run("revoke", "source", "faq", "--reason", "Consent withdrawn.")
     assert "which is in staging now: roll it back" in tainted
-    assert "the source faq was withdrawn" in said("verify", release, code=3)
+    assert "the source faq was withdrawn" in run("verify", release, code=3)
 
 
 def test_a_second_person_gets_a_block_to_hand_in(project, monkeypatch):
-    said("keygen", "ada", "--email", "ada@example.com")
-    block = said("keygen", "bob", "--email", "bob@example.com", "--role", "approver")
+    run("keygen", "ada", "--email", "ada@example.com")
+    block = run("keygen", "bob", "--email", "bob@example.com", "--role", "approver")
     added = yaml.safe_load(block.split("`fineline adopt`:")[1])
     file = Path("governance/people.yaml")
     content = yaml.safe_load(file.read_text())
     content["people"] |= added
     file.write_text(yaml.safe_dump(content))
     monkeypatch.setenv("FINELINE_KEY", str(project))
-    assert "not what was adopted" in said("show", NAME, code=3)
-    assert "in force" in said("adopt")
-    assert "not yet" in said("show", NAME)
+    assert "differs from what was adopted" in run("show", NAME, code=3)
+    assert "in force" in run("adopt")
+    assert "not yet" in run("show", NAME)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("show", NAME), 2, "governance/people.yaml: missing; `fineline keygen NAME` starts with one person"),
-        (("keygen", "ada", "--email", "a@example.com", "--to", "ada.pem"), 3, "lies in the project"),
+        (("show", NAME), 2, "governance/people.yaml: missing; start with one person by `fineline keygen NAME`"),
+        (("keygen", "ada", "--email", "a@example.com", "--to", "ada.pem"), 3, "is inside of the project"),
         (("promote", "suport", "--to", "staging"), 2, "did you mean 'support'?"),
         (("promote", NAME, "--to", "staging"), 2, "governance/people.yaml: missing"),
         (("verify", "releases/none"), 2, "releases/none/artifact.json: missing"),
     ],
 )
 def test_wrong_words(project, arguments, code, message):
-    assert message in said(*arguments, code=code)
+    assert message in run(*arguments, code=code)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("approve", NAME, "--reason", "x", "--yes"), 2, "for which channel? Give --for; there are staging, production"),
+        (("approve", NAME, "--reason", "x", "--yes"), 2, "no channel: pass --for CHANNEL; there are staging, production"),
         (("approve", NAME, "--for", "prod", "--reason", "x", "--yes"), 2, "there is no channel 'prod'"),
         (("approve", NAME, "--for", "staging", "--reason", " ", "--yes"), 2, "a reason is needed"),
         (("approve", NAME, "--for", "staging", "--reason", "a\x1b[2J", "--yes"), 2, "without control characters"),
@@ -125,13 +122,13 @@ def test_wrong_words(project, arguments, code, message):
     ],
 )
 def test_wrong_words_with_a_key(project, monkeypatch, arguments, code, message):
-    said("keygen", "ada", "--email", "ada@example.com")
+    run("keygen", "ada", "--email", "ada@example.com")
     monkeypatch.setenv("FINELINE_KEY", str(project))
-    assert message in said(*arguments, code=code)
+    assert message in run(*arguments, code=code)
 
 
 def test_nothing_is_signed_without_a_yes(project, monkeypatch):
-    said("keygen", "ada", "--email", "ada@example.com")
+    run("keygen", "ada", "--email", "ada@example.com")
     monkeypatch.setenv("FINELINE_KEY", str(project))
     answer = fineline("approve", NAME, "--for", "staging", "--reason", "x")
     assert answer.returncode != 0
@@ -139,38 +136,38 @@ def test_nothing_is_signed_without_a_yes(project, monkeypatch):
 
 
 def test_the_last_governor_s_key_is_not_revoked_unasked(project, monkeypatch):
-    said("keygen", "ada", "--email", "ada@example.com")
+    run("keygen", "ada", "--email", "ada@example.com")
     monkeypatch.setenv("FINELINE_KEY", str(project))
     key = people.load().people["ada"].keys[0].id
     answer = fineline("revoke", "key", key, "--reason", "Stolen.")
     assert answer.returncode != 0
-    assert "Without it 0 of 1 governors are left" in answer.stdout
-    assert "revoked by ada" in said("revoke", "key", key, "--reason", "Stolen.", "--yes")
+    assert "Without this key 0 of 1 governors remain" in answer.stdout
+    assert "revoked by ada" in run("revoke", "key", key, "--reason", "Stolen.", "--yes")
 
 
 def test_what_was_made_from_a_source_is_listed(project):
-    listed = said("lineage", "--from-source", "faq")
+    listed = run("lineage", "--from-source", "faq")
     assert f"models/adapters/{NAME} (adapter)" in listed
-    assert "no raw data have a source part 'fax'" in said("lineage", "--from-source", "fax", code=2)
-    assert "give an artifact, --from-source or --from-row" in said("lineage", code=2)
+    assert "no raw data have a source part 'fax'" in run("lineage", "--from-source", "fax", code=2)
+    assert "give an artifact, --from-source or --from-row" in run("lineage", code=2)
 
 
 def test_an_auditor_sees_who_signed_for_an_artifact(project, monkeypatch):
     adapter = f"models/adapters/{NAME}"
-    before = json.loads(said("lineage", adapter, "--json"))["chain"]
-    assert [one["signed"] for one in before] == [[]] * 4
-    said("keygen", "ada", "--email", "ada@example.com")
+    before = json.loads(run("lineage", adapter, "--json"))["chain"]
+    assert [one["signed"] for one in before] == [[]] * 5
+    run("keygen", "ada", "--email", "ada@example.com")
     monkeypatch.setenv("FINELINE_KEY", str(project))
-    said("attest", NAME)
-    assert "made by ada" in said("lineage", adapter)
-    chain = json.loads(said("lineage", adapter, "--json"))["chain"]
+    run("attest", NAME)
+    assert "made by ada" in run("lineage", adapter)
+    chain = json.loads(run("lineage", adapter, "--json"))["chain"]
     assert {(one["act"], one["person"]) for artifact in chain for one in artifact["signed"]} == {("made", "ada")}
-    verified = json.loads(said("verify", adapter, "--offline", "--json"))
+    verified = json.loads(run("verify", adapter, "--offline", "--json"))
     assert verified["holds"] is True
-    assert [one["kind"] for one in verified["chain"]] == ["base", "raw-data", "training-data", "adapter"]
-    assert "is no release" in said("verify", adapter, "--head", "x", code=2)
-    assert {"raw-data", "adapter"} <= {one["kind"] for one in json.loads(said("lineage", "--from-source", "faq", "--json"))}
+    assert [one["kind"] for one in verified["chain"]] == ["base", "raw-data", "tokenizer", "training-data", "adapter"]
+    assert "is not a release" in run("verify", adapter, "--head", "x", code=2)
+    assert {"raw-data", "adapter"} <= {one["kind"] for one in json.loads(run("lineage", "--from-source", "faq", "--json"))}
     rows = Path(f"data/raw/{NAME}/rows.jsonl")
     rows.chmod(0o644)
     rows.write_text("x")
-    assert f"{rows}: changed" in said("verify", adapter, "--json", code=3)
+    assert f"{rows}: changed" in run("verify", adapter, "--json", code=3)

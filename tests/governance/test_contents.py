@@ -1,4 +1,4 @@
-"""What must not lie in an artifact."""
+"""Files that must not be in an artifact."""
 
 import json
 import pickle
@@ -63,24 +63,24 @@ def tensor(first, last, shape=(1,), dtype="F32"):
         (header({"a": tensor(0, 4), "b": tensor(4, 12, (2,))}), "do not fill"),
         (header({"a": tensor(0, 8)}), "offsets that do not fit its shape"),
         (header({"a": tensor(-4, 4, (2,))}), "offsets that do not fit its shape"),
-        (header({"a": tensor(0, 8, (2,), "F33")}), "not that of a safetensors file"),
-        (header(b'{"a": 1, "a": 2}'), "a tensor is named twice"),
-        (header(b"not json"), "not that of a safetensors file"),
+        (header({"a": tensor(0, 8, (2,), "F33")}), "not a valid safetensors header"),
+        (header(b'{"a": 1, "a": 2}'), "duplicate tensor name"),
+        (header(b"not json"), "not a valid safetensors header"),
         (struct.pack("<Q", 2**40) + b"{}", "its header is longer than the file"),
         (b"\0\0", "its header is longer than the file"),
     ],
 )
-def test_a_safetensors_file_whose_offsets_lie(tmp_path, content, complaint):
+def test_a_safetensors_file_with_wrong_offsets(tmp_path, content, complaint):
     (tmp_path / "model.safetensors").write_bytes(content)
     assert complaint in only(tmp_path)
 
 
 @pytest.mark.parametrize("location", ["../../etc/passwd", "/etc/passwd", "..\\x", "missing.data"])
-def test_onnx_weights_that_lie_elsewhere(tmp_path, location):
+def test_onnx_weights_in_another_place(tmp_path, location):
     network(tmp_path, location)
-    assert f"lie at {location!r}, which is no file beside the model" in only(tmp_path)
+    assert f"are expected at {location!r}, which is not a file next to the model" in only(tmp_path)
 
 
-def test_what_is_no_onnx_model(tmp_path):
+def test_a_file_that_is_not_an_onnx_model(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\xff" * 40)
     assert "not an ONNX model" in only(tmp_path)

@@ -1,4 +1,4 @@
-"""What was made from a row or a source."""
+"""Artifacts and releases that were made from a row or a source."""
 
 import json
 
@@ -39,10 +39,10 @@ def test_a_row_is_found_in_any_split_and_among_those_left_out(world):
     ("look", "complaint"),
     [
         (lambda: downstream.from_source("fax"), "no raw data have a source part 'fax'; there are faq"),
-        (lambda: downstream.from_row("r9"), "no curated data that lie here have a row 'r9'"),
+        (lambda: downstream.from_row("r9"), "no curated data in this project have a row 'r9'"),
     ],
 )
-def test_what_is_nowhere(world, look, complaint):
+def test_unknown_sources_and_rows(world, look, complaint):
     (layout.curated(NAME) / "train.jsonl").write_text("")
     with pytest.raises(InputError, match=complaint):
         look()

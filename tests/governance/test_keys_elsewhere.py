@@ -1,4 +1,4 @@
-"""A key that never leaves a key service: the same acts, with the service's own protocol between."""
+"""A key that never leaves a key service: the same actions, with the service's own protocol between."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ from moto import mock_aws
 from moto.kms import utils
 
 from fineline.errors import InputError, Refused
-from fineline.governance import acts, keys, ledger, people, store
+from fineline.governance import actions, keys, ledger, people, store
 from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, day
 
@@ -64,16 +64,16 @@ def test_an_approval_with_a_key_in_a_service_counts(world, service, spec, scheme
     world.approve("ada")
     person, signer = keys.signer(uri, people.load())
     assert person == "bob"
-    acts.decide(NAME, "production", (person, signer), "Signed far away.", approve=True, now=day(3))
+    actions.decide(NAME, "production", (person, signer), "Signed far away.", approve=True, now=day(3))
     world.promote()
     found = verify(store.channel(NAME, "production").resolve(), day(5))
     assert [one["person"] for one in found.approved] == ["ada", "bob"]
 
 
-def test_a_key_of_the_service_that_is_nobodys(world, service):
+def test_a_key_of_the_service_that_is_not_in_people_yaml(world, service):
     uri, _ = key(service)
     world.adopt()
-    with pytest.raises((InputError, Refused), match=r"no key of people.yaml can be used there|is nobody's"):
+    with pytest.raises((InputError, Refused), match=r"no key that is in people.yaml|is not in governance/people.yaml"):
         keys.signer(uri, people.load())
 
 
@@ -81,7 +81,7 @@ def test_a_key_that_the_service_does_not_have(world, service):
     _, entry = key(service)
     world.content["people"]["bob"]["keys"] = [entry]
     world.adopt()
-    with pytest.raises(InputError, match=r"^awskms:...: no key of people.yaml can be used there"):
+    with pytest.raises(InputError, match=r"^awskms:...: this service has no key that is in people.yaml"):
         keys.signer("awskms:11111111-2222-3333-4444-555555555555", people.load())
 
 
@@ -93,8 +93,8 @@ def test_a_service_that_signs_something_else_leaves_no_trace(world, service, mon
     _, signer = keys.signer(uri, people.load())
     monkeypatch.setattr(utils.ECDSAPrivateKey, "sign", lambda key, *_: key.private_key.sign(b"else", ec.ECDSA(hashes.SHA256())))
     before = sorted(ledger.ROOT.rglob("*"))
-    with pytest.raises(Refused, match="the signature is not that of key"):
-        acts.decide(NAME, "production", ("bob", signer), "x", approve=True, now=day(3))
+    with pytest.raises(Refused, match="the signature is not one of key"):
+        actions.decide(NAME, "production", ("bob", signer), "x", approve=True, now=day(3))
     assert sorted(ledger.ROOT.rglob("*")) == before
 
 
@@ -134,21 +134,21 @@ def vault(monkeypatch):
     server.server_close()
 
 
-def test_a_key_in_vault_is_told_from_those_that_lie_in_files(world, vault):
+def test_a_key_in_vault_is_distinguished_from_keys_in_files(world, vault):
     world.content["people"]["bob"]["keys"] = [{"public": vault, "valid_from": day(1)}]
     world.adopt()
     world.attest()
     world.approve("ada")
     person, signer = keys.signer("hv:release/1", people.load())
-    assert person == "bob", "though ada's key is of the same kind, and stands before"
-    acts.decide(NAME, "production", (person, signer), "Signed in the vault.", approve=True, now=day(3))
+    assert person == "bob", "although ada's key is of the same kind and is listed first"
+    actions.decide(NAME, "production", (person, signer), "Signed in the vault.", approve=True, now=day(3))
     world.promote()
     assert [one["person"] for one in verify(store.channel(NAME, "production").resolve(), day(5)).approved] == ["ada", "bob"]
 
 
 def test_a_key_that_the_vault_does_not_hand_out(world, vault):
     world.adopt()
-    with pytest.raises(InputError, match=r"^hv:...: no key of people.yaml can be used there"):
+    with pytest.raises(InputError, match=r"^hv:...: this service has no key that is in people.yaml"):
         keys.signer("hv:other/1", people.load())
 
 
@@ -191,11 +191,11 @@ def test_a_key_in_a_hardware_token_asks_for_its_pin(world, token, monkeypatch):
     world.adopt()
     world.attest()
     world.approve("ada")
-    with pytest.raises(InputError, match=r"^hsm:...: it has a passphrase; set FINELINE_PASSPHRASE"):
+    with pytest.raises(InputError, match=r"^hsm:...: a passphrase is needed; set FINELINE_PASSPHRASE"):
         keys.signer("hsm:2?label=release", people.load())
     monkeypatch.setenv(keys.PASSPHRASE, PIN)
     person, signer = keys.signer("hsm:2?label=release", people.load())
     assert person == "bob"
-    acts.decide(NAME, "production", (person, signer), "Signed in the token.", approve=True, now=day(3))
+    actions.decide(NAME, "production", (person, signer), "Signed in the token.", approve=True, now=day(3))
     world.promote()
     assert [one["person"] for one in verify(store.channel(NAME, "production").resolve(), day(5)).approved] == ["ada", "bob"]

@@ -1,21 +1,22 @@
-"""Promotion: everything is verified, and each attack is refused with its own reason."""
+"""Promotion: everything is verified, and each attack is refused with its reason."""
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.errors import InputError, Refused
-from fineline.governance import acts, attesting, ledger, requirements, revoking, state, statements, store
+from fineline.governance import actions, approvals, attesting, ledger, requirements, revoking, state, statements, store
 from fineline.governance.verification import verify
 from fineline.project import layout
-from tests.governance.conftest import DAYS, NAME, candidate, change, day, made, network, tensors, write_reports
+from tests.governance.conftest import DAYS, NAME, candidate, change, configure, day, made, network, tensors, write_reports
 
 
 def refused(world, *words, now=DAYS[4], channel="production"):
-    """Promotion is refused, and the message has all of these words."""
+    """Check that promotion is refused with all of these words; return the message."""
     before = sorted(path.name for path in ledger.ROOT.iterdir())
     with pytest.raises(Refused) as why:
         world.promote(now=now, channel=channel)
@@ -26,24 +27,24 @@ def refused(world, *words, now=DAYS[4], channel="production"):
     return str(why.value)
 
 
-def test_what_the_policy_asks_for_is_there_and_the_channel_moves(world):
+def test_when_every_requirement_is_met_the_channel_moves(world):
     world.ready()
     entry = world.promote()
-    assert entry.said["approved_by"] == ["ada", "bob"]
-    assert entry.said["second_pair_of_eyes"] is True
-    assert store.current(NAME, "production") == world.release() == entry.said["release"]["name"]
+    assert entry.predicate["approved_by"] == ["ada", "bob"]
+    assert entry.predicate["second_pair_of_eyes"] is True
+    assert store.current(NAME, "production") == world.release() == entry.predicate["release"]["name"]
     served = store.channel(NAME, "production") / "model"
     assert (served / "model.onnx").read_bytes() == (layout.export(NAME, "quantized") / "model.onnx").read_bytes()
     assert world.promote(now=day(5)) is None
     assert len(state.load(day(5)).of(statements.PROMOTE)) == 1
 
 
-def test_nothing_signed_is_nothing_promoted(world):
+def test_without_signatures_nothing_is_promoted(world):
     world.adopt()
     refused(
         world,
-        "nobody signed how adapter",
-        "nobody signed how sha256:",
+        "no attestation of how adapter",
+        "no attestation of how sha256:",
         "has 0 of 2 approvals by different people in one of the roles approver",
     )
 
@@ -55,12 +56,12 @@ def test_one_approval_too_few(world):
     refused(world, "has 1 of 2 approvals")
 
 
-def test_who_made_it_may_not_approve_it(world):
+def test_the_author_cannot_approve(world):
     world.adopt()
     world.attest("ada")
     world.approve("ada")
     world.approve("bob")
-    refused(world, "has 1 of 2 approvals", "ada: made it, and may not approve it too")
+    refused(world, "has 1 of 2 approvals", "ada: made the candidate and cannot approve it")
 
 
 def test_two_approvals_of_one_person_are_one(world):
@@ -80,11 +81,11 @@ def test_two_keys_of_one_person_are_one_person(world):
     world.adopt()
     world.attest()
     world.approve("bob")
-    acts.decide(NAME, "production", ("bob", second), "Again.", approve=True, now=day(3))
+    actions.decide(NAME, "production", ("bob", second), "Again.", approve=True, now=day(3))
     refused(world, "has 1 of 2 approvals")
 
 
-def test_an_approval_of_somebody_without_the_role_does_not_count(world):
+def test_an_approval_without_the_role_does_not_count(world):
     world.adopt()
     world.attest()
     world.approve("ada")
@@ -106,7 +107,7 @@ def test_an_approval_of_another_stage_does_not_count(world):
     world.adopt()
     world.attest()
     for name in ("ada", "bob"):
-        acts.decide_upstream(layout.merged(NAME), world.who(name), "Looks good.", approve=True, now=day(3))
+        actions.decide_upstream(layout.merged(NAME), world.who(name), "Looks good.", approve=True, now=day(3))
     refused(world, "has 0 of 2 approvals")
 
 
@@ -126,15 +127,15 @@ def test_an_approval_of_another_candidate_does_not_count(world):
     world.ready()
     candidate("2")
     attesting.attest(NAME, world.who("dan"), day(4))
-    refused(world, "has 0 of 2 approvals", "which is another one", now=day(5))
+    refused(world, "has 0 of 2 approvals", "approved another artifact, sha256:", now=day(5))
 
 
 def test_a_report_that_was_replaced_by_a_better_one_is_noticed(world):
     candidate("1", verdict="fail")
     world.ready()
-    refused(world, "the verdict is 'fail'; this channel takes pass")
+    refused(world, "the verdict is 'fail'; this channel accepts pass")
     candidate("1", verdict="pass")
-    message = refused(world, "not as it was when dan attested it: reports.candidate, reports.gate, verdict")
+    message = refused(world, "changed since dan attested it: reports.candidate, reports.gate, verdict")
     assert "approved it with other evidence: reports.candidate, reports.gate, verdict" in message
 
 
@@ -142,7 +143,7 @@ def test_a_report_that_was_replaced_by_a_better_one_is_noticed(world):
 def test_any_report_that_was_touched_is_noticed(world, report):
     world.ready()
     change(layout.reports(NAME) / f"{report}.json", lambda content: content.update(more=1))
-    refused(world, f"not as it was when dan attested it: reports.{report}")
+    refused(world, f"changed since dan attested it: reports.{report}")
 
 
 @pytest.mark.parametrize("role", ["base", "raw", "data", "adapter", "merged", "exported"])
@@ -173,25 +174,27 @@ def test_one_byte_anywhere_in_the_chain(world, role, attack):
             file.rename(directory.parent / "aside")
             file.symlink_to((directory.parent / "aside").resolve())
     words = {"changed": ": changed", "removed": ": missing|no files", "added": ": not recorded", "renamed": ": not recorded"}
-    with pytest.raises((Refused, InputError), match=words.get(attack, "a link, which may point elsewhere")):
+    with pytest.raises((Refused, InputError), match=words.get(attack, "a link, whose target may change")):
         world.promote()
     assert store.current(NAME, "production") is None
 
 
-def test_a_base_that_was_made_anew_after_the_evaluation(world):
+def test_a_base_that_was_made_again_after_the_evaluation(world):
     world.ready()
     made(layout.base("tiny"), "base", lambda at: tensors(at, 7.0))
-    with pytest.raises(Refused, match="but what was made from it names"):
+    with pytest.raises(Refused, match=r"inputs\.\w+ is sha256:.*, but .* is sha256:"):
         world.promote()
 
 
-def test_data_that_were_made_anew_after_the_evaluation(world):
+def test_data_that_were_made_again_after_the_evaluation(world):
     world.ready()
-    base, raw = layout.base("tiny"), layout.raw(NAME)
-    made(
-        layout.curated(NAME), "training-data", lambda at: (at / "train.jsonl").write_text("9"), {"raw": raw, "tokenizer": base}
-    )
-    with pytest.raises(Refused, match="but what was made from it names"):
+
+    def other(at):
+        for file in layout.JUDGING_ROWS:
+            (at / file).write_text("9")
+
+    made(layout.curated(NAME), "training-data", other, {"raw": layout.raw(NAME), "tokenizer": layout.tokenizer("tiny")})
+    with pytest.raises(Refused, match=r"inputs\.\w+ is sha256:.*, but .* is sha256:"):
         world.promote()
 
 
@@ -227,14 +230,53 @@ def test_a_merged_model_that_was_put_in_the_place_of_the_checked_one(world):
         world.promote()
 
 
-def test_an_export_whose_parity_failed(world):
+def test_another_license_in_params_yaml_invalidates_approvals(world):
     world.ready()
-    change(layout.reports(NAME) / "export.json", lambda content: content["parity"].update(passed=False))
-    with pytest.raises(Refused, match="does not compute what the merged one computes"):
+    configure(license="mit", base_license="mit")
+    message = refused(world, "changed since dan attested it: ownership.adapter, ownership.base")
+    assert "ada: approved it with other evidence: ownership.adapter" in message
+
+
+def test_another_owner_in_params_yaml_invalidates_approvals(world):
+    world.ready()
+    configure(owner="new@example.com")
+    refused(world, "changed since dan attested it: ownership.adapter, ownership.data", "has 0 of 2 approvals")
+
+
+def test_an_adapter_that_is_not_in_params_yaml_has_no_license(world):
+    world.ready()
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace(f"  {NAME}:", "  other:"))
+    with pytest.raises(InputError, match="there is no adapter 'support'"):
         world.promote()
 
 
-def test_a_rejection_stands_against_any_number_of_approvals(world):
+def test_reports_with_the_digest_of_all_curated_data_are_accepted(world):
+    digest = artifacts.read(layout.curated(NAME)).digest
+    change(layout.reports(NAME) / "gate.json", lambda content: content.update(data=digest))
+    change(layout.reports(NAME) / "plan.json", lambda content: content.update(data=digest))
+    world.ready()
+    world.promote()
+
+
+def test_curation_with_the_tokenizer_of_another_base(world):
+    made(layout.tokenizer("tiny"), "tokenizer", lambda at: (at / "config.json").write_text("{}"))
+    raw, tokenizer = layout.raw(NAME), layout.tokenizer("tiny")
+    other = {"raw": raw, "tokenizer": tokenizer}
+    kept = {file: (layout.curated(NAME) / file).read_text() for file in (*layout.JUDGING_ROWS, "README.md", "croissant.json")}
+    made(layout.curated(NAME), "training-data", lambda at: [(at / name).write_text(text) for name, text in kept.items()], other)
+    world.adopt()
+    with pytest.raises(Refused, match=r"models/tokenizers/tiny: config.json is not as in the base models/bases/tiny"):
+        world.attest()
+
+
+def test_an_export_whose_parity_failed(world):
+    world.ready()
+    change(layout.reports(NAME) / "export.json", lambda content: content["parity"].update(passed=False))
+    with pytest.raises(Refused, match="does not compute what the merged model computes"):
+        world.promote()
+
+
+def test_a_rejection_outweighs_any_number_of_approvals(world):
     world.ready()
     world.reject("cho")
     world.approve("dan")
@@ -245,7 +287,7 @@ def test_a_rejection_stands_against_any_number_of_approvals(world):
     ("kind", "what", "words"),
     [
         ("base", "tiny", "the base tiny was revoked by bob: Backdoor."),
-        ("source", "faq", "was withdrawn, says bob: Backdoor."),
+        ("source", "faq", "was withdrawn by bob: Backdoor."),
         ("exported", None, "exported sha256:"),
         ("data", None, "data sha256:"),
     ],
@@ -275,33 +317,33 @@ def test_what_a_key_signed_before_it_was_lost_still_counts(world):
 
 def test_a_promotion_takes_its_role(world):
     world.ready()
-    with pytest.raises(Refused, match="bob may not promote: that takes one of the roles releaser"):
+    with pytest.raises(Refused, match="bob cannot promote: this takes one of the roles releaser"):
         world.promote("bob")
     assert store.current(NAME, "production") is None
 
 
-def test_who_may_not_promote_is_told_before_anything_is_copied(world, monkeypatch):
+def test_a_missing_role_is_reported_before_anything_is_copied(world, monkeypatch):
     world.ready()
     monkeypatch.setattr(store, "place", lambda *_: pytest.fail("something was copied"))
-    with pytest.raises(Refused, match="bob may not promote"):
+    with pytest.raises(Refused, match="bob cannot promote"):
         world.promote("bob")
 
 
 class TestLostRelease:
-    """releases/ is in no git: the same candidate may be placed again, and is signed for again."""
+    """releases/ is not in git: the same candidate may be placed again, and is signed again."""
 
-    def test_it_is_placed_and_signed_for_anew(self, world):
+    def test_it_is_placed_and_signed_again(self, world):
         world.ready()
         first = world.promote()
         where = store.directory(NAME, world.release())
         shutil.rmtree(store.ROOT)
         again = world.promote(now=day(6))
         assert again.id != first.id
-        assert again.said["release"]["name"] == first.said["release"]["name"]
+        assert again.predicate["release"]["name"] == first.predicate["release"]["name"]
         assert verify(where, day(7)).in_use == ["production"]
         assert world.promote(now=day(7)) is None
 
-    def test_a_copy_that_nobody_promoted_is_refused(self, world):
+    def test_a_copy_that_was_not_promoted_is_refused(self, world):
         world.ready()
         first = world.promote()
         where = store.directory(NAME, world.release())
@@ -309,7 +351,7 @@ class TestLostRelease:
         where.rename(aside)
         world.promote(now=day(6))
         record = store.verified(where)["digest"]
-        assert record != first.said["release"]["record"]
+        assert record != first.predicate["release"]["record"]
         (where / "documents").chmod(0o755)
         card = where / "documents" / "README.md"
         card.chmod(0o644)
@@ -323,7 +365,7 @@ class TestLostRelease:
         with pytest.raises(Refused, match="not the one that was promoted; move that copy away"):
             world.promote(now=day(7))
 
-    def test_a_channel_goes_back_to_one_that_was_placed_anew(self, world):
+    def test_a_channel_returns_to_one_that_was_placed_again(self, world):
         world.ready()
         world.promote()
         where = store.directory(NAME, world.release())
@@ -334,15 +376,16 @@ class TestLostRelease:
         world.approve("ada", now=day(7))
         world.approve("bob", now=day(7))
         world.promote(now=day(8))
-        acts.rollback(NAME, "production", world.who("cho"), "Worse.", now=day(9))
+        actions.rollback(NAME, "production", world.who("cho"), "Worse.", now=day(9))
         assert verify(where, day(9)).in_use == ["production"]
 
 
-def test_what_a_killed_promotion_left_is_taken_away(world):
-    left = layout.SCRATCH / "building" / f"release.{NAME}.1"
+def test_what_a_killed_promotion_left_is_removed(world):
+    world.ready()
+    target = store.directory(NAME, world.release())
+    left = target.with_name(f".{target.name}.building-{2**30}")
     left.mkdir(parents=True)
     left.joinpath("model.onnx").write_bytes(b"half")
-    world.ready()
     world.promote()
     assert not left.exists()
 
@@ -388,16 +431,7 @@ def test_data_with_a_forbidden_flag(world):
 
 
 def test_licenses_that_do_not_fit_together(world):
-    made(layout.base("tiny"), "base", lambda at: tensors(at, 1.0), license="cc-by-nc-4.0")
-    digests = {
-        "base": reports.read(layout.base("tiny") / "artifact.json")["digest"],
-        "exported": world.digest(),
-        **{
-            role: reports.read(directory(NAME) / "artifact.json")["digest"]
-            for role, directory in (("data", layout.curated), ("adapter", layout.adapter), ("merged", layout.merged))
-        },
-    }
-    write_reports(digests)
+    configure(base_license="cc-by-nc-4.0")
     world.ready()
     refused(world, "base 'tiny' (cc-by-nc-4.0)")
     world.rules["channels"]["production"]["fitting_licenses"] = False
@@ -418,24 +452,24 @@ def test_a_part_of_the_data_may_have_a_license_that_does_not_fit(world):
     refused(world, "the license 'cc-by-nc-4.0' of raw, part faq is not among those allowed: apache-2.0", now=day(5))
 
 
-def test_data_that_somebody_approved(world):
+def test_data_with_an_approval(world):
     world.rules["channels"]["production"]["upstream"] = {"data": {"roles": ["approver"], "people": 1}}
     world.ready()
-    acts.decide_upstream(layout.curated(NAME), world.who("bob"), "Read a hundred rows.", approve=True, now=day(3))
+    actions.decide_upstream(layout.curated(NAME), world.who("bob"), "Read a hundred rows.", approve=True, now=day(3))
     world.promote()
 
 
-def test_approvers_and_what_is_missing_are_functions_of_state_and_dossier(world):
-    from fineline.governance import dossier
+def test_approvals_and_requirements_are_functions_of_state_and_evidence_bundle(world):
+    from fineline.governance import evidence_bundle
 
     world.ready()
-    present, found = state.load(day(4)), dossier.of(NAME)
+    present, found = state.load(day(4)), evidence_bundle.collect(NAME)
     assert requirements.missing(present, found, "production") == []
-    assert [entry.person for entry in requirements.agreed(present, found, "production")] == ["ada", "bob"]
-    assert requirements.producers(present, found.artifacts) == {"dan"}
+    assert [entry.person for entry in approvals.agreed(present, found, "production")] == ["ada", "bob"]
+    assert approvals.producers(present, found.artifacts) == {"dan"}
 
 
-def test_a_project_without_governance_says_how_to_begin(world):
+def test_a_project_without_governance_gets_a_hint_how_to_begin(world):
     shutil.rmtree("governance")
-    with pytest.raises(InputError, match=r"people.yaml: missing; `fineline keygen NAME` starts with one person"):
+    with pytest.raises(InputError, match=r"people.yaml: missing; start with one person by `fineline keygen NAME`"):
         state.load(day(1))

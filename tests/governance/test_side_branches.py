@@ -1,4 +1,4 @@
-"""Whoever stole a key signs beside its revocation, as if nobody had revoked it; whoever can write moves a link."""
+"""Attacks with a stolen key that signs next to its revocation, and with a link that was moved."""
 
 import hashlib
 import json
@@ -8,12 +8,13 @@ import pytest
 
 from fineline.errors import InputError, Refused
 from fineline.governance import (
-    acts,
-    beginning,
+    actions,
+    bootstrap,
     channels,
-    dossier,
     envelopes,
+    evidence_bundle,
     ledger,
+    ledger_files,
     people,
     policy,
     revoking,
@@ -28,9 +29,9 @@ from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, candidate, day
 
 
-def beside(world, name, entry, kind, subjects, said, time):
-    """An entry with the stolen key of somebody that does not know of `entry`."""
-    book = ledger.read()
+def next_to(world, name, entry, kind, subjects, predicate, time):
+    """Write an entry with a stolen key that does not follow `entry`."""
+    book = ledger_files.read()
     mine = [one for one in book.entries if one.keyid == world.keyid(name)]
     link = {
         "parents": entry.statement.predicate.ledger.parents,
@@ -39,17 +40,17 @@ def beside(world, name, entry, kind, subjects, said, time):
         "time": time,
         "person": name,
     }
-    envelope = envelopes.sign(statement(kind, subjects, said, link), envelopes.STATEMENT, world.signers[name])
+    envelope = envelopes.sign(statement(kind, subjects, predicate, link), envelopes.STATEMENT, world.signers[name])
     identity = f"sha256:{hashlib.sha256(envelope.payload).hexdigest()}"
     forged = Entry(identity, envelope, Statement.model_validate(envelope.content))
-    ledger._write(ledger.ROOT / forged.file_name, envelope)
+    ledger_files.write(ledger.ROOT / forged.file_name, envelope)
     return forged
 
 
 def promotion(world, release):
-    """What a promotion to production says, whoever signs it."""
+    """Return subjects and predicate of a promotion to production."""
     record = store.verified(store.directory(NAME, release))
-    said = {
+    predicate = {
         "adapter": NAME,
         "channel": "production",
         "release": {"name": release, "candidate": world.digest(), "record": record["digest"]},
@@ -58,11 +59,11 @@ def promotion(world, release):
         "approved_by": ["ada", "bob"],
         "second_pair_of_eyes": True,
     }
-    return {store.directory(NAME, release).as_posix(): world.digest()}, said
+    return {store.directory(NAME, release).as_posix(): world.digest()}, predicate
 
 
 @pytest.mark.parametrize("time", [day(6), day(4)], ids=["afterwards", "with the clock set back"])
-def test_a_stolen_governor_s_key_puts_nobody_in_force(world, time):
+def test_a_stolen_governor_s_key_puts_no_people_in_force(world, time):
     world.rules["acts"]["revoke"] = ["approver"]
     world.adopt()
     before = state.load(day(3)).present.digest
@@ -70,10 +71,10 @@ def test_a_stolen_governor_s_key_puts_nobody_in_force(world, time):
     world.content["people"]["dan"]["roles"] = ["governor", "approver", "releaser"]
     world.write()
     taken, rules = people.load(), policy.load()
-    said = {"people": taken.content, "policy": rules.content, "replaces": before}
+    predicate = {"people": taken.content, "policy": rules.content, "replaces": before}
     subjects = {str(people.FILE): taken.digest, str(policy.FILE): rules.digest}
-    beside(world, "ada", revoked, statements.ADOPT, subjects, said, time)
-    with pytest.raises(Refused, match="not what was adopted"):
+    next_to(world, "ada", revoked, statements.ADOPT, subjects, predicate, time)
+    with pytest.raises(Refused, match="differs from what was adopted"):
         state.load(day(7))
     world.content["people"]["dan"]["roles"] = ["builder"]
     world.write()
@@ -87,11 +88,11 @@ def test_a_stolen_releaser_s_key_promotes_nothing(world, time):
     release = world.release()
     revoked = revoking.revoke("key", world.keyid("cho"), world.who("ada"), "Stolen.", now=day(5))
     candidate("2")
-    forged = beside(world, "cho", revoked, statements.PROMOTE, *promotion_of(world, release), time)
+    forged = next_to(world, "cho", revoked, statements.PROMOTE, *promotion_of(world, release), time)
     present = state.load(day(7))
     assert forged.id not in {entry.id for entry in present.moves}
     assert "who had not seen it" in present.void(forged)
-    assert channels.standing(present, NAME, "production").person == "ada"
+    assert channels.current(present, NAME, "production").person == "ada"
 
 
 def test_a_damaged_signature_makes_no_entry_disappear(world):
@@ -100,8 +101,8 @@ def test_a_damaged_signature_makes_no_entry_disappear(world):
     before = state.load(day(3)).present.digest
     revoked = revoking.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
     taken, rules = people.load(), policy.load()
-    said = {"people": taken.content, "policy": rules.content, "replaces": before}
-    beside(world, "ada", revoked, statements.ADOPT, {str(people.FILE): taken.digest}, said, day(6))
+    predicate = {"people": taken.content, "policy": rules.content, "replaces": before}
+    next_to(world, "ada", revoked, statements.ADOPT, {str(people.FILE): taken.digest}, predicate, day(6))
     withdrawn = revoking.revoke("source", "faq", world.who("bob"), "Consent withdrawn.", now=day(7))
     assert state.load(day(8)).revoked("source", "faq") is not None
     file = ledger.ROOT / withdrawn.file_name
@@ -114,8 +115,8 @@ def test_a_damaged_signature_makes_no_entry_disappear(world):
 
 
 def promotion_of(world, release):
-    subjects, said = promotion(world, release)
-    return subjects, said | {"previous": release}
+    subjects, predicate = promotion(world, release)
+    return subjects, predicate | {"previous": release}
 
 
 def test_a_promotion_in_spite_of_a_rejection_does_not_verify(world):
@@ -124,14 +125,14 @@ def test_a_promotion_in_spite_of_a_rejection_does_not_verify(world):
     release = world.release()
     found = store.directory(NAME, release)
     rejected = world.reject("cho", now=day(5))
-    assert rejected.act == "rejected"
-    subjects, said = promotion(world, release)
-    signing.sign(statements.PROMOTE, subjects, said, world.who("cho"), day(6))
+    assert rejected.action == "rejected"
+    subjects, predicate = promotion(world, release)
+    signing.sign(statements.PROMOTE, subjects, predicate, world.who("cho"), day(6))
     with pytest.raises(Refused, match="although cho had rejected it"):
         verify(found, day(7))
 
 
-def test_the_project_s_ledger_counts_wherever_one_stands(world, monkeypatch):
+def test_the_project_s_ledger_counts_in_any_working_directory(world, monkeypatch):
     world.ready()
     world.promote()
     release = store.directory(NAME, world.release()).resolve()
@@ -146,7 +147,7 @@ def test_the_project_s_ledger_counts_wherever_one_stands(world, monkeypatch):
         verify(release, day(6))
 
 
-def test_a_link_that_somebody_moved_does_not_verify(world):
+def test_a_link_that_was_moved_does_not_verify(world):
     world.ready()
     world.approve("ada", channel="staging")
     world.promote(channel="staging")
@@ -168,10 +169,10 @@ def test_approvals_for_another_channel_are_not_shown_as_those_of_this_one(world)
     ("kind", "what", "options", "complaint"),
     [
         ("key", "abc", {}, "at least 12 digits"),
-        ("key", "a" * 64, {}, "people.yaml knows none that begins so"),
-        ("artifact", "f69471324fa3", {}, "the ledger knows none"),
-        ("key", "KEY", {"since": "yesterday"}, "--since yesterday: a time in UTC is needed"),
-        ("base", "tiny", {"since": day(1)}, "--since: of a key only"),
+        ("key", "a" * 64, {}, "none in people.yaml begins like this"),
+        ("artifact", "f69471324fa3", {}, "none in the ledger begins like this"),
+        ("key", "KEY", {"since": "yesterday"}, "--since yesterday: expected a time in UTC"),
+        ("base", "tiny", {"since": day(1)}, "--since: applies to keys only"),
     ],
 )
 def test_a_revocation_that_would_revoke_nothing_is_not_signed(world, kind, what, options, complaint):
@@ -183,10 +184,10 @@ def test_a_revocation_that_would_revoke_nothing_is_not_signed(world, kind, what,
     assert sorted(ledger.ROOT.rglob("*")) == before
 
 
-def test_the_beginning_of_an_id_will_do(world):
+def test_the_beginning_of_an_id_is_accepted(world):
     world.adopt()
     entry = revoking.revoke("key", world.keyid("bob")[:16], world.who("ada"), "Lost.", now=day(3))
-    assert entry.said["what"] == world.keyid("bob")
+    assert entry.predicate["what"] == world.keyid("bob")
 
 
 def test_what_a_revoked_builder_signed_can_be_signed_again(world):
@@ -201,21 +202,21 @@ def test_what_a_revoked_builder_signed_can_be_signed_again(world):
 def _unattested(time):
     from fineline.governance import requirements
 
-    return requirements._not_attested(state.load(time), dossier.of(NAME))
+    return requirements.not_attested(state.load(time), evidence_bundle.collect(NAME))
 
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "", "A b", "/etc"])
 def test_names_that_lead_elsewhere_are_refused(world, name, tmp_path):
     world.adopt()
-    with pytest.raises(InputError, match="is no name of an adapter"):
-        acts.rollback(name, "staging", world.who("ada"), "x", now=day(3))
-    with pytest.raises(InputError, match="no usable name"):
-        beginning.check(name, "a@example.com")
+    with pytest.raises(InputError, match="is not a valid adapter name"):
+        actions.rollback(name, "staging", world.who("ada"), "x", now=day(3))
+    with pytest.raises(InputError, match="is not a valid name"):
+        bootstrap.check(name, "a@example.com")
 
 
 def test_no_second_ledger_begins_below_the_first(world, monkeypatch, tmp_path):
     world.adopt()
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path / "docs")
-    with pytest.raises(InputError, match="lies within the project"):
-        beginning.check("sub", "s@example.com")
+    with pytest.raises(InputError, match="is inside of the project"):
+        bootstrap.check("sub", "s@example.com")

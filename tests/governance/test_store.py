@@ -1,11 +1,11 @@
-"""Placing a release: whole or not there, whatever happens on the way."""
+"""Placing a release: complete or not there, even if it is interrupted."""
 
 from pathlib import Path
 
 import pytest
 
 from fineline.errors import Refused
-from fineline.governance import ledger, state, statements, store
+from fineline.governance import ledger_files, state, statements, store
 from tests.governance.conftest import NAME, day
 
 
@@ -27,7 +27,7 @@ class TestKilled:
 
     def test_while_the_entry_is_written(self, world, monkeypatch):
         world.ready()
-        self.killed(world, monkeypatch, ledger, "append")
+        self.killed(world, monkeypatch, ledger_files, "append")
         assert store.current(NAME, "production") is None
         world.promote(now=day(5))
         assert len(state.load(day(5)).of(statements.PROMOTE)) == 1
@@ -75,7 +75,7 @@ def test_files_changed_while_they_are_copied_are_noticed(world, monkeypatch):
     assert not [path for path in (store.ROOT / NAME).iterdir() if path.is_dir()]
 
 
-def test_the_documents_lie_in_the_release_with_who_agreed(world):
+def test_the_release_contains_the_documents_with_the_approvals(world):
     world.ready()
     world.promote()
     documents = store.channel(NAME, "production") / "documents"

@@ -1,4 +1,4 @@
-"""Verifying what is out: with fineline, and with nothing but hashing and signatures."""
+"""Verifying releases: with fineline, and with hashes and signatures alone."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fineline.errors import InputError, Refused
-from fineline.governance import acts, ledger, revoking, signing, store
+from fineline.governance import actions, ledger, ledger_files, revoking, signing, store
 from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, candidate, change, day
 
@@ -22,7 +22,7 @@ def release(world):
     return store.channel(NAME, "production").resolve().relative_to(Path.cwd().resolve())
 
 
-def test_what_holds_is_told(world, release):
+def test_a_release_that_verifies(world, release):
     found = verify(release, day(5))
     assert (found.candidate, found.adapter, found.verdict) == (world.digest(), NAME, "pass")
     assert [one["person"] for one in found.approved] == ["ada", "bob"]
@@ -33,7 +33,7 @@ def test_what_holds_is_told(world, release):
     assert verify(release, day(5), found.head[0]).head == found.head
 
 
-def test_a_release_needs_nothing_beside_it(release, tmp_path_factory, monkeypatch):
+def test_a_release_verifies_alone(release, tmp_path_factory, monkeypatch):
     elsewhere = tmp_path_factory.mktemp("auditor") / release.name
     shutil.copytree(release, elsewhere)
     monkeypatch.chdir(elsewhere.parent)
@@ -47,7 +47,13 @@ def test_one_byte(release, name):
     file = release / name
     file.chmod(0o644)
     file.write_bytes(file.read_bytes().replace(b"1", b"2", 1))
-    with pytest.raises(Refused, match=r"changed|not the record|not the one that cho promoted"):
+    with pytest.raises(Refused, match=r"changed|not the record|not the one that cho promoted|its digest does not belong"):
+        verify(release, day(5))
+
+
+def test_a_license_in_release_json_must_be_that_of_the_evidence(release):
+    change(release / "release.json", lambda content: content["artifacts"]["base"].update(license="mit"))
+    with pytest.raises(Refused, match="owners and licenses are not those of its evidence"):
         verify(release, day(5))
 
 
@@ -68,12 +74,12 @@ def test_a_release_under_another_name(release):
         verify(other, day(5))
 
 
-def test_a_release_of_which_the_ledger_knows_nothing(world):
+def test_a_release_that_is_not_in_the_ledger(world):
     world.ready()
-    from fineline.governance import dossier
+    from fineline.governance import evidence_bundle
 
-    store.place(dossier.of(NAME), {})
-    with pytest.raises(Refused, match="the ledger knows of no promotion"):
+    store.place(evidence_bundle.collect(NAME), {})
+    with pytest.raises(Refused, match="the ledger has no promotion"):
         verify(store.directory(NAME, world.release()), day(5))
 
 
@@ -84,17 +90,17 @@ def test_an_entry_that_was_kept_elsewhere_and_is_gone(release):
 
 def test_what_was_revoked_since(world, release):
     revoking.revoke("source", "faq", world.who("ada"), "A customer withdrew.", now=day(5))
-    with pytest.raises(Refused, match=r"the source faq was withdrawn, says ada: A customer withdrew."):
+    with pytest.raises(Refused, match=r"the source faq was withdrawn by ada: A customer withdrew."):
         verify(release, day(6))
 
 
 def test_an_approval_whose_key_turned_out_to_be_stolen(world, release):
     revoking.revoke("key", world.keyid("bob"), world.who("ada"), "Stolen.", since=day(2), now=day(5))
-    with pytest.raises(Refused, match="the approval of bob counts no longer: its key was revoked"):
+    with pytest.raises(Refused, match="the approval of bob no longer counts: its key was revoked"):
         verify(release, day(6))
 
 
-def test_what_is_no_release(world):
+def test_a_directory_that_is_not_a_release(world):
     with pytest.raises(InputError, match=r"release.json: missing"):
         verify(Path("models"), day(5))
 
@@ -119,17 +125,17 @@ def test_three_people_and_two_channels_through_a_year(world):
     world.approve("ada", now=day(8))
     world.approve("bob", now=day(8))
     entry = world.promote("cho", now=day(9))
-    assert entry.said["previous"] == first
+    assert entry.predicate["previous"] == first
 
     revoking.revoke("artifact", model, world.who("bob"), "Tells secrets.", now=day(10))
     with pytest.raises(Refused, match="Tells secrets"):
         world.promote("cho", "production", now=day(11))
-    back = acts.rollback(NAME, "production", world.who("cho"), "It was revoked.", now=day(11))
-    assert back.said["previous"] == second
+    back = actions.rollback(NAME, "production", world.who("cho"), "It was revoked.", now=day(11))
+    assert back.predicate["previous"] == second
     assert store.current(NAME, "production") == first
     assert verify(store.directory(NAME, first), day(12)).in_use == ["production"]
     with pytest.raises(Refused, match="Tells secrets"):
-        acts.rollback(NAME, "production", world.who("cho"), "Forward again.", second, now=day(12))
+        actions.rollback(NAME, "production", world.who("cho"), "Forward again.", second, now=day(12))
     assert store.current(NAME, "production") == first
 
 
@@ -139,10 +145,10 @@ class TestRollback:
     def test_there_is_nothing_to_go_back_to(self, world):
         world.ready()
         with pytest.raises(InputError, match="support was never in production"):
-            acts.rollback(NAME, "production", world.who("cho"), "x", now=day(5))
+            actions.rollback(NAME, "production", world.who("cho"), "x", now=day(5))
         world.promote()
         with pytest.raises(InputError, match=r"had no another release in production before|had no"):
-            acts.rollback(NAME, "production", world.who("cho"), "x", now=day(5))
+            actions.rollback(NAME, "production", world.who("cho"), "x", now=day(5))
 
     def test_the_release_was_damaged(self, world):
         world.ready()
@@ -156,7 +162,7 @@ class TestRollback:
         (first / "model" / "chat_template.jinja").chmod(0o644)
         (first / "model" / "chat_template.jinja").write_text("x")
         with pytest.raises(Refused, match=r"chat_template.jinja: changed"):
-            acts.rollback(NAME, "production", world.who("cho"), "x", now=day(7))
+            actions.rollback(NAME, "production", world.who("cho"), "x", now=day(7))
 
     def test_it_takes_its_role_and_a_reason(self, world):
         world.ready()
@@ -167,9 +173,9 @@ class TestRollback:
         world.approve("bob", now=day(5))
         world.promote(now=day(6))
         with pytest.raises(InputError, match="a reason is needed"):
-            acts.rollback(NAME, "production", world.who("cho"), " ", now=day(7))
-        with pytest.raises(Refused, match="bob may not rollback"):
-            acts.rollback(NAME, "production", world.who("bob"), "x", now=day(7))
+            actions.rollback(NAME, "production", world.who("cho"), " ", now=day(7))
+        with pytest.raises(Refused, match="bob cannot rollback"):
+            actions.rollback(NAME, "production", world.who("bob"), "x", now=day(7))
 
 
 INDEPENDENT = '''
@@ -252,15 +258,15 @@ def test_it_is_the_same_as_json(release):
 
 
 def test_a_promotion_that_was_signed_without_the_approvals_it_takes(world):
-    """Whoever has a releaser's key can write such an entry; whoever reads it sees that it was not right."""
-    from fineline.governance import dossier, statements
+    """A releaser's key can sign such an entry; verification shows that it was not right."""
+    from fineline.governance import evidence_bundle, statements
 
     world.adopt()
     world.attest()
     world.approve("bob")
-    found = dossier.of(NAME)
+    found = evidence_bundle.collect(NAME)
     record = store.place(found, {})
-    said = {
+    predicate = {
         "adapter": NAME,
         "channel": "production",
         "release": {"name": found.release, "candidate": found.digest, "record": record},
@@ -270,13 +276,13 @@ def test_a_promotion_that_was_signed_without_the_approvals_it_takes(world):
         "second_pair_of_eyes": True,
     }
     where = store.directory(NAME, found.release)
-    signing.sign(statements.PROMOTE, {where.as_posix(): found.digest}, said, world.who("cho"), day(4))
+    signing.sign(statements.PROMOTE, {where.as_posix(): found.digest}, predicate, world.who("cho"), day(4))
     store.point(NAME, "production", found.release)
     with pytest.raises(Refused, match=r"promoted to production by cho at .* with 1 of 2 approvals that counted then"):
         verify(where, day(5))
 
 
-def test_the_same_model_judged_anew_is_another_release(world, release):
+def test_the_same_model_judged_again_is_another_release(world, release):
     from fineline.project import layout
 
     change(layout.reports(NAME) / "training.json", lambda content: content.update(train_loss=0.4))
@@ -288,13 +294,13 @@ def test_the_same_model_judged_anew_is_another_release(world, release):
     assert again != release
     assert verify(again, day(7)).candidate == verify(release, day(7)).candidate == world.digest()
     assert (verify(again, day(7)).in_use, verify(release, day(7)).in_use) == (["production"], [])
-    assert f"sha256:{release.name}" == entry.said["previous"]
-    back = acts.rollback(NAME, "production", world.who("cho"), "The old reports will do.", release.name[:12], now=day(8))
-    assert back.said["release"]["name"] == entry.said["previous"]
+    assert f"sha256:{release.name}" == entry.predicate["previous"]
+    back = actions.rollback(NAME, "production", world.who("cho"), "The old reports will do.", release.name[:12], now=day(8))
+    assert back.predicate["release"]["name"] == entry.predicate["previous"]
     assert verify(release, day(9)).in_use == ["production"]
 
 
-def test_two_acts_at_once_by_one_person_are_one_line(world):
+def test_simultaneous_actions_of_one_person_are_one_line(world):
     """Two adapters may be promoted at the same time by the same key."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -302,10 +308,10 @@ def test_two_acts_at_once_by_one_person_are_one_line(world):
     with ThreadPoolExecutor() as pool:
         for made in [pool.submit(world.reject, "bob", now=day(4)) for _ in range(6)]:
             made.result()
-    assert len([entry for entry in ledger.read().entries if entry.person == "bob"]) == 7
+    assert len([entry for entry in ledger_files.read().entries if entry.person == "bob"]) == 7
 
 
-def test_an_empty_directory_is_no_part_of_a_release(world):
+def test_an_empty_directory_is_not_part_of_a_release(world):
     world.ready()
     world.promote()
     where = store.directory(NAME, world.release())
@@ -316,11 +322,11 @@ def test_an_empty_directory_is_no_part_of_a_release(world):
 
 
 def test_a_release_still_verifies_while_a_governor_edits(world):
-    """What is in force stands in the ledger; whoever reads is told that the file says something else."""
+    """What is in force is in the ledger; a file that differs is reported."""
     world.ready()
     world.promote()
     world.rules["channels"]["production"]["approve"]["people"] = 1
     world.write()
     found = verify(store.directory(NAME, world.release()), day(5))
     assert len(found.drafts) == 1
-    assert found.drafts[0].startswith("governance/policy.yaml: not what was adopted")
+    assert found.drafts[0].startswith("governance/policy.yaml: differs from what was adopted")

@@ -10,7 +10,7 @@ from fineline.chat.tokens import tokenizer_of
 from fineline.errors import InputError
 from fineline.export import builder
 from fineline.inference import batches, scorer
-from fineline.inference.journal import Journal
+from fineline.inference.journal import AnswerJournal
 from fineline.inference.onnx_engine import OnnxEngine
 from fineline.inference.scorer import Scorer
 from fineline.inference.torch_engine import TorchEngine
@@ -278,7 +278,7 @@ def test_a_model_that_computes_no_numbers_scores_none(model, tokenizer, tmp_path
         broken.model.layers[0].mlp.down_proj.weight.fill_(torch.nan)
     file = tmp_path / "journal.jsonl"
     for _ in range(2):  # computed, then read from the journal
-        found = Scorer(TorchEngine(broken, "fp32"), tokenizer, Journal(file)).loglikelihood(likelihoods())
+        found = Scorer(TorchEngine(broken, "fp32"), tokenizer, AnswerJournal(file)).loglikelihood(likelihoods())
         assert all(np.isnan(score) and not greedy for score, greedy in found)
 
 
@@ -325,11 +325,11 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(torch_engine, tokeni
 
     last_life = len(whole.packs) - 2
     first = Mortal(torch_engine, last_life)
-    interrupted = Scorer(first, tokenizer, Journal(file), **small)
+    interrupted = Scorer(first, tokenizer, AnswerJournal(file), **small)
     with pytest.raises(Killed):
         _ = interrupted.loglikelihood(requests), interrupted.generate_until(writing)
     second = Mortal(torch_engine, life=100)
-    resumed = Scorer(second, tokenizer, Journal(file), **small)
+    resumed = Scorer(second, tokenizer, AnswerJournal(file), **small)
     assert (resumed.loglikelihood(requests), resumed.generate_until(writing)) == expected
     assert first.packs + second.packs == whole.packs
 

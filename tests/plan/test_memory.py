@@ -133,7 +133,7 @@ def saved_bytes(model, length, precision):
     """Bytes that one forward pass keeps for the backward pass, weights apart."""
     import torch
 
-    from fineline.chat.tokens import Tokens
+    from fineline.chat.tokens import TokenizedRow
     from fineline.train.fused import fused
     from fineline.train.loss import completion_loss
     from fineline.train.rows import collate
@@ -147,7 +147,7 @@ def saved_bytes(model, length, precision):
         return kept
 
     tokens = torch.randint(0, 64, (length + 1,)).tolist()
-    batch = collate([Tokens(tokens, tokens)])
+    batch = collate([TokenizedRow(tokens, tokens)])
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept.tensor), fused(model):
         loss = completion_loss(model, batch, precision=precision)
     storages = {kept.tensor.untyped_storage().data_ptr(): kept.tensor.untyped_storage().nbytes() for kept in alive}

@@ -44,21 +44,23 @@ def test_the_plan_has_every_method_and_train_can_follow_it(curated, monkeypatch)
     assert report["chosen"]["fits"]
     assert report["chosen"]["seconds"] > 0
     assert report["rows"] == sum(1 for _ in (layout.curated("home") / "train.jsonl").open())
-    base_digest = artifacts.used(layout.base("tiny")).digest
-    digests = [base_digest, artifacts.used(layout.curated("home"), layout.TRAINING_ROWS).digest]
-    assert [report["base"], report["data"]] == digests
+    digests = {
+        "base": artifacts.read(layout.base("tiny")).digest,
+        "data": artifacts.read(layout.curated("home")).part(layout.TRAINING_ROWS),
+    }
+    assert {role: report[role] for role in digests} == digests
     assert report["chosen"]["precision"] == report["device"]["precision"]
-    found = settings.read("home", params.load().adapter("home"), *digests)
+    found = settings.read(layout.reports("home"), digests, params.load().adapter("home").train, remedy="")
     assert (found.method, found.recompute, found.dequantize) == ("lora", False, False)
-    assert settings.forecast("home", *digests).memory_bytes == report["chosen"]["memory_bytes"]
+    assert settings.forecast(layout.reports("home"), digests).memory_bytes == report["chosen"]["memory_bytes"]
 
     # The same settings from a machine as large and of another speed.
-    first = settings.file("home").read_bytes()
+    first = (layout.reports("home") / settings.FILE).read_bytes()
     machine = device.detect()
     faster = replace(machine, tflops={name: 2 * rate for name, rate in machine.tflops.items()})
     monkeypatch.setattr(device, "detect", lambda: faster)
     plan.run("home")
-    assert settings.file("home").read_bytes() == first
+    assert (layout.reports("home") / settings.FILE).read_bytes() == first
     assert json.loads((layout.reports("home") / "plan.json").read_text())["chosen"]["seconds"] < report["chosen"]["seconds"]
 
 
@@ -69,13 +71,13 @@ def test_a_machine_without_enough_memory(curated, monkeypatch):
     monkeypatch.setattr(device, "detect", lambda: small)
     with pytest.raises(InputError, match=r"adapters.home.train.method: Even qlora .* most of it context"):
         plan.run("home")
-    assert not settings.file("home").exists()
+    assert not (layout.reports("home") / settings.FILE).exists()
     report = json.loads((layout.reports("home") / "plan.json").read_text())
     assert report["recommended"] is None
     assert not report["chosen"]["fits"]
     configure(curated, method="qlora")
     plan.run("home")
-    assert json.loads(settings.file("home").read_text())["train"]["method"] == "qlora"
+    assert json.loads((layout.reports("home") / settings.FILE).read_text())["train"]["method"] == "qlora"
 
 
 @pytest.mark.parametrize(("method", "possible"), [("prompt", True), ("full", True), ("bottleneck", False), ("auto", False)])

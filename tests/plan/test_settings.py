@@ -11,6 +11,9 @@ from fineline.project import layout, params
 from fineline.project.params.training import Train
 from fineline.stages import settings
 
+DIGESTS = {"base": "b", "data": "d"}
+REPORTS = layout.reports("home")
+REMEDY = "run `dvc repro plan@home`"
 CONCRETE = {"batch_size": 4, "accumulation": 4, "recompute": True, "dequantize": False, "precision": "fp32"}
 
 
@@ -21,23 +24,23 @@ def adapter(project):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_decided_block_comes_back_as_it_was_written(adapter, method):
-    """`auto` may have keys that the chosen method does not read: they do not get in its way."""
+    """With `auto`, keys that the chosen method does not read may be set."""
     requested = adapter.train.model_copy(update={"quantization": {"type": "fp4"}}) if method == "lora" else adapter.train
     decided = settings.resolved(requested, method=method, **CONCRETE)
     assert (decided.method, decided.batch_size, decided.accumulation, decided.recompute) == (method, 4, 4, True)
     assert decided.learning_rate == adapter.train.learning_rate
-    settings.write("home", "b", "d", adapter.train, decided)
-    found = settings.read("home", adapter, "b", "d")
+    settings.write(REPORTS, DIGESTS, adapter.train, decided)
+    found = settings.read(REPORTS, DIGESTS, adapter.train, remedy=REMEDY)
     assert found.model_dump() == decided.model_dump()
     assert (found.precision, isinstance(found.dequantize, bool)) == ("fp32", True)
 
 
 def test_the_forecast_is_that_of_the_plan_or_none(project):
     none, place = settings.Forecast({}, None), layout.reports("home") / "plan.json"
-    assert settings.forecast("home", "b", "d") == none
+    assert settings.forecast(REPORTS, DIGESTS) == none
     reports.write(place, {"base": "b", "data": "d", "chosen": {"memory_bytes": {"total": 7}, "seconds": 3.0}})
-    assert settings.forecast("home", "b", "d") == settings.Forecast({"total": 7}, 3.0)
-    assert settings.forecast("home", "b", "other") == none
+    assert settings.forecast(REPORTS, DIGESTS) == settings.Forecast({"total": 7}, 3.0)
+    assert settings.forecast(REPORTS, {"base": "b", "data": "other"}) == none
 
 
 @pytest.mark.parametrize("content", ["<<<<<<< HEAD", "[]", "{}", '{"base": "b", "data": "d"}'])
@@ -45,7 +48,7 @@ def test_a_broken_plan_forecasts_nothing_and_stops_no_training(project, content)
     place = layout.reports("home") / "plan.json"
     place.parent.mkdir(parents=True)
     place.write_text(content)
-    assert settings.forecast("home", "b", "d") == settings.Forecast({}, None)
+    assert settings.forecast(REPORTS, DIGESTS) == settings.Forecast({}, None)
 
 
 def test_keys_that_the_method_reads_are_kept():
@@ -57,7 +60,7 @@ def test_keys_that_the_method_reads_are_kept():
 
 def test_a_missing_plan_is_reported_with_the_command_that_makes_it(adapter):
     with pytest.raises(InputError, match=r"reports/home/settings.json: missing; run `dvc repro plan@home`"):
-        settings.read("home", adapter, "b", "d")
+        settings.read(REPORTS, DIGESTS, adapter.train, remedy=REMEDY)
 
 
 @pytest.mark.parametrize(
@@ -65,26 +68,27 @@ def test_a_missing_plan_is_reported_with_the_command_that_makes_it(adapter):
     [
         ("other", "d", 4, "settings.json: base changed since the plan was made; run `dvc repro plan@home`"),
         ("b", "other", 4, "settings.json: data changed since"),
-        ("b", "d", 5, r"settings.json: adapters.home.train changed since"),
+        ("b", "d", 5, r"settings.json: `train:` changed since"),
         ("other", "other", 4, "settings.json: base and data changed since"),
     ],
 )
 def test_what_changed_since_the_plan_is_named(adapter, base, data, rank, message):
     decided = settings.resolved(adapter.train, method="lora", **CONCRETE)
-    settings.write("home", "b", "d", adapter.train, decided)
-    now = adapter.model_copy(update={"train": adapter.train.model_copy(update={"rank": rank})})
+    settings.write(REPORTS, DIGESTS, adapter.train, decided)
+    present = adapter.train.model_copy(update={"rank": rank})
     with pytest.raises(InputError, match=message):
-        settings.read("home", now, base, data)
+        settings.read(REPORTS, {"base": base, "data": data}, present, remedy=REMEDY)
 
 
 @pytest.mark.parametrize("content", [{}, {"base": "b"}, [], {"train": 3}, {"train": {"method": "none"}}])
 def test_a_broken_file_is_reported(adapter, content):
     decided = settings.resolved(adapter.train, method="lora", **CONCRETE)
-    settings.write("home", "b", "d", adapter.train, decided)
-    whole = json.loads(settings.file("home").read_text())
-    settings.file("home").write_text(json.dumps(whole | content if content and isinstance(content, dict) else content))
+    settings.write(REPORTS, DIGESTS, adapter.train, decided)
+    file = REPORTS / settings.FILE
+    whole = json.loads(file.read_text())
+    file.write_text(json.dumps(whole | content if content and isinstance(content, dict) else content))
     if content == {"base": "b"}:
-        assert settings.read("home", adapter, "b", "d")
+        assert settings.read(REPORTS, DIGESTS, adapter.train, remedy=REMEDY)
         return
     with pytest.raises(InputError, match=r"settings.json: not the settings of a plan"):
-        settings.read("home", adapter, "b", "d")
+        settings.read(REPORTS, DIGESTS, adapter.train, remedy=REMEDY)

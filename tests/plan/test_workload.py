@@ -1,9 +1,9 @@
 """The largest micro-step and the epoch."""
 
-from fineline.chat.tokens import IGNORED, Tokens
+from fineline.chat.tokens import IGNORED, TokenizedRow
 from fineline.plan.workload import Lengths, Workload
 
-ROWS = [Tokens([length, *range(1, length)], [IGNORED] * (length - 2) + [1, 2]) for length in (4, 10, 6, 8)]
+ROWS = [TokenizedRow([length, *range(1, length)], [IGNORED] * (length - 2) + [1, 2]) for length in (4, 10, 6, 8)]
 
 
 def test_the_largest_micro_step_is_that_of_the_longest_rows():
@@ -24,7 +24,7 @@ def test_a_common_prefix_counts_once_per_micro_step():
     """As `fineline.train.rows` lays them out."""
     from fineline.train.rows import collate
 
-    made = [Tokens([7, 8, 9, *range(start, start + 5)], [IGNORED] * 4 + [1] * 4) for start in (10, 20, 30, 40)]
+    made = [TokenizedRow([7, 8, 9, *range(start, start + 5)], [IGNORED] * 4 + [1] * 4) for start in (10, 20, 30, 40)]
     lengths = Lengths.of(made)
     assert lengths.shared == 3
     assert lengths.largest(4).worked == collate(made)["input_ids"].numel()

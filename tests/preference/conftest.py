@@ -1,4 +1,4 @@
-"""A judge on the loopback, and an evaluated adapter whose answers it is asked about."""
+"""A judge on the loopback interface, and an evaluated adapter whose answers it compares."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from fineline.preference import endpoint
+from fineline.preference import endpoint, read, session
 
 CANDIDATE, BASE, CHAMPION = (f"sha256:{letter * 64}" for letter in "cbd")
 
@@ -27,10 +27,10 @@ def judging(reply):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.append({"path": self.path, "body": body, "key": self.headers.get("Authorization")})
-            said = reply(body, len(seen))
-            if isinstance(said, str):
-                said = 200, {}, json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode()
-            status, headers, content = said
+            answer = reply(body, len(seen))
+            if isinstance(answer, str):
+                answer = 200, {}, json.dumps({"choices": [{"message": {"role": "assistant", "content": answer}}]}).encode()
+            status, headers, content = answer
             self.send_response(status)
             for header, value in ({"Content-Length": str(len(content))} | headers).items():
                 self.send_header(header, value)
@@ -61,8 +61,13 @@ def prefers_longer(body, _number=0):
     return "FIRST" if first > second else "SECOND" if second > first else "TIE"
 
 
+def prefer(name, judge, settings, against="base"):
+    """Read the answers and compare them, as the command does."""
+    return session.prefer(read(name, against), judge, settings)
+
+
 def connected(url, **changes):
-    """The endpoint at an address, and the pauses it would have made."""
+    """The endpoint at an address, and the pauses that it would have made."""
     made = endpoint.connect(url, "judge-1", **changes)
     waited = []
     object.__setattr__(made, "pause", waited.append)
@@ -70,7 +75,7 @@ def connected(url, **changes):
 
 
 def record(item, answer, task="target_generation", **changes):
-    """What the evaluation keeps of an item."""
+    """The record of an item."""
     hashes = {
         f"{kind}_hash": hashlib.sha256(f"{kind} {task} {item}".encode()).hexdigest() for kind in ("item", "prompt", "target")
     }
@@ -80,7 +85,7 @@ def record(item, answer, task="target_generation", **changes):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """An evaluated adapter `support` whose answers are longer than its base's; returns what evaluates it otherwise."""
+    """An evaluated adapter `support` whose answers are longer than its base's; returns a function that evaluates it again."""
     monkeypatch.chdir(tmp_path)
     artifacts = {"base": ("base", BASE), "candidate": ("adapter", CANDIDATE), "champion": ("adapter", CHAMPION)}
 

@@ -1,4 +1,4 @@
-"""What the server does, and what becomes of the key."""
+"""The behavior towards a server, and where the key is sent."""
 
 import json
 import socket
@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from fineline.errors import FinelineError, InputError
-from fineline.preference import Settings, endpoint, prefer
-from tests.preference.conftest import connected, judging, prefers_longer, texts_below
+from fineline.preference import Settings, endpoint
+from tests.preference.conftest import connected, judging, prefer, prefers_longer, texts_below
 
 KEY = "sk-hunter2-0123456789"
 
@@ -24,7 +24,7 @@ def test_a_busy_server_is_asked_again(project, status):
     assert len(seen) == 12
 
 
-def test_a_server_that_stays_busy_is_given_up(project):
+def test_a_server_that_stays_busy_is_an_error_after_five_attempts(project):
     def busy_later(body, number):
         return prefers_longer(body) if number <= 6 else (503, {}, b"down for today")
 
@@ -37,7 +37,7 @@ def test_a_server_that_stays_busy_is_given_up(project):
 
 
 @pytest.mark.parametrize(("asked", "waited"), [("3600", []), ("-5", [0.0] * 4), ("tomorrow", [1.0, 2.0, 4.0, 8.0])])
-def test_what_the_server_asks_to_wait_is_bounded(project, asked, waited):
+def test_the_pause_that_a_server_asks_for_is_limited(project, asked, waited):
     with judging(lambda *_: (429, {"Retry-After": asked}, b"")) as (url, _):
         judge, pauses = connected(url)
         with pytest.raises(FinelineError, match="gave up after"):
@@ -49,7 +49,7 @@ def test_what_the_server_asks_to_wait_is_bounded(project, asked, waited):
     "content",
     [b"", b"<html>hello</html>", b"{}", b'{"choices": []}', b'{"choices": [{"text": "FIRST"}]}', b"[1]", b"null", b"\xff\xfe"],
 )
-def test_a_reply_of_another_protocol_is_an_error_that_says_so(project, content):
+def test_a_reply_of_another_protocol_is_an_error_with_a_remedy(project, content):
     with judging(lambda *_: (200, {}, content)) as (url, _), pytest.raises(FinelineError) as caught:
         prefer("support", connected(url)[0], Settings())
     assert "the reply is not one of an OpenAI-compatible server" in str(caught.value)
@@ -71,34 +71,34 @@ def test_an_endless_reply_is_cut_off(project):
         prefer("support", connected(url)[0], Settings())
 
 
-def test_a_reply_that_breaks_off_is_asked_for_again(project):
+def test_a_truncated_reply_is_asked_for_again(project):
     with judging(lambda body, n: (200, {"Content-Length": "500"}, b"{") if n == 1 else prefers_longer(body)) as (url, seen):
         judge, waited = connected(url)
         prefer("support", judge, Settings(limit=1))
     assert (waited, len(seen)) == ([1.0], 3)
 
 
-def test_a_server_that_does_not_answer_in_time_is_given_up(project):
-    with socket.create_server(("127.0.0.1", 0)) as deaf:  # accepts and says nothing
+def test_a_server_that_times_out_is_an_error_after_five_attempts(project):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # accepts and never answers
         judge, waited = connected(f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", timeout=0.05)
         with pytest.raises(FinelineError, match=r"gave up after 5 attempts \(TimeoutError\)"):
             prefer("support", judge, Settings())
     assert len(waited) == 4
 
 
-def test_a_server_that_is_down_is_told_at_once(project):
+def test_a_server_that_is_down_is_an_error_at_once(project):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     judge, waited = connected(f"http://127.0.0.1:{port}/v1")
     with pytest.raises(FinelineError) as caught:
         prefer("support", judge, Settings())
-    assert f"target_generation, item 0: http://127.0.0.1:{port}/v1: no judge answers" in str(caught.value)
+    assert f"target_generation, item 0: http://127.0.0.1:{port}/v1: cannot be reached" in str(caught.value)
     assert "Connection refused" in str(caught.value)
     assert "start the server, or correct --endpoint" in str(caught.value)
     assert waited == []
 
 
-def test_the_key_goes_to_the_judge_and_nowhere_else(project, tmp_path, monkeypatch, capsys):
+def test_the_key_is_sent_to_the_judge_only(project, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JUDGE_KEY", KEY)
     with judging(prefers_longer) as (url, seen):
         judge, _ = connected(url, key_variable="JUDGE_KEY")
@@ -110,7 +110,7 @@ def test_the_key_goes_to_the_judge_and_nowhere_else(project, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 500])
-def test_a_server_that_repeats_the_key_does_not_get_it_printed(project, monkeypatch, status):
+def test_a_key_repeated_by_the_server_is_not_printed(project, monkeypatch, status):
     monkeypatch.setenv("JUDGE_KEY", KEY)
     with (
         judging(lambda *_: (status, {}, f"Incorrect key: {KEY}\x1b[31m".encode())) as (url, _),
@@ -123,7 +123,7 @@ def test_a_server_that_repeats_the_key_does_not_get_it_printed(project, monkeypa
     assert caught.value.exit_code == (1 if status == 500 else 2)
 
 
-def test_the_key_does_not_follow_a_redirect(project, monkeypatch):
+def test_the_key_is_not_sent_to_a_redirect(project, monkeypatch):
     monkeypatch.setenv("JUDGE_KEY", KEY)
     with (
         judging(prefers_longer) as (elsewhere, stolen),
@@ -134,7 +134,7 @@ def test_the_key_does_not_follow_a_redirect(project, monkeypatch):
     assert stolen == []
 
 
-def test_a_proxy_of_the_environment_does_not_see_what_stays_on_this_machine(project, monkeypatch):
+def test_requests_to_this_machine_bypass_the_proxy(project, monkeypatch):
     with judging(prefers_longer) as (url, _), judging(prefers_longer) as (proxy, seen):
         monkeypatch.setenv("http_proxy", proxy.removesuffix("/v1"))
         prefer("support", connected(url)[0], Settings(limit=1))
@@ -142,20 +142,20 @@ def test_a_proxy_of_the_environment_does_not_see_what_stays_on_this_machine(proj
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "problem"),
     [
         (None, "is not set"),
         ("", "is not set"),
-        ("a b", "holds no key"),
-        ("a\nX: y", "holds no key"),
-        ("schlüssel", "holds no key"),
+        ("a b", "is not a key"),
+        ("a\nX: y", "is not a key"),
+        ("schlüssel", "is not a key"),
     ],
 )
-def test_a_key_that_cannot_be_used_is_told_without_it(monkeypatch, value, said):
+def test_an_unusable_key_is_refused_without_printing_it(monkeypatch, value, problem):
     monkeypatch.delenv("JUDGE_KEY", raising=False)
     if value is not None:
         monkeypatch.setenv("JUDGE_KEY", value)
-    with pytest.raises(InputError, match=f"JUDGE_KEY {said}") as caught:
+    with pytest.raises(InputError, match=f"JUDGE_KEY {problem}") as caught:
         endpoint.connect("https://judge.example/v1", "m", key_variable="JUDGE_KEY")
     assert not value or value not in str(caught.value)
 
@@ -163,29 +163,29 @@ def test_a_key_that_cannot_be_used_is_told_without_it(monkeypatch, value, said):
 def test_a_refusal_without_a_key_names_the_option(project):
     with (
         judging(lambda *_: (401, {}, b"who are you")) as (url, _),
-        pytest.raises(InputError, match=r"refuses a request without a key; give --key-variable \(HTTP 401: who are you\)"),
+        pytest.raises(InputError, match=r"refuses a request without a key; pass --key-variable \(HTTP 401: who are you\)"),
     ):
         prefer("support", connected(url)[0], Settings())
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "problem"),
     [
         ("ftp://judge.example", "found ftp; an http or https address is needed"),
         ("judge.example/v1", "found no scheme"),
         ("https:///v1", "an http or https address is needed"),
-        ("https://judge.example:port/v1", "no address"),
+        ("https://judge.example:port/v1", "not a valid address"),
         ("https://me:secret@judge.example/v1", "without credentials"),
         ("https://judge.example/v1?key=secret", "without credentials"),
         ("https://judge.example/v1 x", "without spaces"),
-        ("http://judge.example/v1", "http is in the clear"),
-        ("http://10.0.0.7:8000/v1", "http is in the clear"),
-        ("http://127.0.0.1.example/v1", "http is in the clear"),
-        ("http://localhost.example/v1", "http is in the clear"),
+        ("http://judge.example/v1", "http is not encrypted"),
+        ("http://10.0.0.7:8000/v1", "http is not encrypted"),
+        ("http://127.0.0.1.example/v1", "http is not encrypted"),
+        ("http://localhost.example/v1", "http is not encrypted"),
     ],
 )
-def test_an_address_that_is_no_safe_endpoint_is_refused(url, said):
-    with pytest.raises(InputError, match=said) as caught:
+def test_an_unsafe_address_is_refused(url, problem):
+    with pytest.raises(InputError, match=problem) as caught:
         endpoint.connect(url, "m")
     assert "secret" not in str(caught.value)
 
@@ -195,7 +195,7 @@ def test_this_machine_may_be_asked_in_the_clear(host):
     assert endpoint.connect(f"http://{host}:8000/v1/chat/completions", "m").url == f"http://{host}:8000/v1"
 
 
-def test_plain_http_is_possible_when_it_is_said():
+def test_plain_http_is_possible_with_the_option():
     assert endpoint.connect("http://judge.lan/v1/", "m", allow_plain_http=True).url == "http://judge.lan/v1"
 
 

@@ -1,4 +1,4 @@
-"""What the judge is shown, and what its reply means."""
+"""The messages to the judge, and the meaning of its replies."""
 
 import json
 import re

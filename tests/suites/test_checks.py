@@ -25,8 +25,8 @@ from fineline.suites import checks
     ],
 )
 def test_every_kind(kind, value, right, wrong):
-    assert checks.hold(right, [{"kind": kind, "value": value}])
-    assert not checks.hold(wrong, [{"kind": kind, "value": value}])
+    assert checks.passed(right, [{"kind": kind, "value": value}])
+    assert not checks.passed(wrong, [{"kind": kind, "value": value}])
     assert not checks.problems([{"kind": kind, "value": value}])
 
 
@@ -35,14 +35,14 @@ def test_every_kind_is_tested_above():
     assert {case[0] for case in mark.args[1]} == set(checks.KINDS)
 
 
-def test_all_must_hold():
+def test_all_checks_must_pass():
     both = [{"kind": "contains", "value": "tea"}, {"kind": "max_words", "value": 2}]
-    assert checks.hold("green tea", both)
-    assert not checks.hold("a cup of tea", both)
+    assert checks.passed("green tea", both)
+    assert not checks.passed("a cup of tea", both)
 
 
 @pytest.mark.parametrize("odd", [None, [], "equals", [{"kind": "equals"}], [{"kind": "sings", "value": 1}]])
-def test_what_is_no_check_is_told(odd):
+def test_invalid_checks_are_reported(odd):
     assert checks.problems(odd)
 
 
@@ -57,6 +57,6 @@ def test_what_is_no_check_is_told(odd):
         ("regex", "(", "a regular expression"),
     ],
 )
-def test_a_value_of_another_type_is_told_before_anything_runs(kind, value, needed):
+def test_a_value_of_another_type_is_reported_before_anything_runs(kind, value, needed):
     (problem,) = checks.problems([{"kind": kind, "value": value}])
     assert problem == f"the check {kind!r} needs {needed}, found {value!r}"

@@ -1,4 +1,4 @@
-"""Guards as tasks: what is measured, and tasks that the harness brings."""
+"""Guards as tasks: their measures, and tasks of lm-eval."""
 
 import json
 import subprocess
@@ -35,31 +35,33 @@ def test_a_measure_is_named_after_its_suite(project):
         guards.task("greetings")
 
 
-def test_an_unknown_metric_is_answered_with_those_there_are(project):
+def test_an_unknown_metric_is_refused_with_the_accepted_ones(project):
     measure(project, greetings="accuracy")
     with pytest.raises(InputError, match=r"the metric 'accuracy'; accepted: exact_match, .*, acc"):
         guards.task("greetings")
 
 
-def test_checks_are_looked_at_before_anything_runs(project):
+def test_checks_are_validated_before_anything_runs(project):
     file = project / "suites/greetings/greetings.yaml"
     file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"output_type": "generate_until"}))
     write_lines(project / "suites/greetings/items.jsonl", [{"question": "Sing.", "checks": [{"kind": "sings", "value": 1}]}])
     pin(project / "suites/greetings")
     measure(project, greetings="checks")
-    with pytest.raises(InputError, match=r"items.jsonl:1: there is no check 'sings'; accepted: equals"):
+    with pytest.raises(InputError, match=r"items.jsonl:1: unknown check 'sings'; accepted: equals"):
         guards.task("greetings")
 
 
-@pytest.mark.parametrize(("name", "complaint"), [("no_such_task", "no task of lm-eval"), ("mmlu", "a group; name one of its")])
-def test_what_the_harness_does_not_have_is_told(name, complaint):
+@pytest.mark.parametrize(
+    ("name", "complaint"), [("no_such_task", "not a task of lm-eval"), ("mmlu", "a group; name one of its")]
+)
+def test_a_task_that_lm_eval_does_not_have_is_refused(name, complaint):
     with pytest.raises(InputError, match=complaint):
         guards.task(f"lm_eval/{name}")
 
 
 @pytest.fixture
 def asked(tmp_path):
-    """Takes a task of the harness by name, in a process that finds its data on a Hub (or finds none)."""
+    """Loads a task of lm-eval by name, in a process that finds its data on a Hub, or finds none."""
     rows = [
         {
             "id": str(number),
@@ -76,7 +78,7 @@ def asked(tmp_path):
     (repository / "README.md").write_text(CARD)
     program = (
         "import json, sys\n"
-        "from fineline.evaluate import guards, packaged, verdict\n"
+        "from fineline.suites import guards, packaged\n"
         "name = sys.argv[1]\n"
         "task = guards.task(name)\n"
         "print(json.dumps([task.name, len(task.items), task.measures[0].metric, packaged.questions(name)[0]]))\n"
@@ -106,27 +108,27 @@ configs:
 """
 
 
-def test_a_task_of_the_harness_is_taken_by_name_and_its_data_from_the_hub(asked):
+def test_a_task_of_lm_eval_is_loaded_by_name_and_its_data_from_the_hub(asked):
     answer = asked("lm_eval/arc_easy")
     assert answer.returncode == 0, answer.stderr
     question = ["Question: Which is hot, number 0?\nAnswer:", "fire"]
     assert json.loads(answer.stdout.splitlines()[-1]) == ["arc_easy", 3, "acc", question]
 
 
-def test_data_that_cannot_be_reached_are_an_input_error(asked):
+def test_data_that_cannot_be_loaded_are_an_input_error(asked):
     answer = asked("lm_eval/arc_easy", repo="acme/another")
-    assert "InputError: evaluate.guards: lm_eval/arc_easy: its data cannot be reached: " in answer.stderr
-    assert "fetch them once where there is a network" in answer.stderr
+    assert "ParameterError: evaluate.guards: lm_eval/arc_easy: its data cannot be loaded: " in answer.stderr
+    assert "download them once into HF_HOME while online" in answer.stderr
 
 
 @pytest.mark.parametrize(
     ("metric", "complaint"),
     [
-        ("exact_match", "needs an output_type of generate_until"),  # it would be 0 for every model, and nothing could fall
+        ("exact_match", "needs an output_type of generate_until"),  # it would be 0 for every model, so nothing could drop
         ("regex", "needs an output_type of generate_until"),
     ],
 )
-def test_a_metric_needs_the_answers_that_it_is_about(project, metric, complaint):
+def test_a_metric_needs_its_output_type(project, metric, complaint):
     measure(project, greetings=metric)
     with pytest.raises(InputError, match=complaint):
         guards.task("greetings")
@@ -139,11 +141,11 @@ def test_a_metric_needs_its_field_in_every_item(project):
     write_lines(project / "suites/greetings/items.jsonl", [{"question": "a", "pattern": "b"}, {"question": "c"}])
     pin(project / "suites/greetings")
     measure(project, greetings="regex")
-    with pytest.raises(InputError, match=r"items.jsonl:2: no `pattern`, which the metric 'regex' needs"):
+    with pytest.raises(InputError, match=r"items.jsonl:2: the metric 'regex' needs the field `pattern`"):
         guards.task("greetings")
 
 
-def test_a_function_is_told_by_its_source_and_not_by_where_it_lies():
-    said = guards._source(measure)
-    assert said.startswith("def measure(project")
+def test_a_function_is_identified_by_its_source_and_not_by_its_address():
+    source = guards._source(measure)
+    assert source.startswith("def measure(project")
     assert "0x" not in guards._source(object())

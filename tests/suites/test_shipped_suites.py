@@ -63,7 +63,7 @@ def test_the_items_are_those_that_were_pinned(name):
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_no_item_is_there_twice_and_each_has_its_cluster(name):
+def test_no_item_is_duplicate_and_each_has_a_cluster(name):
     texts = [folded(item.get("question") or item["text"]) for item in items(name)]
     assert [text for text, count in Counter(texts).items() if count > 1] == []
     assert all(item["cluster"] for item in items(name))
@@ -77,7 +77,7 @@ def test_four_different_choices_of_which_one_is_the_answer(name):
 
 
 @pytest.mark.parametrize("name", CHOICE)
-def test_answers_stand_in_every_place_equally_often(name):
+def test_answers_are_in_every_position_equally_often(name):
     places = Counter(item["answer"] for item in items(name))
     assert set(places) == {0, 1, 2, 3}
     assert max(places.values()) <= 0.4 * WRITTEN[name]

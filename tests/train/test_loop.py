@@ -1,4 +1,4 @@
-"""The loop: it learns, resumes as if nothing had happened, keeps the best, and says what went wrong."""
+"""The loop: it learns, resumes with the same bytes, keeps the best weights, and explains failures."""
 
 import errno
 import os
@@ -12,42 +12,42 @@ import pytest
 import torch
 
 from fineline import adapters
-from fineline.chat.tokens import IGNORED, Tokens
+from fineline.chat.tokens import IGNORED, TokenizedRow
 from fineline.errors import FinelineError, InputError
 from fineline.models.precision import dtype
 from fineline.project.params.training import Train
 from fineline.stages import train as stage
-from fineline.train import checkpoints, loop, memory, progress
+from fineline.train import checkpoints, loop, memory, progress, trainer
 from tests.conftest import ENVIRONMENT, ROOT
 
 KEYS = {"method": "lora", "rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 2, "batch_size": 8, "dropout": 0.1, "seed": 3}
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from fineline.train import loop
+from fineline.train import loop, trainer
 from tests.train.test_loop import config, data
 
 base, place, kill_at, signum = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-ended = loop.Keeper.on_step_end
+ended = trainer.CheckpointCallback.on_step_end
 
 def on_step_end(self, args, state, control, **rest):
     ended(self, args, state, control, **rest)
     if state.global_step == kill_at:
         os.kill(os.getpid(), signum)
 
-loop.Keeper.on_step_end = on_step_end
+trainer.CheckpointCallback.on_step_end = on_step_end
 loop.train(base, *data(), config(), report=place / "report", scratch=place / "scratch", between=0.0)
 """
 
 
 def data(count=60):
-    """Rows to learn: counting on from a start, behind a random beginning."""
+    """Rows to learn: numbers that count up, after a random prompt."""
     generator = torch.Generator().manual_seed(0)
     made = []
     for number in range(count):
         prompt = torch.randint(3, 250, (4 + number % 9,), generator=generator).tolist()
         answer = [(prompt[-1] + step) % 250 + 3 for step in range(5)]
-        made.append(Tokens(prompt + answer, [IGNORED] * len(prompt) + answer))
+        made.append(TokenizedRow(prompt + answer, [IGNORED] * len(prompt) + answer))
     return made[:-12], made[-12:]
 
 
@@ -85,8 +85,8 @@ def test_it_learns_and_repeats_itself_bit_for_bit(tiny_base, tmp_path, undisturb
 
 
 @pytest.mark.parametrize(("kill_at", "signum"), [(6, signal.SIGTERM), (8, signal.SIGKILL)])
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tiny_base, tmp_path, undisturbed, kill_at, signum):
-    """At the end of the first epoch, and within the second; dropout draws random numbers all the while."""
+def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tiny_base, tmp_path, undisturbed, kill_at, signum):
+    """At the end of the first epoch, and within the second. Dropout draws random numbers throughout."""
     _, expected, _ = undisturbed
     command = [sys.executable, "-c", CHILD, str(tiny_base), str(tmp_path), str(kill_at), str(int(signum))]
     child = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
@@ -94,7 +94,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tiny_base, tmp_path, 
     found = checkpoints.latest(tmp_path / "scratch")
     assert found is not None
     if signum == signal.SIGTERM:
-        assert "goes on from there" in child.stderr
+        assert "resumes from there" in child.stderr
     resumed = train(tiny_base, tmp_path)
     assert resumed.metrics["resumed_at"] in (kill_at - 1, kill_at, kill_at + 1)
     assert resumed.metrics["tokens"] == 2 * sum(len(row.input_ids) for row in data()[0])
@@ -107,23 +107,23 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tiny_base, tmp_path, 
 def test_other_optimizers_resume_too(tiny_base, tmp_path, optimizer):
     straight = train(tiny_base, tmp_path / "straight", optimizer=optimizer, dropout=0.0)
     part = tmp_path / "part"
-    with pytest.raises(FinelineError, match="goes on from there"):
+    with pytest.raises(FinelineError, match="resumes from there"):
         interrupted(tiny_base, part, optimizer=optimizer, dropout=0.0)
     resumed = train(tiny_base, part, optimizer=optimizer, dropout=0.0)
     assert digest(resumed.model, tmp_path / "one") == digest(straight.model, tmp_path / "two")
 
 
 def interrupted(base, place, **keys):
-    """A run that is asked to end at its third step."""
+    """Start a run that receives SIGTERM at its third step."""
     with pytest.MonkeyPatch.context() as patch:
-        begun = loop.Keeper.on_step_end
+        begun = trainer.CheckpointCallback.on_step_end
 
         def on_step_end(self, args, state, control, **rest):
             if state.global_step == 3:
                 os.kill(os.getpid(), signal.SIGTERM)
             begun(self, args, state, control, **rest)
 
-        patch.setattr(loop.Keeper, "on_step_end", on_step_end)
+        patch.setattr(trainer.CheckpointCallback, "on_step_end", on_step_end)
         train(base, place, **keys)
 
 
@@ -176,18 +176,18 @@ def test_keeping_the_best_needs_validation_rows(tiny_base, tmp_path):
         train(tiny_base, tmp_path, rows=(data()[0], []), keep="best")
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tiny_base, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run(tiny_base, tmp_path):
     with pytest.raises(FinelineError, match=r"the loss became .*lower `train\.learning_rate`"):
         train(tiny_base, tmp_path, learning_rate=1e30, warmup=0.0, epochs=10)
 
 
 def test_a_diverging_loss_stops_the_run():
     progress.refuse_divergence([2.0, 1.0, 0.5, 4.1, 0.4], 50)
-    with pytest.raises(FinelineError, match=r"diverges: it began at 2\.000 and stands at 5\.000 at step 50"):
+    with pytest.raises(FinelineError, match=r"diverges: it was 2\.000 at the start and is 5\.000 at step 50"):
         progress.refuse_divergence([2.0, 1.0, 4.0, 6.0, 5.0], 50)
 
 
-def test_a_full_disk_is_told_and_the_last_checkpoint_stays(tiny_base, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(tiny_base, tmp_path, monkeypatch):
     with pytest.raises(FinelineError):
         interrupted(tiny_base, tmp_path)
     before = checkpoints.latest(tmp_path / "scratch")
@@ -210,13 +210,15 @@ def test_out_of_memory_names_the_largest_part_and_a_remedy():
         torch.empty(1 << 60, dtype=torch.uint8)
 
 
-def test_too_little_free_memory_is_told_before_the_run():
+def test_too_little_free_memory_is_a_warning_before_the_run():
     predicted = {"base": 10 * 2**30, "activations": 30 * 2**30, "context": 2**30, "total": 41 * 2**30}
-    assert memory.shortage(config(), predicted, 40 * 2**30) is None  # the context is there already
+    assert memory.shortage(config(), predicted, 40 * 2**30) is None  # the context is in use already
     assert memory.shortage(config(), predicted, None) is None
     assert memory.shortage(config(), {}, 1) is None
-    told = memory.shortage(config(), predicted, 20 * 2**30)
-    assert re.search(r"40\.0 GiB more .* 20\.0 GiB are free.* largest part is activations \(30\.0 GiB\).*recompute: true", told)
+    warning = memory.shortage(config(), predicted, 20 * 2**30)
+    assert re.search(
+        r"40\.0 GiB more .* 20\.0 GiB are free.* largest part is activations \(30\.0 GiB\).*recompute: true", warning
+    )
     assert memory.free() is None or memory.free() > 2**20
 
 
@@ -229,10 +231,10 @@ def test_too_little_free_memory_is_told_before_the_run():
         ("fp32", "fp32", "bf16", False),
     ],
 )
-def test_a_plan_of_a_machine_that_computes_otherwise_is_told(requested, decided, here, warned):
-    told = stage.planned_elsewhere("home", config(precision=requested), config(precision=decided), here)
-    assert (told is not None) == warned
-    assert not warned or told.endswith("`dvc repro -f plan@home` plans anew")
+def test_a_plan_of_a_machine_with_another_precision_is_a_warning(requested, decided, here, warned):
+    warning = stage.planned_elsewhere(config(precision=requested), config(precision=decided), here)
+    assert (warning is not None) == warned
+    assert not warned or warning.endswith("to plan again, run `dvc repro -f plan@NAME`")
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,7 @@ def test_each_part_has_its_remedy(largest, keys, remedy):
 
 @pytest.mark.parametrize("method", ["lora", "bottleneck"])
 def test_accumulated_labels_are_all_counted(tiny_base, tmp_path, method):
-    """Equal rows, so that the mean loss does not depend on how they are dealt to micro-steps."""
+    """Equal rows, so that the mean loss does not depend on their assignment to micro-steps."""
     row = data()[0][0]
     keys = {"epochs": 1, "warmup": 0.0, "dropout": 0.0, "method": method}
     keys |= {"rank": 4, "alpha": 8} if method == "lora" else {"bottleneck": {"size": 4}}
@@ -274,7 +276,7 @@ def test_a_run_of_one_step_learns(tiny_base, tmp_path):
 
 
 @pytest.mark.parametrize("file", [checkpoints.OPTIMIZER, checkpoints.STATE])
-def test_a_damaged_checkpoint_is_passed_over(tiny_base, tmp_path, undisturbed, file):
+def test_a_damaged_checkpoint_is_ignored(tiny_base, tmp_path, undisturbed, file):
     with pytest.raises(FinelineError):
         interrupted(tiny_base, tmp_path)
     damaged = checkpoints.latest(tmp_path / "scratch") / file

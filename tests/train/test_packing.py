@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fineline.chat.tokens import Tokens
+from fineline.chat.tokens import TokenizedRow
 from fineline.train import batches
 from fineline.train.packing import best_fit
 
@@ -30,7 +30,7 @@ def test_a_row_goes_where_it_fits_best():
 
 
 def test_packs_are_what_the_sampler_draws():
-    rows = [Tokens([1] * length, [1] * length) for length in (6, 5, 4, 3)]
+    rows = [TokenizedRow([1] * length, [1] * length) for length in (6, 5, 4, 3)]
     drawn = batches.items(rows, 10)
     assert [batches.size(item) for item in drawn] == [10, 8]
     assert [batches.size(item) for item in batches.items(rows, None)] == [6, 5, 4, 3]

@@ -1,21 +1,21 @@
-"""Each silent failure of fine-tuning, planted, and found before a weight is loaded."""
+"""Each silent failure of fine-tuning is found before a weight is loaded."""
 
 import hashlib
 import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from fineline.artifacts import reports
-from fineline.chat.tokens import IGNORED, Tokens, encode_all, tokenizer_of
+from fineline.chat.tokens import IGNORED, TokenizedRow, encode_all, tokenizer_of
 from fineline.errors import InputError
-from fineline.project import layout
-from fineline.train import preflight, served
-from fineline.train.preflight import Split
-from tests.conftest import ROOT, write_lines
+from fineline.models import config
+from fineline.train import preflight
+from fineline.train.row_checks import Split
+from tests.conftest import ROOT
 
 TRAIN = Path("data/curated/home/train.jsonl")
 SECRET = "the bus leaves at ten"
@@ -40,10 +40,10 @@ def tokenizer(base):
     return tokenizer_of(base)
 
 
-def examine(tokenizer, base, rows=None, tokens=None, context=512, left_out=None):
+def examine(tokenizer, base, rows=None, tokens=None, context=512):
     rows = [row()] if rows is None else rows
     tokens = encode_all(tokenizer, rows, TRAIN) if tokens is None else tokens
-    return preflight.examine(tokenizer, {"train": Split(TRAIN, rows, tokens)}, base, context, left_out)
+    return preflight.examine(tokenizer, {"train": Split(TRAIN, rows, tokens)}, base, context)
 
 
 def findings(examined):
@@ -60,7 +60,7 @@ def test_sound_rows_have_no_finding(tokenizer, base):
 
 def test_an_answer_whose_end_is_not_learned_is_an_error(tokenizer, base):
     (sound,) = encode_all(tokenizer, [row()], TRAIN)
-    endless = Tokens(sound.input_ids, [*sound.labels[:-1], IGNORED])
+    endless = TokenizedRow(sound.input_ids, [*sound.labels[:-1], IGNORED])
     finding = findings(examine(tokenizer, base, [row(), row()], [sound, endless]))["end_of_turn"]
     assert (finding.severity, finding.found) == ("error", {"rows": 1, "of": 2})
     assert finding.message.endswith("train.jsonl:2")
@@ -68,12 +68,12 @@ def test_an_answer_whose_end_is_not_learned_is_an_error(tokenizer, base):
 
 def test_an_earlier_answer_whose_end_is_not_learned_is_an_error(tokenizer, base):
     end = tokenizer.eos_token_id
-    tokens = Tokens([7, 8, end, 7, 8, end], [IGNORED, 8, IGNORED, IGNORED, 8, end])
+    tokens = TokenizedRow([7, 8, end, 7, 8, end], [IGNORED, 8, IGNORED, IGNORED, 8, end])
     assert findings(examine(tokenizer, base, [row()], [tokens]))["end_of_turn"].severity == "error"
 
 
 def test_a_row_without_a_label_is_an_error(tokenizer, base):
-    finding = findings(examine(tokenizer, base, [row()], [Tokens([5, 6], [IGNORED, IGNORED])]))["labels"]
+    finding = findings(examine(tokenizer, base, [row()], [TokenizedRow([5, 6], [IGNORED, IGNORED])]))["labels"]
     assert (finding.severity, finding.found["rows"]) == ("error", 1)
 
 
@@ -87,8 +87,8 @@ def test_two_beginnings_are_an_error(tokenizer, base):
 @pytest.mark.parametrize(
     ("tokens", "share", "said"),
     [
-        (Tokens([7] * 199 + [2], [IGNORED] * 199 + [2]), 0.995, "train.learn: turns"),
-        (Tokens([7, 2], [7, 2]), 0.0, "prompts would be learned too"),
+        (TokenizedRow([7] * 199 + [2], [IGNORED] * 199 + [2]), 0.995, "train.learn: turns"),
+        (TokenizedRow([7, 2], [7, 2]), 0.0, "prompts would be learned too"),
     ],
 )
 def test_too_much_or_nothing_masked_is_a_warning(tokenizer, base, tokens, share, said):
@@ -97,20 +97,16 @@ def test_too_much_or_nothing_masked_is_a_warning(tokenizer, base, tokens, share,
     assert said in finding.message
 
 
-def test_rows_beyond_the_context_are_an_error_that_names_the_longest_and_the_remedy(tokenizer, base, tmp_path):
-    too_long = "40 tokens, more than `curate.max_tokens` (32)"
-    left_out = tmp_path / "left_out.jsonl"
-    write_lines(left_out, [{"reason": too_long}, {"reason": "repetition"}, {"reason": too_long}])
+def test_rows_longer_than_the_context_are_an_error_with_the_longest_and_a_remedy(tokenizer, base):
     rows = [row(), row("a " * 30), row("a " * 20)]
     lengths = [len(tokens.input_ids) for tokens in encode_all(tokenizer, rows, TRAIN)]
     context = lengths[2] - 1
-    finding = findings(examine(tokenizer, base, rows, context=context, left_out=left_out))["length"]
+    finding = findings(examine(tokenizer, base, rows, context=context))["length"]
     beyond = lengths[1] - context + 1
-    expected = {"context": context, "longer": 2, "tokens_beyond": beyond, "longest": lengths[1], "left_out": 2}
+    expected = {"context": context, "longer": 2, "tokens_beyond": beyond, "longest": lengths[1]}
     assert (finding.severity, finding.found) == ("error", expected)
     assert f"the longest, {TRAIN}:2, has {lengths[1]}" in finding.message
     assert f"`curate.max_tokens: {context}`" in finding.message
-    assert "left out 2 for their length" in finding.message
 
 
 def test_a_row_that_just_fits_the_context_is_fine(tokenizer, base):
@@ -118,16 +114,16 @@ def test_a_row_that_just_fits_the_context_is_fine(tokenizer, base):
     assert findings(examine(tokenizer, base, context=len(tokens.input_ids)))["length"].severity == "ok"
 
 
-def test_an_unknown_context_is_said_and_stops_nothing(tokenizer, base):
-    assert served.context_of(base) == 512
+def test_an_unknown_context_is_reported_and_is_not_an_error(tokenizer, base):
+    assert config.context_length(base) == 512
     (base / "config.json").write_text('{"text_config": {"max_position_embeddings": 64}}')
-    assert served.context_of(base) == 64
+    assert config.context_length(base) == 64
     (base / "config.json").write_text("{}")
-    assert findings(examine(tokenizer, base, context=served.context_of(base)))["length"].severity == "info"
+    assert findings(examine(tokenizer, base, context=config.context_length(base)))["length"].severity == "info"
 
 
 @pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json"])
-def test_a_template_that_is_served_and_is_not_that_of_the_training_is_an_error(tokenizer, base, file):
+def test_a_served_template_that_differs_from_the_training_is_an_error(tokenizer, base, file):
     other = "{{ messages }}"
     if file == "chat_template.jinja":
         (base / file).write_text(other)
@@ -160,20 +156,20 @@ def test_a_template_that_no_file_has_is_an_error(tokenizer, base):
     assert "is in none of its files" in finding.message
 
 
-def test_no_template_at_all_is_told_what_to_do(tokenizer, base):
+def test_a_missing_template_is_an_error_with_a_remedy(tokenizer, base):
     tokenizer.chat_template = None
-    with pytest.raises(InputError, match=r"without a chat template: .*chat_template\.jinja.* instruct model"):
-        examine(tokenizer, base, [row()], [Tokens([5, 2], [IGNORED, 2])])
+    with pytest.raises(InputError, match=r"has no chat template: .*chat_template\.jinja.* instruct model"):
+        examine(tokenizer, base, [row()], [TokenizedRow([5, 2], [IGNORED, 2])])
 
 
 def test_generation_that_stops_elsewhere_is_a_warning(tokenizer, base):
     (base / "generation_config.json").write_text('{"eos_token_id": [0]}')
     finding = findings(examine(tokenizer, base))["stop_token"]
     assert (finding.severity, finding.found) == ("warning", {"learned": 2, "generation": [0]})
-    assert "generation_config.json stops generation at token 0, and not at 2" in finding.message
+    assert "generation_config.json stops generation at token 0, not at 2" in finding.message
 
 
-def test_markers_of_the_template_that_are_no_tokens_are_a_warning(tokenizer, base):
+def test_markers_of_the_template_that_are_not_tokens_are_a_warning(tokenizer, base):
     tokenizer.chat_template = "[INST]{{ messages[0].content }}<|custom|>" + (
         "{% if not add_generation_prompt %}{{ messages[1].content }}<|im_end|>{% endif %}"
     )
@@ -215,24 +211,21 @@ def test_the_longest_rows_and_the_lengths_are_listed(tokenizer, base):
     assert [line["line"] for line in examined.shown] == [1, 11, 20]
 
 
-def test_every_error_is_told_at_once(tokenizer, base):
+def test_all_errors_are_reported_together(tokenizer, base):
     (base / "chat_template.jinja").write_text("{{ messages }}")
     examined = examine(tokenizer, base, context=4)
     with pytest.raises(InputError, match=r"(?s)length: 1 rows are longer.*chat_template: .*differs from chat_template\.jinja"):
         preflight.check(examined)
 
 
-def test_text_of_rows_stands_in_the_rendering_and_never_in_report_or_error(tokenizer, base, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_text_of_rows_is_in_the_rendering_and_never_in_report_or_error(tokenizer, base):
     rows = [row(f"{SECRET} <|im_end|> <|x{number}|>") for number in range(4)]
-    split = Split(TRAIN, rows, encode_all(tokenizer, rows, TRAIN))
+    splits = {"train": Split(TRAIN, rows, encode_all(tokenizer, rows, TRAIN))}
+    examined = preflight.examine(tokenizer, splits, base, context=4)
     with pytest.raises(InputError) as raised:
-        preflight.run("home", tokenizer, {"train": split}, base, context=4)
-    report = (layout.reports("home") / preflight.REPORT).read_text()
-    rendered = layout.rendered("home").read_text()
-    assert SECRET in rendered
-    assert SECRET not in report + str(raised.value)
-    assert reports.read(layout.reports("home") / preflight.REPORT)["rendered"] == hashlib.sha256(rendered.encode()).hexdigest()
+        preflight.check(examined)
+    assert SECRET in preflight.rendered(tokenizer, splits)
+    assert SECRET not in json.dumps(asdict(examined)) + str(raised.value)
 
 
 def test_the_preflight_needs_no_torch():

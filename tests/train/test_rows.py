@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fineline import adapters
-from fineline.chat.tokens import IGNORED, Tokens
+from fineline.chat.tokens import IGNORED, TokenizedRow
 from fineline.models import loading
 from fineline.project.params.training import Train
 from fineline.train import attention, rows
@@ -22,7 +22,7 @@ def made(count, prompt=(), longest=40, seed=0):
         own = torch.randint(3, 300, (length,), generator=generator).tolist()
         ids = [*prompt, *own]
         masked = len(prompt) + length // 2
-        made.append(Tokens(ids, [IGNORED] * masked + ids[masked:]))
+        made.append(TokenizedRow(ids, [IGNORED] * masked + ids[masked:]))
     return made
 
 
@@ -88,7 +88,7 @@ def test_a_row_does_not_see_the_others(tiny_base):
     model, row = model_of(tiny_base, rank=4, alpha=8), made(1, (5, 6, 7))[0]
     losses = []
     for seed in (1, 2, 3):
-        others = [Tokens(other.input_ids, [IGNORED] * len(other.labels)) for other in made(5, (5, 6, 7), seed=seed)]
+        others = [TokenizedRow(other.input_ids, [IGNORED] * len(other.labels)) for other in made(5, (5, 6, 7), seed=seed)]
         losses.append(completion_loss(model, rows.collate([row, *others])).item())
     assert max(losses) - min(losses) < 2e-3
 
@@ -130,5 +130,7 @@ def test_equal_rows_keep_a_token_of_their_own():
 
 def test_rows_of_unlike_length_attend_in_groups():
     lengths = [100, 95, 30, 28, 3]
-    packed = [Tokens(list(range(number * 1000, number * 1000 + length)), [1] * length) for number, length in enumerate(lengths)]
+    packed = [
+        TokenizedRow(list(range(number * 1000, number * 1000 + length)), [1] * length) for number, length in enumerate(lengths)
+    ]
     assert rows.collate(packed)["shapes"] == [(2, 99), (2, 29), (1, 2)]

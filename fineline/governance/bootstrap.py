@@ -1,54 +1,60 @@
-"""How a ledger begins: with one person, and a policy that says so."""
+"""Begin a ledger: with one person, and a policy to start from."""
 
 from pathlib import Path
 
 import yaml
 
 from fineline.errors import InputError
-from fineline.governance import acts, files, keys, people, policy
+from fineline.governance import actions, files, keys, people, policy
 from fineline.governance.ledger import Entry
 from fineline.project import params
 from fineline.project.params.block import NAME
 
 ROLES = ["governor", "builder", "approver", "releaser"]
-"""Of somebody who is alone."""
+"""Of the first person."""
 
 POLICY = """\
-# What must be signed by whom before a release is in a channel. docs/governance.md describes each key. A change counts once a
-# governor has put it in force: `fineline adopt`.
+# What must be signed by whom before a release is in a channel; docs/governance.md describes each key. A change is in force once
+# a governor has run `fineline adopt`.
 govern: {roles: [governor], people: 1}
 acts:
-  attest: [builder]     # signs how things were made and judged
+  attest: [builder]     # signs how artifacts were made and judged
   promote: [releaser]
   rollback: [releaser]
   revoke: [governor, approver]
 channels:
-  staging: # one person is enough, also the one who made it; the record says that nobody else looked
+  staging: # one approver is enough, even the one who made the candidate; the record says so
     approve: {roles: [approver], people: 1, producer: true}
-  production: # two people, neither of whom made it, and none of it older than three months
+  production: # two approvers who did not make the candidate, within the last 90 days
     approve: {roles: [approver], people: 2, producer: false, max_age_days: 90}
 """
 
 
 def check(name: str, email: str) -> None:
-    """Whether a key may be made here for somebody of that name.
+    """Check that a key may be generated here for a person.
 
     Raises:
-        InputError: The name or address is none, or this is a directory within a project, where a second ledger would begin.
+        InputError: The name or the address is not valid, or this is a subdirectory of a project, where a second ledger would
+            begin.
     """
     if not NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no usable name: lower-case letters, digits and single inner hyphens, a letter first")
+        raise InputError(
+            f"{name!r} is not a valid name: expected lower-case letters, digits and single inner hyphens, beginning with a"
+            " letter"
+        )
     if not email.strip():
-        raise InputError("--email: an address is needed, or nobody knows whom to ask")
+        raise InputError("--email: an address is needed, so that the person can be reached")
     if params.FILE.exists() or files.ROOT.exists():
         return
     for above in Path.cwd().parents:
         if (above / params.FILE).exists() or (above / files.ROOT).is_dir():
-            raise InputError(f"{Path.cwd()}: lies within the project {above}; run it there, or a second ledger would begin")
+            raise InputError(
+                f"{Path.cwd()}: is inside of the project {above}; run the command there, not to begin a second ledger"
+            )
 
 
 def entry_of(name: str, email: str, roles: list[str], public: str) -> dict[str, object]:
-    """A person as people.yaml has it."""
+    """Return a person in the form of people.yaml."""
     return {"name": name, "email": email, "roles": roles, "keys": [{"public": public, "valid_from": files.now()}]}
 
 
@@ -59,15 +65,15 @@ def begin(person: str, entry: dict[str, object], place: str) -> Entry:
         place: Of the private key.
 
     Raises:
-        InputError: There is a people.yaml already.
+        InputError: people.yaml exists.
     """
     if people.FILE.exists():
-        raise InputError(f"{people.FILE}: there already; add the person there, and `fineline adopt`")
+        raise InputError(f"{people.FILE}: exists; add the person there, and run `fineline adopt`")
     people.FILE.parent.mkdir(parents=True, exist_ok=True)
-    head = "# Who may sign, with which key. A change counts once a governor has put it in force: `fineline adopt`.\n"
+    head = "# Who may sign, with which key. A change is in force once a governor has run `fineline adopt`.\n"
     text = yaml.safe_dump({"people": {person: entry}}, sort_keys=False, allow_unicode=True, width=120)
     people.FILE.write_text(head + text, encoding="utf-8")
     if not policy.FILE.exists():
         policy.FILE.write_text(POLICY, encoding="utf-8")
     _, signer = keys.signer(place, people.load())
-    return acts.adopt(signer=signer)
+    return actions.adopt(signer=signer)

@@ -1,4 +1,4 @@
-"""Running a task on one model with lm-eval, and what is kept of every item."""
+"""Running tasks on one model with lm-eval, and the record of each item."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,28 +11,28 @@ from fineline.suites.task import Task
 _SEED = 1234  # as in lm-eval
 
 Record = dict[str, Any]
-"""One item of one model: task, item, cluster, scores (measure -> number, or None), question, answer, expected, choices if there
-are any, and the digests by which two models' records are paired (of the item, the prompt and the target)."""
+"""One item of one model: task, item, cluster, scores (measure -> number or None), question, answer, expected, choices if any,
+and the digests of item, prompt and target by which the records of two models are paired."""
 
 
 def score(scorer: Any, tasks: Sequence[Task]) -> list[Record]:
-    """Score every item of tasks that are asked at once; all or none of them hold rendered prompts.
+    """Score every item of a group of tasks; either all or none of them have rendered prompts.
 
     Args:
         scorer: A model class of lm-eval.
 
     Returns:
-        Task by task, in the order of the items.
+        The records, task by task, in the order of the items.
 
     Raises:
-        FinelineError: The harness gives no number for a measure.
+        FinelineError: lm-eval returns no number for a measure.
     """
     from lm_eval.evaluator import evaluate
 
     (rendered,) = {task.rendered for task in tasks}
     built = {task.name: task.built() for task in tasks}
     for one in built.values():
-        one.set_fewshot_seed(_SEED)  # or every arm would be shown other worked items
+        one.set_fewshot_seed(_SEED)  # the same few-shot examples for every arm
     results = evaluate(
         lm=scorer,
         task_dict={"tasks": dict(built), "groups": {}, "group_map": {}},
@@ -48,7 +48,7 @@ def _records(task: Task, built: Any, samples: list[dict[str, Any]]) -> list[Reco
     first = samples[0]["filter"]  # of several filters, the first is the strictest
     samples = sorted((sample for sample in samples if sample["filter"] == first), key=lambda sample: sample["doc_id"])
     if len(samples) != len(task.items):
-        raise FinelineError(f"{task.name}: {len(task.items)} items were asked and {len(samples)} answered")
+        raise FinelineError(f"{task.name}: {len(task.items)} items were asked, but lm-eval returned {len(samples)} answers")
     signs = {name: 1 if better else -1 for name, better in built.higher_is_better().items()}
     return [_record(task, built, sample, signs) for sample in samples]
 
@@ -59,7 +59,7 @@ def _record(task: Task, built: Any, sample: dict[str, Any], signs: dict[str, int
     choices = built.doc_to_choice(sample["doc"]) if task.output_type == "multiple_choice" else ()
     given = _given(item, sample, task.output_type, choices)
     harness = {name: signs.get(name, 1) * sample[name] for name in sample["metrics"] if isinstance(sample[name], int | float)}
-    scores = {measure.name: metrics.score(measure.metric, given, harness, brought=task.packaged) for measure in task.measures}
+    scores = {measure.name: metrics.score(measure.metric, given, harness, packaged=task.packaged) for measure in task.measures}
     record = {
         "task": task.name,
         "item": number,

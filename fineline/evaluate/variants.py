@@ -1,4 +1,4 @@
-"""The forms that an adapter ships in, as arms: the merged model, and the exported one."""
+"""The models made from an adapter, as arms: the merged and the exported model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from fineline.project.versions import STAGES
 def merged(subject: Subject) -> Arm:
     """Return a merged model as an arm."""
     stored = reports.read(subject.directory / "config.json").get("dtype", "")
-    precision: Precision = "fp32" if stored == "float32" else "bf16"  # merged in that of its training
+    precision: Precision = "fp32" if stored == "float32" else "bf16"  # merged in the precision of the training
     identity = {"model": subject.artifact.digest, "precision": precision, **_environment()}
 
     @cache

@@ -4,7 +4,7 @@ from math import comb
 
 import pytest
 
-from fineline.preference.tally import Judgement, tally
+from fineline.preference.verdict import PairResult, decide
 
 CHOICES = {
     "win": ("first", "second"),
@@ -16,45 +16,50 @@ CHOICES = {
 }
 
 
-def judgements(clusters=None, **counts):
+def results(clusters=None, **counts):
     found = []
     for kind, count in counts.items():
         for _ in range(count):
             cluster = str(len(found) if clusters is None else len(found) % clusters)
-            found.append(Judgement("t", len(found), "h", cluster, kind == "equal", *CHOICES.get(kind, ())))
+            found.append(PairResult("t", len(found), "h", cluster, kind == "equal", *CHOICES.get(kind, ())))
     return found
 
 
 def decided(margin=None, **counts):
-    return tally(judgements(**counts), against="base", confidence=0.95, margin=margin)
+    return decide(results(**counts), against="base", confidence=0.95, margin=margin)
 
 
 @pytest.mark.parametrize(
-    ("counts", "margin", "verdict", "said"),
+    ("counts", "margin", "verdict", "reason"),
     [
-        ({"win": 5}, None, "pass", "surely preferred"),
-        ({"win": 4}, None, "inconclusive", "neither is surely preferred"),
-        ({"loss": 5}, None, "fail", "the base is surely preferred"),
+        ({"win": 5}, None, "pass", "the candidate is preferred (95% confidence)"),
+        ({"win": 4}, None, "inconclusive", "no significant preference"),
+        ({"loss": 5}, None, "fail", "the base is preferred (95% confidence)"),
         ({"win": 9, "loss": 1, "equal": 90}, None, "pass", "in 9 of 100 pairs, behind it in 1 (sign test: p = 0.011)"),
         ({"win": 60, "loss": 50}, None, "inconclusive", "p = 0.2"),
-        ({"win": 5, "half": 20, "place": 20}, None, "pass", "surely preferred"),
-        ({"win": 20, "unreadable": 2}, None, "pass", "surely preferred"),
-        ({"win": 18, "unreadable": 2}, None, "pass", "surely preferred"),
-        ({"win": 20, "unreadable": 3}, None, "inconclusive", "3 of 23 pairs got a reply that is no choice"),
-        ({"equal": 100}, None, "inconclusive", "neither"),
-        ({"equal": 100}, 0.05, "pass", "a net loss of 5.0% or more is ruled out"),
+        ({"win": 5, "half": 20, "place": 20}, None, "pass", "the candidate is preferred (95% confidence)"),
+        ({"win": 20, "unreadable": 2}, None, "pass", "the candidate is preferred (95% confidence)"),
+        ({"win": 18, "unreadable": 2}, None, "pass", "the candidate is preferred (95% confidence)"),
+        ({"win": 20, "unreadable": 3}, None, "inconclusive", "3 of 23 pairs got a reply that is not a choice"),
+        ({"equal": 100}, None, "inconclusive", "no significant preference"),
+        ({"equal": 100}, 0.05, "pass", "a net loss of 5.0% or more is ruled out (95% confidence)"),
         ({"win": 20, "loss": 20, "tie": 160, "place": 10}, 0.1, "pass", "ruled out"),
         ({"win": 20, "loss": 20, "tie": 160, "place": 10}, 0.01, "inconclusive", "neither shown nor ruled out"),
-        ({"win": 25, "loss": 25, "place": 50}, 0.2, "inconclusive", "did not show that it can tell answers apart"),  # a coin
-        ({"tie": 100}, 0.1, "inconclusive", "did not show that it can tell answers apart"),
-        ({"loss": 60, "win": 20, "tie": 20}, 0.1, "fail", "the net loss is surely more than 10.0%"),
+        (
+            {"win": 25, "loss": 25, "place": 50},
+            0.2,
+            "inconclusive",
+            "the judge is not significantly better than random",
+        ),  # at random
+        ({"tie": 100}, 0.1, "inconclusive", "the judge is not significantly better than random"),
+        ({"loss": 60, "win": 20, "tie": 20}, 0.1, "fail", "the net loss exceeds 10.0% (95% confidence)"),
         ({"loss": 12, "tie": 88}, 0.1, "inconclusive", "neither shown nor ruled out"),
     ],
 )
-def test_the_verdict(counts, margin, verdict, said):
+def test_the_verdict(counts, margin, verdict, reason):
     found = decided(margin, **counts)
     assert (found.verdict, found.measures["pairs"]["value"]) == (verdict, sum(counts.values()))
-    assert said in found.reason
+    assert reason in found.reason
 
 
 def test_every_pair_is_counted_once():
@@ -67,7 +72,7 @@ def test_every_pair_is_counted_once():
 
 
 def test_pairs_of_a_cluster_are_one_vote():
-    """Twenty pairs that win together are no twenty witnesses."""
+    """Twenty pairs of four clusters are four votes."""
     alone, together = decided(win=20), decided(win=20, clusters=4)
     assert (alone.verdict, together.verdict) == ("pass", "inconclusive")
     assert together.measures["p_better"]["value"] == 2**-4

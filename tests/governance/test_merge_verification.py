@@ -1,4 +1,4 @@
-"""Promotion folds the adapter into its base again: a merged model that is something else is refused, whoever signed for it."""
+"""Merge verification at promotion: other merged weights are refused, even if they are signed."""
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -25,11 +25,11 @@ def real(world, tiny_base):
 def test_base_plus_adapter_may_be_promoted(world, real):
     real(honest=True)
     world.ready()
-    assert world.promote().said["release"]["candidate"] == world.digest()
+    assert world.promote().predicate["release"]["candidate"] == world.digest()
 
 
-def test_merged_weights_that_are_something_else(world, real):
-    """Every record is consistent and signed, the report says that merging passed; only the weights tell."""
+def test_other_merged_weights_are_refused(world, real):
+    """Every record is consistent and signed, and the report says that merging passed; only the weights differ."""
     real(honest=False)
     world.ready()
     expected = r"model.layers.0.self_attn.q_proj.weight is not base plus adapter: 1 of \d+ numbers differ, by up to 0.5"

@@ -1,0 +1,113 @@
+"""Reading and appending the files of governance/ledger/."""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+from securesystemslib.signer import Signer
+
+from fineline.artifacts import validation
+from fineline.errors import Refused
+from fineline.governance import envelopes
+from fineline.governance.envelopes import Envelope
+from fineline.governance.ledger import CHECKPOINTS, ROOT, Entry, Ledger
+from fineline.governance.statements import TYPES, Statement
+from fineline.project.layout import SCRATCH
+
+
+def read(root: Path = ROOT) -> Ledger:
+    """Read the ledger in a directory; it is empty if there is no directory.
+
+    Raises:
+        Refused: A file is not an entry, or the entries do not form a ledger (see `Ledger`).
+    """
+    checkpoints = []  # before the entries: an entry is written before its checkpoint, possibly at this moment
+    for file in _files(root / CHECKPOINTS):
+        envelope = envelopes.parse(file.read_bytes(), envelopes.CHECKPOINT, str(file))
+        if file.name != f"{envelope.keyid[:16]}.json":
+            raise Refused(f"{file}: this checkpoint is of key {envelope.keyid[:16]}, so its name is wrong")
+        checkpoints.append(envelope)
+    entries = [entry(file.read_bytes(), file) for file in _files(root)]
+    return Ledger(entries, checkpoints, root)
+
+
+def entry(text: bytes, file: Path) -> Entry:
+    """Return the entry in a file.
+
+    Raises:
+        Refused: It is not a statement in an envelope, or the file has another name than its content requires.
+    """
+    envelope = envelopes.parse(text, envelopes.STATEMENT, str(file))
+    try:
+        content = Statement.model_validate(envelope.content)
+    except ValidationError as error:
+        problems = validation.explain(error, f"{file}: not a statement of this ledger", Statement)
+        raise Refused("\n".join(problems)) from error
+    except ValueError as error:
+        raise Refused(f"{file}: not valid JSON: {error}") from error
+    if content.predicateType not in TYPES:
+        raise Refused(f"{file}: unknown predicate type {content.predicateType!r}; accepted: {', '.join(TYPES)}")
+    found = Entry(f"sha256:{hashlib.sha256(envelope.payload).hexdigest()}", envelope, content)
+    if file.name != found.file_name:
+        raise Refused(f"{file}: by its content its name must be {found.file_name}; it was edited or renamed")
+    return found
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Within the context no other process on this machine signs."""
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with (SCRATCH / "ledger.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def completed(ledger: Ledger, signer: Signer) -> Ledger:
+    """Write the checkpoint that a signer lacks after an interrupted first entry, and return the ledger with it."""
+    write_checkpoint(ledger, signer)
+    return read(ledger.root)
+
+
+def append(ledger: Ledger, made: Entry, signer: Signer) -> Entry:
+    """Write an entry at the end of a ledger. A process that is killed leaves the whole entry or none."""
+    write(ledger.root / made.file_name, made.envelope)
+    write_checkpoint(Ledger([*ledger.entries, made], ledger.checkpoints, ledger.root), signer)
+    return made
+
+
+def write_checkpoint(ledger: Ledger, signer: Signer) -> None:
+    """Sign and write the ends of a ledger as the checkpoint of a signer."""
+    content = {"heads": ledger.heads, "entries": len(ledger)}
+    keyid = signer.public_key.keyid
+    write(ledger.root / CHECKPOINTS / f"{keyid[:16]}.json", envelopes.sign(content, envelopes.CHECKPOINT, signer))
+
+
+def write(file: Path, envelope: Envelope) -> None:
+    """Write an envelope in one step, and wait until it is on disk.
+
+    The draft is outside of the ledger: what a killed process leaves there would not be an entry.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = SCRATCH / "building" / f"{file.name}.{os.getpid()}"
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    with draft.open("w", encoding="utf-8") as stream:
+        stream.write(envelope.text())
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)
+
+
+def _files(directory: Path) -> list[Path]:
+    if not directory.exists():
+        return []
+    if not directory.is_dir():
+        raise Refused(f"{directory}: expected a directory; restore it from git")
+    found = sorted(path for path in directory.iterdir() if path.name != CHECKPOINTS)
+    for path in found:
+        if path.is_symlink() or not path.is_file() or path.suffix != ".json":
+            raise Refused(f"{path}: a ledger contains its entries only, as plain .json files; move this file elsewhere")
+    return found

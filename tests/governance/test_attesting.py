@@ -1,0 +1,68 @@
+"""Attestations: SLSA provenance of every artifact, from its record and the provenance file of its stage."""
+
+from fineline import artifacts
+from fineline.governance import attesting, evidence_bundle, ledger_files, statements
+from fineline.project import layout
+from tests.governance.conftest import NAME, candidate, day
+
+
+def signed(path):
+    """Return the predicate of the provenance that was signed for an artifact."""
+    entries = [entry for entry in ledger_files.read().entries if entry.kind == statements.PROVENANCE]
+    return next(entry.predicate for entry in entries if path.as_posix() in entry.subjects)
+
+
+def test_every_artifact_is_attested_once(world):
+    world.adopt()
+    world.attest()
+    entries = ledger_files.read().entries[1:]
+    assert [entry.action for entry in entries] == ["made"] * 7 + ["judged"]
+    assert world.attest(now=day(3)) == []
+
+
+def test_it_states_inputs_parameters_stage_and_the_run(world):
+    world.adopt()
+    world.attest()
+    adapter = artifacts.read(layout.adapter(NAME))
+    found = signed(layout.adapter(NAME))
+    build, run = found["buildDefinition"], found["runDetails"]
+    assert build["buildType"] == "urn:fineline:stage:adapter:v1"
+    assert build["externalParameters"] == {"method": "lora", "rank": 8, "keep": "last"}
+    assert build["internalParameters"] == {"stage": "train", "stage_version": 1, "code": f"sha256:{'c' * 64}"}
+    base, data, project = build["resolvedDependencies"]
+    assert base == {
+        "name": "base",
+        "uri": "models/bases/tiny",
+        "digest": {"sha256": artifacts.read(layout.base("tiny")).digest.removeprefix("sha256:")},
+    }
+    assert data["digest"] == {"sha256": adapter.inputs["data"].digest.removeprefix("sha256:")}
+    assert data["annotations"] == {"files": list(layout.TRAINING_ROWS)}
+    assert project == {"name": "project", "digest": {"gitCommit": "f" * 40}, "annotations": {"dirty": False}}
+    assert run["builder"] == {"id": "urn:fineline:builder:dan", "version": {"fineline": "0.2.0", "torch": "2.9.0"}}
+    assert run["metadata"] == {"startedOn": "2026-03-01T10:00:00Z", "finishedOn": "2026-03-01T11:00:00Z"}
+
+
+def test_without_a_provenance_file_the_rest_is_attested_and_the_gap_is_reported(world):
+    world.adopt()
+    layout.provenance("train", NAME).unlink()
+    made = attesting.attest(NAME, world.who("dan"), day(2))
+    assert len(made.entries) == 8
+    (problem,) = made.incomplete
+    assert problem.startswith(f"models/adapters/{NAME}: reports/{NAME}/provenance/train.json is missing")
+    found = signed(layout.adapter(NAME))
+    assert found["buildDefinition"]["internalParameters"] == {"stage": "train", "stage_version": 1}
+    assert found["runDetails"] == {"builder": {"id": "urn:fineline:builder:dan"}}
+
+
+def test_a_provenance_file_about_another_version_is_not_signed(world):
+    world.adopt()
+    before = layout.provenance("train", NAME).read_bytes()
+    candidate("2")
+    layout.provenance("train", NAME).write_bytes(before)
+    assert len(attesting.attest(NAME, world.who("dan"), day(2)).incomplete) == 1
+
+
+def test_the_evidence_has_owner_and_license_of_every_artifact(world):
+    evidence = evidence_bundle.collect(NAME).evidence
+    assert evidence["ownership"].keys() == evidence["artifacts"].keys()
+    assert evidence["ownership"]["base"] == {"owner": "models@example.com", "license": "apache-2.0"}

@@ -1,0 +1,111 @@
+"""fineline.lock: a stage runs only if its locked version is the installed one."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fineline.artifacts import provenance
+from fineline.errors import InputError
+from fineline.project import layout, lock
+from fineline.project.versions import STAGES
+from fineline.stages import base, entry
+
+
+@pytest.fixture
+def locked(project):
+    """A project with the lock of the installed fineline."""
+    lock.write(lock.installed())
+    return project
+
+
+def edit(**keys) -> None:
+    content = yaml.safe_load(lock.FILE.read_text())
+    lock.FILE.write_text(yaml.safe_dump(content | keys))
+
+
+def refused(stage: str = "train", name: str = "home") -> str:
+    """Run a stage that must not start, and return the message."""
+
+    def run(_: str) -> None:
+        raise AssertionError("the stage was run")
+
+    with pytest.raises(InputError) as raised:
+        entry.execute(stage, run, name)
+    assert raised.value.exit_code == 2
+    assert not layout.provenance(stage, name).exists()
+    return str(raised.value)
+
+
+def test_the_lock_of_the_installed_fineline_is_read_back(locked):
+    assert lock.read() == lock.installed()
+    assert lock.FILE.read_text().startswith("# Written by `fineline new` and `fineline upgrade`.")
+    for stage in STAGES:
+        lock.check(stage)
+
+
+def test_a_stage_runs_with_its_version_and_leaves_its_provenance(locked):
+    entry.execute("base", base.run, "tiny")
+    found = provenance.read(layout.provenance("base", "tiny"))
+    assert found is not None
+    assert (found.stage, found.stage_version, found.owner) == ("base@tiny", STAGES["base"], "models@example.com")
+    assert set(found.artifacts) == {"models/bases/tiny", "models/tokenizers/tiny"}
+
+
+def test_without_a_lock_no_stage_runs(project):
+    assert "fineline.lock: missing, so this is not a fineline project" in refused()
+
+
+def test_a_stage_with_an_older_version_in_the_lock_needs_an_upgrade(locked, monkeypatch):
+    monkeypatch.setitem(STAGES, "train", 2)
+    message = refused()
+    assert "stages.train is 1, but the installed fineline" in message
+    assert "has version 2; run `fineline upgrade --dry-run`" in message
+    lock.check("plan")  # the other stages are not affected
+
+
+@pytest.mark.parametrize("version", [lock.fineline_version(), "99.0"])
+def test_a_stage_with_a_newer_version_in_the_lock_needs_a_newer_fineline(locked, version):
+    edit(fineline=version, stages=STAGES | {"train": 7})
+    message = refused()
+    assert f"was upgraded by fineline {version}: install that version or a newer one" in message
+
+
+def test_a_lock_of_a_newer_fineline_may_have_further_stages(locked):
+    edit(fineline="99.0", stages=STAGES | {"distill": 1})
+    lock.check("train")
+
+
+@pytest.mark.parametrize(
+    ("keys", "complaint"),
+    [
+        ({"stages": {stage: 1 for stage in STAGES if stage != "train"}}, r"stages\.train: missing"),
+        ({"stages": STAGES | {"trian": 1}}, r"stages\.trian: unknown stage; accepted: base, ingest"),
+        ({"stages": STAGES | {"train": "1"}}, r"stages\.train: expected an integer from 1, found '1'"),
+        ({"stages": STAGES | {"train": 0}}, r"stages\.train: expected an integer from 1, found 0"),
+        ({"stages": STAGES | {"train": True}}, r"stages\.train: expected an integer from 1, found True"),
+        ({"stages": []}, "`stages` and `libraries` must be mappings"),
+        ({"fineline": 2}, "fineline: expected a version such as"),
+        ({"notes": "mine"}, "unknown key 'notes'; accepted: fineline, stages, libraries, kept"),
+        ({"kept": {"train": 1}}, "kept: expected stage -> {from, to}"),
+    ],
+)
+def test_an_edited_lock_is_an_input_error_with_a_remedy(locked, keys, complaint):
+    edit(**keys)
+    with pytest.raises(InputError, match=complaint):
+        lock.check("train")
+    assert "restore it with `git checkout fineline.lock` or write it again with `fineline upgrade`" in refused()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("<<<<<<< HEAD\nfineline: 0.2.0\n=======\n", "cannot be read"),
+        ("stages: {train: 1, train: 2}\n", "cannot be read"),
+        ("- a\n", "expected a mapping, found list"),
+        ("", "expected a mapping, found NoneType"),
+    ],
+)
+def test_a_broken_lock_is_an_input_error(locked, text, complaint):
+    Path(lock.FILE).write_text(text)
+    assert complaint in refused()

@@ -1,0 +1,79 @@
+"""Every file of the project that a stage reads is a declared dependency, and every file that it writes a declared output.
+
+The stages of the whole chain run under an audit of the files that Python opens (tests/audit). Files that libraries open in
+compiled code, such as weights, are not seen; their directories contain files that are.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fineline.artifacts import RECORD
+from fineline.project.versions import STAGES
+
+pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow
+
+DRAFT = re.compile(r"\.(.+?)\.(?:building-)?\d+")
+PARAMETERS = {Path("params.yaml"), Path("fineline.lock")}
+SHOWN_ONLY = {"train": {Path("reports/support/plan.json")}}
+"""Files that a stage copies numbers from for comparison, if they are there: a new forecast must not make a training stale."""
+
+
+@pytest.fixture(scope="module")
+def opened(made: Path) -> dict[str, dict[str, set[Path]]]:
+    """Stage -> `r` and `w` -> files of the project that it opened, drafts under the names of what they become."""
+    found = {}
+    for log in (made.parent / f"{made.name}-opened").iterdir():
+        modes: dict[str, set[Path]] = {"r": set(), "w": set()}
+        for line in log.read_text(encoding="utf-8").splitlines():
+            path = Path(line[2:])
+            if path.is_relative_to(made):
+                parts = [DRAFT.sub(r"\1", part) if DRAFT.fullmatch(part) else part for part in path.relative_to(made).parts]
+                modes[line[0]].add(Path(*parts))
+        found[log.name] = modes
+    return found
+
+
+def name(stage: str) -> str:
+    return f"{stage}@{'tiny' if stage == 'base' else 'support'}"
+
+
+def declared(made: Path, stage: str, kind: str) -> set[Path]:
+    """Return the dependencies or outputs of a stage, as DVC resolved them."""
+    locked = yaml.safe_load((made / "dvc.lock").read_text())["stages"][name(stage)]
+    return {Path(entry["path"]) for entry in locked.get(kind, [])}
+
+
+def within(path: Path, places: set[Path]) -> bool:
+    return any(path.is_relative_to(place) for place in places)
+
+
+def is_internal(path: Path) -> bool:
+    """True for the scratch directory and for code."""
+    return path.parts[0] in (".fineline", "pipelines")
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_every_file_that_a_stage_reads_is_declared(made, opened, stage):
+    deps, outs = declared(made, stage, "deps"), declared(made, stage, "outs")
+    records = {(dep if (made / dep).is_dir() else dep.parent) / RECORD for dep in deps}  # only to verify declared files
+    read = {path for path in opened[name(stage)]["r"] if not is_internal(path)}
+    assert read >= PARAMETERS
+    allowed = PARAMETERS | records | SHOWN_ONLY.get(stage, set())
+    assert not {path for path in read - allowed if not within(path, deps | outs)}
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_every_file_that_a_stage_writes_is_declared(made, opened, stage):
+    written = {path for path in opened[name(stage)]["w"] if not is_internal(path)}
+    assert written
+    assert not {path for path in written if not within(path, declared(made, stage, "outs"))}
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_every_declared_dependency_is_read(made, opened, stage):
+    """A dependency that is not read makes a stage stale for nothing."""
+    read = opened[name(stage)]["r"]
+    assert not {dep for dep in declared(made, stage, "deps") if not any(within(path, {dep}) for path in read)}
