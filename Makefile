@@ -19,11 +19,11 @@ help: ## list the targets
 
 setup: $(READY) ## virtual environment with the locked dependencies
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fineline needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
@@ -64,9 +64,12 @@ bench: setup ## speed against the usual tools, and what Dagster and DVC add (aft
 	python benchmarks/loading.py
 	python benchmarks/overhead.py
 
-lock: setup ## pin the newest versions that pyproject.toml allows
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --quiet \
-	  --custom-compile-command 'make lock' --constraint constraints.txt --output-file requirements.lock --upgrade
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
+  --custom-compile-command 'make lock' --constraint constraints.txt --constraint corpora/home-assistant.txt
+
+lock: setup ## pin the newest versions that pyproject.toml allows: what runs, and what develops it
+	$(LOCK) --extra dev --output-file requirements-dev.lock --upgrade
+	$(LOCK) --extra gguf --extra home-assistant --constraint requirements-dev.lock --output-file requirements.lock --upgrade
 
 clean: ## remove the environment and scratch files; data and models stay
 	rm -rf .venv .fineline/building .fineline/scores .pytest_cache .mypy_cache .ruff_cache

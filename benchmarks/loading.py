@@ -45,9 +45,9 @@ def _project(directory: Path, count: int) -> Path:
     (block,) = content["adapters"].values()
     content["adapters"] = {f"adapter-{number}": block for number in range(count)}
     (directory / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    for name in ("dvc.yaml", "requirements.lock", ".dvcignore"):
+    for name in ("dvc.yaml", "fineline.lock", ".dvcignore"):
         shutil.copy(ROOT / name, directory)
-    for name in ("pipelines", "suites"):
+    for name in ("corpora", "pipelines", "suites"):
         shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run(["dvc", "init", "--no-scm", "--quiet"], cwd=directory, check=True)
     return directory

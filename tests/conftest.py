@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import yaml
 
+from fineline.project import lock
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -49,6 +51,7 @@ PHRASES = ("turn {state} the {room} {device}", "{room} {device} {state}", "pleas
 
 SHARED = (
     "tests/test_chain.py",
+    "tests/project/test_staleness.py",
     "tests/test_declared.py",
     "tests/test_readme.py",
     "tests/retraining/test_drift.py",
@@ -180,6 +183,7 @@ def project(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) ->
 def write_project(directory: Path, params: dict) -> None:
     """What a user writes: parameters, data, a suite."""
     (directory / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    lock.write(lock.installed(), directory)
     write_lines(directory / "commands.jsonl", commands())
     suite = directory / "suites" / "greetings"
     suite.mkdir(parents=True)
@@ -217,7 +221,7 @@ def write_lines(file: Path, rows: list[dict]) -> None:
 def copy_graph(directory: Path) -> None:
     """Put the shipped graph and its code into a project, so that DVC can hash them there."""
     shutil.copytree(ROOT / "pipelines", directory / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "fineline.lock", ".dvcignore"):
+    for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, directory / name)
 
 

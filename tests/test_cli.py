@@ -66,7 +66,7 @@ def test_verify_refuses_a_changed_byte_anywhere_upstream(trained):
     assert "Traceback" not in refused.stderr
 
 
-def test_verify_refuses_an_input_that_was_made_anew(trained):
+def test_verify_refuses_an_input_that_was_made_again(trained):
     rows = (trained / "commands.jsonl").read_text().splitlines(keepends=True)
     (trained / "commands.jsonl").write_text("".join(rows[1:]))
     ingest.run("home")
@@ -75,7 +75,7 @@ def test_verify_refuses_an_input_that_was_made_anew(trained):
     assert "data/curated/home: made from raw" in refused.stderr
 
 
-def test_plan_shows_every_method_and_what_it_costs(curated):
+def test_plan_shows_every_method_and_its_cost(curated):
     (curated / "params.yaml").write_text((curated / "params.yaml").read_text() + "costs: {per_hour: 3600, currency: EUR}\n")
     shown = fineline("plan", "home", "--device", "rtx3060-12gb")
     assert shown.returncode == 0, shown.stderr
@@ -89,7 +89,7 @@ def test_plan_shows_every_method_and_what_it_costs(curated):
     assert len(lines["lora"]) <= 132
 
 
-def test_a_plan_needs_nothing_but_a_configuration_file(tmp_path):
+def test_a_plan_needs_only_a_configuration_file(tmp_path):
     config = write_config(tmp_path, LLAMA_31_8B) / "config.json"
     shown = fineline("plan", "--device", "rtx4090", "--base", str(config), "--length", "512", "--json", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
@@ -114,7 +114,7 @@ def test_a_plan_needs_nothing_but_a_configuration_file(tmp_path):
         (("lineage", "suites"), "suites/artifact.json: missing"),
     ],
 )
-def test_wrong_words_are_answered_with_exit_code_2(project, arguments, message):
+def test_wrong_arguments_end_with_exit_code_2(project, arguments, message):
     answer = fineline(*arguments)
     assert answer.returncode == 2
     assert message in answer.stderr
@@ -122,14 +122,14 @@ def test_wrong_words_are_answered_with_exit_code_2(project, arguments, message):
 
 
 @pytest.mark.parametrize("module", ["base", "ingest", "curate", "plan", "train", "evaluate", "merge", "export", "assess"])
-def test_a_stage_answers_wrong_words_with_exit_code_2(project, module):
+def test_a_stage_without_a_name_ends_with_exit_code_2(project, module):
     answer = stage(module)
     assert answer.returncode == 2
     assert answer.stderr == f"error: usage: python -m pipelines.{module} NAME\n"
 
 
 @pytest.mark.parametrize("arguments", [("none",), ("one", "two")])
-def test_an_unknown_name_and_too_many_words_are_refused(project, arguments):
+def test_an_unknown_name_and_too_many_arguments_are_refused(project, arguments):
     answer = stage("assess", *arguments)
     assert answer.returncode == 2
     assert answer.stderr.count("\n") == 1
@@ -170,13 +170,13 @@ GARAK = [
 @pytest.fixture
 def adapted(project):
     """A project with something in the place of an adapter."""
-    record = {"kind": "adapter", "name": "home", "owner": "o@example.com", "license": "mit", "stage": "fineline.stages.train"}
+    record = {"kind": "adapter", "name": "home", "stage": "train", "version": 1}
     with artifacts.create(layout.adapter("home"), **record) as building:
         (building / "weights").write_text("1")
     return project
 
 
-def test_evidence_of_another_tool_is_brought_in_and_a_draft_is_stamped(adapted):
+def test_evidence_of_another_tool_is_imported_and_a_draft_is_stamped(adapted):
     report = adapted / "garak.report.jsonl"
     report.write_text("".join(json.dumps(entry) + "\n" for entry in GARAK))
     about = ("--adapter", "home", "--by", "Ada <ada@example.com>", "--subject", "adapter")
@@ -211,14 +211,14 @@ def test_evidence_of_another_tool_is_brought_in_and_a_draft_is_stamped(adapted):
         (("holdout", "home", "--reason", "release"), "reports/home/candidate.json: missing; run `dvc repro`"),
     ],
 )
-def test_wrong_words_about_evidence_are_answered_with_exit_code_2(adapted, arguments, message):
+def test_wrong_arguments_about_evidence_end_with_exit_code_2(adapted, arguments, message):
     answer = fineline(*arguments)
     assert answer.returncode == 2, answer.stderr
     assert message in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
-def test_doctor_names_a_mistake_in_what_nothing_else_reads(project):
+def test_doctor_reports_a_mistake_that_no_stage_reads(project):
     content = (project / "params.yaml").read_text(encoding="utf-8")
     (project / "params.yaml").write_text(content.replace("export: {}", "export: {}\n    retrain: {corn: daily}"))
     (project / "notifications.yaml").write_text("receivers: {ops: {}}")

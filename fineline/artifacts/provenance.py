@@ -26,7 +26,9 @@ LIBRARIES = (
     "lm_eval",
     "onnx",
     "onnxruntime",
+    "onnxruntime-gpu",
     "onnxruntime-genai",
+    "onnxruntime-genai-cuda",
 )
 
 

@@ -17,6 +17,7 @@ from fineline import artifacts
 from fineline.adapters.methods import METHODS, SELECTABLE
 from fineline.artifacts import Artifact
 from fineline.artifacts.provenance import Provenance
+from fineline.documents import installed
 from fineline.errors import InputError, Refused
 from fineline.project import candidate, layout, params
 from fineline.project.ownership import Ownership, ownership_by_role
@@ -185,10 +186,19 @@ def _gathered(name: str) -> Records:
         config=_parsed(content("base", "config.json"), paths["base"] / "config.json"),
         chat_template=content(SHIPPED, "chat_template.jinja") if has_template else "",
         purposes=_purposes(reports["candidate"].get("suites", {}), digests),
-        lock=_text(LOCK, digests, "make it with `make lock`"),
+        lock=_lock(digests),
         paths=paths,
         digests=digests,
     )
+
+
+def _lock(digests: dict[str, str]) -> str:
+    """Return the lock file of the project; in its form the installed packages, if the project has none."""
+    if LOCK.is_file():
+        return _text(LOCK, digests, "restore it from git")
+    text = installed.lock_text()
+    digests[LOCK.as_posix()] = hashlib.sha256(text.encode()).hexdigest()
+    return text
 
 
 def _artifacts(name: str, reports: dict[str, dict[str, Any]], digests: dict[str, str]) -> dict[str, tuple[Path, Artifact]]:

@@ -1,6 +1,5 @@
 """The models made from an adapter, as arms: the merged and the exported model."""
 
-import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -35,9 +34,11 @@ def merged(subject: Subject) -> Arm:
 
 def exported(subject: Subject) -> Arm:
     """Return an exported model as an arm."""
+    import onnxruntime  # of the CPU or the CUDA build, which are distributions with different names
+
     identity = {
         "model": subject.artifact.digest,
-        "onnxruntime": importlib.metadata.version("onnxruntime"),
+        "onnxruntime": onnxruntime.__version__,
         **_environment(),
     }
 

@@ -1,6 +1,6 @@
-"""params.yaml changed in place: what people wrote around the change, comments included, stays as it is.
+"""Edits of YAML files that people write: everything around an edit, comments included, stays as it is.
 
-The parsed document tells where a value begins and ends; only those characters are replaced.
+The parsed document gives the positions of a value; only those characters are replaced.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from fineline.errors import InputError
 STEP = "  "
 
 
-def replace(text: str, path: Sequence[str], value: str) -> str:
-    """The text with another scalar at a path of keys.
+def replace(text: str, path: Sequence[str], value: str | int) -> str:
+    """Return the text with another scalar at a path of keys.
 
     Raises:
         InputError: There is no scalar at the path.
@@ -26,13 +26,13 @@ def replace(text: str, path: Sequence[str], value: str) -> str:
 
 
 def put(text: str, path: Sequence[str], block: dict[str, Any]) -> str:
-    """The text with a block as the last entry of a block-style mapping, or in the place of the one that has its name.
+    """Return the text with a block as the last entry of a block-style mapping, or in place of the block with its name.
 
     Args:
         path: Keys down to the block; its parent must be there.
 
     Raises:
-        InputError: The parent is no mapping, or one in flow style (`{...}`), which has no lines to add to.
+        InputError: The parent is not a mapping, or one in flow style (`{...}`), which has no lines to add to.
     """
     *above, name = path
     if name in keys(text, above):
@@ -51,10 +51,10 @@ def put(text: str, path: Sequence[str], block: dict[str, Any]) -> str:
 
 
 def remove(text: str, path: Sequence[str]) -> str:
-    """The text without a key and its value, and without the comments on their lines.
+    """Return the text without a key and its value, and without the comments on their lines.
 
     Raises:
-        InputError: There is no such key, or it stands in a mapping in flow style.
+        InputError: There is no such key, or it is in a mapping in flow style.
     """
     *above, name = path
     parent = _at(text, above)
@@ -69,13 +69,13 @@ def remove(text: str, path: Sequence[str]) -> str:
 
 
 def keys(text: str, path: Sequence[str]) -> list[str]:
-    """Names in the mapping at a path."""
+    """Return the names in the mapping at a path."""
     node = _at(text, path)
     return [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
 
 
 def _emptied(text: str, at: int, parent: yaml.MappingNode, above: Sequence[str]) -> str:
-    """A mapping that lost its last entry says so: nothing at all would be no mapping."""
+    """Return the text with `{}` for a mapping that lost its last entry: without it the value would be null."""
     if not above:
         return text
     return f"{text[:at].rstrip()} {{}}\n{text[at:]}"
@@ -94,7 +94,7 @@ def _at(text: str, path: Sequence[str]) -> yaml.Node:
 
 
 def _last(node: yaml.Node) -> int:
-    """Where the last character of a value is; a block's own mark may lie behind blank lines and comments."""
+    """Return the position after a value; the end mark of a block may be after blank lines and comments."""
     if isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
         return max(_last(node.value[-1][1]), node.value[-1][0].end_mark.index)
     if isinstance(node, yaml.SequenceNode) and node.value and not node.flow_style:
@@ -103,7 +103,7 @@ def _last(node: yaml.Node) -> int:
 
 
 def _end_of_line(text: str, index: int) -> int:
-    """Behind the line that holds the character before `index`."""
+    """Return the position after the line that contains the character before `index`."""
     end = text.find("\n", max(index - 1, 0))
     return len(text) if end < 0 else end + 1
 
@@ -113,5 +113,5 @@ def _block(name: str, block: dict[str, Any], indent: str) -> str:
     return "".join(f"{indent}{line}\n" for line in dumped.removesuffix("\n").split("\n"))
 
 
-def _dumped(value: str) -> str:
+def _dumped(value: str | int) -> str:
     return yaml.safe_dump(value, allow_unicode=True, width=2**20).removesuffix("\n...\n").removesuffix("\n")

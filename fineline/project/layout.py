@@ -26,7 +26,7 @@ def tokenizer(base: str) -> Path:
 
 
 def raw(adapter: str) -> Path:
-    """Rows as the source has them."""
+    """Raw rows, as the source has them."""
     return Path("data/raw") / adapter
 
 

@@ -100,6 +100,14 @@ def check(stage: str, root: Path = Path()) -> None:
     raise InputError(f"{place}; run `fineline upgrade --dry-run` to see what would run again, then `fineline upgrade`")
 
 
+def accepted(lock: Lock, stage: str, made_by: int | None) -> str | None:
+    """Return a note about a result that an older version of `stage` made and an upgrade accepted; None for any other."""
+    change = lock.kept.get(stage)
+    if change is None or made_by is None or made_by >= change["to"]:
+        return None
+    return f"made by {stage} version {made_by}, accepted at the upgrade to {change['to']}"
+
+
 def newer(one: str, other: str) -> bool:
     """True if version `one` is later than `other`."""
     from packaging.version import Version

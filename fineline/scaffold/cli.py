@@ -1,5 +1,6 @@
-"""`fineline init` and `fineline retire`."""
+"""`fineline new`, `init`, `retire` and `doctor`."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 from fineline.errors import InputError
 from fineline.governance import store
 from fineline.project import layout, params
-from fineline.scaffold import first_rows, joining
+from fineline.scaffold import adapter_block, base_block, doctor, first_rows, new, upgrade_command
 
 _BATCH = 8
 _LONGEST = 2048
@@ -18,51 +19,76 @@ _LONGEST = 2048
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command("new")(create)
     app.command("init")(init)
     app.command("retire")(retire)
+    app.command("upgrade")(upgrade_command.upgrade_project)
+    app.command("doctor")(show_health)
+
+
+def create(
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A directory that does not exist or is empty.")],
+) -> None:
+    """Create a project: parameters, graph, entry points, regression guards, and a Dagster code location."""
+    new.create(directory)
+    print(f"{directory}: created a project")
+    os.chdir(directory)
+    doctor.show(doctor.examine())
+    change = "" if Path(os.environ.get("PWD", "")).resolve() == Path.cwd() else f"cd {directory} && "
+    print(f"next: {change}fineline init support --data tickets.jsonl --base Qwen/Qwen3-4B --owner support@example.com")
+    print("then: dvc repro assess@support && fineline report support")
 
 
 def init(
-    name: Annotated[str, typer.Argument(metavar="ADAPTER", help="What it is to be called.")],
-    data: Annotated[Path, typer.Option(help="A file or directory of this project with its rows.")],
-    base: Annotated[str, typer.Option(help="A name under `bases:` in params.yaml.")],
-    owner: Annotated[str, typer.Option(help="Who answers for it: an address or a team.")],
-    license: Annotated[str | None, typer.Option(help="Of the adapter, as an SPDX id; that of the base if left out.")] = None,
+    name: Annotated[str, typer.Argument(metavar="ADAPTER", help="The name of the new adapter.")],
+    data: Annotated[Path, typer.Option(help="A file or directory of this project with the rows.")],
+    base: Annotated[
+        str, typer.Option(metavar="NAME|DIRECTORY|REPO", help="A base model: in params.yaml, a local model, or on the Hub.")
+    ],
+    owner: Annotated[str, typer.Option(help="Who answers for the adapter: an address or a team.")],
+    license: Annotated[
+        str | None, typer.Option(help="License of the adapter, as an SPDX id. Default: that of the base.")
+    ] = None,
+    base_license: Annotated[
+        str | None, typer.Option(help="License of a base model that is new here. Default: the one that its card names.")
+    ] = None,
 ) -> None:
-    """Add an adapter to params.yaml, after a look at its first rows; tell what training it will take, and what is next."""
-    known = joining.check(name, data, base)
+    """Add an adapter to params.yaml after reading its first rows; show a forecast and the next commands."""
+    known = adapter_block.check(name, data)
     found = first_rows.look(data)
-    chosen = license or known.bases[base].license
+    used = base_block.find(base, known, name, owner, base_license)
+    chosen = license or used.license
     relative = data.resolve().relative_to(Path.cwd().resolve()).as_posix()
-    joining.join(name, joining.block(owner, chosen, base, relative))
+    adapter_block.add(name, adapter_block.block(owner, chosen, used.name, relative), used)
 
     usable = "all usable" if found.usable == found.looked_at else f"{found.usable} usable"
     files = f"{found.files} file{'s' if found.files > 1 else ''}"
     print(f"{relative}: {files}, about {found.estimated:,} rows; of the first {found.looked_at}, {usable}")
     for reason, count in found.problems[:5]:
         print(f"  {count} times: {reason}")
-    print(
-        f"{params.FILE}: added adapters.{name}, license {chosen}{'' if license else f' (of {base}; --license names another)'}"
-    )
-    _tell_plan(base, found)
-    print(f"next: dvc repro plan@{name} && fineline plan {name}   # curates all rows, settles the method")
+    if used.block:
+        print(f"{params.FILE}: added bases.{used.name}, license {used.license}")
+    of_base = "" if license else f" (of {used.name}; --license names another)"
+    print(f"{params.FILE}: added adapters.{name}, license {chosen}{of_base}")
+    _show_forecast(used.name, found)
+    print(f"next: dvc repro plan@{name} && fineline plan {name}   # curates all rows, decides the method")
     print(f"then: dvc repro assess@{name} && fineline report {name}")
 
 
 def retire(
     name: Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")],
 ) -> None:
-    """Take an adapter out of params.yaml. Its releases stay, and can be verified as before."""
-    joining.leave(name)
+    """Remove an adapter from params.yaml. Its releases stay and can be verified as before."""
+    adapter_block.remove(name)
     worktree = layout.SCRATCH / "worktrees" / name
     if worktree.exists():
         shutil.rmtree(worktree)
         subprocess.run(["git", "worktree", "prune"], capture_output=True, check=False)
-    print(f"{params.FILE}: adapters.{name} is gone: it is no longer trained, judged or retrained")
+    print(f"{params.FILE}: removed adapters.{name}: it is no longer trained, evaluated or retrained")
     releases = sorted(path for path in (store.ROOT / name).glob("*") if path.name != "channels" and path.is_dir())
     held = [link.name for link in sorted((store.ROOT / name / "channels").glob("*")) if link.is_symlink()]
     if held:
-        print(f"still in use: {', '.join(held)}; `fineline revoke` says that nobody may use it any more")
+        print(f"still in use: {', '.join(held)}; to withdraw it from use, run `fineline revoke`")
     if releases:
         print(f"{len(releases)} release{'s stay' if len(releases) > 1 else ' stays'}: `fineline verify {releases[0]}`")
     kept = [layout.reports(name), layout.raw(name), layout.curated(name), layout.adapter(name), layout.merged(name)]
@@ -70,7 +96,16 @@ def retire(
         print(f"left for you to remove: {', '.join(left)}")
 
 
-def _tell_plan(base: str, found: first_rows.FirstRows) -> None:
+def show_health() -> None:
+    """Check versions, hardware and configuration, and list the stages that would run."""
+    checks = doctor.examine()
+    doctor.show(checks)
+    wrong = [check for check in checks if not check.passed]
+    if wrong:
+        raise InputError("; ".join(f"{check.subject}: {check.state}" for check in wrong))
+
+
+def _show_forecast(base: str, found: first_rows.FirstRows) -> None:
     from fineline.hardware import device
     from fineline.plan import table
     from fineline.stages.plan import suppose

@@ -1,4 +1,4 @@
-"""Whether this machine and this checkout are fit to run: versions, hardware, configuration, and what is stale."""
+"""Checks of the machine and the project: versions, hardware, configuration, and what is stale."""
 
 import os
 import platform
@@ -10,40 +10,38 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from fineline import artifacts
 from fineline.errors import InputError
-from fineline.project import params
+from fineline.project import layout, lock, params
+from fineline.project.versions import STAGES
 
-PACKAGES = (
-    "torch",
-    "transformers",
-    "peft",
-    "bitsandbytes",
-    "lm-eval",
-    "onnxruntime",
-    "onnxruntime-genai",
-    "dagster",
-    "dvc",
-)
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "lm-eval", "dagster", "dvc")
+_RUNTIMES = (("onnxruntime", "onnxruntime-gpu"), ("onnxruntime-genai", "onnxruntime-genai-cuda"))
+"""Builds for the CPU and for CUDA, which overwrite each other's files."""
 _DISK_NEEDED = 10 * 2**30
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing looked at."""
+class DoctorCheck:
+    """The result of one check."""
 
     subject: str
     state: str
-    holds: bool = True
+    passed: bool = True
 
 
-def examine() -> list[Finding]:
-    """Look at everything; never raises."""
+def examine() -> list[DoctorCheck]:
+    """Run all checks; never raises."""
     return [
-        Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        DoctorCheck("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         *(_package(name) for name in PACKAGES),
+        *(_either(*builds) for builds in _RUNTIMES),
         _hardware(),
         _disk(),
+        *_lock(),
         _configuration(),
+        *_bases(),
+        *_evidence(),
         *_retraining(),
         _notifications(),
         _dagster_home(),
@@ -51,95 +49,200 @@ def examine() -> list[Finding]:
     ]
 
 
-def _package(name: str) -> Finding:
+def show(checks: list[DoctorCheck]) -> None:
+    """Print a line for each check."""
+    from rich.table import Table
+
+    from fineline.stages.cli import console
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for check in checks:
+        table.add_row("[green]ok[/]" if check.passed else "[red]!![/]", check.subject, check.state)
+    console.print(table)
+
+
+def _package(name: str) -> DoctorCheck:
+    version = _version(name)
+    if version is None:
+        return DoctorCheck(name, "not installed; install fineline again with its dependencies", passed=False)
+    return DoctorCheck(name, version)
+
+
+def _either(cpu: str, cuda: str) -> DoctorCheck:
+    """Check that one of two builds of a library is installed, and not both."""
+    found = [name for name in (cpu, cuda) if _version(name)]
+    if len(found) == 1:
+        return DoctorCheck(found[0], str(_version(found[0])))
+    if not found:
+        return DoctorCheck(cpu, f"not installed; install {cpu}, or {cuda} for CUDA", passed=False)
+    remedy = f"run `pip uninstall {cpu} {cuda}`, then install the one that this machine needs"
+    return DoctorCheck(cpu, f"{cpu} and {cuda} are both installed and overwrite each other; {remedy}", passed=False)
+
+
+def _version(name: str) -> str | None:
     try:
-        return Finding(name, metadata.version(name))
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding(name, "not installed; run `make setup`", holds=False)
+        return None
 
 
-def _hardware() -> Finding:
+def _hardware() -> DoctorCheck:
     from fineline.hardware import device
 
     machine = device.detect()
-    return Finding("device", f"{machine.kind}: {machine.name}, {machine.memory_bytes / 2**30:.1f} GiB")
+    return DoctorCheck("device", f"{machine.kind}: {machine.name}, {machine.memory_bytes / 2**30:.1f} GiB")
 
 
-def _disk() -> Finding:
+def _disk() -> DoctorCheck:
     free = shutil.disk_usage(".").free
-    return Finding("disk", f"{free / 2**30:.1f} GiB free", holds=free >= _DISK_NEEDED)
+    return DoctorCheck("disk", f"{free / 2**30:.1f} GiB free", passed=free >= _DISK_NEEDED)
 
 
-def _configuration() -> Finding:
+def _lock() -> list[DoctorCheck]:
+    """Compare fineline.lock with what is installed. Stages refuse to run with another version; libraries only matter here."""
+    try:
+        locked, installed = lock.read(), lock.installed()
+    except InputError as error:
+        return [DoctorCheck(str(lock.FILE), str(error), passed=False)]
+    checks = []
+    stages = [
+        f"{stage} {locked.stages[stage]} -> {version}" for stage, version in STAGES.items() if locked.stages[stage] != version
+    ]
+    if stages:
+        checks.append(f"stage versions differ from the installed fineline {installed.fineline}: {', '.join(stages)}")
+    names = sorted({*locked.libraries, *installed.libraries})
+    before, now = (
+        {name: versions.get(name, "not installed") for name in names} for versions in (locked.libraries, installed.libraries)
+    )
+    libraries = [f"{name} {before[name]} -> {now[name]}" for name in names if before[name] != now[name]]
+    if libraries:
+        checks.append(f"results were made with other libraries than are installed: {', '.join(libraries)}")
+    if not checks:
+        return [DoctorCheck(str(lock.FILE), f"as installed: fineline {locked.fineline}")]
+    return [
+        DoctorCheck(str(lock.FILE), f"{check}; run `fineline upgrade --dry-run`, or install these versions", passed=False)
+        for check in checks
+    ]
+
+
+def _configuration() -> DoctorCheck:
     try:
         loaded = params.load()
     except InputError as error:
-        return Finding(str(params.FILE), str(error), holds=False)
-    return Finding(str(params.FILE), f"bases {', '.join(loaded.bases)}; adapters {', '.join(loaded.adapters)}")
+        return DoctorCheck(str(params.FILE), str(error), passed=False)
+    bases, adapters = (", ".join(names) or "none yet" for names in (loaded.bases, loaded.adapters))
+    return DoctorCheck(str(params.FILE), f"bases {bases}; adapters {adapters}")
 
 
-def _retraining() -> list[Finding]:
-    """What starts each adapter anew; nothing where params.yaml is wrong as a whole."""
+def _bases() -> list[DoctorCheck]:
+    """Compare each local base model with what stage `base` made of it: DVC cannot watch a path outside of the project."""
+    from fineline.models import bases
+
+    try:
+        known = params.load().bases
+    except InputError:
+        return []
+    checks = []
+    for name, base in known.items():
+        if base.path is None:
+            continue
+        subject = f"base {name}"
+        try:
+            now = artifacts.digest(bases.manifest(Path(base.path)))
+            made = artifacts.read(layout.base(name)).digest if layout.base(name).exists() else None
+        except InputError as error:
+            checks.append(DoctorCheck(subject, str(error), passed=False))
+            continue
+        if base.digest and base.digest != now:
+            state = f"{base.path} is not what bases.{name}.digest pins; restore its files, or write {now} to accept them"
+            checks.append(DoctorCheck(subject, state, passed=False))
+        elif made and made != now:
+            state = f"{base.path} has changed since {layout.base(name)} was made; run `dvc repro -f base@{name}`"
+            checks.append(DoctorCheck(subject, state, passed=False))
+        else:
+            checks.append(DoctorCheck(subject, f"{base.path}: {'unchanged' if made else 'not copied yet'}"))
+    return checks
+
+
+def _evidence() -> list[DoctorCheck]:
+    """Check that each adapter has the directory of evidence that stage `assess` reads."""
+    try:
+        known = params.load().adapters
+    except InputError:
+        return []
+    missing = [layout.evidence(name) for name in known if not layout.evidence(name).is_dir()]
+    return [
+        DoctorCheck(f"evidence {path.name}", f"{path}: missing; create it with a README.md, so that git keeps it", passed=False)
+        for path in missing
+    ]
+
+
+def _retraining() -> list[DoctorCheck]:
+    """Check when each adapter is retrained; nothing if params.yaml as a whole is wrong."""
     from fineline.retraining import triggers
 
-    found = []
+    checks = []
     try:
         known = params.load().adapters
     except InputError:
         return []
     for name, adapter in known.items():
         try:
-            found.append(Finding(f"retrain {name}", ", ".join(triggers.of(name, adapter).words)))
+            checks.append(DoctorCheck(f"retrain {name}", ", ".join(triggers.of(name, adapter).words)))
         except InputError as error:
-            found.append(Finding(f"retrain {name}", str(error), holds=False))
-    return found
+            checks.append(DoctorCheck(f"retrain {name}", str(error), passed=False))
+    return checks
 
 
-def _notifications() -> Finding:
+def _notifications() -> DoctorCheck:
     from fineline.notifications import configuration
 
     try:
         receivers = configuration.load(Path()).receivers
     except InputError as error:
-        return Finding(str(configuration.FILE), str(error), holds=False)
-    return Finding(str(configuration.FILE), ", ".join(receivers) or "nobody is told anything")
+        return DoctorCheck(str(configuration.FILE), str(error), passed=False)
+    return DoctorCheck(str(configuration.FILE), ", ".join(receivers) or "no notification receivers configured")
 
 
-def _dagster_home() -> Finding:
-    """Where Dagster keeps what it knows: without the project's settings a killed run keeps the device for ever."""
+def _dagster_home() -> DoctorCheck:
+    """Check DAGSTER_HOME: without the project's settings, the run of a killed process keeps the device."""
     place = os.environ.get("DAGSTER_HOME")
     if not place:
-        return Finding("DAGSTER_HOME", "not set: what is run by hand is forgotten; `make ui` sets it")
+        return DoctorCheck(
+            "DAGSTER_HOME", "not set: Dagster keeps no history of manual runs; set it to .dagster of this project"
+        )
     home = Path(place)
     if not home.is_dir():
-        return Finding("DAGSTER_HOME", f"{home}: no directory; make it, or `unset DAGSTER_HOME`", holds=False)
+        return DoctorCheck("DAGSTER_HOME", f"{home}: not a directory; create it, or `unset DAGSTER_HOME`", passed=False)
     try:
         with tempfile.TemporaryFile(dir=home):
             pass
     except OSError as error:
-        return Finding("DAGSTER_HOME", f"{home}: cannot be written to: {error.strerror}", holds=False)
+        return DoctorCheck("DAGSTER_HOME", f"{home}: cannot be written to: {error.strerror}", passed=False)
     settings = home / "dagster.yaml"
     if not settings.is_file() or "LocalRunLauncher" not in settings.read_text(encoding="utf-8", errors="replace"):
-        said = f"{settings}: not as .dagster/dagster.yaml or deploy/dagster.yaml, so a killed run keeps the device"
-        return Finding("DAGSTER_HOME", said, holds=False)
-    return Finding("DAGSTER_HOME", str(home))
+        state = f"{settings}: not like .dagster/dagster.yaml or deploy/dagster.yaml, so a killed run keeps the device"
+        return DoctorCheck("DAGSTER_HOME", state, passed=False)
+    return DoctorCheck("DAGSTER_HOME", str(home))
 
 
-def _stages() -> Finding:
-    dvc = Path(sys.executable).with_name("dvc")
-    environment = os.environ | {
-        "DVC_NO_ANALYTICS": "1",
-        "PATH": f"{dvc.parent}{os.pathsep}{os.environ.get('PATH', '')}",
-    }
-    command = [str(dvc), "status", "--quiet"]
-    listing = [str(dvc), "repro", "--dry", "--allow-missing"]
+def _stages() -> DoctorCheck:
     try:
-        if subprocess.run(command, env=environment, capture_output=True, text=True, check=False).returncode == 0:
-            return Finding("stages", "all up to date")
-        result = subprocess.run(listing, env=environment, capture_output=True, text=True, check=False)
+        result = dvc("status", "--quiet")
+        if result.returncode == 0:
+            return DoctorCheck("stages", "all up to date")
+        result = dvc("repro", "--dry", "--allow-missing")
     except OSError as error:
-        return Finding("stages", f"dvc cannot be started: {error.strerror}; run `make setup`", holds=False)
+        return DoctorCheck("stages", f"dvc cannot be started: {error.strerror}; install it", passed=False)
     if result.returncode:
-        return Finding("stages", result.stderr.strip() or "dvc.yaml cannot be read", holds=False)
+        return DoctorCheck("stages", result.stderr.strip() or "dvc.yaml cannot be read", passed=False)
     stale = [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage '")]
-    return Finding("stages", f"would run: {', '.join(stale)}" if stale else "all up to date")
+    return DoctorCheck("stages", f"would run: {', '.join(stale)}" if stale else "all up to date")
+
+
+def dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run DVC as a command, the one of this environment."""
+    program = Path(sys.executable).with_name("dvc")
+    path = f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1", "PATH": path}
+    return subprocess.run([str(program), *arguments], env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""A look at the first rows of a source, before anything is configured for them."""
+"""The first rows of a source, read before anything is configured for them."""
 
 import itertools
 from collections import Counter
@@ -15,28 +15,28 @@ from fineline.sources import formats, local
 from fineline.sources.readers import RawRow
 from fineline.sources.storage import Stored, unreadable
 
-MOST = 500  # rows that are looked at
-_BYTES_A_TOKEN = 3.5  # of English text under a tokenizer of 50,000 tokens; what a plan needs is the order of size
+MOST = 500  # rows that are read
+_BYTES_A_TOKEN = 3.5  # of English text under a tokenizer of 50,000 tokens; a forecast needs the order of magnitude only
 _PART = Part(files="**")
 
 
 @dataclass(frozen=True)
 class FirstRows:
-    """What they are like."""
+    """Counts and sizes of the first rows."""
 
     files: int
     looked_at: int
     usable: int
     problems: tuple[tuple[str, int], ...]
-    """Why the others are not, with how often; no value of a row is quoted."""
+    """Reason why a row cannot be used -> how often; no value of a row is quoted."""
     estimated: int
-    """Rows of the whole source, by the size of its files."""
+    """Rows of the whole source, estimated from the size of its files."""
     tokens: int
-    """Of a long row among them (the 95th percentile), about."""
+    """Approximate length of a long row (95th percentile)."""
 
 
 def look(path: Path) -> FirstRows:
-    """Read as many rows as it takes to tell whether this is training data.
+    """Read up to `MOST` rows of a file or directory and count those that can be trained on.
 
     Raises:
         InputError: There is no data file, one is damaged, or not one row can be used.
@@ -79,7 +79,7 @@ def look(path: Path) -> FirstRows:
 def _rows(stored: Stored) -> Iterator[RawRow]:
     try:
         opened = stored.open()
-    except Exception as error:  # each storage has exceptions of its own
+    except Exception as error:  # each storage raises other exceptions
         raise unreadable(stored.name, error) from error
     with opened as stream:
         yield from formats.format_of(stored.name).rows(stream, stored.name, _PART)

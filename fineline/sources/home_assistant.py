@@ -12,15 +12,12 @@ Commands of one template are near-duplicates of each other, so the template is t
 import hashlib
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import home_assistant_intents
-from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, TextChunk
-from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
-from home_assistant_intents import get_intents, get_languages
 
 from fineline.errors import InputError, did_you_mean
 from fineline.project.params.sources import HomeAssistant
@@ -29,6 +26,17 @@ from fineline.sources.envelope import Writer
 from fineline.sources.files import FileRecord
 from fineline.sources.readers import RawRow
 
+try:
+    import home_assistant_intents
+    from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, TextChunk
+    from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
+    from home_assistant_intents import get_intents, get_languages
+except ModuleNotFoundError as error:
+    raise InputError(
+        f"a `home_assistant` part needs the package {error.name}; install it with `pip install 'fineline[home-assistant]'`"
+    ) from error
+
+CORPUS = "home-assistant-intents"
 _TRIES_PER_SAMPLE = 20  # a template may have too few variants: stop instead of looping
 
 
@@ -51,8 +59,9 @@ def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
     """Pass every command to the writer and return the files that they were made from.
 
     Raises:
-        InputError: As `commands`.
+        InputError: Another release than the pinned one is installed, or as `commands`.
     """
+    _check_pin(root)
     name = f"home_assistant_intents/data/{block.language}.json"
     made = commands(block.language, block.samples_per_template, block.seed, block.household, root)
     for number, command in enumerate(made, 1):
@@ -63,6 +72,16 @@ def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
     if block.household:
         used.append(_record(block.household, local.below(block.household, root), rows=0))
     return used
+
+
+def _check_pin(file: Path) -> None:
+    """Raise `InputError` if a requirements file pins another release of the corpus than is installed."""
+    if not file.is_file():
+        return
+    pin = re.search(rf"^{CORPUS}==([^\s\\;]+)", file.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    installed = metadata.version(CORPUS)
+    if pin and pin[1] != installed:
+        raise InputError(f"{file}: pins {CORPUS} {pin[1]}, but {installed} is installed; run `pip install {CORPUS}=={pin[1]}`")
 
 
 def commands(

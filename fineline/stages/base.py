@@ -1,10 +1,13 @@
 """Stage `base@B`: a base model as safetensors, with tokenizer, chat template and pinned origin."""
 
 import shutil
+from pathlib import Path
 
 from fineline import artifacts
+from fineline.errors import InputError
 from fineline.models import bases
 from fineline.project import layout, params
+from fineline.project.params.bases import Base
 from fineline.project.versions import STAGES
 
 
@@ -15,13 +18,23 @@ def run(name: str) -> None:
         InputError: The origin is missing or is not the pinned one.
     """
     base = params.load().base(name)
-    origin = base.model_dump(exclude_none=True, exclude={"owner", "license"})
+    origin = base.model_dump(exclude_none=True, exclude={"owner", "license", "digest"})
     model = layout.base(name)
     with artifacts.create(model, kind="base", name=name, stage="base", version=STAGES["base"], parameters=origin) as directory:
         bases.fetch(base, directory)
+        _check_pin(name, base, directory)
     with artifacts.create(
         layout.tokenizer(name), kind="tokenizer", name=name, stage="base", version=STAGES["base"], parameters=origin
     ) as directory:
         for file in model.iterdir():
             if file.name != artifacts.RECORD and ".safetensors" not in file.suffixes:
                 shutil.copyfile(file, directory / file.name)
+
+
+def _check_pin(name: str, base: Base, directory: Path) -> None:
+    """Raise `InputError` if the files of a local base are not those that params.yaml pins."""
+    if base.digest and base.digest != (found := artifacts.digest(artifacts.manifest(directory))):
+        raise InputError(
+            f"params.yaml: bases.{name}.digest: {base.path} has other files than those pinned ({found} now); restore them, or"
+            " write this digest to accept them"
+        )

@@ -1,4 +1,4 @@
-"""fineline.project.editing: a change leaves everything else as somebody wrote it."""
+"""fineline.project.editing: an edit leaves everything else as it was written."""
 
 import pytest
 import yaml
@@ -34,7 +34,7 @@ def test_a_scalar_is_replaced_and_nothing_else():
     assert yaml.safe_load(changed)["adapters"]["home"]["source"]["parts"]["faq"]["hub"]["revision"] == "4567"
 
 
-def test_a_block_is_added_behind_the_last_one():
+def test_a_block_is_added_after_the_last_one():
     changed = editing.put(TEXT, ("adapters", "support"), {"owner": "c@example.com", "curate": {}})
     assert changed == TEXT.replace("    curate: {}\n", "    curate: {}\n  support:\n    owner: c@example.com\n    curate: {}\n")
 
@@ -51,7 +51,7 @@ def test_the_first_block_of_an_empty_mapping():
     assert editing.put(text, ("adapters", "a"), {"b": 1}) == "adapters:\n  a:\n    b: 1\ncosts: {}\n"
 
 
-def test_a_block_is_taken_out_with_its_comments_and_no_others():
+def test_a_block_is_removed_with_its_comments_and_no_others():
     two = editing.put(TEXT, ("adapters", "support"), {"owner": "c@example.com"})
     assert editing.remove(two, ("adapters", "support")) == TEXT
     without = editing.remove(two, ("adapters", "home"))
@@ -77,7 +77,7 @@ def test_the_last_block_leaves_an_empty_mapping():
         (lambda: editing.put("", ("adapters", "b"), {}), "there is no such key|is empty"),
     ],
 )
-def test_what_cannot_be_changed_is_told_with_its_place(change, complaint):
+def test_an_impossible_edit_is_reported_with_its_place(change, complaint):
     with pytest.raises(InputError, match=complaint):
         change()
 
@@ -94,7 +94,7 @@ WORDS = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), max_size=20
 
 
 @given(st.dictionaries(st.from_regex("[a-z]{1,6}", fullmatch=True), WORDS, min_size=1, max_size=4))
-def test_any_text_comes_back_as_it_was_put(block):
+def test_any_text_is_read_back_as_it_was_put(block):
     changed = editing.put(TEXT, ("adapters", "new"), block)
     assert yaml.safe_load(changed)["adapters"]["new"] == block
     name = next(iter(block))

@@ -5,8 +5,9 @@ The result is always a directory with safetensors weights, configuration, tokeni
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fineline import artifacts
 from fineline.models import hub
 from fineline.models.bases import directory, wheel
 
@@ -37,3 +38,12 @@ def fetch(base: "Base", into: Path) -> None:
     elif base.path:
         directory.copy(Path(base.path), into)
     directory.check(into)
+
+
+def manifest(source: Path) -> list[dict[str, Any]]:
+    """Return the manifest of the files that a local model directory contributes to a base model.
+
+    Raises:
+        InputError: There are none.
+    """
+    return artifacts.manifest(source, [file.name for pattern in directory.ACCEPTED for file in source.glob(pattern)])

