@@ -43,6 +43,7 @@ def test_a_row_is_found_in_any_split_and_among_those_left_out(world):
     ],
 )
 def test_unknown_sources_and_rows(world, look, complaint):
-    (layout.curated(NAME) / "train.jsonl").write_text("")
+    for file in layout.JUDGING_ROWS:
+        (layout.curated(NAME) / file).write_text("")
     with pytest.raises(InputError, match=complaint):
         look()
