@@ -10,7 +10,6 @@ releases/<adapter>/<sha256>/release.json
 releases/<adapter>/channels/<channel>  a link to one of them; changed in one step
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fineline import artifacts
-from fineline.artifacts import canonical, reports
+from fineline.artifacts import canonical, locks, reports
 from fineline.artifacts.files import directory_at
 from fineline.errors import InputError, Refused
 from fineline.governance import contents, ledger, people, policy
@@ -80,12 +79,9 @@ def locked(adapter: str) -> Iterator[None]:
     Raises:
         Refused: Another process is changing them.
     """
-    ROOT.joinpath(adapter).mkdir(parents=True, exist_ok=True)
-    with (ROOT / adapter / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Refused(f"{ROOT}/{adapter}: another promotion or rollback is running; wait for it to finish") from error
+    with locks.try_hold(ROOT / adapter / ".lock") as held:
+        if not held:
+            raise Refused(f"{ROOT}/{adapter}: another promotion or rollback is running; wait for it to finish")
         yield
 
 
