@@ -1,10 +1,10 @@
-"""What Dagster loads: the graph of this project, to which assets of your own can be merged."""
+"""The Dagster code location of this project. Merge assets of your own into what `defs` returns."""
 
 from pathlib import Path
 
 import dagster as dg
 
-from fineline.dagster.definitions import build_definitions
+from fineline.dagster import EXECUTOR, build_definitions
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -12,4 +12,4 @@ ROOT = Path(__file__).resolve().parents[1]
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the stages of dvc.yaml with their jobs, schedules and sensors."""
-    return build_definitions(ROOT)
+    return build_definitions(ROOT, executor=EXECUTOR)

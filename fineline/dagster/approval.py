@@ -1,6 +1,6 @@
-"""Who agreed to what: the ledger's word on every artifact and channel.
+"""The approval status of every artifact and channel, read from the ledger.
 
-There is no button here: an act takes a key (`fineline approve`, `promote`, `rollback`, `revoke`), and the browser follows.
+Dagster only shows it: every action needs a key (`fineline approve`, `promote`, `rollback`, `revoke`).
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fineline.dagster.display import Check, Judgement, Metadata
-from fineline.dagster.notifying import tell_acts
-from fineline.dagster.records import directories, table
-from fineline.dagster.reloading import reload
+from fineline.dagster.code_location import reload
+from fineline.dagster.display import ERROR, WARN, Check, Judgment
+from fineline.dagster.metadata import Metadata, directories, table
+from fineline.dagster.notices import notify_actions
 from fineline.dagster.stages import Stage
 from fineline.errors import FinelineError
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 CHECK = "approved"
 CANDIDATE = "assess"
-"""The kind of stage whose result people decide about."""
+"""The kind of stage whose result is approved."""
 SENSOR = "ledger"
 SECONDS = 30
-_GOVERNANCE = "governance"  # as `governance.files` has it
+_GOVERNANCE = "governance"  # `governance.files.ROOT`, without importing it
 _ARTIFACTS = ("base", "ingest", "curate", "train", "merge", "export")
-_COLUMNS = dict.fromkeys(("time", "person", "act", "channel", "reason", "void", "entry"), "string")
+_COLUMNS = "time person act channel reason void entry"
 
 
 def checks_of(stage: Stage) -> tuple[Check, ...]:
-    """`approved` for a stage that makes an artifact or a candidate."""
+    """Return the check `approved` of a stage that makes an artifact or a candidate."""
     if stage.kind == CANDIDATE:
-        return (Check(CHECK, "All that a channel asks for before the candidate may be promoted is signed", judge),)
+        return (Check(CHECK, "Everything that a channel requires before promotion is signed", judge),)
     if stage.kind in _ARTIFACTS:
-        return (Check(CHECK, "It is not rejected or revoked, and has the approvals that it needs by itself", judge),)
+        return (Check(CHECK, "It was not rejected or revoked, and the approvals that it needs itself are signed", judge),)
     return ()
 
 
-def word(stage: Stage) -> str | None:
-    """How a candidate stands, in one word: approved, refused or waiting; None where there is no ledger or no candidate."""
+def status(stage: Stage) -> str | None:
+    """Return `approved`, `refused` or `waiting` for a candidate; None if there is no ledger or no candidate."""
     if not _has_begun(stage.root):
         return None
     from fineline.governance import approval_status
@@ -52,12 +52,12 @@ def word(stage: Stage) -> str | None:
         return None
 
 
-def judge(stage: Stage) -> Judgement:
-    """Return the status of a stage's result by the ledger. Missing approvals are a warning, a rejection is an error."""
+def judge(stage: Stage) -> Judgment:
+    """Return the approval status of a stage's result: waiting is a warning, a rejection or revocation an error."""
     if not _has_begun(stage.root):
         waits = stage.kind == CANDIDATE
-        reason = "nobody has signed anything in this project yet; `fineline keygen NAME` begins"
-        return Judgement(not waits, reason, dg.AssetCheckSeverity.WARN)
+        reason = "nothing is signed in this project yet; start with `fineline keygen NAME`"
+        return Judgment(not waits, reason, WARN)
     from fineline.governance import approval_status
 
     try:
@@ -67,25 +67,25 @@ def judge(stage: Stage) -> Judgement:
         else:
             found = [approval_status.of_artifact(state, directory, stage.root) for directory in directories(stage)]
     except FinelineError as error:
-        return Judgement(False, str(error), dg.AssetCheckSeverity.WARN)
+        return Judgment(False, str(error), WARN)
     if not found:
-        return Judgement(False, f"not made yet; materialize {stage.name}", dg.AssetCheckSeverity.WARN)
+        return Judgment(False, f"does not exist yet; materialize {stage.name}", WARN)
     signed = {entry.id: approval_status.row(entry, state) for one in found for entry in one.signed}
     metadata: Metadata = {"signed": table(list(signed.values()), _COLUMNS)} if signed else {}
     worst = next((one for word in ("refused", "waiting") for one in found if one.word == word), found[0])
-    severity = dg.AssetCheckSeverity.ERROR if worst.refused else dg.AssetCheckSeverity.WARN
+    severity = ERROR if worst.refused else WARN
     reason = "; ".join(dict.fromkeys(reason for one in found for reason in one.reasons))
-    return Judgement(worst.approved, reason, severity, metadata | {"approval": worst.word})
+    return Judgment(worst.approved, reason, severity, metadata | {"approval": worst.word})
 
 
 def channel_assets(root: Path, stages: Sequence[Stage]) -> list[dg.AssetSpec]:
-    """What is in each channel of each adapter, as assets that only promotion changes. None where no policy can be read."""
+    """Return an asset for each channel of each adapter, changed by promotion only; none where no policy can be read."""
     candidates = [stage for stage in stages if stage.kind == CANDIDATE]
     return [_channel_asset(stage, channel) for channel in _channels(root) for stage in candidates]
 
 
 def ledger_sensor(root: Path, stages: Sequence[Stage]) -> dg.SensorDefinition:
-    """Notices what was signed: judges every artifact anew, and tells what came into a channel."""
+    """Return the sensor that judges every artifact again after a new entry, and reports what entered a channel."""
     followed = [stage for stage in stages if checks_of(stage)]
     by_adapter = {stage.subject: stage for stage in stages if stage.kind == CANDIDATE}
 
@@ -97,16 +97,16 @@ def ledger_sensor(root: Path, stages: Sequence[Stage]) -> dg.SensorDefinition:
     )
     def follow(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         if not _has_begun(root):
-            return dg.SkipReason("nobody has signed anything in this project yet")
+            return dg.SkipReason("nothing is signed in this project yet")
         try:
             state = _state(root)
         except FinelineError as error:
             return dg.SkipReason(str(error))
         new = state.ledger.since((context.cursor or "").split())
         if not new:
-            return dg.SkipReason("nothing was signed since")
-        reload(context)  # the tags of the assets tell the state too
-        tell_acts(root, new if context.cursor else ())  # what was signed before anybody listened is no news
+            return dg.SkipReason("no new entry")
+        reload(context)  # the tags of the assets show the status too
+        notify_actions(root, new if context.cursor else ())  # entries from before the first tick are not news
         events: list[Any] = [_evaluation(stage) for stage in followed]
         events += [_moved(entry, by_adapter[entry.predicate["adapter"]]) for entry in new if _is_move(entry, by_adapter)]
         return dg.SensorResult(asset_events=events, cursor=" ".join(state.ledger.heads))
@@ -118,7 +118,7 @@ def _channel_asset(stage: Stage, channel: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=_channel_key(stage, channel),
         deps=[dg.AssetKey(stage.key)],
-        description=f"What is in {channel}: `fineline promote {stage.subject} --to {channel}` and `rollback` change it",
+        description=f"The release in {channel}; `fineline promote {stage.subject} --to {channel}` and `rollback` change it",
         group_name=stage.key[0],
         kinds={"release"},
         tags={"fineline/channel": channel, "fineline/subject": stage.subject},
@@ -126,7 +126,7 @@ def _channel_asset(stage: Stage, channel: str) -> dg.AssetSpec:
 
 
 def _channel_key(stage: Stage, channel: str) -> dg.AssetKey:
-    """`releases/home_en/production`: apart from the keys of stages, whatever a channel is called."""
+    """Return `releases/home_en/production`: no stage can have such a key."""
     return dg.AssetKey(["releases", stage.key[0], channel])
 
 
@@ -135,7 +135,7 @@ def _channels(root: Path) -> list[str]:
 
     try:
         return list(policy.load(root / policy.FILE).channels)
-    except FinelineError:  # none yet, or one that the checks complain about
+    except FinelineError:  # none yet, or an invalid one, which the checks report
         return []
 
 
@@ -148,21 +148,21 @@ def _is_move(entry: "Entry", adapters: dict[str, Stage]) -> bool:
 def _moved(entry: "Entry", stage: Stage) -> dg.AssetMaterialization:
     from fineline.governance import store
 
-    fields = entry.predicate
+    said = entry.predicate
     metadata: Metadata = {
         "act": entry.action,
         "person": entry.person,
         "time": entry.time,
         "entry": entry.id,
-        "model": fields["release"]["candidate"],
-        "release": dg.MetadataValue.path(str(store.directory(stage.subject, fields["release"]["name"]))),
-        "previous": str(fields["previous"] or "none"),
+        "model": said["release"]["candidate"],
+        "release": dg.MetadataValue.path(str(store.directory(stage.subject, said["release"]["name"]))),
+        "previous": str(said["previous"] or "none"),
     }
-    if "approved_by" in fields:
-        metadata |= {"approved_by": ", ".join(fields["approved_by"]), "second_pair_of_eyes": fields["second_pair_of_eyes"]}
-    if "reason" in fields:
-        metadata["reason"] = fields["reason"]
-    key = _channel_key(stage, fields["channel"])
+    if "approved_by" in said:
+        metadata |= {"approved_by": ", ".join(said["approved_by"]), "second_pair_of_eyes": said["second_pair_of_eyes"]}
+    if "reason" in said:
+        metadata["reason"] = said["reason"]
+    key = _channel_key(stage, said["channel"])
     return dg.AssetMaterialization(key, description=f"{entry.action} by {entry.person}", metadata=metadata)
 
 
@@ -171,12 +171,12 @@ def _evaluation(stage: Stage) -> dg.AssetCheckEvaluation:
 
 
 def _has_begun(root: Path) -> bool:
-    """Whether there is a ledger: until then nothing of governance is imported, which brings every key service along."""
+    """True if there is a ledger. Until then governance is not imported, because it imports every key service."""
     return (root / _GOVERNANCE / "ledger").is_dir()
 
 
 def _state(root: Path) -> "State":
-    """The ledger as it is now."""
+    """Return the present state of the ledger."""
     from fineline.governance import files
 
     place = root / _GOVERNANCE
@@ -186,7 +186,7 @@ def _state(root: Path) -> "State":
 
 @lru_cache(maxsize=2)
 def _replayed(root: Path, content: tuple[Any, ...], hour: str) -> "State":
-    """Replayed once for every content of the ledger, and again with every hour: approvals get old."""
+    """Replay the ledger once for each content, and again every hour, because approvals expire."""
     from fineline.governance import state
 
     return state.load(root=root)

@@ -1,7 +1,7 @@
-"""A retraining, step by step: refresh the source, run what is stale, judge the challenger, ask for its approval.
+"""The steps of a retraining: refresh the source, run what is stale, judge the challenger, ask for its approval.
 
-Everything happens in a worktree (see `fineline.dagster.worktree`) and is saved as a branch. The steps know nothing of Dagster's
-jobs; `fineline.dagster.retraining` makes one of them.
+They work in a worktree (see `fineline.dagster.worktree`) and save the result as a branch. `fineline.dagster.retraining` makes
+them a Dagster job.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,35 +21,35 @@ from fineline.retraining import champion, newest, refresh
 from fineline.sources import urls
 
 _SEEN = Path("retraining")
-"""Below the scratch files of the worktree: what was at the URLs of a source when they were read last."""
+"""In the scratch directory of the worktree: fingerprints of the URLs of a source when they were read last."""
 
 Show = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Challenger:
-    """What a retraining ended in."""
+    """The result of a retraining."""
 
     adapter: str
     branch: str
     is_new: bool
-    """Whether this very result was not there before."""
+    """False if an earlier retraining had the same result."""
     verdict: str
     reasons: tuple[str, ...]
     digest: str
     """Of the exported model."""
     champion: str | None
-    """Digest of the adapter it was measured against."""
+    """Digest of the adapter that it was compared with."""
     scores: dict[str, float]
 
     @property
     def waits(self) -> bool:
-        """Whether somebody is to approve it."""
+        """True if it waits for approval."""
         return self.verdict == "pass"
 
 
 def lineage(adapter: str, stages: Sequence[Stage]) -> list[Stage]:
-    """The stages of an adapter and all that they are made from, in the order given.
+    """Return the stages of an adapter and everything they are made from, in the given order.
 
     Raises:
         InputError: There is no such adapter.
@@ -57,7 +57,7 @@ def lineage(adapter: str, stages: Sequence[Stage]) -> list[Stage]:
     by_name = {stage.name: stage for stage in stages}
     waiting = [stage for stage in stages if stage.subject == adapter and not stage.is_base]
     if not waiting:
-        raise InputError(f"dvc.yaml: no stage belongs to an adapter {adapter!r}; add it to params.yaml")
+        raise InputError(f"dvc.yaml: no stage of an adapter {adapter!r}; add it to params.yaml")
     reached: set[str] = set()
     while waiting:
         stage = waiting.pop()
@@ -67,12 +67,12 @@ def lineage(adapter: str, stages: Sequence[Stage]) -> list[Stage]:
 
 
 def begin(project: Path, adapter: str, show: Show) -> list[str]:
-    """Prepare the worktree with what is newest; names of the stages to run, none if nothing has changed.
+    """Prepare the worktree with the newest data and return the names of the stages to run; none if nothing has changed.
 
     Raises:
-        InputError: The project, its source or its champion is not fit for it.
+        InputError: The project, its source or its champion cannot be used.
         Unreachable: A source does not answer.
-        FinelineError: git or DVC cannot do it.
+        FinelineError: git or DVC failed.
     """
     place = worktree.prepare(project, adapter)
     for change in refresh.refresh(adapter, place.root):
@@ -83,10 +83,10 @@ def begin(project: Path, adapter: str, show: Show) -> list[str]:
     if not stale:
         return []
     show(f"{adapter}: would run {', '.join(stale)}")
-    if reigning := champion.of(adapter, project):
-        champions.bring(reigning, project)
-        if champion.appoint(reigning, place.root):
-            show(f"{adapter}: the champion is {reigning.digest}")
+    if current := champion.of(adapter, project):
+        champions.fetch(current, project)
+        if champion.set_champion(current, place.root):
+            show(f"{adapter}: the champion is {current.digest}")
     return stale
 
 
@@ -107,11 +107,11 @@ def run(stage: Stage, project: Path, adapter: str, *, force: bool = False, pull:
 
 
 def conclude(project: Path, adapter: str) -> Challenger | None:
-    """Save the result as a branch and tell what it is; None if all came out as it was.
+    """Save the result as a branch and return it; None if it is the same as before.
 
     Raises:
         InputError: There is no verdict.
-        FinelineError: git cannot save it.
+        FinelineError: git failed.
     """
     place = Worktree(project, adapter)
     directory = place.root / layout.reports(adapter)
@@ -121,22 +121,22 @@ def conclude(project: Path, adapter: str) -> Challenger | None:
     if saved is None:
         return None
     scores = {name: float(score) for name, score in gate["scores"]["candidate"].items() if score is not None}
-    reigning = gate["arms"].get("champion", {}).get("digest")
-    return Challenger(adapter, *saved, verdict, tuple(candidate["reasons"]), digest, reigning, scores)
+    against = gate["arms"].get("champion", {}).get("digest")
+    return Challenger(adapter, *saved, verdict, tuple(candidate["reasons"]), digest, against, scores)
 
 
 def stages_of(project: Path, adapter: str) -> list[Stage]:
-    """The stages that a retraining runs, in the worktree, upstream first."""
+    """Return the stages that a retraining runs, in the worktree, upstream first."""
     return lineage(adapter, read_stages(Worktree(project, adapter).root))
 
 
 def _read_urls_again(place: Worktree, stages: Sequence[Stage], show: Show) -> None:
-    """DVC does not see what lies behind a URL change: read it again if it is not what was read last."""
+    """Read URLs again if what they list has changed: DVC cannot see that."""
     source = params.load(place.root / params.FILE).adapter(place.adapter).source
     far = {name: part for name, part in source.parts.items() if part.files is not None and urls.is_url(part.files)}
     if not far:
         return
-    found: dict[str, Any] = newest.fingerprint(source.model_copy(update={"parts": far}), place.root, look_far=True)
+    found: dict[str, Any] = newest.fingerprint(source.model_copy(update={"parts": far}), place.root, remote=True)
     file = place.root / layout.SCRATCH / _SEEN / f"{place.adapter}.json"
     if file.exists() and reports.read(file) == found:
         return
@@ -149,6 +149,6 @@ def _read_urls_again(place: Worktree, stages: Sequence[Stage], show: Show) -> No
 
 
 def _environment(place: Worktree) -> dict[str, str]:
-    """Packages that a pin of the source asks for go before those that are installed."""
+    """Return the environment of the stages: packages pinned by the source come before those that are installed."""
     more = [str(path) for path in refresh.packages(place.adapter, place.root)]
     return {"PYTHONPATH": ":".join(more)} if more else {}

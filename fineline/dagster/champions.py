@@ -1,4 +1,4 @@
-"""The champion's adapter, brought back from wherever the project still has it."""
+"""The champion's adapter, fetched from where the project still has it."""
 
 import json
 import shutil
@@ -7,21 +7,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fineline import artifacts
-from fineline.dagster import lock
+from fineline.dagster import dvc_cache, dvc_lock
 from fineline.dagster.git import git
-from fineline.dagster.worktree import cache_directory
 from fineline.errors import FinelineError
 from fineline.project import layout
 from fineline.retraining.champion import Champion
 
-_COMMITS = 500  # changes of dvc.lock that are looked through, on any branch
+_COMMITS = 500  # changes of dvc.lock to search, on any branch
 
 
-def bring(champion: Champion, project: Path) -> Path:
-    """The directory of its adapter: as it is now, or out of DVC's cache as an earlier dvc.lock names it.
+def fetch(champion: Champion, project: Path) -> Path:
+    """Return the directory of its adapter, copied from the present one or from DVC's cache as an earlier dvc.lock names it.
 
     Raises:
-        FinelineError: It is nowhere on this machine.
+        FinelineError: It is not on this machine.
     """
     place = project / champion.place
     if place.is_dir():
@@ -35,41 +34,39 @@ def bring(champion: Champion, project: Path) -> Path:
         else:
             _copy_from_cache(champion, project, target)
         if artifacts.verified(target).digest != champion.digest:
-            raise FinelineError(f"{champion.place}: its copy is not {champion.digest}; run `dvc fetch` and try again")
+            raise FinelineError(f"{champion.place}: the copy is not {champion.digest}; run `dvc fetch` and try again")
         target.rename(place)
     return place
 
 
 def _copy_from_cache(champion: Champion, project: Path, target: Path) -> None:
-    cache = cache_directory(project) / "files" / "md5"
     for md5 in _former(champion.adapter, project):
-        listed = cache / md5[:2] / md5[2:]
-        if not listed.is_file():
+        listed = dvc_cache.listed(project, md5)
+        if listed is None:
             continue
-        entries = json.loads(listed.read_text(encoding="utf-8"))
-        files = {Path(entry["relpath"]): cache / entry["md5"][:2] / entry["md5"][2:] for entry in entries}
+        files = {Path(name): dvc_cache.file(project, inner) for name, inner in listed.items()}
         record = files.get(Path(artifacts.RECORD))
         if record is None or _digest(record) != champion.digest or not all(file.is_file() for file in files.values()):
             continue
         for name, file in files.items():
             if name.is_absolute() or ".." in name.parts:
-                raise FinelineError(f"{listed}: names {name}, which lies outside of the adapter")
+                raise FinelineError(f"{dvc_cache.file(project, md5)}: names {name}, which is outside of the adapter")
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target / name)
         return
     raise FinelineError(
         f"{champion.adapter}: the adapter in production ({champion.digest}) is in no dvc.lock of this repository with its"
-        " files in the cache; `git fetch` and `dvc fetch --all-commits` bring back what other machines made"
+        " files in the cache; run `git fetch` and `dvc fetch --all-commits` to get what other machines made"
     )
 
 
 def _former(adapter: str, project: Path) -> Iterator[str]:
-    """The md5 of every version of the adapter that was ever committed, the newest first."""
+    """Yield the md5 of every version of the adapter that was ever committed, the newest first."""
     seen: set[str] = set()
     wanted = layout.adapter(adapter).as_posix()
-    for commit in git(project, "log", "--all", f"--max-count={_COMMITS}", "--format=%H", "--", lock.FILE).splitlines():
+    for commit in git(project, "log", "--all", f"--max-count={_COMMITS}", "--format=%H", "--", dvc_lock.FILE).splitlines():
         try:
-            found = lock.parsed(git(project, "show", f"{commit}:{lock.FILE}"))
+            found = dvc_lock.parsed(git(project, "show", f"{commit}:./{dvc_lock.FILE}"))
         except FinelineError:  # the commit removed it, or left a conflict in it
             continue
         recorded = found.stages.get(f"train@{adapter}", {})

@@ -1,68 +1,58 @@
-"""What Dagster loads of a project: an asset per stage of dvc.yaml, and what runs, follows and tells of them."""
+"""The definitions of a project: an asset per stage of dvc.yaml, and the jobs, schedules and sensors around them."""
 
 from pathlib import Path
 
 import dagster as dg
 
-from fineline.dagster.agreement import agreement_sensor
 from fineline.dagster.approval import CANDIDATE, channel_assets, ledger_sensor
-from fineline.dagster.arrivals import arrivals_sensor
-from fineline.dagster.drifting import drift_job, drift_sensor
+from fineline.dagster.drift_sensor import drift_job, drift_sensor
 from fineline.dagster.jobs import asset_jobs
 from fineline.dagster.labels import labels
-from fineline.dagster.notifying import delivery_sensor, failure_sensor
-from fineline.dagster.retraining import challenger_asset, retrain_job, retrain_schedules
+from fineline.dagster.new_data_sensor import new_data_sensor
+from fineline.dagster.notices import delivery_sensor, failure_sensor
+from fineline.dagster.retraining import challenger_asset, retrain_job
+from fineline.dagster.schedules import retrain_schedules
 from fineline.dagster.stages import read_stages
+from fineline.dagster.staleness_sync import staleness_sensor
 from fineline.dagster.translation import stage_asset
 
-# A step is a process that needs seconds to import what it needs, also what is imported when it is needed only; forked from one
-# that did so, it starts at once.
-PRELOADED = (
-    "fineline.dagster.definitions",
-    "dagster._cli",  # the main module, which every process imports again
-    "dagster._core.instance.factory",
-    "dagster._core.storage.sqlite_storage",
-    "dagster._daemon.controller",
-    "dulwich.worktree",
-    "dvc.cachemgr",
-    "dvc.data_cloud",
-    "dvc.lock",
-    "dvc.repo",
-    "dvc.repo.artifacts",
-    "dvc.repo.datasets",
-    "dvc.repo.metrics",
-    "dvc.repo.params",
-    "dvc.repo.plots",
-    "dvc.repo.stage",
-    "dvc.scm",
-    "dvc_data.hashfile.db.local",
-    "networkx",
-    "fineline.governance.approval_status",
-    "ruamel.yaml",
-)
-EXECUTOR = dg.multiprocess_executor.configured({"start_method": {"forkserver": {"preload_modules": list(PRELOADED)}}})
 
+def build_definitions(project: str | Path, *, executor: dg.ExecutorDefinition | None = None) -> dg.Definitions:
+    """Return the definitions of a project.
 
-def build_definitions(root: Path) -> dg.Definitions:
-    """The definitions of the project at `root`."""
+    They can be merged with those of an existing Dagster project: `dg.Definitions.merge(own, build_definitions(project))`.
+    Two fineline projects belong in two code locations, because their sensors and jobs have the same names.
+
+    Args:
+        project: The project's directory, with dvc.yaml, params.yaml and fineline.lock.
+        executor: For assets that are materialized without a job. Definitions with two executors cannot be merged, so there is
+            none by default: Dagster's applies, or that of the definitions they are merged with.
+            `fineline.dagster.EXECUTOR` starts steps faster.
+
+    Raises:
+        InputError: The directory has no DVC project, or its dvc.yaml or params.yaml is wrong.
+    """
+    root = Path(project).resolve()
     stages = read_stages(root)
     tags = labels(root, stages)
     retrain, look = retrain_job(root, stages), drift_job(root, stages)
+    more = asset_jobs(stages)
+    names = {job.name for job in (retrain, look)} | {job.name for job in more}
     return dg.Definitions(
         assets=[
             *(stage_asset(stage, tags.get(stage.subject, {})) for stage in stages),
             *channel_assets(root, stages),
             *(challenger_asset(stage) for stage in stages if stage.kind == CANDIDATE),
         ],
-        jobs=[retrain, look, *asset_jobs(stages)],
+        jobs=[retrain, look, *more],
         schedules=retrain_schedules(root, stages, retrain),
         sensors=[
-            agreement_sensor(root, stages),
-            arrivals_sensor(root, stages, retrain),
+            staleness_sensor(root, stages),
+            new_data_sensor(root, stages, retrain),
             drift_sensor(root, stages, look, retrain),
             ledger_sensor(root, stages),
-            failure_sensor(root),
+            failure_sensor(root, names, {dg.AssetKey(stage.key) for stage in stages}),
             delivery_sensor(root),
         ],
-        executor=EXECUTOR,
+        executor=executor,
     )

@@ -1,4 +1,4 @@
-"""What the browser shows of one kind of stage. Each family of stages declares its own beside the code that reads it."""
+"""How a kind of stage is shown: its metadata, its checks, its icon and its pool."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,57 +6,78 @@ from typing import Any
 
 import dagster as dg
 
+from fineline.dagster.metadata import Metadata, Source, report
 from fineline.dagster.stages import Stage
 
-Metadata = dict[str, Any]
+GPU = "gpu"
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """The answer of a check: whether it holds, why, and how loudly a "no" is shown."""
+class Judgment:
+    """The result of a check."""
 
     passed: bool
     reason: str
-    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    severity: dg.AssetCheckSeverity = ERROR
+    """How a failure is shown."""
     metadata: Metadata = field(default_factory=dict)
 
     @property
     def shown(self) -> dict[str, Any]:
-        """As Dagster's results and evaluations of checks take it."""
-        return {
-            "passed": self.passed,
-            "severity": self.severity,
-            "description": self.reason,
-            "metadata": self.metadata,
-        }
+        """The keyword arguments of Dagster's check results and evaluations."""
+        return {"passed": self.passed, "severity": self.severity, "description": self.reason, "metadata": self.metadata}
 
 
 @dataclass(frozen=True)
 class Check:
-    """A question that the stage's reports answer. It shows; what refuses is promotion."""
+    """A question that the stage's reports answer. It is shown only; promotion is what refuses."""
 
     name: str
     description: str
-    judge: Callable[[Stage], Judgement]
+    judge: Callable[[Stage], Judgment]
 
 
 @dataclass(frozen=True)
 class Display:
-    """How a kind of stage looks in the asset graph, and which pool its steps wait in."""
+    """How a kind of stage is shown in the asset graph, and which pool its steps wait in."""
 
-    metadata: Callable[[Stage], Metadata]
+    sources: tuple[Source, ...]
+    """Where its metadata come from, in the order shown."""
     kind: str | None = None
-    """The tool to show beside DVC; Dagster has an icon for most."""
+    """The tool shown next to DVC; Dagster has an icon for most."""
     checks: tuple[Check, ...] | Callable[[Stage], tuple[Check, ...]] = ()
-    """The same for every stage of the kind, or what a stage's own settings ask for."""
+    """The same for every stage of the kind, or derived from the stage's parameters."""
     pool: str | None = None
     fetches: bool = False
-    """Whether it reads from places that may be out of reach for a while."""
+    """True if it reads from remote places, which may be unreachable for a while."""
+
+    def metadata(self, stage: Stage) -> Metadata:
+        """Return the metadata of the stage's present result; empty before the first run."""
+        return {name: value for source in self.sources for name, value in source(stage).items()}
 
     def checks_of(self, stage: Stage) -> tuple[Check, ...]:
-        """The checks of one stage."""
+        """Return the checks of one stage."""
         return self.checks(stage) if callable(self.checks) else self.checks
 
 
 Displays = Mapping[str, Display]
-GPU = "gpu"
+
+
+def judged_by(decide: Callable[[dict[str, Any]], Judgment], name: str, key: str = "") -> Callable[[Stage], Judgment]:
+    """Return a judge that reads a report, or the block at `key` in it, and calls `decide` with it.
+
+    Without the report or the block, the judgment is a warning that says which stage to materialize.
+    """
+
+    def judge(stage: Stage) -> Judgment:
+        content = report(stage, name)
+        content = content.get(key, {}) if key else content
+        return decide(content) if content else not_made(stage, name)
+
+    return judge
+
+
+def not_made(stage: Stage, name: str) -> Judgment:
+    """Return the warning that a report does not exist yet."""
+    return Judgment(False, f"{name} does not exist yet; materialize {stage.name}", WARN)

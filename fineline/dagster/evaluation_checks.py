@@ -1,6 +1,6 @@
-"""Whether an adapter, and what ships of it, may go on: by the whole verdict, and measure by measure.
+"""The checks of an adapter and of the models that ship: the whole verdict, and each measure of the gate's policy.
 
-Only a pass passes. Too few items to tell is a warning, a proven loss an error.
+Only a pass passes. Too few items to decide is a warning, a proven loss an error.
 """
 
 import re
@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from fineline.dagster.display import Check, Judgement, Metadata
-from fineline.dagster.records import numbers, report
+from fineline.dagster.display import ERROR, WARN, Check, Judgment
+from fineline.dagster.metadata import Metadata, numbers, report
 from fineline.dagster.stages import Stage
 
 GATE, CANDIDATE = "gate.json", "candidate.json"
@@ -18,109 +18,111 @@ JUDGED = ("must_improve", "must_not_regress", "champion", "floor")
 FIGURES = ("items", "reference", "candidate", "difference", "lower", "upper", "limit", "detectable", "needed")
 
 Decisions = Mapping[str, Mapping[str, Any]]
-"""Form -> what was decided on it."""
+"""Variant of the model -> the decision on it."""
 
 
 def gate_checks(stage: Stage) -> tuple[Check, ...]:
-    """Those of `evaluate`: the gate, and each measure that its policy names."""
+    """Return the checks of `evaluate`: the gate, and each measure that its policy names."""
     whole = Check("gate", "No guarded measure regressed and every target improved, beyond chance", judge_gate)
     return (whole, *_by_measure(stage, GATE, whole.name))
 
 
 def candidate_checks(stage: Stage) -> tuple[Check, ...]:
-    """Those of `assess`: the final verdict, and each measure of the gate's policy in every form."""
-    whole = Check("verdict", "What ships passes the gate, as merged and as exported", judge_candidate)
+    """Return the checks of `assess`: the final verdict, and each measure of the gate's policy in every variant."""
+    whole = Check("verdict", "The models that ship pass the gate, as merged and as exported", judge_candidate)
     return (whole, *_by_measure(stage, CANDIDATE, whole.name))
 
 
-def judge_gate(stage: Stage) -> Judgement:
-    """Whether the adapter may go on to approval."""
+def judge_gate(stage: Stage) -> Judgment:
+    """Pass if the adapter may continue to merge and export."""
     return _judge_whole(stage, GATE)
 
 
-def judge_candidate(stage: Stage) -> Judgement:
-    """Whether the exported model may be approved."""
+def judge_candidate(stage: Stage) -> Judgment:
+    """Pass if the exported model may be approved."""
     return _judge_whole(stage, CANDIDATE)
 
 
-def judge_measure(stage: Stage, name: str, measure: str) -> Judgement:
-    """Whether every rule on a measure holds, in every form."""
+def judge_measure(stage: Stage, name: str, measure: str) -> Judgment:
+    """Pass if every rule on a measure is satisfied, in every variant."""
     content = report(stage, name)
     if found := problem(stage, name, content):
-        return Judgement(False, found, dg.AssetCheckSeverity.WARN)
+        return Judgment(False, found, WARN)
     entries = {
-        f"{form}/{entry['rule']}" if form else entry["rule"]: entry
-        for form, decision in decisions(content).items()
+        f"{variant}/{entry['rule']}" if variant else entry["rule"]: entry
+        for variant, decision in decisions(content).items()
         for entry in decision["rules"]
         if entry["measure"] == measure and entry["rule"] in JUDGED
     }
     if not entries:
-        return Judgement(False, f"{name} says nothing of {measure}; materialize {stage.name}", dg.AssetCheckSeverity.WARN)
+        return Judgment(False, f"{name} has no rule on {measure}; materialize {stage.name}", WARN)
     judged = [entry["verdict"] for entry in entries.values() if entry["verdict"] != "info"]
     figures: Metadata = {}
     for place, entry in entries.items():
-        figures |= numbers({figure: entry[figure] for figure in FIGURES}, f"{place}/")
+        figures |= {f"{place}/{name}": number for name, number in numbers({name: entry[name] for name in FIGURES}).items()}
     reason = "\n".join(
         f"{place}: {entry['verdict']}: {entry['reason']}" if len(entries) > 1 else f"{entry['verdict']}: {entry['reason']}"
         for place, entry in entries.items()
     )
-    return Judgement(bool(judged) and set(judged) == {"pass"}, reason, severity("fail" in judged), figures)
+    return Judgment(bool(judged) and set(judged) == {"pass"}, reason, severity("fail" in judged), figures)
 
 
 def problem(stage: Stage, name: str, content: Mapping[str, Any]) -> str:
-    """What keeps a report from being read, with the remedy; empty if nothing does."""
+    """Return why a report cannot be read, with the remedy; empty if it can."""
     if not content:
-        return f"{name} is not made yet; materialize {stage.name}"
+        return f"{name} does not exist yet; materialize {stage.name}"
     if content.get("tasks"):
-        return f"{name} has the form of an earlier version of fineline; materialize {stage.name}"
+        return f"{name} has the format of an earlier version of fineline; materialize {stage.name}"
     return ""
 
 
 def decisions(content: Mapping[str, Any]) -> Decisions:
-    """The decisions in a report: one without a name in gate.json, `merged` and `exported` in candidate.json."""
-    forms = content.get("forms", {"": content})
-    return {form: decision for form, decision in forms.items() if "rules" in decision}
+    """Return the decisions in a report: a single one without a name in gate.json, `merged` and `exported` in candidate.json."""
+    variants = content.get("forms", {"": content})
+    return {variant: decision for variant, decision in variants.items() if "rules" in decision}
 
 
 def measures(stage: Stage) -> list[str]:
-    """The measures that the gate's policy judges, as params.yaml says: what a wrong one is, the stage tells."""
+    """Return the measures that the gate's policy judges, as params.yaml has them; the stage itself checks the policy."""
     policy = settings(stage).get("gate")
     rules = [policy.get(rule) for rule in JUDGED] if isinstance(policy, dict) else []
     return list(dict.fromkeys(str(measure) for rule in rules if isinstance(rule, dict) for measure in rule))
 
 
 def settings(stage: Stage) -> dict[str, Any]:
-    """The `evaluate:` block of the stage's adapter, as it stands in params.yaml."""
+    """Return the `evaluate:` block of the stage's adapter, as it is in params.yaml."""
     block = stage.params.get(f"adapters.{stage.subject}.evaluate")
     return block if isinstance(block, dict) else {}
 
 
 def severity(failed: bool) -> dg.AssetCheckSeverity:
-    """How loudly anything but a pass is shown."""
-    return dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN
+    """Return how anything but a pass is shown."""
+    return ERROR if failed else WARN
 
 
-def _judge_whole(stage: Stage, name: str) -> Judgement:
+def _judge_whole(stage: Stage, name: str) -> Judgment:
     content = report(stage, name)
     if found := problem(stage, name, content):
-        return Judgement(False, found, dg.AssetCheckSeverity.WARN)
+        return Judgment(False, found, WARN)
     verdict = content.get("verdict", "no verdict")
     reason = "\n".join([verdict, *content.get("reasons", [])])
-    figures = {f"{form}/verdict" if form else "verdict": decision["verdict"] for form, decision in decisions(content).items()}
-    return Judgement(verdict == "pass", reason, severity(verdict == "fail"), figures)
+    figures = {f"{variant}/verdict" if variant else "verdict": one["verdict"] for variant, one in decisions(content).items()}
+    return Judgment(verdict == "pass", reason, severity(verdict == "fail"), figures)
 
 
 def _by_measure(stage: Stage, name: str, *taken: str) -> list[Check]:
-    """A check for each measure, under a name that Dagster takes and no other check has."""
+    """Return a check for each measure, under a name that Dagster accepts and no other check has."""
     named = list(taken)
     checks = []
     for measure in measures(stage):
         named.append(_unused(re.sub(r"[^A-Za-z0-9_]", "_", measure), named))
-        checks.append(Check(named[-1], f"Every rule of the gate on {measure} holds, beyond chance", _judge(name, measure)))
+        checks.append(
+            Check(named[-1], f"Every rule of the gate on {measure} is satisfied, beyond chance", _judge(name, measure))
+        )
     return checks
 
 
-def _judge(name: str, measure: str) -> Callable[[Stage], Judgement]:
+def _judge(name: str, measure: str) -> Callable[[Stage], Judgment]:
     return lambda stage: judge_measure(stage, name, measure)
 
 

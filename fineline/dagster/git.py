@@ -1,12 +1,13 @@
-"""Git, as far as retraining needs it."""
+"""Git commands of retraining."""
 
 import os
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 
 from fineline.errors import FinelineError, InputError
 
-# A commit of the machine's: nobody's editor, hooks or signing key are asked.
+# Commits made without a person: no editor, hook or signing key is used.
 _UNATTENDED = ("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "core.editor=true", "-c", "gc.auto=0")
 _AUTHOR = {
     "GIT_AUTHOR_NAME": "fineline",
@@ -15,14 +16,14 @@ _AUTHOR = {
     "GIT_COMMITTER_EMAIL": "fineline@localhost",
     "GIT_TERMINAL_PROMPT": "0",
 }
-_OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set inside hooks, and about another place
+_OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set inside hooks, for another repository
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Output of a git command, without the last line end.
+    """Return the output of a git command, without the last line break.
 
     Raises:
-        FinelineError: It failed.
+        FinelineError: The command failed, or git is not installed.
     """
     environment = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY} | _AUTHOR
     try:
@@ -37,10 +38,10 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def head(root: Path) -> str:
-    """The commit that the project at `root` has checked out.
+    """Return the commit that the project at `root` has checked out.
 
     Raises:
-        InputError: It is no git repository, or has no commit yet.
+        InputError: It is not in a git repository, or there is no commit yet.
     """
     try:
         return git(root, "rev-parse", "--verify", "HEAD^{commit}")
@@ -48,12 +49,18 @@ def head(root: Path) -> str:
         raise InputError(f"{root}: retraining starts from a commit, and there is none; make one with `git commit`") from error
 
 
+@lru_cache
+def prefix(root: Path) -> str:
+    """Return the path of `root` in its git repository; empty for the top."""
+    return git(root, "rev-parse", "--show-prefix").rstrip("/")
+
+
 def tracks(root: Path, path: str) -> bool:
-    """Whether some file at the path is in the commit that is checked out."""
+    """True if the commit that is checked out has a file at the path."""
     return bool(git(root, "ls-tree", "-r", "--name-only", "HEAD", "--", path))
 
 
 def branches(root: Path, prefix: str) -> list[str]:
-    """Branches below a prefix, the newest first."""
+    """Return the branches below a prefix, the newest first."""
     listed = git(root, "for-each-ref", "--sort=-creatordate", "--format=%(refname:short)", f"refs/heads/{prefix}")
     return listed.splitlines()

@@ -1,4 +1,4 @@
-"""What an adapter is, as tags of its assets: the graph can be searched and filtered by them."""
+"""Tags of an adapter's assets, by which the graph can be searched and filtered."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,23 +9,23 @@ from fineline.dagster.stages import Stage
 from fineline.errors import InputError
 from fineline.project import params
 
-_RELEASES = "releases"  # as `governance.store` has it, whose import brings every key service along
+_RELEASES = "releases"  # `governance.store.ROOT`, whose import would import every key service
 
 Labels = Mapping[str, Mapping[str, str]]
 """Name of an adapter -> its tags."""
 
 
 def labels(root: Path, stages: Sequence[Stage]) -> Labels:
-    """Base, method, approval state and channels of every adapter, as far as they can be told."""
+    """Return base, method, approval status and channels of every adapter, as far as they are known."""
     found: dict[str, dict[str, str]] = {stage.subject: {} for stage in stages if stage.subject and not stage.is_base}
     try:
         for name, adapter in params.load(root / params.FILE).adapters.items():
             if name in found:
                 found[name] |= {"fineline/base": adapter.base, "fineline/method": adapter.train.method}
-    except InputError:  # every stage will say so
+    except InputError:  # every stage reports it
         pass
     for stage in stages:
-        if stage.kind == approval.CANDIDATE and (word := approval.word(stage)):
+        if stage.kind == approval.CANDIDATE and (word := approval.status(stage)):
             found[stage.subject]["fineline/approval"] = word
     for name, tags in found.items():
         if channels := _channels(root, name):
@@ -34,11 +34,11 @@ def labels(root: Path, stages: Sequence[Stage]) -> Labels:
 
 
 def _channels(root: Path, adapter: str) -> list[str]:
-    """Channels that hold a release of the adapter."""
+    """Return the channels that have a release of the adapter."""
     place = root / _RELEASES / adapter / "channels"
     return sorted(link.name for link in place.iterdir() if link.is_symlink()) if place.is_dir() else []
 
 
 def _value(text: str) -> str:
-    """As Dagster takes the value of a tag."""
+    """Return the text as a valid value of a Dagster tag."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:63]

@@ -1,8 +1,8 @@
-"""Starts runs as Dagster does by itself, and notices when the process of one is gone.
+"""A run launcher that detects runs whose process has ended.
 
-Dagster's own launcher cannot tell: a run whose process was killed, or went down with its machine, would stay "started" for
-ever, keep its place in the pool of the device, and let no other retraining of its adapter begin. `dagster.yaml` names this
-one, and its `run_monitoring` asks it.
+With Dagster's default launcher a run whose process was killed, or went down with its machine, stays "started", keeps its place
+in the pool of the device, and blocks every other retraining of its adapter. `dagster.yaml` names this launcher, and Dagster's
+`run_monitoring` asks it.
 """
 
 import json
@@ -16,29 +16,29 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 _LATER = 60.0
-"""Seconds by which a process may seem to have begun after it said so: the clock was set."""
+"""Seconds by which a process may seem to begin after it reported its start, because the clock was adjusted."""
 _STATE, _STARTED = 0, 19  # fields of /proc/<pid>/stat behind the name, see proc_pid_stat(5)
 
 
 class LocalRunLauncher(DefaultRunLauncher):
-    """For code servers on this machine. What runs elsewhere is left to `dagster/max_runtime`."""
+    """Dagster's launcher, with health checks for runs on this machine; `dagster/max_runtime` ends others."""
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Whether run monitoring asks."""
+        """True: run monitoring asks this launcher."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether the process of a run is there, as far as it can be seen from here."""
+        """Return FAILED if the process of a run on this machine has ended."""
         worker = self._worker(run) if self._is_here(run) else None
-        if worker is None or lives(*worker):
+        if worker is None or is_running(*worker):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(
-            WorkerStatus.FAILED, f"its process {worker[0]} is gone: it was killed, or its machine went down"
+            WorkerStatus.FAILED, f"its process {worker[0]} has ended: it was killed, or its machine went down"
         )
 
     def _is_here(self, run: dg.DagsterRun) -> bool:
-        """Whether a code server on this machine has started it, or somebody by hand where the database is a file here."""
+        """True if a code server on this machine started it, or a user where the database is a local file."""
         server = run.tags.get(GRPC_INFO_TAG)
         if server is None:
             return "sqlite" in type(self._instance.run_storage).__name__.casefold()
@@ -46,7 +46,7 @@ class LocalRunLauncher(DefaultRunLauncher):
         return "socket" in address or address.get("host") in _HERE
 
     def _worker(self, run: dg.DagsterRun) -> tuple[int, float] | None:
-        """The process of a run, and when it said that it is."""
+        """Return the process of a run, and when it reported its start."""
         for entry in self._instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
             event = entry.dagster_event
             number = event.engine_event_data.metadata.get("pid") if event else None
@@ -55,19 +55,19 @@ class LocalRunLauncher(DefaultRunLauncher):
         return None
 
 
-def lives(process: int, said_so_at: float) -> bool:
-    """Whether a process is there, and is the one that said at that time (seconds since the epoch) that it has this number."""
+def is_running(process: int, reported_at: float) -> bool:
+    """True if the process exists and is the one that reported this number at that time (seconds since the epoch)."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # of another user
         pass
     stat = Path(f"/proc/{process}/stat")
     try:
         fields = stat.read_text().rpartition(")")[2].split()
         booted = next(int(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
-    except (OSError, StopIteration):  # no such file system: the number alone has to do
+    except (OSError, StopIteration):  # no procfs here: only the number is known
         return True
     began = booted + int(fields[_STARTED]) / os.sysconf("SC_CLK_TCK")
-    return fields[_STATE] != "Z" and began <= said_so_at + _LATER
+    return fields[_STATE] != "Z" and began <= reported_at + _LATER

@@ -1,4 +1,4 @@
-"""The only place that starts `dvc repro`: one stage, once at a time."""
+"""The only module that starts `dvc repro`: one stage, once at a time."""
 
 import re
 import time
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fineline.dagster import group
-from fineline.dagster.turns import turn
+from fineline.artifacts import locks
+from fineline.dagster import process_group
 from fineline.errors import FinelineError
+from fineline.project import layout
 
 LOCKED = "Unable to acquire lock"
 BUSY = "is busy, it is being blocked by"
-BUSY_WAITS = (1, 2, 4, 8, 16, 32, *[60] * 360)  # seconds between attempts while a person's DVC holds a path of the stage
-TAIL = 40  # lines kept for the failure
+BUSY_WAITS = (1, 2, 4, 8, 16, 32, *[60] * 360)  # seconds between attempts while another DVC process holds a path of the stage
+TAIL = 40  # lines kept for the message of a failure
 
 Action = Literal["ran", "unchanged", "restored"]
 Show = Callable[[str], None]
@@ -23,14 +24,14 @@ Show = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What DVC did: ran the stage, found it up to date, or restored its outs from the run cache."""
+    """The result of `dvc repro`: the stage ran, was up to date, or was restored from the run cache."""
 
     action: Action
     seconds: float
 
 
 class ReproFailed(FinelineError):
-    """The stage, or DVC itself, failed; `tail` holds the last lines that were printed."""
+    """The stage, or DVC itself, failed; `tail` has the last lines that were printed."""
 
     def __init__(self, stage: str, why: str, tail: Sequence[str]) -> None:
         super().__init__(f"`dvc repro -s {stage}` {why}")
@@ -39,13 +40,13 @@ class ReproFailed(FinelineError):
 
     @property
     def stage_status(self) -> int | None:
-        """With what the command of the stage ended, negative for a signal; None if it did not come to that."""
+        """Return the exit status of the stage's command, negative for a signal; None if it was not started."""
         ends = [re.search(r"failed to run: .*, exited with (-?\d+)$", line) for line in self.tail]
         return next((int(end[1]) for end in reversed(ends) if end), None)
 
     @property
     def is_lock(self) -> bool:
-        """Whether other DVC processes were in the way."""
+        """True if DVC's lock was held by another process."""
         return any(LOCKED in line or BUSY in line for line in self.tail)
 
 
@@ -57,48 +58,53 @@ def reproduce(
     pull: bool = False,
     limit: float | None = None,
     on_line: Show | None = None,
-    grace: float = group.GRACE,
+    grace: float = process_group.GRACE,
     busy_waits: Sequence[float] = BUSY_WAITS,
     environment: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Bring one stage up to date with `dvc repro -s`.
 
-    Asked for twice at a time, it runs once: the second call waits for the first, and then finds nothing to do.
+    Two simultaneous calls run it once: the second waits for the first, and then finds it up to date.
 
     Args:
         force: Run it even if nothing changed.
         pull: Fetch missing inputs and recorded results from the DVC remote.
-        limit: Seconds after which it is ended and counts as failed.
-        on_line: Receives each line as it is printed; by default it is printed on.
+        limit: Seconds after which it is stopped and counts as failed.
+        on_line: Receives each line as it is printed; by default it is printed.
         grace: Seconds between SIGINT and SIGKILL when this call is interrupted.
-        busy_waits: Seconds to wait before each new attempt while a DVC process that is none of ours works on the same paths.
-        environment: Variables of the stage, beside ours.
+        busy_waits: Seconds before each new attempt while a `dvc` started elsewhere works on the same paths.
+        environment: Variables of the stage, in addition to those of this process.
 
     Raises:
-        ReproFailed: DVC ended with another status than 0, or the time was over.
+        ReproFailed: DVC ended with another status than 0, or reached the limit.
     """
     command = ["dvc", "--wait-for-lock", "repro", "-s", stage]
     command += ["--force"] * force + ["--pull"] * pull
     show = on_line or _print
-    with turn(root, stage, show):
+    with locks.hold(lock_file(root, stage), lambda: show(f"{stage}: is being run already; waiting for it to finish")):
         started = time.monotonic()
         for wait in (*busy_waits, None):
-            said = _Said(stage, show)
+            output = _Output(stage, show)
             try:
-                status = group.run(command, root, said.line, grace=grace, limit=limit, environment=environment)
-            except group.TooLong as error:
-                raise ReproFailed(stage, f"was ended after {limit:g} s, its limit in dvc.yaml", said.tail) from error
+                status = process_group.run(command, root, output.line, grace=grace, limit=limit, environment=environment)
+            except process_group.TooLong as error:
+                raise ReproFailed(stage, f"was stopped after {limit:g} s, its limit in dvc.yaml", output.tail) from error
             if status == 0:
-                return Outcome(said.action, time.monotonic() - started)
-            if wait is None or not any(BUSY in line for line in said.tail):
+                return Outcome(output.action, time.monotonic() - started)
+            if wait is None or not any(BUSY in line for line in output.tail):
                 break
-            show(f"{stage}: another DVC process works on its files, next attempt in {wait} s")
+            show(f"{stage}: another DVC process works on its files; next attempt in {wait} s")
             time.sleep(wait)
-    raise ReproFailed(stage, f"ended with status {status}", said.tail)
+    raise ReproFailed(stage, f"ended with status {status}", output.tail)
 
 
-class _Said:
-    """What DVC says, as it says it."""
+def lock_file(root: Path, name: str) -> Path:
+    """Return the lock that a stage, or a retraining, of the project at `root` holds while it runs."""
+    return root.resolve() / layout.SCRATCH / "locks" / name
+
+
+class _Output:
+    """The output of DVC: its last lines, and the action that they report."""
 
     def __init__(self, stage: str, show: Show) -> None:
         self.action: Action = "ran"
@@ -108,7 +114,7 @@ class _Said:
         self._show = show
 
     def line(self, line: str) -> None:
-        """One more line."""
+        """Take one line."""
         if line.startswith(self._unchanged):
             self.action = "unchanged"
         elif line.startswith(self._restored):

@@ -1,4 +1,4 @@
-"""dvc.yaml, and what its files hold at this moment, as frozen stages."""
+"""dvc.yaml and the present content of the files it names, as frozen stages."""
 
 import hashlib
 import json
@@ -17,66 +17,67 @@ class Stage:
 
     root: Path
     name: str
-    """As DVC says it: `train@home-en`."""
+    """As DVC has it: `train@home-en`."""
     command: str
     description: str
     owner: str
     upstream: tuple[str, ...]
     """Names of the stages whose outs it reads."""
     sources: Mapping[str, str | None]
-    """Deps that no stage makes -> md5 of their content, None while they are missing."""
+    """Deps that are not outs of a stage -> md5 of their content, None while they are missing."""
     params: Mapping[str, Any]
+    """Of params.yaml, and the stage's version of fineline.lock."""
     outs: tuple[str, ...]
     identity: tuple[str, ...]
-    """The outs that tell one result from another, see `fineline.dagster.graph`."""
+    """The outs that count for the data version, see `fineline.dagster.graph`."""
     limit: float | None = None
-    """Seconds that it may take."""
+    """Seconds after which it is stopped."""
 
     @property
     def kind(self) -> str:
-        """`train` of `train@home-en`."""
+        """Return `train` of `train@home-en`."""
         return self.name.partition("@")[0]
 
     @property
     def subject(self) -> str:
-        """`home-en` of `train@home-en`; empty for a stage that stands outside every `foreach`."""
+        """Return `home-en` of `train@home-en`; empty for a stage without `foreach`."""
         return self.name.partition("@")[2]
 
     @property
     def is_base(self) -> bool:
-        """Whether it makes a base model, which every adapter may share."""
+        """True if it makes a base model, which adapters share."""
         return self.kind == "base"
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Its place in the asset graph: `("home_en", "train")`."""
+        """Return its asset key: `("home_en", "train")`."""
         return asset_key(self.name)
 
     @property
     def code_version(self) -> str:
-        """Digest of what DVC compares besides the outs of other stages: command, params, content of the sources."""
+        """Return the digest of what DVC compares besides the outs of other stages: command, params, content of the sources."""
         return digest({"command": self.command, "params": self.params, "sources": self.sources})
 
 
 def asset_key(name: str) -> tuple[str, ...]:
-    """`train@home-en` -> `("home_en", "train")`: the subject first, so that an adapter's assets lie together.
+    """Return `("home_en", "train")` for `train@home-en`: the subject first, so that an adapter's assets are grouped.
 
     Raises:
-        InputError: The name holds "_", which could not be told from "-" on the way back.
+        InputError: The name contains "_", which `stage_name` could not distinguish from "-".
     """
     if "_" in name:
-        raise InputError(f"{graph.FILE}: stage {name!r}: a name holds no '_'; use '-'")
+        raise InputError(f"{graph.FILE}: stage {name!r}: a name must not contain '_'; use '-'")
     kind, _, subject = name.replace("-", "_").partition("@")
     return (subject, kind) if subject else (kind,)
 
 
 def stage_name(key: Sequence[str]) -> str:
-    """`("home_en", "train")` -> `train@home-en`, the way back of `asset_key`."""
+    """Return `train@home-en` for `("home_en", "train")`, the inverse of `asset_key`."""
     return "@".join(reversed(key)).replace("_", "-")
 
 
 def read_stages(root: Path) -> list[Stage]:
-    """Every stage of `root`/dvc.yaml, upstream first.
+    """Return every stage of `root`/dvc.yaml, upstream first.
 
     Raises:
         InputError: There is no DVC project at `root`, or its dvc.yaml or params.yaml is wrong.
@@ -87,7 +88,7 @@ def read_stages(root: Path) -> list[Stage]:
 
 
 def digest(content: Any) -> str:
-    """sha256 of a JSON value, however its keys are ordered."""
+    """Return the sha256 of a JSON value; the order of its keys does not matter."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -109,9 +110,9 @@ def _stage(root: Path, node: graph.Node, files: graph.Files) -> Stage:
 
 
 def _limit(name: str, hours: Any) -> float | None:
-    """`meta.limit_hours` of the stage, in seconds."""
+    """Return `meta.limit_hours` of the stage in seconds."""
     if hours is None:
         return None
     if isinstance(hours, bool) or not isinstance(hours, int | float) or not hours > 0:
-        raise InputError(f"{graph.FILE}: stage {name!r}: meta.limit_hours: a number above 0 is needed, found {hours!r}")
+        raise InputError(f"{graph.FILE}: stage {name!r}: meta.limit_hours: expected a number above 0, found {hours!r}")
     return float(hours) * 3600

@@ -1,4 +1,4 @@
-"""What DVC holds for changed, stage by stage."""
+"""The stages that DVC considers changed, and why."""
 
 import json
 import os
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fineline.dagster import group
-from fineline.dagster.lock import Lock, read_lock
-from fineline.dagster.paths import Paths
+from fineline.dagster import dvc_cache, dvc_lock, process_group
+from fineline.dagster.dvc_lock import DvcLock
+from fineline.dagster.graph import Paths
 from fineline.dagster.stages import Stage
 from fineline.errors import FinelineError
 
@@ -22,34 +22,34 @@ class Change:
     """Why DVC would run a stage."""
 
     deps: frozenset[str]
-    """What it reads that is not as when it ran: paths, and the names of files with params."""
+    """Dependencies that differ from its last run: paths, and the names of files with params."""
     outs: frozenset[str]
-    """Its own results that are not as it left them."""
+    """Its own results that differ from what it made."""
     missing: frozenset[str] = frozenset()
-    """Those of either that are not there at all."""
+    """Those of either that do not exist."""
     command: bool = False
-    """Whether its command is another one."""
+    """True if its command changed."""
 
     def reaches(self, stage: Stage) -> bool:
-        """Whether something that `stage` makes is among what changed."""
+        """True if a result of `stage` is among the changed dependencies."""
         made = Paths(stage.outs)
         return any(made.touch(dep) for dep in self.deps)
 
 
 def changes(root: Path, stages: Collection[Stage]) -> dict[str, Change]:
-    """Changed stages among those given, by name: what `dvc status` says of them. It runs nothing.
+    """Return the changed stages among those given, by name, as `dvc status` reports them. Nothing is run.
 
     Raises:
-        FinelineError: DVC cannot tell, or not in time; what it has hashed until then it knows the next time.
+        FinelineError: DVC failed or took too long; the next call continues with the hashes that it has computed.
     """
     if not stages:
         return {}
     lines: list[str] = []
     command = ["dvc", "--wait-for-lock", "status", "--json", *(stage.name for stage in stages)]
     try:
-        status = group.run(command, root, lines.append, limit=_SECONDS)
-    except group.TooLong as error:
-        raise FinelineError(f"`dvc status` took more than {_SECONDS:g} s; it goes on from there the next time") from error
+        status = process_group.run(command, root, lines.append, limit=_SECONDS)
+    except process_group.TooLong as error:
+        raise FinelineError(f"`dvc status` took more than {_SECONDS:g} s; the next attempt continues from there") from error
     if status:
         raise FinelineError(f"`dvc status` ended with status {status}: {' '.join(lines[-3:])}")
     answer = json.loads("".join(lines[_begin(lines) :]) or "{}")
@@ -57,22 +57,21 @@ def changes(root: Path, stages: Collection[Stage]) -> dict[str, Change]:
 
 
 def would_run(root: Path, stages: Sequence[Stage]) -> list[str]:
-    """Those of the stages that DVC would run rather than take from its cache, whether their results lie here or not.
+    """Return the stages that DVC would run rather than restore from its cache, whether or not their results are checked out.
 
-    `dvc repro --dry --allow-missing` cannot say it (3.67): it wants to hash what a stale stage reads, which may not lie here.
+    `dvc repro --dry --allow-missing` cannot answer this (3.67): it hashes what a stale stage reads, which may not exist here.
 
     Args:
-        stages: Some stages with all that they are made from, upstream first.
+        stages: Stages together with everything that they are made from, upstream first.
 
     Raises:
-        FinelineError: DVC cannot tell.
+        FinelineError: DVC failed.
     """
-    recorded = read_lock(root)
-    made = {out: stage for stage in stages for out in stage.outs}
+    recorded = dvc_lock.read(root)
     found: dict[str, bool] = {}
     for name, change in changes(root, stages).items():
         there = (change.deps | change.outs) - change.missing
-        lost = {dep for dep in change.deps & change.missing if not _as_made(dep, name, made, recorded)}
+        lost = {dep for dep in change.deps & change.missing if not _is_as_made(root, dep, name, stages, recorded)}
         found[name] = change.command or bool(there) or bool(lost)
     stale: list[str] = []
     for stage in stages:
@@ -81,18 +80,27 @@ def would_run(root: Path, stages: Sequence[Stage]) -> list[str]:
     return stale
 
 
-def _as_made(dep: str, reader: str, made: Mapping[str, Stage], recorded: Lock) -> bool:
-    """Whether what a stage read, and is not here, is what the stage that makes it has made last, as far as dvc.lock knows."""
-    maker = made.get(dep)
+def _is_as_made(root: Path, dep: str, reader: str, stages: Sequence[Stage], recorded: DvcLock) -> bool:
+    """True if a dependency that is not checked out is, by dvc.lock, the latest result of the stage that makes it.
+
+    For a file inside an out directory the directory's list must be in the cache.
+    """
     read = recorded.read(reader, dep)
-    return maker is not None and read is not None and read == recorded.made(maker.name, dep)
+    for stage in stages:
+        for out in stage.outs:
+            made = recorded.made(stage.name, out)
+            if out == dep:
+                return read is not None and read == made
+            if dep.startswith(f"{out}/") and made is not None:
+                return read is not None and read == (dvc_cache.listed(root, made) or {}).get(dep.removeprefix(f"{out}/"))
+    return False
 
 
 def at_work(root: Path, stages: Iterable[Stage]) -> set[str]:
-    """Names of the stages that read or make what some DVC process is writing just now."""
+    """Return the names of the stages that read or make what a DVC process is writing now."""
     try:
         held = json.loads((root / _RWLOCK).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):  # none, or just being written
+    except (OSError, json.JSONDecodeError):  # there is none, or it is being written
         return set()
     here = root.resolve()
     written = [Path(path) for path, writer in held.get("write", {}).items() if writer and _lives(writer["pid"])]
@@ -103,18 +111,18 @@ def at_work(root: Path, stages: Iterable[Stage]) -> set[str]:
 
 
 def _lives(pid: int) -> bool:
-    """A DVC process that was killed leaves its entry behind."""
+    """Return False for a DVC process that was killed: it leaves its entry behind."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # of another user
         return True
     return True
 
 
 def _begin(lines: Sequence[str]) -> int:
-    """Warnings may come before the object."""
+    """Return the line where the JSON object begins, after possible warnings."""
     return next((number for number, line in enumerate(lines) if line.startswith("{")), len(lines))
 
 

@@ -1,4 +1,4 @@
-"""A stage of dvc.yaml as an asset of Dagster: the one seam between the two graphs."""
+"""A stage of dvc.yaml as a Dagster asset: the only seam between the two graphs."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,34 +7,31 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
-from fineline.dagster import approval, data, delivery, evaluation, training
-from fineline.dagster.display import Check, Display, Displays, Metadata
-from fineline.dagster.lock import read_lock
-from fineline.dagster.notifying import tell_verdict
-from fineline.dagster.records import made
+from fineline.dagster import approval, dvc_lock
+from fineline.dagster.display import Check, Display
+from fineline.dagster.displays import DISPLAYS, UNKNOWN
+from fineline.dagster.metadata import Metadata
+from fineline.dagster.notices import notify_verdict
 from fineline.dagster.repro import Outcome, ReproFailed, reproduce
 from fineline.dagster.stages import Stage, asset_key
 from fineline.errors import FinelineError
 
-DISPLAYS: Displays = {**data.DISPLAYS, **training.DISPLAYS, **evaluation.DISPLAYS, **delivery.DISPLAYS}
 RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 _ADDRESS = re.compile(r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+")
-KILLED = (128 + 9, 128 + 15)  # as a shell between us and the stage tells SIGKILL and SIGTERM
-UNKNOWN = Display(made)  # a kind of stage that this project has no display for still shows its artifacts
+KILLED = (128 + 9, 128 + 15)  # the exit status of a shell whose child got SIGKILL or SIGTERM
 
 
 class Knobs(dg.Config):
-    """What one run may choose. Whatever decides a result stands in params.yaml."""
+    """Options of a single run. Everything that decides a result is in params.yaml."""
 
     force: bool = Field(default=False, description="Run the stage even if nothing changed")
     pull: bool = Field(default=False, description="Fetch missing inputs and recorded results from the DVC remote")
 
 
 def stage_asset(stage: Stage, labels: Mapping[str, str] | None = None) -> dg.AssetsDefinition:
-    """One asset and its checks in one step.
+    """Return an asset and its checks as one step.
 
-    The step can be split, so that checks alone read their report and run nothing, and cost no process of their own
-    when asset and checks go together.
+    The step can be subset: checks alone read their report and run nothing; together with the asset they need no process.
     """
     display = _display(stage)
     checks = checks_of(stage)
@@ -60,23 +57,23 @@ def stage_asset(stage: Stage, labels: Mapping[str, str] | None = None) -> dg.Ass
 
 
 def checks_of(stage: Stage) -> tuple[Check, ...]:
-    """The questions that the stage's reports and the ledger answer."""
+    """Return the checks of a stage, answered by its reports and the ledger."""
     return (*_display(stage).checks_of(stage), *approval.checks_of(stage))
 
 
 def shown(stage: Stage) -> Metadata:
-    """What the browser shows of the result that lies there."""
+    """Return the metadata of the stage's present result."""
     return _display(stage).metadata(stage)
 
 
 def pool_of(kind: str) -> str | None:
-    """Where steps of a kind of stage wait for their turn."""
+    """Return the pool in which steps of a kind of stage wait."""
     return DISPLAYS.get(kind, UNKNOWN).pool
 
 
 @contextmanager
 def once() -> Iterator[None]:
-    """Within the context nothing is tried again but what `failure` says: a mistake in a report, or of ours, stays one."""
+    """Disable retries for every exception within the context except what `failure` allows."""
     try:
         yield
     except dg.Failure:
@@ -88,21 +85,21 @@ def once() -> Iterator[None]:
 
 
 def failure(error: ReproFailed, stage: Stage) -> dg.Failure:
-    """The last lines where they are seen at once; tried again only if that can help."""
+    """Return the failure of a step, with the last lines of its output; retried only if that can help."""
     log = "\n".join(error.tail)
     metadata = {"log": dg.MetadataValue.md(f"```\n{log}\n```")}
     return dg.Failure(str(error), metadata=metadata, allow_retries=may_succeed_later(error, _display(stage)))
 
 
 def may_succeed_later(error: ReproFailed, display: Display) -> bool:
-    """Whether the same input may end otherwise: DVC was locked out, the stage was killed, or what it fetches did not come."""
+    """True if a retry may succeed: DVC's lock was held, the stage was killed, or a remote place did not answer."""
     status = error.stage_status
     killed = status is not None and (status < 0 or status in KILLED)
     return error.is_lock or killed or (display.fetches and status == 1)
 
 
 def asset_spec(stage: Stage, labels: Mapping[str, str]) -> dg.AssetSpec:
-    """How the stage stands in the asset graph."""
+    """Return the stage's node in the asset graph."""
     display = _display(stage)
     return dg.AssetSpec(
         key=dg.AssetKey(stage.key),
@@ -132,7 +129,7 @@ def _materialize(stage: Stage, config: Knobs) -> dg.MaterializeResult:
     except ReproFailed as error:
         raise failure(error, stage) from error
     if stage.kind == approval.CANDIDATE and outcome.action == "ran":
-        tell_verdict(stage)
+        notify_verdict(stage)
     return dg.MaterializeResult(
         asset_key=dg.AssetKey(stage.key),
         data_version=_version(stage),
@@ -145,12 +142,12 @@ def _action(outcome: Outcome) -> dict[str, dg.MetadataValue]:
 
 
 def _version(stage: Stage) -> dg.DataVersion | None:
-    version = read_lock(stage.root).data_version(stage)
+    version = dvc_lock.read(stage.root).data_version(stage)
     return dg.DataVersion(version) if version else None
 
 
 def _owners(owner: str) -> list[str]:
-    """Dagster takes an address of plain letters, or a team with its prefix, and loads nothing where it finds anything else."""
+    """Return the owner as an email address or a team: Dagster refuses to load definitions with anything else."""
     if not owner:
         return []
     if _ADDRESS.fullmatch(owner):

@@ -1,23 +1,23 @@
-"""A checkout of its own for retraining: nobody's edits get in, and nothing of it gets into anybody's tree.
+"""The git worktree in which an adapter is retrained: uncommitted edits stay out, and nothing of it changes the project's files.
 
-It lies in .fineline/worktrees/<adapter>, stands at the commit that the project has checked out, and shares the project's DVC
-cache, so that what was made once is never made twice, and the scores of base models. Rows that git does not know, because
-they are data, are copied as they lie in the project.
+It is a checkout of the project's repository in .fineline/worktrees/<adapter>, at the commit that the project has checked out.
+The project is at the same path in it as in the repository. It shares the project's DVC cache, so nothing is made twice, and
+the scores of base models. Rows that git ignores, because they are data, are copied from the project as they are.
 """
 
-import configparser
 import shutil
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
-from fineline.dagster.git import branches, git, head, tracks
+from fineline.dagster import dvc_cache
+from fineline.dagster.git import branches, git, head, prefix, tracks
 from fineline.errors import FinelineError, InputError
 from fineline.project import layout, params
 
-_SHARED = ("champions", "scores")  # of the scratch files: named after digests, so they may meet
-_LOCAL = Path(".dvc/config.local")
+_SHARED = ("champions", "scores")  # scratch directories whose entries are named after digests
 
 
 @dataclass(frozen=True)
@@ -28,79 +28,87 @@ class Worktree:
     adapter: str
 
     @property
-    def root(self) -> Path:
-        """Where it lies."""
+    def checkout(self) -> Path:
+        """Return the top of the checkout."""
         return self.project / layout.SCRATCH / "worktrees" / self.adapter
+
+    @cached_property
+    def root(self) -> Path:
+        """Return the project's root in the checkout: below its top if the project is a directory of a larger repository."""
+        return self.checkout / prefix(self.project)
 
     @property
     def branches(self) -> str:
-        """What the names of its results begin with."""
-        return f"retrain/{self.adapter}/"
+        """Return the prefix of the branches of its results."""
+        return (Path("retrain") / prefix(self.project) / self.adapter).as_posix() + "/"
 
 
 def prepare(project: Path, adapter: str) -> Worktree:
-    """The worktree at today's commit, with today's rows.
+    """Return the worktree at the current commit with the current rows.
 
     Raises:
-        InputError: The project is no git repository, or the source is not there.
-        FinelineError: git cannot do it.
+        InputError: The project is not in a git repository, or the source does not exist.
+        FinelineError: A git command failed.
     """
     worktree = Worktree(project, adapter)
     commit = head(project)
     try:
         _check_out(worktree, commit)
     except FinelineError:
-        if not _is_damaged(worktree.root):  # a full disk, say: it holds the checkpoint of a training that stopped
+        if not _is_damaged(worktree):  # such as on a full disk: keep the checkpoint of an interrupted training
             raise
-        shutil.rmtree(worktree.root, ignore_errors=True)
+        shutil.rmtree(worktree.checkout, ignore_errors=True)
         _check_out(worktree, commit)
+    if not (worktree.root / params.FILE).exists():
+        raise InputError(f"{project / params.FILE}: not in the commit that is checked out ({commit[:12]}); commit the project")
     if adapter not in params.load(worktree.root / params.FILE).adapters:
         raise InputError(
             f"{params.FILE}: adapters.{adapter} is not in the commit that is checked out ({commit[:12]}); commit it"
         )
     _share(worktree)
-    _bring_rows(worktree)
+    _copy_rows(worktree)
     return worktree
 
 
-def _is_damaged(root: Path) -> bool:
-    """Whether git cannot read it: moved, half removed, or cut by a power failure."""
+def _is_damaged(worktree: Worktree) -> bool:
+    """True if git cannot read it: moved, partly removed, or truncated by a power failure."""
     try:
-        git(root, "ls-files", "--", str(params.FILE))
+        git(worktree.checkout, "ls-files", "--", str(params.FILE))
     except FinelineError:
         return True
     return False
 
 
 def _check_out(worktree: Worktree, commit: str) -> None:
+    place = worktree.checkout
     git(worktree.project, "worktree", "prune")
-    if not (worktree.root / ".git").exists():
-        shutil.rmtree(worktree.root, ignore_errors=True)
-        worktree.root.parent.mkdir(parents=True, exist_ok=True)
-        git(worktree.project, "worktree", "add", "--force", "--force", "--detach", str(worktree.root), commit)
-    _remove_stale_lock(worktree.root)
-    git(worktree.root, "checkout", "--force", "--detach", commit)
-    git(worktree.root, "clean", "--force", "-d", "--quiet")
+    if not (place / ".git").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        git(worktree.project, "worktree", "add", "--force", "--force", "--detach", str(place.resolve()), commit)
+    _remove_stale_lock(place)
+    git(place, "checkout", "--force", "--detach", commit)
+    git(place, "clean", "--force", "-d", "--quiet")
 
 
 def save(worktree: Worktree, message: str, moment: datetime | None = None) -> tuple[str, bool] | None:
-    """Commit what was made to a branch of its own.
+    """Commit the results to a branch. Of a larger repository only the project's files are in the commit's changes.
 
     Returns:
-        The branch, and whether it is new: the same result is never saved twice. None if nothing differs from the commit.
+        The branch, and True if it is new: the same result is never saved twice. None if nothing differs from the commit.
     """
     root = worktree.root
     results = _results(worktree)
     git(root, "add", "--all", "--", *results)
     source = params.load(root / params.FILE).adapter(worktree.adapter).source.path
     if tracks(root, source):
-        git(root, "add", "--update", "--", source)  # rows that git does not know stay unknown to it
+        git(root, "add", "--update", "--", source)  # untracked rows stay untracked
         results.append(source)
     tree = git(root, "write-tree")
     if tree == git(root, "rev-parse", "HEAD^{tree}"):
         return None
     for branch in branches(root, worktree.branches):
-        if not git(root, "diff", "--name-only", branch, tree, "--", *results):  # whatever else was committed since
+        if not git(root, "diff", "--name-only", branch, tree, "--", *results):  # other files may differ
             return branch, False
     name = f"{worktree.branches}{(moment or datetime.now(UTC)).strftime('%Y-%m-%dT%H%M%SZ')}"
     commit = git(root, "commit-tree", tree, "-p", "HEAD", "-m", message)
@@ -109,29 +117,31 @@ def save(worktree: Worktree, message: str, moment: datetime | None = None) -> tu
 
 
 def _results(worktree: Worktree) -> list[str]:
-    """What a retraining may change, beside rows in git: DVC's record, the pins of the source, reports."""
-    found = ["dvc.lock", str(params.FILE), layout.reports(worktree.adapter).as_posix()]
+    """Return what a retraining may change besides tracked rows: DVC's record, the pins of the source, reports."""
+    adapter = params.load(worktree.root / params.FILE).adapter(worktree.adapter)
+    reports = [layout.reports(worktree.adapter), layout.provenance("base", adapter.base)]
+    found = ["dvc.lock", str(params.FILE), *(path.as_posix() for path in reports)]
     return [path for path in found if (worktree.root / path).exists()]
 
 
 def _share(worktree: Worktree) -> None:
-    """One cache and one set of remotes for both, whatever they are relative to."""
+    """Give the worktree the project's cache and remotes, wherever they are relative to."""
     project, root = worktree.project / ".dvc", worktree.root
-    local = _config(worktree.project / _LOCAL)
-    merged = _config(project / "config", worktree.project / _LOCAL)
+    local = dvc_cache.read_config(worktree.project / dvc_cache.LOCAL_CONFIG)
+    merged = dvc_cache.read_config(project / "config", worktree.project / dvc_cache.LOCAL_CONFIG)
     for section in ("core", "cache"):
         if not local.has_section(section):
             local.add_section(section)
-    local.set("cache", "dir", str(cache_directory(worktree.project)))
+    local.set("cache", "dir", str(dvc_cache.directory(worktree.project)))
     for section in merged.sections():
         url = merged.get(section, "url", fallback="")
         if section.startswith("'remote ") and url and "://" not in url:
             if not local.has_section(section):
                 local.add_section(section)
             local.set(section, "url", str((project / url).resolve()))
-    with (root / _LOCAL).open("w", encoding="utf-8") as file:
+    with (root / dvc_cache.LOCAL_CONFIG).open("w", encoding="utf-8") as file:
         local.write(file)
-    (root / _LOCAL).chmod(0o600)  # it may hold the keys of a store
+    (root / dvc_cache.LOCAL_CONFIG).chmod(0o600)  # it may contain the keys of a store
     for name in _SHARED:
         place, link = worktree.project / layout.SCRATCH / name, root / layout.SCRATCH / name
         place.mkdir(parents=True, exist_ok=True)
@@ -141,37 +151,22 @@ def _share(worktree: Worktree) -> None:
             link.symlink_to(place.resolve())
 
 
-def cache_directory(project: Path) -> Path:
-    """Where DVC keeps every version of every result."""
-    place = project / ".dvc"
-    configured = _config(place / "config", project / _LOCAL).get("cache", "dir", fallback="cache")
-    return (place / configured).resolve()
-
-
-def _config(*files: Path) -> configparser.ConfigParser:
-    found = configparser.ConfigParser(interpolation=None)
-    found.read([file for file in files if file.exists()], encoding="utf-8")
-    return found
-
-
-def _bring_rows(worktree: Worktree) -> None:
-    """Copy what git is to leave alone of the source as it lies in the project: rows that it knows are those of the commit."""
+def _copy_rows(worktree: Worktree) -> None:
+    """Copy what git ignores of the source from the project; tracked rows are those of the commit."""
     path = params.load(worktree.root / params.FILE).adapter(worktree.adapter).source.path
     if Path(path).is_absolute():
         return
-    if tracks(worktree.project, path):
-        git(worktree.root, "clean", "-ffdx", "--quiet", "--", path)
-        for file in git(worktree.project, "ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", path).split(
-            "\0"
-        ):
-            if file:
-                _copy(worktree, file)
+    if not tracks(worktree.project, path):
+        _copy(worktree, path)
         return
-    _copy(worktree, path)
+    git(worktree.root, "clean", "-ffdx", "--quiet", "--", path)
+    ignored = git(worktree.project, "ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", path)
+    for file in filter(None, ignored.split("\0")):
+        _copy(worktree, file)
 
 
 def _copy(worktree: Worktree, path: str) -> None:
-    """A file or a directory of the project, in the place of what the worktree has there."""
+    """Copy a file or a directory of the project to its place in the worktree, replacing what is there."""
     source, target = worktree.project / path, worktree.root / path
     if not source.exists():
         raise InputError(f"{path}: no such file or directory; check adapters.{worktree.adapter}.source.path in params.yaml")
@@ -186,6 +181,6 @@ def _copy(worktree: Worktree, path: str) -> None:
         raise FinelineError(f"{path}: cannot be copied: {answer.stderr.strip()}")
 
 
-def _remove_stale_lock(root: Path) -> None:
-    """What a git that was killed leaves behind. Nobody else works here: retrainings take turns."""
-    (root / git(root, "rev-parse", "--git-path", "index.lock")).unlink(missing_ok=True)
+def _remove_stale_lock(checkout: Path) -> None:
+    """Remove the lock that a killed git process left: nothing else works here, because retrainings hold a lock."""
+    (checkout / git(checkout, "rev-parse", "--git-path", "index.lock")).unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """Reading and appending the files of governance/ledger/."""
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from securesystemslib.signer import Signer
 
-from fineline.artifacts import validation
+from fineline.artifacts import locks, validation
 from fineline.errors import Refused
 from fineline.governance import envelopes
 from fineline.governance.envelopes import Envelope
@@ -60,9 +59,7 @@ def entry(text: bytes, file: Path) -> Entry:
 @contextmanager
 def locked() -> Iterator[None]:
     """Within the context no other process on this machine signs."""
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    with (SCRATCH / "ledger.lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with locks.hold(SCRATCH / "ledger.lock"):
         yield
 
 

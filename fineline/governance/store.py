@@ -10,7 +10,6 @@ releases/<adapter>/<sha256>/release.json
 releases/<adapter>/channels/<channel>  a link to one of them; changed in one step
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fineline import artifacts
-from fineline.artifacts import canonical, reports
+from fineline.artifacts import canonical, locks, reports
 from fineline.artifacts.files import directory_at
 from fineline.errors import InputError, Refused
 from fineline.governance import contents, ledger, people, policy
@@ -80,12 +79,9 @@ def locked(adapter: str) -> Iterator[None]:
     Raises:
         Refused: Another process is changing them.
     """
-    ROOT.joinpath(adapter).mkdir(parents=True, exist_ok=True)
-    with (ROOT / adapter / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Refused(f"{ROOT}/{adapter}: another promotion or rollback is running; wait for it to finish") from error
+    with locks.try_hold(ROOT / adapter / ".lock") as held:
+        if not held:
+            raise Refused(f"{ROOT}/{adapter}: another promotion or rollback is running; wait for it to finish")
         yield
 
 
@@ -142,7 +138,7 @@ def _fill(building: Path, bundle: EvidenceBundle, documents: Mapping[str, str]) 
         _copy(place / artifacts.RECORD, records / "artifacts" / role / artifacts.RECORD)
     for name, digest in bundle.evidence["reports"].items():
         file = layout.reports(bundle.adapter) / f"{name}.json"
-        if _copy(file, records / "reports" / file.name) != digest.removeprefix("sha256:"):
+        if _copy(file, records / "reports" / f"{name}.json") != digest.removeprefix("sha256:"):
             raise Refused(f"{file}: changed while it was copied")
     for file in (people.FILE, policy.FILE):
         _copy(file, records / "governance" / file.name)

@@ -1,4 +1,4 @@
-"""notifications.yaml: who is told what, and how. Addresses that are secrets stay in the environment."""
+"""notifications.yaml: the receivers, and the events that each gets. Secret addresses stay in the environment."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
 class _Addressed(Block):
     url: Address | None = None
     url_env: str | None = None
-    """Name of the variable that holds it, where it is a secret."""
+    """Name of the environment variable with the URL, if it is a secret."""
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
@@ -28,7 +28,7 @@ class _Addressed(Block):
 
     @property
     def address(self) -> str:
-        """Raises `InputError` if the variable is not set."""
+        """Return the URL. Raises `InputError` if the variable is not set."""
         return self.url or variable(self.url_env or "")
 
 
@@ -36,11 +36,11 @@ class Webhook(_Addressed):
     """A POST of the notice as JSON."""
 
     secret_env: str | None = None
-    """Name of the variable with a key: the body is then signed, `X-Fineline-Signature: sha256=<HMAC>`."""
+    """Name of the environment variable with a key that signs the body: `X-Fineline-Signature: sha256=<HMAC>`."""
 
 
 class Slack(_Addressed):
-    """An incoming webhook of Slack, or of what speaks like it (Mattermost, Rocket.Chat, Zulip)."""
+    """An incoming webhook of Slack or of a compatible chat (Mattermost, Rocket.Chat, Zulip)."""
 
 
 class Email(Block):
@@ -56,15 +56,15 @@ class Email(Block):
 
 
 class Receiver(Block):
-    """One place to tell: exactly one of webhook, slack and email."""
+    """One receiver: exactly one of webhook, slack and email."""
 
     webhook: Webhook | None = None
     slack: Slack | None = None
     email: Email | None = None
     events: Annotated[list[Event], Field(min_length=1, default_factory=lambda: list(EVENTS))]
-    """Which; all if left out."""
+    """All if left out."""
     adapters: list[str] | None = None
-    """Only about these; about everything if left out."""
+    """Only about these; all if left out."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -78,7 +78,7 @@ class Configuration(Block):
     receivers: Annotated[dict[str, Receiver], Named, Field(default_factory=dict)]
 
     def wanting(self, event: Event, subject: str) -> list[str]:
-        """Names of those who are to hear of it."""
+        """Return the names of the receivers of an event."""
         return [
             name
             for name, receiver in self.receivers.items()
@@ -87,10 +87,10 @@ class Configuration(Block):
 
 
 def load(root: Path) -> Configuration:
-    """The configuration of the project at `root`; nobody is told anything where there is none.
+    """Return the configuration of the project at `root`; without the file there are no receivers.
 
     Raises:
-        InputError: The file is wrong; the message lists every problem with its key.
+        InputError: The file is invalid; the message lists every problem with its key.
     """
     file = root / FILE
     if not file.exists():
@@ -103,12 +103,12 @@ def load(root: Path) -> Configuration:
 
 
 def variable(name: str) -> str:
-    """A secret out of the environment.
+    """Return a secret from the environment.
 
     Raises:
-        InputError: It is not there.
+        InputError: The variable is not set.
     """
     value = os.environ.get(name)
     if not value:
-        raise InputError(f"{FILE}: the variable {name} is not set where Dagster's daemon runs")
+        raise InputError(f"{FILE}: the variable {name} is not set where Dagster's daemon runs; set it and restart the daemon")
     return value

@@ -1,4 +1,4 @@
-"""What there is to tell."""
+"""Notices, and the one of a verdict."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -11,46 +11,46 @@ EVENTS: tuple[Event, ...] = ("failed", "drift", "verdict", "approval", "promoted
 
 @dataclass(frozen=True)
 class Notice:
-    """One message."""
+    """One message about one occasion."""
 
     event: Event
     subject: str
-    """An adapter, or whatever else it is about."""
+    """An adapter, a job, or the ledger."""
     title: str
     """One line."""
     lines: tuple[str, ...]
     occasion: str
-    """What it is about, as a digest or an id: of one occasion nothing is told twice."""
+    """A digest or an id: each occasion is reported once."""
     time: str = ""
 
     @property
     def id(self) -> str:
-        """The same for the same occasion; receivers can tell a repetition by it."""
+        """Return the id, equal for equal occasions, by which receivers recognize a repetition."""
         return hashlib.sha256("\n".join((self.event, self.subject, self.occasion)).encode()).hexdigest()[:32]
 
     @property
     def text(self) -> str:
-        """As people read it."""
+        """Return the message as text."""
         return "\n".join((self.title, *self.lines))
 
     @property
     def content(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the message as JSON."""
         return {"id": self.id, **asdict(self), "lines": list(self.lines)}
 
 
 def now() -> str:
-    """UTC, to the second."""
+    """Return the present time in UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def of_verdict(adapter: str, verdict: str, reasons: tuple[str, ...], candidate: str, where: str = "") -> Notice:
-    """What came of judging a candidate: that it passed and waits for people, or that it did not and why.
+    """Return the notice of a verdict: the candidate waits for approval, or it failed and why.
 
     Args:
-        reasons: Of the gate: measures, numbers and limits.
+        reasons: Of the gate, with measures, numbers and limits.
         candidate: Digest of the exported model.
-        where: The branch that holds it, if it is not the project itself.
+        where: The branch with the result; empty for the project itself.
     """
     at = (f"It is on the branch {where}: merge it, `dvc checkout`, and read `fineline report {adapter}`.",) if where else ()
     occasion = f"{candidate} {where}"

@@ -1,85 +1,82 @@
-"""Notices on their way: written down before anything else, removed when every receiver has taken its own.
+"""Notices to be delivered: written before anything is sent, removed when every receiver has accepted them.
 
-.fineline/outbox/waiting/<id>.json   the notice, who still has to get it, and when to try again
-.fineline/outbox/told/<id>           an empty file: of this occasion nothing is told again
+.fineline/outbox/waiting/<id>.json   the notice, its remaining receivers, and when to try again
+.fineline/outbox/reported/<id>       an empty file that marks an occasion as reported
 """
 
-import fcntl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fineline.artifacts import reports
+from fineline.artifacts import locks, reports
 from fineline.errors import FinelineError
 from fineline.notifications import configuration, senders
 from fineline.notifications.notice import Notice
 from fineline.project import layout
 
 _PLACE = layout.SCRATCH / "outbox"
-_REMEMBERED = 400 * 86_400  # seconds: longer than any occasion comes up again
+_REMEMBERED = 400 * 86_400  # seconds; no occasion comes up again after that
 _FIRST_WAIT, _LONGEST_WAIT = 30.0, 3_600.0  # seconds between attempts, doubled each time
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came of a round."""
+    """The result of a round of delivery."""
 
     delivered: tuple[str, ...]
-    """`receiver: title` of each notice that was taken."""
+    """`receiver: title` of each notice that was accepted."""
     problems: tuple[str, ...]
     waiting: int
-    """Notices that somebody still has to get."""
+    """Number of notices with remaining receivers."""
 
 
 def put(root: Path, notice: Notice) -> bool:
-    """Write a notice down; False if its occasion was told before. Who wants it is looked up when it is delivered.
+    """Write a notice; return False if its occasion was reported before. Its receivers are looked up at delivery.
 
     Raises:
-        OSError: The disk does not take it.
+        OSError: It cannot be written.
     """
     place = root / _PLACE
-    mark = place / "told" / notice.id
+    mark = place / "reported" / notice.id
     if mark.exists():
         return False
     reports.write(_file(root, notice.id), {"notice": notice.content, "receivers": None, "attempts": 0, "not_before": 0.0})
     mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()  # last: a notice that was not written down is not told
+    mark.touch()  # last: a notice that could not be written is not marked as reported
     return True
 
 
 def deliver(root: Path, moment: float | None = None) -> Delivery:
-    """Try to deliver what is due.
+    """Try to deliver the notices that are due.
 
     Args:
         moment: Seconds since the epoch; now, if left out.
 
     Raises:
-        InputError: notifications.yaml is wrong.
+        InputError: notifications.yaml is invalid.
     """
     now = time.time() if moment is None else moment
     delivered: list[str] = []
     problems: list[str] = []
-    with _alone(root) as ours:
-        if not ours:
+    with locks.try_hold(root / _PLACE / ".lock") as held:
+        if not held:  # another process delivers
             return Delivery((), (), len(_waiting(root)))
         configured = configuration.load(root)
         for file in _waiting(root):
             try:
                 entry: dict[str, Any] = reports.read(file)
                 notice, due = _notice(entry["notice"]), entry["not_before"] <= now
-            except (FinelineError, KeyError, TypeError, AttributeError):  # cut by a full disk: it must not hold up the others
+            except (FinelineError, KeyError, TypeError, AttributeError):  # truncated by a full disk: deliver the others
                 aside = file.replace(file.with_suffix(".damaged"))
-                problems.append(f"{aside}: no notice any more; set aside")
+                problems.append(f"{aside}: not a valid notice; set aside")
                 continue
             if not due:
                 continue
             left = []
             wanting = configured.wanting(notice.event, notice.subject)
             for name in wanting if entry["receivers"] is None else entry["receivers"]:
-                if name not in configured.receivers:  # taken out of the file since
+                if name not in configured.receivers:  # removed from the file since
                     continue
                 try:
                     senders.send(notice, configured.receivers[name])
@@ -101,7 +98,7 @@ def _file(root: Path, notice_id: str) -> Path:
 
 
 def _waiting(root: Path) -> list[Path]:
-    """Files of the notices on their way, the oldest first."""
+    """Return the files of the waiting notices, the oldest first."""
     found = (root / _PLACE / "waiting").glob("[0-9a-f]*.json")
     return sorted(found, key=lambda file: (file.stat().st_mtime_ns, file.name))
 
@@ -112,20 +109,6 @@ def _notice(content: dict[str, Any]) -> Notice:
 
 
 def _forget(root: Path, now: float) -> None:
-    for mark in (root / _PLACE / "told").glob("*"):
+    for mark in (root / _PLACE / "reported").glob("*"):
         if mark.stat().st_mtime < now - _REMEMBERED:
             mark.unlink()
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[bool]:
-    """Whether nobody else delivers at this moment."""
-    place = root / _PLACE
-    place.mkdir(parents=True, exist_ok=True)
-    with (place / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

@@ -1,4 +1,4 @@
-"""Ways to deliver a notice. Each returns when the receiver has taken it, and raises `Undelivered` otherwise."""
+"""Delivery of a notice. Each sender returns when the receiver has accepted it, and raises `Undelivered` otherwise."""
 
 import hashlib
 import hmac
@@ -17,14 +17,17 @@ _SECONDS = 10.0
 
 
 class Undelivered(FinelineError):
-    """The receiver did not take it; later it may. The message never holds the address, which may be a secret."""
+    """The receiver did not accept the notice; a later attempt may succeed.
+
+    The message never contains the address, which may be a secret.
+    """
 
 
 def send(notice: Notice, receiver: Receiver) -> None:
     """Deliver a notice.
 
     Raises:
-        Undelivered: The receiver cannot be reached or refuses.
+        Undelivered: The receiver cannot be reached or refuses the notice.
         InputError: A variable with an address or a key is not set.
     """
     try:
@@ -36,8 +39,8 @@ def send(notice: Notice, receiver: Receiver) -> None:
             _by_mail(notice, receiver.email)
     except FinelineError:
         raise
-    except Exception as error:  # whatever the libraries make of an address that is none; they quote it
-        raise Undelivered(f"it cannot be told ({type(error).__name__}); check its address") from None
+    except Exception as error:  # the libraries' errors for an invalid address quote it
+        raise Undelivered(f"delivery failed ({type(error).__name__}); check its address") from None
 
 
 def _to_webhook(notice: Notice, webhook: Webhook) -> None:
@@ -50,20 +53,20 @@ def _to_webhook(notice: Notice, webhook: Webhook) -> None:
 
 
 def _to_slack(notice: Notice, slack: Slack) -> None:
-    # mrkdwn gives these three a meaning: https://docs.slack.dev/messaging/formatting-message-text
+    # these three have a meaning in mrkdwn: https://docs.slack.dev/messaging/formatting-message-text
     text = notice.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     _post(slack.address, json.dumps({"text": text}, ensure_ascii=False).encode(), {})
 
 
 def _post(address: str, body: bytes, headers: dict[str, str]) -> None:
     if not address.startswith(("http://", "https://")):
-        raise Undelivered("its address does not begin with http:// or https://")
+        raise Undelivered("its address must begin with http:// or https://")
     request = urllib.request.Request(address, body, {"Content-Type": "application/json", "User-Agent": "fineline", **headers})
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
             answer.read(1024)
     except urllib.error.HTTPError as error:
-        raise Undelivered(f"it answered {error.code}") from error
+        raise Undelivered(f"it returned HTTP status {error.code}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise Undelivered(f"it cannot be reached ({type(reason).__name__})") from error
@@ -82,7 +85,7 @@ def _by_mail(notice: Notice, email: Email) -> None:
                 server.login(email.user, password)
             server.send_message(message)
     except (OSError, smtplib.SMTPException) as error:
-        raise Undelivered(f"the mail server did not take it ({type(error).__name__})") from error
+        raise Undelivered(f"the mail server did not accept it ({type(error).__name__})") from error
 
 
 def _connected(email: Email) -> smtplib.SMTP:

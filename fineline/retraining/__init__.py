@@ -1,1 +1,1 @@
-"""When an adapter is trained again, and on what: plain Python, which Dagster's schedules and sensors ask."""
+"""When an adapter is trained again, and with which data: plain Python that Dagster's schedules and sensors call."""

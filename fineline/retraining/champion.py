@@ -1,4 +1,4 @@
-"""The adapter in production, for its challenger to be measured against."""
+"""The adapter in production, with which its challenger is compared."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ CHANNEL = "production"
 
 @dataclass(frozen=True)
 class Champion:
-    """What a channel holds."""
+    """The release in a channel."""
 
     adapter: str
     digest: str
@@ -23,17 +23,17 @@ class Champion:
 
     @property
     def place(self) -> Path:
-        """Where its adapter lies once it was brought back: a copy that nothing else writes to."""
+        """Return the path of its adapter once it is fetched: a copy that nothing else writes to."""
         return layout.SCRATCH / "champions" / self.adapter / self.digest.removeprefix("sha256:")
 
 
 def of(adapter: str, root: Path, channel: str = CHANNEL) -> Champion | None:
-    """The champion of an adapter in the project at `root`; None where nothing was promoted.
+    """Return the champion of an adapter in the project at `root`; None if nothing was promoted.
 
     Raises:
         InputError: The release cannot be read.
     """
-    from fineline.governance import store  # with every key service that is installed, which takes a second
+    from fineline.governance import store  # imports every installed key service, which takes a second
 
     link = root / store.channel(adapter, channel)
     if not link.is_symlink():
@@ -42,14 +42,14 @@ def of(adapter: str, root: Path, channel: str = CHANNEL) -> Champion | None:
     try:
         return Champion(adapter, record["artifacts"]["adapter"]["digest"], link.readlink().name)
     except (KeyError, TypeError) as error:
-        raise InputError(f"{link / store.RECORD}: names no adapter; `fineline verify` says more") from error
+        raise InputError(f"{link / store.RECORD}: names no adapter; run `fineline verify` for details") from error
 
 
-def appoint(champion: Champion, root: Path) -> bool:
-    """Have the adapter in the project at `root` judged against the champion that lies at its place; whether that is news.
+def set_champion(champion: Champion, root: Path) -> bool:
+    """Set the fetched champion as `evaluate.champion` in the project at `root`; return False if it was set already.
 
     Raises:
-        InputError: What lies there is not the champion, or params.yaml cannot be changed.
+        InputError: The copy is not the champion, or params.yaml cannot be changed.
     """
     found = artifacts.verified(root / champion.place)
     if found.digest != champion.digest:

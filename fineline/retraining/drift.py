@@ -1,9 +1,9 @@
-"""Whether production has moved away from what the champion learned: `python -m fineline.retraining.drift ADAPTER`.
+"""Detects drift between production and the champion's training data: `python -m fineline.retraining.drift ADAPTER`.
 
-Examples from production, with the answers that were right, are dropped as rows into data/inbox/<adapter>/. The champion says
-how likely each right answer is to it, in bits a byte, and the same of the held-out rows of its own kind. If it finds those from
-production less likely, by a one-sided test of Welch (1947, doi 10.1093/biomet/34.1-2.28) over the means of groups of rows, that
-is drift. The likelihood is asked for because it is far more sensitive than whether the answer was hit.
+Examples from production, with their correct answers, are put as rows into data/inbox/<adapter>/. The champion scores the
+likelihood of each correct answer in bits per byte, and that of the held-out rows. There is drift if the examples are less
+likely by a one-sided test of Welch (1947, doi 10.1093/biomet/34.1-2.28) over the means of groups of rows. The likelihood is
+used because it is far more sensitive than exact match.
 """
 
 import math
@@ -31,28 +31,30 @@ _MEASURE = "target_gold"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What came of a look."""
+class DriftResult:
+    """The result of one look at an inbox."""
 
     examples: int
     holdout: int
     on_examples: float
-    """Mean log-likelihood of the right answers from production, in bits a byte: below 0, higher is better."""
+    """Mean log-likelihood of the correct answers from production, in bits per byte: below 0, higher is better."""
     on_holdout: float
     p: float
-    """How often a difference as large or larger would be seen if there were none."""
+    """Probability of a difference at least as large if there were none."""
     drifted: bool
     model: str
     """Digest of the champion."""
 
 
-def finding_file(adapter: str) -> Path:
-    """Where the finding of the last look lies."""
+def result_file(adapter: str) -> Path:
+    """Return the path of the last result."""
     return layout.SCRATCH / "drift" / f"{adapter}.json"
 
 
-def judge(examples: Mapping[str, Sequence[float]], holdout: Mapping[str, Sequence[float]], rule: Drift, model: str) -> Finding:
-    """Decide by scores, higher is better, each under the group of its row: rows of a group are no independent witnesses.
+def judge(
+    examples: Mapping[str, Sequence[float]], holdout: Mapping[str, Sequence[float]], rule: Drift, model: str
+) -> DriftResult:
+    """Decide by scores (higher is better) under the groups of their rows: rows of a group are not independent.
 
     Raises:
         InputError: One side has fewer than two groups.
@@ -61,12 +63,12 @@ def judge(examples: Mapping[str, Sequence[float]], holdout: Mapping[str, Sequenc
 
     for name, side in (("the inbox", examples), ("the holdout", holdout)):
         if len(side) < 2:
-            raise InputError(f"{name} has rows of {len(side)} group only; drift is judged over groups, so more are needed")
+            raise InputError(f"{name} has rows of {len(side)} group(s); drift is judged over groups: at least two are needed")
     here, there = ([_mean(scores) for scores in side.values()] for side in (examples, holdout))
     p = float(ttest_ind(here, there, equal_var=False, alternative="less").pvalue)
-    if math.isnan(p):  # no spread at all on either side
+    if math.isnan(p):  # no variance on either side
         p = 0.0 if _mean(here) < _mean(there) else 1.0
-    return Finding(
+    return DriftResult(
         examples=sum(map(len, examples.values())),
         holdout=sum(map(len, holdout.values())),
         on_examples=_mean(here),
@@ -78,33 +80,33 @@ def judge(examples: Mapping[str, Sequence[float]], holdout: Mapping[str, Sequenc
 
 
 def run(name: str) -> None:
-    """Look at the inbox of adapter `name`; what was found is printed and written to .fineline/drift/<name>.json.
+    """Look at the inbox of adapter `name`; print the result and write it to .fineline/drift/<name>.json.
 
-    Too few examples are no error: there is no finding then.
+    Too few examples are not an error: there is no result then.
 
     Raises:
-        InputError: `retrain.drift` is not configured, or there is no model to ask.
+        InputError: `retrain.drift` is not configured, or there is no model.
     """
     block = params.load().adapter(name)
     rule = triggers.of(name, block).drift
     if rule is None:
-        raise InputError(f"adapters.{name}.retrain: has no `drift`; put `drift: {{}}` there")
+        raise InputError(f"params.yaml: adapters.{name}.retrain: `drift` is missing; add `drift: {{}}`")
     rows = read_inbox(name, block)
     if len(rows) < rule.examples:
-        finding_file(name).unlink(missing_ok=True)
-        print(f"{layout.inbox(name)}: {len(rows)} usable examples so far; a look takes {rule.examples}")
+        result_file(name).unlink(missing_ok=True)
+        print(f"{layout.inbox(name)}: {len(rows)} usable examples so far; a decision needs {rule.examples}")
         return
-    finding = _measured(name, block, rows, rule)
-    reports.write(finding_file(name), asdict(finding))
-    said = "drift" if finding.drifted else "no drift"
+    result = _measured(name, block, rows, rule)
+    reports.write(result_file(name), asdict(result))
+    decision = "drift" if result.drifted else "no drift"
     print(
-        f"{said}: {finding.on_examples:.3f} bits a byte on {finding.examples} examples, {finding.on_holdout:.3f} on"
-        f" {finding.holdout} held-out rows (p {finding.p:.2g})"
+        f"{decision}: {result.on_examples:.3f} bits per byte on {result.examples} examples, {result.on_holdout:.3f} on"
+        f" {result.holdout} held-out rows (p {result.p:.2g})"
     )
 
 
 def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
-    """The usable examples as rows of a split; an example without a group is one by itself.
+    """Return the usable examples as rows of a split; an example without a group is a group by itself.
 
     Raises:
         InputError: There is no data file in the inbox.
@@ -113,7 +115,7 @@ def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
     part = Part(files="**")
     for stored in local.find("**", layout.inbox(name)):
         with stored.open() as stream:
-            for row in formats.of(stored.name).rows(stream, stored.name, part):
+            for row in formats.format_of(stored.name).rows(stream, stored.name, part):
                 if row.content is None:
                     continue
                 try:
@@ -129,7 +131,7 @@ def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
     return rows
 
 
-def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift) -> Finding:
+def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift) -> DriftResult:
     from fineline.chat.tokens import tokenizer_of
     from fineline.evaluate import variants
     from fineline.evaluate.arms import Subject, records

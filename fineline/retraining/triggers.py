@@ -1,4 +1,4 @@
-"""The `retrain:` block of an adapter: what starts its training anew."""
+"""The `retrain:` block of an adapter: what starts its retraining."""
 
 import re
 from typing import Annotated
@@ -16,7 +16,7 @@ _CRON = re.compile(rf"@(hourly|daily|midnight|weekly|monthly|yearly|annually)|{_
 
 def _cron(schedule: str) -> str:
     if not _CRON.fullmatch(schedule.strip()):
-        raise ValueError("five fields are needed (minute, hour, day, month, day of the week), or a word like @daily")
+        raise ValueError("expected five fields (minute, hour, day, month, day of the week), or a word like @daily")
     return schedule
 
 
@@ -24,33 +24,33 @@ def _timezone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("no such time zone; names look like Europe/Berlin") from error
+        raise ValueError("unknown time zone; expected a name like Europe/Berlin") from error
     return name
 
 
 class Drift(Block):
-    """Examples in data/inbox/<adapter>/ that the champion answers worse than its holdout."""
+    """Retrain when the champion answers the examples in data/inbox/<adapter>/ worse than its holdout."""
 
     examples: Annotated[int, Field(ge=20)] = 50
-    """So many must lie there before anything is decided."""
+    """The number needed for a decision."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
-    """That they are answered worse; with 0.99, one look in a hundred is a false alarm."""
+    """Of the decision that they are answered worse; at 0.99, one look in a hundred is a false alarm."""
 
 
 class Triggers(Block):
-    """Each by itself starts a retraining; without one, people do (`manual`)."""
+    """Each of them starts a retraining by itself; without any, users start it (`manual`)."""
 
     cron: Annotated[str, AfterValidator(_cron)] | None = None
     """Five fields: minute, hour, day of month, month, day of week."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
-    """Of the schedule, as the tz database names it: Europe/Berlin."""
+    """Of the schedule, a name of the tz database: Europe/Berlin."""
     data: bool = False
     """New or changed files at the source, a newer commit of its Hub dataset, a newer release of its package."""
     drift: Drift | None = None
 
     @property
     def words(self) -> list[str]:
-        """What starts it, in words."""
+        """Return the triggers as text."""
         found = [f"cron {self.cron} ({self.timezone})"] if self.cron else []
         found += ["new data"] if self.data else []
         found += ["drift"] if self.drift else []
@@ -58,7 +58,7 @@ class Triggers(Block):
 
 
 def of(name: str, adapter: Adapter) -> Triggers:
-    """What starts the retraining of an adapter.
+    """Return the triggers of an adapter.
 
     Raises:
         InputError: The block has an unknown key or an unacceptable value; the message lists every problem with its key.

@@ -1,4 +1,4 @@
-"""A DVC project in the shape of ours: a base, two adapters, and stages that leave a line in runs.log when they run."""
+"""A DVC project of the shape of a real one: a base, two adapters, and stages that write a line to runs.log when they run."""
 
 import json
 import os
@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from fineline.dagster.stages import Stage
+from fineline.project.versions import STAGES
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,10 +28,13 @@ stages:
       cmd: python stage.py base ${key}
       params:
         - bases.${key}
-      deps:
-        - stage.py
+        - fineline.lock:
+            - stages.base
       outs:
         - models/bases/${key}
+      metrics:
+        - reports/bases/${key}/provenance/base.json:
+            cache: false
       meta:
         owner: ${item.owner}
   curate:
@@ -39,12 +44,15 @@ stages:
       cmd: python stage.py curate ${key}
       params:
         - adapters.${key}.curate
+        - fineline.lock:
+            - stages.curate
       deps:
-        - stage.py
         - rows
       outs:
         - data/curated/${key}
       metrics:
+        - reports/${key}/provenance/curate.json:
+            cache: false
         - reports/${key}/curation.json:
             cache: false
       meta:
@@ -56,13 +64,16 @@ stages:
       cmd: python stage.py train ${key}
       params:
         - adapters.${key}.train
+        - fineline.lock:
+            - stages.train
       deps:
-        - data/curated/${key}
+        - data/curated/${key}/train.json
         - models/bases/${item.base}
-        - stage.py
       outs:
         - models/adapters/${key}
       metrics:
+        - reports/${key}/provenance/train.json:
+            cache: false
         - reports/${key}/training.json:
             cache: false
       meta:
@@ -74,15 +85,25 @@ stages:
       cmd: python stage.py evaluate ${key}
       params:
         - adapters.${key}.evaluate
+        - fineline.lock:
+            - stages.evaluate
       deps:
+        - data/curated/${key}/test.json
         - models/adapters/${key}
-        - stage.py
       metrics:
+        - reports/${key}/provenance/evaluate.json:
+            cache: false
         - reports/${key}/gate.json:
             cache: false
       meta:
         owner: ${item.owner}
 """
+
+LOCK = {
+    "fineline": "0.2.0",
+    "stages": dict.fromkeys(STAGES, 1),
+    "libraries": {},
+}
 
 PARAMS = {
     "bases": {"tiny-1m": {"owner": "models@fineline.example"}},
@@ -90,11 +111,17 @@ PARAMS = {
         "home-en": {
             "owner": "voice@fineline.example",
             "base": "tiny-1m",
-            "curate": 1,
+            "curate": {"train": 1, "test": 1},
             "train": {"rank": 8},
             "evaluate": 1,
         },
-        "support": {"owner": "support-team", "base": "tiny-1m", "curate": 1, "train": {"rank": 8}, "evaluate": 1},
+        "support": {
+            "owner": "support-team",
+            "base": "tiny-1m",
+            "curate": {"train": 1, "test": 1},
+            "train": {"rank": 8},
+            "evaluate": 1,
+        },
     },
 }
 
@@ -120,9 +147,13 @@ def write(path, content):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(json.dumps(content))
 
-made = {"base": "models/bases", "curate": "data/curated", "train": "models/adapters"}
+made = {"base": "models/bases", "train": "models/adapters"}
 if kind in made:
     write(f"{made[kind]}/{name}/content.json", blocks.get(kind, blocks))
+if kind == "curate":
+    for split, content in blocks["curate"].items():
+        write(f"data/curated/{name}/{split}.json", content)
+write(f"reports/{'bases/' if kind == 'base' else ''}{name}/provenance/{kind}.json", {"started": time.time()})
 reports = {
     "curate": ("curation", {"rows_in": 4, "kept": 3}),
     "train": ("training", {"train_loss": 0.5, "seconds": time.time()}),
@@ -136,7 +167,7 @@ if kind in reports:
 
 @dataclass(frozen=True)
 class Project:
-    """A project on disk and what one does with it."""
+    """A project on disk, and what users do with it."""
 
     root: Path
 
@@ -151,9 +182,22 @@ class Project:
 
     def set(self, **train: object) -> None:
         """Change the training of home-en in params.yaml."""
+        self._change("train", train)
+
+    def set_curate(self, **curate: int) -> None:
+        """Change the curation of home-en in params.yaml: the content of `train.json` or `test.json`."""
+        self._change("curate", curate)
+
+    def _change(self, kind: str, block: dict[str, Any]) -> None:
         params = yaml.safe_load((self.root / "params.yaml").read_text())
-        params["adapters"]["home-en"]["train"] |= train
+        params["adapters"]["home-en"][kind] |= block
         (self.root / "params.yaml").write_text(yaml.safe_dump(params))
+
+    def raise_version(self, kind: str) -> None:
+        """Raise the version of a kind of stage in fineline.lock."""
+        lock = yaml.safe_load((self.root / "fineline.lock").read_text())
+        lock["stages"][kind] += 1
+        (self.root / "fineline.lock").write_text(yaml.safe_dump(lock))
 
     def lock(self) -> str:
         """The content of dvc.lock, empty if there is none."""
@@ -168,7 +212,7 @@ def dvc(root: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def quiet_dvc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No analytics, and DVC's state of these projects goes when they go."""
+    """Switch off analytics, and keep DVC's state of these projects in a temporary directory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_NO_ANALYTICS", "1")
         patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("dvc-state")))
@@ -182,6 +226,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dvc(root, "init", "--no-scm", "--quiet")
     (root / "dvc.yaml").write_text(GRAPH)
     (root / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    (root / "fineline.lock").write_text(yaml.safe_dump(LOCK))
     (root / "stage.py").write_text(STAGE)
     (root / "rows").mkdir()
     (root / "rows" / "day-1.jsonl").write_text("{}\n")
@@ -199,7 +244,7 @@ def made(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fresh_project(fresh: Path, tmp_path: Path) -> Project:
-    """A project in which nothing was made yet."""
+    """A project in which no stage has run."""
     return _copy(fresh, tmp_path)
 
 
@@ -211,18 +256,17 @@ def made_project(made: Path, tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def own_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of this repository's own graph and code, without its data and models."""
+    """A copy of this repository's own graph, without its data and models."""
     root = tmp_path_factory.mktemp("own")
-    for file in ("dvc.yaml", "params.yaml", ".dvcignore"):
+    for file in ("dvc.yaml", "params.yaml", "fineline.lock", ".dvcignore"):
         shutil.copy(ROOT / file, root)
-    shutil.copytree(ROOT / "pipelines", root / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
     dvc(root, "init", "--no-scm", "--quiet", "--force")
     return Project(root)
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Callable[..., Stage]:
-    """Makes a stage of home-en from its kind, its outs, and the reports to lay down for it."""
+    """Return a function that makes a stage of home-en from its kind, its outs, and its reports, which it writes."""
 
     def make(kind: str, *outs: str, **reports: object) -> Stage:
         for name, content in reports.items():

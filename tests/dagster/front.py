@@ -1,4 +1,4 @@
-"""Dagster's front as somebody starts it, and a browser without a screen that looks at it.
+"""Dagster's web interface as a user starts it, and a headless browser.
 
 `python -m tests.dagster.front docs/pictures` takes the pictures of the documentation: the shipped adapter, after `make demo`.
 """
@@ -92,7 +92,7 @@ def take_pictures(into: Path) -> None:
         environment = os.environ | {"DAGSTER_HOME": home}
         arguments = ["--workspace", "workspace.yaml"]
         with front(ROOT, arguments, environment, Path(home) / "log") as address, browser() as page:
-            _told(home)
+            _wait_for_results(home)
             _picture(page, f"{address}/assets/home_en/curate", into / "data.png", "[Show Markdown]")
             _picture(page, f"{address}/assets/home_en/assess", into / "verdict.png")
             _picture(page, f"{address}/assets/home_en/assess?view=checks", into / "checks.png")
@@ -100,12 +100,12 @@ def take_pictures(into: Path) -> None:
             _picture(page, f"{address}/locations/fineline/asset-groups/home_en/lineage", into / "graph.png")
 
 
-def _told(home: str) -> None:
-    """Wait until the sensor has told what DVC had made."""
+def _wait_for_results(home: str) -> None:
+    """Wait until the sensor has reported the results of DVC."""
     deadline = time.monotonic() + STARTS
     with dg.DagsterInstance.from_config(home) as instance:
         while instance.get_latest_materialization_event(dg.AssetKey(["home_en", "assess"])) is None:
-            assert time.monotonic() < deadline, "the sensor has told nothing"
+            assert time.monotonic() < deadline, "the sensor has reported nothing"
             time.sleep(1)
 
 

@@ -1,7 +1,7 @@
-"""A project whose stages take no time and whose params.yaml, artifacts and reports are of the real form: for whole retrainings.
+"""A project for whole retrainings: its stages take no time; its params.yaml, artifacts and reports have the real format.
 
-An adapter is as good as its rows: it passes unless one of them says `bad`. Every run of a stage leaves a line in the file that
-RUNS names, outside of the project.
+An adapter passes unless one of its rows says `bad`. Every run of a stage writes a line to the file that RUNS names, outside of
+the project.
 """
 
 import json
@@ -14,7 +14,7 @@ import yaml
 
 from fineline.artifacts import reports
 from fineline.governance import store
-from fineline.project import layout
+from fineline.project import layout, lock
 from tests.dagster.conftest import BIN
 
 GRAPH = """
@@ -23,66 +23,77 @@ stages:
     foreach: ${bases}
     do:
       cmd: python stage.py base ${key}
-      params: ["bases.${key}"]
-      deps: [stage.py]
+      params: ["bases.${key}", fineline.lock: [stages.base]]
       outs: ["models/bases/${key}"]
+      metrics: ["reports/bases/${key}/provenance/base.json": {cache: false}]
       meta: {owner: "${item.owner}", limit_hours: 1}
   ingest:
     foreach: ${adapters}
     do:
       cmd: python stage.py ingest ${key}
-      params: ["adapters.${key}.source"]
-      deps: [stage.py, "${item.source.path}"]
+      params: ["adapters.${key}.source", fineline.lock: [stages.ingest]]
+      deps: ["${item.source.path}"]
       outs: ["data/raw/${key}"]
+      metrics: ["reports/${key}/provenance/ingest.json": {cache: false}]
       meta: {owner: "${item.owner}"}
   train:
     foreach: ${adapters}
     do:
       cmd: python stage.py train ${key}
-      params: ["adapters.${key}.train"]
-      deps: [stage.py, "data/raw/${key}", "models/bases/${item.base}"]
+      params: ["adapters.${key}.train", fineline.lock: [stages.train]]
+      deps: ["data/raw/${key}/rows.jsonl", "models/bases/${item.base}"]
       outs: ["models/adapters/${key}"]
+      metrics: ["reports/${key}/provenance/train.json": {cache: false}]
       meta: {owner: "${item.owner}"}
   evaluate:
     foreach: ${adapters}
     do:
       cmd: python stage.py evaluate ${key}
-      params: ["adapters.${key}.evaluate"]
-      deps: [stage.py, "models/adapters/${key}"]
-      metrics: ["reports/${key}/gate.json": {cache: false}]
+      params: ["adapters.${key}.evaluate", fineline.lock: [stages.evaluate]]
+      deps: ["models/adapters/${key}"]
+      metrics: ["reports/${key}/provenance/evaluate.json": {cache: false}, "reports/${key}/gate.json": {cache: false}]
       meta: {owner: "${item.owner}"}
   assess:
     foreach: ${adapters}
     do:
       cmd: python stage.py assess ${key}
-      deps: [stage.py, "reports/${key}/gate.json"]
-      metrics: ["reports/${key}/candidate.json": {cache: false}]
+      params: [fineline.lock: [stages.assess]]
+      deps: ["reports/${key}/gate.json"]
+      metrics: ["reports/${key}/provenance/assess.json": {cache: false}, "reports/${key}/candidate.json": {cache: false}]
       meta: {owner: "${item.owner}"}
 """
 
 STAGE = """
 import json, os, sys, time
 from pathlib import Path
-from pipelines import artifacts, layout, params, reports
+from fineline import artifacts
+from fineline.artifacts import provenance, reports
+from fineline.project import layout, params
 
 kind, name = sys.argv[1:]
 with open(os.environ["RUNS"], "a") as log:
     log.write(f"{kind}@{name}\\n")
+now = provenance.now()
+ran = {"stage": f"{kind}@{name}", "stage_version": 1, "artifacts": {}, "owner": "a", "license": "mit"}
+ran |= {"fineline": "0", "code": "0", "commit": None, "dirty": None, "libraries": {}, "host": {}}
+ran |= {"started": f"{now} {time.time()}", "finished": now}
+reports.write(layout.provenance(kind, name), ran)
+made = {"name": name, "stage": kind, "version": 1}
 if kind == "base":
-    with artifacts.create(layout.base(name), kind="base", name=name, owner="a", license="mit", stage="s") as at:
+    with artifacts.create(layout.base(name), kind="base", **made) as at:
         (at / "config.json").write_text("{}")
     sys.exit(0)
 block = params.load().adapter(name)
 if kind == "ingest":
     source = Path(block.source.path)
     files = sorted(source.rglob("*.jsonl")) if source.is_dir() else [source]
-    with artifacts.create(layout.raw(name), kind="raw-data", name=name, owner="a", license="mit", stage="s") as at:
+    with artifacts.create(layout.raw(name), kind="raw-data", **made) as at:
         (at / "rows.jsonl").write_text("".join(file.read_text() for file in files))
 elif kind == "train":
     if (pause := os.environ.get("PAUSE")) and Path(pause).exists():
         print("training in", os.getpgid(0), flush=True)
         time.sleep(float(Path(pause).read_text()))
-    with artifacts.create(layout.adapter(name), kind="adapter", name=name, owner="a", license="mit", stage="s") as at:
+    with artifacts.create(layout.adapter(name), kind="adapter", **made) as at:
         (at / "weights.txt").write_bytes((layout.raw(name) / "rows.jsonl").read_bytes())
 elif kind == "evaluate":
     rows = (layout.adapter(name) / "weights.txt").read_text()
@@ -105,18 +116,19 @@ IGNORED = "/data/raw/\n/models/\n/releases/\n/.fineline/\n/tickets/\n__pycache__
 
 SERVED = """
 from pathlib import Path
-from fineline.dagster.definitions import build_definitions
-defs = build_definitions(Path({!r}))
+from fineline.dagster import EXECUTOR, build_definitions
+defs = build_definitions(Path({!r}), executor=EXECUTOR)
 """
-"""A module that `dagster dev` or the daemon loads, but for the place of the project."""
+"""The module that `dagster dev` or the daemon loads, to be formatted with the project's path."""
 
 
 class Small:
     """The project on disk."""
 
-    def __init__(self, root: Path, adapters=("support",), **retrain: object) -> None:
+    def __init__(self, root: Path, adapters=("support",), repository: Path | None = None, **retrain: object) -> None:
+        """Make a project; `repository` is the top of a larger git repository, above `root`."""
         self.root = root
-        self.log = root.parent / f"{root.name}.runs"
+        self.log = (repository or root).parent / f"{root.name}.runs"
         os.environ["RUNS"] = str(self.log)
         (root / "tickets").mkdir(parents=True)
         self.rows("day-1", "one")
@@ -126,14 +138,16 @@ class Small:
         params = {"bases": {"tiny": {"owner": "m@example.com", "license": "mit", "path": "."}}, "adapters": blocks}
         (root / "params.yaml").write_text("# ours\n" + yaml.safe_dump(params, sort_keys=False))
         (root / "dvc.yaml").write_text(GRAPH)
+        lock.write(lock.installed(), root)
         (root / "stage.py").write_text(STAGE)
         (root / ".gitignore").write_text(IGNORED)
-        for command in ("git init --quiet --initial-branch main", "dvc init --quiet", "dvc repro --quiet"):
-            self.run(*command.split())
+        self.run("git", "init", "--quiet", "--initial-branch", "main", str(repository or root))
+        self.run("dvc", "init", "--quiet", *(["--subdir"] if repository else []))
+        self.run("dvc", "repro", "--quiet")
         self.commit("begin")
 
     def rows(self, day: str, *texts: str) -> None:
-        """Data arrive: a file of rows, in a directory of its own if a second text names one."""
+        """Add a file of rows, in the directory that a second text names."""
         place = self.root / "tickets" / (texts[1] if len(texts) > 1 else "")
         place.mkdir(exist_ok=True)
         (place / f"{day}.jsonl").write_text(json.dumps({"text": texts[0]}) + "\n")
@@ -153,7 +167,7 @@ class Small:
         self.git("commit", "--quiet", "--message", message)
 
     def set(self, **retrain: object) -> None:
-        """Another `retrain:` block for every adapter."""
+        """Set the `retrain:` block of every adapter."""
         content = yaml.safe_load((self.root / "params.yaml").read_text())
         for block in content["adapters"].values():
             block["retrain"] = retrain
@@ -167,7 +181,7 @@ class Small:
         return listed.split()
 
     def promote(self, name: str = "support") -> str:
-        """What is there is in production from now on, as far as retraining looks; the digest of the adapter."""
+        """Put the present result in production, as far as retraining looks; return the digest of the adapter."""
         digest = str(reports.read(self.root / layout.reports(name) / "gate.json")["arms"]["candidate"]["digest"])
         release = self.root / store.ROOT / name / digest.removeprefix("sha256:")
         reports.write(release / store.RECORD, {"artifacts": {"adapter": {"digest": digest}}})
@@ -193,10 +207,10 @@ def adapter(path: str, retrain: dict[str, object]) -> dict[str, object]:
 
 
 def until(ask, seconds=120.0):
-    """The first true answer."""
+    """Return the first true answer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer := ask():
             return answer
         time.sleep(0.2)
-    raise AssertionError("it did not come to that")
+    raise AssertionError("timed out waiting for the condition")

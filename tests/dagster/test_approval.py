@@ -1,4 +1,4 @@
-"""fineline.dagster.approval: what the browser says of signatures is what the ledger says, and it follows."""
+"""fineline.dagster.approval: Dagster shows the approval status of the ledger, and follows it."""
 
 import dagster as dg
 import pytest
@@ -25,7 +25,7 @@ WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 @pytest.fixture
 def stages(world, tmp_path, monkeypatch):
-    """Stages of the project, looked at from another directory, and acts that are done within it."""
+    """Stages of the project, judged from another working directory."""
     found = {}
     for kind, (name, out) in OUTS.items():
         found[kind] = Stage(tmp_path, name, "true", "", "", (), {}, {}, (out.as_posix(),), (out.as_posix(),))
@@ -42,28 +42,28 @@ def stages(world, tmp_path, monkeypatch):
     return found
 
 
-def test_before_anybody_signs_the_candidate_waits_and_nothing_is_wrong(stages):
-    judgement = stages["look"]("assess")
-    assert (judgement.passed, judgement.severity) == (False, WARN)
-    assert "`fineline keygen NAME` begins" in judgement.reason
+def test_without_signatures_the_candidate_waits_and_artifacts_pass(stages):
+    judgment = stages["look"]("assess")
+    assert (judgment.passed, judgment.severity) == (False, WARN)
+    assert "start with `fineline keygen NAME`" in judgment.reason
     assert all(stages["look"](kind).passed for kind in ("base", "curate", "train", "export"))
 
 
-def test_what_is_missing_is_told_channel_by_channel_until_it_is_there(world, stages):
+def test_missing_approvals_are_listed_by_channel(world, stages):
     world.adopt()
     world.attest()
-    judgement = stages["look"]("assess")
-    assert (judgement.passed, judgement.severity, judgement.metadata["approval"]) == (False, WARN, "waiting")
-    assert "staging: exported" in judgement.reason
-    assert "production: exported" in judgement.reason
+    judgment = stages["look"]("assess")
+    assert (judgment.passed, judgment.severity, judgment.metadata["approval"]) == (False, WARN, "waiting")
+    assert "staging: exported" in judgment.reason
+    assert "production: exported" in judgment.reason
     world.approve("bob", "staging")
-    judgement = stages["look"]("assess")
-    assert (judgement.passed, judgement.metadata["approval"]) == (True, "approved")
-    assert "staging: may be promoted" in judgement.reason
-    assert "has 0 of 2 approvals" in judgement.reason
+    judgment = stages["look"]("assess")
+    assert (judgment.passed, judgment.metadata["approval"]) == (True, "approved")
+    assert "staging: may be promoted" in judgment.reason
+    assert "has 0 of 2 approvals" in judgment.reason
 
 
-def test_who_did_what_is_a_table(world, stages):
+def test_signatures_are_a_table(world, stages):
     world.ready()
     rows = [record.data for record in stages["look"]("assess").metadata["signed"].records]
     assert [(row["person"], row["act"], row["channel"]) for row in rows] == [
@@ -80,21 +80,21 @@ def test_who_did_what_is_a_table(world, stages):
 def test_an_artifact_that_must_be_approved_by_itself(world, stages):
     world.rules["channels"]["production"]["upstream"] = {"data": {"roles": ["approver"]}}
     world.ready()
-    judgement = stages["look"]("curate")
-    assert (judgement.passed, judgement.severity) == (False, WARN)
-    assert "data sha256:" in judgement.reason
+    judgment = stages["look"]("curate")
+    assert (judgment.passed, judgment.severity) == (False, WARN)
+    assert "data sha256:" in judgment.reason
     actions.decide_upstream(layout.curated(NAME), world.who("bob"), "I read a hundred rows.", approve=True, now=day(5))
     assert stages["look"]("curate").passed
-    assert stages["look"]("train").passed, "nobody asks for that one by itself"
+    assert stages["look"]("train").passed, "the policy does not require its approval"
 
 
-def test_what_was_made_from_something_revoked_is_wrong(world, stages):
+def test_results_of_a_revoked_artifact_fail(world, stages):
     world.ready()
     revoking.revoke("base", "tiny", world.who("ada"), "Its license was withdrawn.", now=day(6))
     for kind in ("base", "train", "export", "assess"):
-        judgement = stages["look"](kind)
-        assert (judgement.passed, judgement.severity, judgement.metadata["approval"]) == (False, ERROR, "refused")
-        assert "Its license was withdrawn." in judgement.reason
+        judgment = stages["look"](kind)
+        assert (judgment.passed, judgment.severity, judgment.metadata["approval"]) == (False, ERROR, "refused")
+        assert "Its license was withdrawn." in judgment.reason
     revoking.revoke("artifact", artifacts.read(layout.curated(NAME)).digest, world.who("ada"), "A secret in it.", now=day(7))
     assert "A secret in it." in stages["look"]("curate").reason
 
@@ -102,23 +102,23 @@ def test_what_was_made_from_something_revoked_is_wrong(world, stages):
 def test_a_candidate_that_was_rejected(world, stages):
     world.ready()
     world.reject("bob", now=day(5))
-    judgement = stages["look"]("assess")
-    assert (judgement.passed, judgement.severity) == (False, ERROR)
-    assert "production: rejected by bob" in judgement.reason
+    judgment = stages["look"]("assess")
+    assert (judgment.passed, judgment.severity) == (False, ERROR)
+    assert "production: rejected by bob" in judgment.reason
 
 
-def test_a_ledger_that_does_not_hold_is_told_where_one_looks(world, stages):
+def test_an_invalid_ledger_is_reported(world, stages):
     world.ready()
     people.FILE.write_text(people.FILE.read_text().replace("Bob", "Bobby"))
-    judgement = stages["look"]("assess")
-    assert not judgement.passed
-    assert "differs from what was adopted" in judgement.reason
+    judgment = stages["look"]("assess")
+    assert not judgment.passed
+    assert "differs from what was adopted" in judgment.reason
 
 
 def test_nothing_was_made_yet(world, stages, tmp_path):
     world.adopt()
     missing = Stage(tmp_path, "merge@other", "true", "", "", (), {}, {}, ("models/merged/other",), ())
-    assert judge(missing).reason == "not made yet; materialize merge@other"
+    assert judge(missing).reason == "does not exist yet; materialize merge@other"
 
 
 def test_stages_that_make_no_artifact_have_no_such_check(tmp_path):
@@ -127,7 +127,7 @@ def test_stages_that_make_no_artifact_have_no_such_check(tmp_path):
 
 
 class TestSensor:
-    """What was signed shows within a tick, once."""
+    """Entries are reported within a tick, once."""
 
     @pytest.fixture
     def tick(self, stages, tmp_path):
@@ -145,14 +145,14 @@ class TestSensor:
         return run
 
     def test_nothing_signed(self, tick):
-        assert "nobody has signed" in tick().skip_message
+        assert "nothing is signed" in tick().skip_message
 
     def test_each_change_once(self, world, tick):
         world.ready()
         events = tick().asset_events
         assert {event.check_name for event in events} == {CHECK}
         assert len(events) == len(OUTS)
-        assert "nothing was signed since" in tick().skip_message
+        assert "no new entry" in tick().skip_message
         entry = world.promote()
         *_, moved = tick().asset_events
         assert moved.asset_key == dg.AssetKey(["releases", NAME, "production"])
@@ -160,7 +160,7 @@ class TestSensor:
         assert moved.metadata["entry"].value == entry.id
         assert moved.metadata["approved_by"].value == "ada, bob"
         assert moved.metadata["release"].value == store.directory(NAME, world.release()).as_posix()
-        assert "nothing was signed since" in tick().skip_message
+        assert "no new entry" in tick().skip_message
 
     def test_a_rollback_says_why(self, world, tick):
         world.ready()

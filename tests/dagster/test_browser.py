@@ -1,4 +1,4 @@
-"""What whoever opens the browser does: looks at the graph, materializes an adapter, reads its metadata and its checks."""
+"""A user's first steps in the browser: open the graph, materialize an adapter, read its metadata and its checks."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def test_an_adapter_from_the_graph_to_its_verdict(project, home, address):
         page.goto(f"{address}/locations/served/asset-groups/support/lineage")
         for stage in ("ingest", "train", "evaluate", "assess", "challenger"):
             page.get_by_text(stage, exact=True).first.wait_for()
-        until(lambda: materializations(home, "support", "assess"))  # what `dvc repro` had made is told by the sensor
+        until(lambda: materializations(home, "support", "assess"))  # the sensor reports what `dvc repro` made
 
         project.rows("day-2", "two")
         before = len(project.runs())
@@ -69,4 +69,4 @@ def test_an_adapter_from_the_graph_to_its_verdict(project, home, address):
 
         page.goto(f"{address}/assets/support/assess?view=checks")
         page.get_by_text("approved", exact=True).first.wait_for()
-        assert "nobody has signed anything in this project yet" in page.inner_text("body")
+        assert "nothing is signed in this project yet" in page.inner_text("body")

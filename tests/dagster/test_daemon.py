@@ -1,6 +1,6 @@
 """The daemon itself, as a service runs it: killed, killed with its runs, and started twice on one DAGSTER_HOME.
 
-Each daemon here is a process of its own with a code server of its own, and what is killed is really killed.
+Each daemon here is a separate process with its own code server, and processes are really killed.
 """
 
 import contextlib
@@ -152,7 +152,7 @@ def test_daemon_code_server_and_run_are_killed_and_the_device_is_free_again(serv
     for process in service.processes("served"):
         process.kill()
     psutil.wait_procs([training], timeout=30)
-    assert not training.is_running(), "the training ends with whoever asked for it"
+    assert not training.is_running(), "the training ends with the process that started it"
     service.pause.unlink()
     trained = service.trainings()
 

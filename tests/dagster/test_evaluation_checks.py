@@ -27,8 +27,8 @@ def with_policy(stage, policy):
     return replace(stage, params={"adapters.home-en.evaluate": policy})
 
 
-def outcome(judgement):
-    return judgement.passed, judgement.severity
+def outcome(judgment):
+    return judgment.passed, judgment.severity
 
 
 @pytest.mark.parametrize(("verdict", "expected"), [("pass", PASS), ("fail", ERROR), ("inconclusive", WARN)])
@@ -39,10 +39,10 @@ def test_only_a_pass_passes_and_only_a_fail_is_an_error(stage, verdict, expected
     here = stage("evaluate", gate=made, candidate=forms)
     judged = [judge_gate(here), judge_candidate(here)]
     judged += [judge_measure(here, name, "mmlu_dev") for name in ("gate.json", "candidate.json")]
-    for judgement in judged:
-        assert outcome(judgement) == expected
-        assert verdict in judgement.reason
-        assert "worse than the margin" in judgement.reason
+    for judgment in judged:
+        assert outcome(judgment) == expected
+        assert verdict in judgment.reason
+        assert "worse than the margin" in judgment.reason
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_a_measure_passes_if_all_of_its_rules_do(stage, verdicts, expected):
     first, second = verdicts
     rules = [entry("target", "must_improve", 0.1, verdict=first), entry("target", "champion", 0.1, verdict=second)]
     others = [entry("other", "must_not_regress", 0.1, verdict="fail"), entry("target", "info", 0.0)]
-    judgement = judge_measure(stage("evaluate", gate=decision(*rules, *others)), "gate.json", "target")
-    assert outcome(judgement) == expected
-    assert judgement.reason == f"must_improve: {first}: target: because.\nchampion: {second}: target: because."
-    assert judgement.metadata["champion/lower"] == pytest.approx(0.05)
+    judgment = judge_measure(stage("evaluate", gate=decision(*rules, *others)), "gate.json", "target")
+    assert outcome(judgment) == expected
+    assert judgment.reason == f"must_improve: {first}: target: because.\nchampion: {second}: target: because."
+    assert judgment.metadata["champion/lower"] == pytest.approx(0.05)
 
 
 def test_a_measure_that_fails_in_one_form_only_fails(stage):
@@ -70,10 +70,10 @@ def test_a_measure_that_fails_in_one_form_only_fails(stage):
         "merged": decision(entry("target", "must_improve", 0.1)),
         "exported": decision(entry("target", "must_improve", 0.0, verdict="fail"), verdict="fail"),
     }
-    judgement = judge_measure(stage("assess", candidate={"verdict": "fail", "forms": forms}), "candidate.json", "target")
-    assert outcome(judgement) == ERROR
-    assert "exported/must_improve: fail" in judgement.reason
-    assert judgement.metadata["merged/must_improve/difference"] == 0.1
+    judgment = judge_measure(stage("assess", candidate={"verdict": "fail", "forms": forms}), "candidate.json", "target")
+    assert outcome(judgment) == ERROR
+    assert "exported/must_improve: fail" in judgment.reason
+    assert judgment.metadata["merged/must_improve/difference"] == 0.1
 
 
 def test_every_measure_that_the_policy_judges_has_a_check_under_a_name_that_dagster_takes(stage):
@@ -103,18 +103,18 @@ OLD = {"verdict": "pass", "reasons": [], "tasks": [{"task": "mmlu_dev", "rule": 
 @pytest.mark.parametrize(
     ("reports", "said"),
     [
-        ({}, "gate.json is not made yet; materialize evaluate@home-en"),
-        ({"gate": OLD}, "gate.json has the form of an earlier version of fineline; materialize evaluate@home-en"),
+        ({}, "gate.json does not exist yet; materialize evaluate@home-en"),
+        ({"gate": OLD}, "gate.json has the format of an earlier version of fineline; materialize evaluate@home-en"),
     ],
 )
-def test_a_report_that_is_missing_or_old_is_told_with_the_remedy(stage, reports, said):
+def test_a_report_that_is_missing_or_old_is_reported_with_the_remedy(stage, reports, said):
     here = stage("evaluate", **reports)
-    for judgement in (judge_gate(here), judge_measure(here, "gate.json", "mmlu_dev")):
-        assert outcome(judgement) == WARN
-        assert judgement.reason == said
+    for judgment in (judge_gate(here), judge_measure(here, "gate.json", "mmlu_dev")):
+        assert outcome(judgment) == WARN
+        assert judgment.reason == said
 
 
 def test_a_measure_that_the_report_does_not_have_yet_does_not_pass(stage):
-    judgement = judge_measure(stage("evaluate", gate=decision()), "gate.json", "new")
-    assert outcome(judgement) == WARN
-    assert "says nothing of new" in judgement.reason
+    judgment = judge_measure(stage("evaluate", gate=decision()), "gate.json", "new")
+    assert outcome(judgment) == WARN
+    assert "has no rule on new" in judgment.reason

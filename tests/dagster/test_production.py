@@ -31,7 +31,7 @@ def unprivileged():
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory):
-    """The address of a database of its own."""
+    """The address of a separate database."""
     if not SERVERS:
         pytest.skip("no Postgres is installed (postgresql)")
     binaries, user = SERVERS[-1], unprivileged()
@@ -125,7 +125,7 @@ def test_the_instance_frees_slots_and_lets_retrainings_take_turns(home, monkeypa
 
 
 @pytest.mark.parametrize("unit", sorted(file.name for file in (DEPLOY / "systemd").iterdir()))
-def test_a_unit_starts_a_command_that_exists_on_the_loopback_as_nobody_special(unit):
+def test_a_unit_starts_a_command_that_exists_on_the_loopback_as_an_unprivileged_user(unit):
     parsed = configparser.ConfigParser(strict=False, interpolation=None)
     parsed.optionxform = str  # type: ignore[assignment,method-assign]
     parsed.read(DEPLOY / "systemd" / unit)

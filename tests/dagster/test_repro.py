@@ -24,7 +24,7 @@ class Stop(BaseException):
 
 
 def living(group: int) -> list[psutil.Process]:
-    """Processes of a group that go on; one that was killed may need a moment to be gone, one that nobody waited for is gone."""
+    """Return the running processes of a group; a killed one may take a moment to end, and a zombie has ended."""
     found = [process for process in psutil.process_iter() if _lives_in(process, group)]
     return [process for process in psutil.wait_procs(found, timeout=5)[1] if _lives_in(process, group)]
 
@@ -62,7 +62,7 @@ def test_force_runs_an_unchanged_stage(made_project):
     assert made_project.runs() == [*before, "base@tiny-1m"]
 
 
-def test_a_failed_stage_is_told_with_its_last_lines(made_project):
+def test_a_failed_stage_is_reported_with_its_last_lines(made_project):
     made_project.set(fails=True)
     with pytest.raises(ReproFailed, match="`dvc repro -s train@home-en` ended with status") as failed:
         reproduce(made_project.root, "train@home-en", on_line=silent)
@@ -109,7 +109,10 @@ def test_after_a_kill_the_previous_result_can_be_had_back_and_the_next_run_is_ri
 def test_sigint_to_the_caller_ends_every_process(made_project):
     made_project.set(seconds=120)
     lock = made_project.lock()
-    code = "import pathlib, sys; from assets import repro; repro.reproduce(pathlib.Path(sys.argv[1]), 'train@home-en')"
+    code = (
+        "import pathlib, sys; from fineline.dagster.repro import reproduce;"
+        "reproduce(pathlib.Path(sys.argv[1]), 'train@home-en')"
+    )
     command = [sys.executable, "-c", code, str(made_project.root)]
     caller = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert caller.stdout is not None
@@ -122,7 +125,7 @@ def test_sigint_to_the_caller_ends_every_process(made_project):
 
 
 @pytest.fixture
-def somebody(made_project):
+def other_dvc(made_project):
     """Somebody's own `dvc repro` of the training, at work for some seconds; its process group."""
     running = []
 
@@ -146,8 +149,8 @@ def somebody(made_project):
         process.stdout.close()
 
 
-def test_a_stage_that_another_dvc_works_on_is_tried_again(made_project, somebody):
-    somebody(3)
+def test_a_stage_that_another_dvc_works_on_is_tried_again(made_project, other_dvc):
+    other_dvc(3)
     lines: list[str] = []
     outcome = reproduce(made_project.root, "train@home-en", on_line=lines.append, busy_waits=[1] * 20)
     assert any("another DVC process" in line for line in lines)
@@ -155,8 +158,8 @@ def test_a_stage_that_another_dvc_works_on_is_tried_again(made_project, somebody
     assert made_project.runs().count("train@home-en") == 2, "once when the project was made, once here"
 
 
-def test_the_wait_for_another_dvc_is_bounded(made_project, somebody):
-    somebody(120)
+def test_the_wait_for_another_dvc_is_bounded(made_project, other_dvc):
+    other_dvc(120)
     with pytest.raises(ReproFailed) as failed:
         reproduce(made_project.root, "train@home-en", on_line=silent, busy_waits=[])
     assert any("is busy" in line for line in failed.value.tail)
@@ -202,7 +205,8 @@ def test_a_caller_that_is_killed_takes_every_process_along(made_project):
     made_project.set(seconds=120)
     lock = made_project.lock()
     code = (
-        "import pathlib, sys; from assets import repro; repro.reproduce(pathlib.Path(sys.argv[1]), 'train@home-en', grace=0.5)"
+        "import pathlib, sys; from fineline.dagster.repro import reproduce;"
+        "reproduce(pathlib.Path(sys.argv[1]), 'train@home-en', grace=0.5)"
     )
     command = [sys.executable, "-c", code, str(made_project.root)]
     caller = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -213,7 +217,7 @@ def test_a_caller_that_is_killed_takes_every_process_along(made_project):
     assert living(group) == []
     assert made_project.lock() == lock
     made_project.set(seconds=0)
-    assert reproduce(made_project.root, "train@home-en", on_line=silent).action == "ran", "nobody holds the turn"
+    assert reproduce(made_project.root, "train@home-en", on_line=silent).action == "ran", "the lock is released"
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import yaml
 
 from fineline.artifacts import reports
 from fineline.dagster import challenge, worktree
-from fineline.dagster.arrivals import FAR, look
 from fineline.dagster.challenge import lineage
 from fineline.dagster.definitions import build_definitions
 from fineline.dagster.git import git
 from fineline.dagster.jobs import EVERYTHING
-from fineline.dagster.retraining import JOB, configured
+from fineline.dagster.new_data_sensor import REMOTE_SECONDS, look
+from fineline.dagster.retraining import JOB
+from fineline.dagster.schedules import configured
 from fineline.dagster.stages import read_stages
 from fineline.errors import FinelineError, InputError
 from fineline.notifications import outbox
@@ -74,11 +75,11 @@ def test_lineage_holds_the_base_and_leaves_other_adapters_out(fresh_project):
 
 
 def test_an_unknown_adapter_is_refused(fresh_project):
-    with pytest.raises(InputError, match="no stage belongs to an adapter 'other'"):
+    with pytest.raises(InputError, match="no stage of an adapter 'other'"):
         lineage("other", read_stages(fresh_project.root))
 
 
-def test_the_jobs_are_named_for_what_people_do(project):
+def test_the_jobs_are_named_after_tasks(project):
     definitions = build_definitions(project.root)
     jobs = {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
     assert jobs == {JOB, "look_for_drift", "refresh_sources", "evaluate_only", EVERYTHING}, "and none without stages"
@@ -96,7 +97,7 @@ def test_a_run_as_a_whole_ends_in_time_if_each_of_its_stages_must(project):
     assert definitions.resolve_job_def("refresh_sources").tags["dagster/max_runtime"] == str(2 * 2 * 2 * 3600)
 
 
-def test_a_committed_edit_runs_what_it_makes_stale_though_nothing_lies_in_the_worktree(project, instance):
+def test_a_committed_edit_runs_what_it_makes_stale_in_an_empty_worktree(project, instance):
     """As a clone on another machine, or the first run after the worktree was lost."""
     params = project.root / "params.yaml"
     params.write_text(params.read_text().replace("train: {}", "train: {epochs: 2}"))
@@ -118,16 +119,17 @@ def test_without_news_nothing_runs_and_nothing_is_left(project, instance):
 
 def test_new_rows_end_in_a_branch_and_a_request(project, instance):
     project.rows("day-2", "two")
-    (project.root / "notes.txt").write_text("somebody's own")
+    (project.root / "notes.txt").write_text("notes of a user")
     before = project.git("status", "--porcelain"), (project.root / "dvc.lock").read_text()
     result = retrain(project, instance)
     assert result.success
     assert steps(result) == ["refresh", "base", "ingest", "train", "evaluate", "assess", "conclude"]
     assert project.runs() == ["ingest@support", "train@support", "evaluate@support", "assess@support"]
-    assert (project.git("status", "--porcelain"), (project.root / "dvc.lock").read_text()) == before, "nobody's tree changes"
+    assert (project.git("status", "--porcelain"), (project.root / "dvc.lock").read_text()) == before, "the project is as it was"
     (branch,) = project.branches()
     changed = project.git("diff", "--name-only", f"main..{branch}").split()
-    assert changed == ["dvc.lock", "reports/support/candidate.json", "reports/support/gate.json"]
+    provenance = [f"reports/support/provenance/{kind}.json" for kind in ("assess", "evaluate", "ingest", "train")]
+    assert changed == ["dvc.lock", "reports/support/candidate.json", "reports/support/gate.json", *provenance]
     assert waiting(project) == [("approval", "support: a candidate passed and waits for approval")]
     shown = instance.get_latest_materialization_event(
         dg.AssetKey(["retraining", "support", "challenger"])
@@ -158,7 +160,7 @@ def test_the_same_news_twice_make_one_branch_and_one_message(project, instance):
     assert len(project.branches()) == len(waiting(project)) == 1
 
 
-def test_a_challenger_that_fails_is_saved_and_told_and_not_offered(project, instance):
+def test_a_challenger_that_fails_is_saved_and_reported_but_not_offered(project, instance):
     project.rows("day-2", "bad")
     assert retrain(project, instance).success
     assert len(project.branches()) == 1
@@ -166,17 +168,17 @@ def test_a_challenger_that_fails_is_saved_and_told_and_not_offered(project, inst
     event = instance.get_latest_materialization_event(
         dg.AssetKey(["retraining", "support", "challenger"])
     ).asset_materialization
-    assert event.description == "fail: is not to be promoted"
+    assert event.description == "fail: cannot be promoted"
 
 
-def test_edits_that_nobody_committed_do_not_get_in(project, instance):
+def test_uncommitted_edits_are_not_used(project, instance):
     content = yaml.safe_load((project.root / "params.yaml").read_text())
     content["adapters"]["support"]["train"] = {"rank": 64}
     (project.root / "params.yaml").write_text(yaml.safe_dump(content))
     assert steps(retrain(project, instance)) == ["refresh"]
 
 
-def test_the_challenger_is_measured_against_what_is_in_production(project, instance):
+def test_the_challenger_is_compared_with_production(project, instance):
     digest = project.promote()
     project.rows("day-2", "two")
     assert retrain(project, instance).success
@@ -186,7 +188,7 @@ def test_the_challenger_is_measured_against_what_is_in_production(project, insta
     assert "# ours" in project.git("show", f"{branch}:params.yaml"), "comments are kept"
 
 
-def test_a_champion_of_long_ago_is_brought_back_from_the_cache(project, instance):
+def test_an_old_champion_is_fetched_from_the_cache(project, instance):
     first = project.promote()
     for day in ("day-2", "day-3"):
         project.rows(day, day)
@@ -199,7 +201,7 @@ def test_a_champion_of_long_ago_is_brought_back_from_the_cache(project, instance
     assert gate["arms"]["champion"]["digest"] == first
 
 
-def test_a_champion_that_is_nowhere_is_told(project, instance):
+def test_a_champion_that_is_nowhere_is_an_error(project, instance):
     project.promote()
     shutil.rmtree(project.root / ".dvc" / "cache")
     shutil.rmtree(project.root / "models" / "adapters")
@@ -210,7 +212,7 @@ def test_a_champion_that_is_nowhere_is_told(project, instance):
 
 
 @pytest.mark.parametrize("broken", ["no commit", "no source"])
-def test_what_cannot_be_retrained_is_told_and_changes_nothing(project, instance, broken):
+def test_a_project_that_cannot_be_retrained_is_an_error_and_does_not_change(project, instance, broken):
     if broken == "no commit":
         shutil.rmtree(project.root / ".git")
         (project.root / ".dvc" / "config").write_text("[core]\n    no_scm = True\n")
@@ -236,7 +238,7 @@ def test_a_stage_that_fails_leaves_the_last_good_result(project, instance, monke
     assert project.runs().count("ingest@support") == 1, "what was done before the failure is not done again"
 
 
-def test_a_worktree_that_was_left_in_disorder_is_put_in_order(project):
+def test_a_dirty_worktree_is_cleaned(project):
     place = worktree.prepare(project.root, "support")
     (place.root / "stage.py").write_text("raise SystemExit('broken')")
     (place.root / "left.over").write_text("")
@@ -249,7 +251,7 @@ def test_a_worktree_that_was_left_in_disorder_is_put_in_order(project):
 
 
 @pytest.mark.parametrize("damage", ["index", "admin", "locked"])
-def test_a_damaged_worktree_is_made_anew(project, damage):
+def test_a_damaged_worktree_is_made_again(project, damage):
     place = worktree.prepare(project.root, "support")
     own = Path(git(place.root, "rev-parse", "--absolute-git-dir"))
     if damage == "index":
@@ -263,10 +265,10 @@ def test_a_damaged_worktree_is_made_anew(project, damage):
     assert git(again.root, "status", "--porcelain") == ""
 
 
-def test_rows_beside_one_that_git_knows_get_in_too(project, instance):
+def test_ignored_rows_next_to_a_tracked_file_are_used(project, instance):
     (project.root / ".gitignore").write_text((project.root / ".gitignore").read_text().replace("/tickets/", "/tickets/*.jsonl"))
     (project.root / "tickets" / "README").write_text("Tickets.")
-    project.commit("a file beside the rows")
+    project.commit("a file next to the rows")
     project.rows("day-2", "two")
     assert retrain(project, instance).success
     (branch,) = project.branches()
@@ -277,7 +279,7 @@ def test_rows_beside_one_that_git_knows_get_in_too(project, instance):
     assert not (again.root / "tickets" / "day-2.jsonl").exists()
 
 
-def test_the_same_result_is_one_branch_whatever_else_was_committed(project, instance):
+def test_the_same_result_is_one_branch_after_another_commit(project, instance):
     project.rows("day-2", "two")
     assert retrain(project, instance).success
     (project.root / "notes.txt").write_text("x")
@@ -286,7 +288,7 @@ def test_the_same_result_is_one_branch_whatever_else_was_committed(project, inst
     assert len(project.branches()) == 1
 
 
-def test_an_adapter_that_nobody_committed_is_told(project):
+def test_an_uncommitted_adapter_is_an_error(project):
     file = project.root / "params.yaml"
     content = yaml.safe_load(file.read_text())
     content["adapters"]["extra"] = content["adapters"]["support"]
@@ -295,7 +297,7 @@ def test_an_adapter_that_nobody_committed_is_told(project):
         worktree.prepare(project.root, "extra")
 
 
-def test_a_conflict_in_a_dvc_lock_of_long_ago_hides_no_champion(project, instance):
+def test_a_conflict_in_an_old_dvc_lock_hides_no_champion(project, instance):
     project.promote()
     lock = project.root / "dvc.lock"
     before = lock.read_text()
@@ -309,7 +311,7 @@ def test_a_conflict_in_a_dvc_lock_of_long_ago_hides_no_champion(project, instanc
 
 
 @pytest.mark.parametrize("name", ["arrivals", "drift"])
-def test_a_broken_params_yaml_is_said_and_nothing_is_forgotten(project, instance, name):
+def test_an_invalid_params_yaml_is_reported_and_the_memory_is_kept(project, instance, name):
     project.set(data=True, drift=True)
     definitions = build_definitions(project.root)
     sensor = next(one for one in definitions.sensors if one.name == name)
@@ -320,7 +322,7 @@ def test_a_broken_params_yaml_is_said_and_nothing_is_forgotten(project, instance
     assert found.cursor == '{"support": {"seen": "x"}}'
 
 
-def test_data_that_come_back_to_what_they_were_are_news(project):
+def test_a_return_to_earlier_data_is_new_data(project):
     project.set(data=True)
     memory, asked = {}, []
     for present in (False, True, False, True):
@@ -371,7 +373,7 @@ def test_what_was_at_a_url_is_read_again_only_if_it_changed(project, monkeypatch
     assert counts == [1, 1, 2]
 
 
-def test_a_release_without_an_adapter_is_told(project):
+def test_a_release_without_an_adapter_is_an_error(project):
     project.promote()
     reports.write(next((project.root / "releases/support").glob("*/release.json")), {"artifacts": {}})
     with pytest.raises(InputError, match="names no adapter"):
@@ -383,7 +385,7 @@ def look_at(project, remembered, now, **retrain):
     return look(project.root, configured(project.root, read_stages(project.root)), remembered, now)
 
 
-def test_new_files_start_a_run_once_they_lie_still(project):
+def test_new_files_start_a_run_once_they_are_unchanged(project):
     requests, problems, memory = look_at(project, {}, 0, data=True)
     assert (requests, problems) == ([], [])
     (request,), _, memory = look_at(project, memory, 60, data=True)
@@ -391,7 +393,7 @@ def test_new_files_start_a_run_once_they_lie_still(project):
     assert look_at(project, memory, 120, data=True)[0] == []
     project.rows("day-2", "two")
     requests, _, memory = look_at(project, memory, 180, data=True)
-    assert requests == [], "somebody may still be writing"
+    assert requests == [], "files may still be written"
     project.rows("day-2", "two and more")
     requests, _, memory = look_at(project, memory, 240, data=True)
     assert requests == []
@@ -399,7 +401,7 @@ def test_new_files_start_a_run_once_they_lie_still(project):
     assert again.run_key != request.run_key
 
 
-def test_a_source_that_is_away_is_told_and_holds_up_no_other(tmp_path, monkeypatch):
+def test_a_missing_source_is_reported_and_does_not_affect_others(tmp_path, monkeypatch):
     monkeypatch.setenv("RUNS", "")
     project = Small(tmp_path / "two", adapters=("home", "support"), data=True)
     shutil.rmtree(project.root / "tickets" / "home")
@@ -409,16 +411,17 @@ def test_a_source_that_is_away_is_told_and_holds_up_no_other(tmp_path, monkeypat
     assert [request.partition_key for request in requests] == ["support"]
 
 
-def test_places_far_away_are_asked_once_an_hour(project, monkeypatch):
+def test_remote_places_are_asked_once_an_hour(project, monkeypatch):
     asked = []
 
-    def fingerprint(source, root, *, look_far):
-        asked.append(look_far)
-        return {"near": "1"} | ({"far": "1"} if look_far else {})
+    def fingerprint(source, root, *, remote):
+        asked.append(remote)
+        return {"near": "1"} | ({"far": "1"} if remote else {})
 
-    monkeypatch.setattr("fineline.dagster.arrivals.newest.fingerprint", fingerprint)
+    monkeypatch.setattr("fineline.dagster.new_data_sensor.newest.fingerprint", fingerprint)
     memory: dict = {}
-    for now in (FAR, FAR + 60, FAR + 120, 2 * FAR, 2 * FAR + 60):
+    hour = REMOTE_SECONDS
+    for now in (hour, hour + 60, hour + 120, 2 * hour, 2 * hour + 60):
         _, _, memory = look_at(project, memory, now, data=True)
     assert asked.count(True) == 2
 
@@ -427,13 +430,13 @@ def test_places_far_away_are_asked_once_an_hour(project, monkeypatch):
     ("block", "said"),
     [
         ({"corn": "0 3 * * 1"}, "adapters.support.retrain.corn: unknown key; did you mean 'cron'?"),
-        ({"cron": "61 * * * *"}, "adapters.support.retrain.cron: '61 * * * *' is no schedule"),
-        ({"cron": "weekly"}, "adapters.support.retrain.cron: five fields are needed"),
-        ({"cron": "@daily", "timezone": "Mars/Base"}, "adapters.support.retrain.timezone: no such time zone"),
+        ({"cron": "61 * * * *"}, "adapters.support.retrain.cron: '61 * * * *' is not a valid schedule"),
+        ({"cron": "weekly"}, "adapters.support.retrain.cron: expected five fields"),
+        ({"cron": "@daily", "timezone": "Mars/Base"}, "adapters.support.retrain.timezone: unknown time zone"),
         ({"data": "perhaps"}, "adapters.support.retrain.data: Input should be a valid boolean"),
     ],
 )
-def test_a_block_that_is_wrong_is_told_where_retrainings_start_and_stops_nothing_else(project, block, said):
+def test_an_invalid_block_is_reported_and_stops_nothing_else(project, block, said):
     _, problems, _ = look_at(project, {}, 0, **block)
     assert any(said in problem for problem in problems)
     definitions = build_definitions(project.root)
@@ -462,7 +465,7 @@ def test_a_failed_delivery_leaves_the_notice(project, instance):
     assert outbox.deliver(project.root).waiting == 1
 
 
-def test_no_git_is_told(monkeypatch, tmp_path):
+def test_missing_git_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FinelineError, match="git cannot be started"):
         git(tmp_path, "status")

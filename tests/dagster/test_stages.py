@@ -1,4 +1,4 @@
-"""fineline.dagster.stages: the graph that Dagster sees is the graph that DVC has."""
+"""fineline.dagster.stages: Dagster has the graph of DVC."""
 
 import json
 from pathlib import Path
@@ -21,12 +21,12 @@ def by_name(root: Path) -> dict[str, Stage]:
 
 
 @pytest.mark.parametrize(("name", "key"), NAMES)
-def test_names_and_keys_lead_to_each_other(name, key):
+def test_names_and_keys_are_inverse(name, key):
     assert asset_key(name) == key
     assert stage_name(key) == name
 
 
-def test_a_name_that_could_not_be_told_from_another_is_refused():
+def test_an_ambiguous_name_is_refused():
     with pytest.raises(InputError, match=r"train@home_en.*use '-'"):
         asset_key("train@home_en")
 
@@ -43,29 +43,37 @@ def test_stages_are_resolved_and_come_upstream_first(fresh_project):
     assert train.description == "The adapter"
     assert train.owner == "voice@fineline.example"
     assert train.upstream == ("base@tiny-1m", "curate@home-en")
-    assert list(train.sources) == ["stage.py"]
-    assert train.params == {"adapters.home-en.train": {"rank": 8}}
-    assert train.outs == ("models/adapters/home-en", "reports/home-en/training.json")
+    assert train.sources == {}
+    assert train.params == {"adapters.home-en.train": {"rank": 8}, "stages.train": 1}
+    assert train.outs == (
+        "models/adapters/home-en",
+        "reports/home-en/provenance/train.json",
+        "reports/home-en/training.json",
+    )
+    assert by_name(fresh_project.root)["evaluate@home-en"].upstream == ("curate@home-en", "train@home-en")
 
 
-def test_the_last_stage_is_identified_by_its_report(fresh_project):
-    assert by_name(fresh_project.root)["evaluate@home-en"].identity == ("reports/home-en/gate.json",)
+@pytest.mark.parametrize(
+    ("kind", "identity"),
+    [("train", "models/adapters/home-en"), ("curate", "data/curated/home-en"), ("evaluate", "reports/home-en/gate.json")],
+)
+def test_provenance_never_identifies_a_result(fresh_project, kind, identity):
+    assert by_name(fresh_project.root)[f"{kind}@home-en"].identity == (identity,)
 
 
 def change_params(project):
     project.set(rank=16)
 
 
-def change_code(project):
-    with (project.root / "stage.py").open("a") as file:
-        file.write("# other code\n")
+def raise_a_version(project):
+    project.raise_version("train")
 
 
 def change_external_rows(project):
     (project.root / "rows" / "day-2.jsonl").write_text("{}\n")
 
 
-@pytest.mark.parametrize("change", [change_params, change_code, change_external_rows])
+@pytest.mark.parametrize("change", [change_params, raise_a_version, change_external_rows])
 def test_code_version_changes_exactly_where_dvc_sees_a_change(made_project, change):
     before = by_name(made_project.root)
     change(made_project)
@@ -75,6 +83,14 @@ def test_code_version_changes_exactly_where_dvc_sees_a_change(made_project, chan
     assert changed
 
 
+def test_an_edit_of_source_code_changes_no_code_version(made_project):
+    before = by_name(made_project.root)
+    with (made_project.root / "stage.py").open("a") as file:
+        file.write("# other code\n")
+    assert by_name(made_project.root) == before
+    assert json.loads(made_project.dvc("status", "--json")) == {}
+
+
 def test_missing_sources_do_not_keep_the_graph_from_loading(fresh_project):
     (fresh_project.root / "rows" / "day-1.jsonl").unlink()
     (fresh_project.root / "rows").rmdir()
@@ -82,7 +98,7 @@ def test_missing_sources_do_not_keep_the_graph_from_loading(fresh_project):
 
 
 def test_a_directory_without_dvc_is_named_with_the_remedy(tmp_path):
-    with pytest.raises(InputError, match="no DVC project; run `dvc init`"):
+    with pytest.raises(InputError, match="not a DVC project; run `dvc init`"):
         read_stages(tmp_path)
 
 
@@ -98,8 +114,8 @@ def test_a_stage_may_have_a_limit(fresh_project):
     assert {stage.limit for stage in read_stages(fresh_project.root)} == {5400.0}
 
 
-def test_a_limit_that_is_none_is_told_with_the_stage(fresh_project):
+def test_an_invalid_limit_is_an_error_that_names_the_stage(fresh_project):
     file = fresh_project.root / "dvc.yaml"
     file.write_text(file.read_text().replace("      meta:\n", "      meta:\n        limit_hours: soon\n"))
-    with pytest.raises(InputError, match=r"meta\.limit_hours: a number above 0 is needed, found 'soon'"):
+    with pytest.raises(InputError, match=r"meta\.limit_hours: expected a number above 0, found 'soon'"):
         read_stages(fresh_project.root)

@@ -7,9 +7,10 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
+from fineline.dagster import dvc_lock
 from fineline.dagster.definitions import build_definitions
-from fineline.dagster.lock import read_lock
 from fineline.dagster.stages import read_stages, stage_name
+from fineline.dagster.staleness_sync import reports
 from fineline.dagster.translation import once
 
 HOME = [["tiny_1m", "base"], ["home_en", "curate"], ["home_en", "train"], ["home_en", "evaluate"]]
@@ -53,7 +54,7 @@ def test_the_asset_graph_of_this_project_is_the_graph_of_dvc(own_project):
     assert edges_of_dagster(own_project.root) == edges_of_dvc(own_project)
 
 
-def test_an_asset_tells_owner_group_kinds_and_stage(fresh_project):
+def test_an_asset_has_owner_group_kinds_and_stage(fresh_project):
     graph = build_definitions(fresh_project.root).resolve_asset_graph()
     train = graph.get(dg.AssetKey(["home_en", "train"]))
     assert train.group_name == "home_en"
@@ -75,7 +76,7 @@ def test_after_dvc_repro_nothing_is_left_for_dagster(made_project):
     for event in result.get_asset_materialization_events():
         materialization, stage = event.materialization, stages[tuple(event.asset_key.path)]
         assert materialization.metadata["dvc/action"].value == "unchanged"
-        assert materialization.tags["dagster/data_version"] == read_lock(made_project.root).data_version(stage)
+        assert materialization.tags["dagster/data_version"] == dvc_lock.read(made_project.root).data_version(stage)
         assert materialization.tags["dagster/code_version"] == stage.code_version
 
 
@@ -141,6 +142,18 @@ def test_dagster_and_dvc_agree_on_what_is_stale(made_project, instance):
     assert stale(made_project, instance) == changed(made_project) == {"evaluate@home-en"}
 
 
+def test_a_change_of_test_rows_alone_leaves_the_training_in_sync(made_project, instance):
+    """DVC compares single files of a directory, Dagster all of it: the staleness sync makes them agree."""
+    materialize(made_project, [dg.AssetKey(key) for key in HOME], instance)
+    made_project.set_curate(test=2)
+    materialize(made_project, [dg.AssetKey(["home_en", "curate"])], instance)
+    assert changed(made_project) == {"evaluate@home-en"}
+    stages = read_stages(made_project.root)
+    for event in reports(instance, stages, stages):
+        instance.report_runless_asset_event(event)
+    assert stale(made_project, instance) == {"evaluate@home-en"}
+
+
 def stale(project, instance):
     graph = build_definitions(project.root).resolve_asset_graph()
     resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
@@ -152,7 +165,7 @@ def changed(project):
     return set(json.loads(project.dvc("status", "--json")))
 
 
-def test_only_what_may_end_otherwise_is_tried_again():
+def test_a_defect_is_not_retried():
     """A report that cannot be shown will not be shown in a minute either."""
     with pytest.raises(dg.Failure, match="KeyError: 'rows'") as caught, once():
         raise KeyError("rows")

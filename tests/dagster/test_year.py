@@ -1,7 +1,7 @@
-"""A year of a project that nobody watches: 52 Mondays, data that come when they like, and whatever can go wrong.
+"""A year of an unattended project: 52 Mondays, new data at random times, and every kind of fault.
 
-The clock is advanced by asking the schedule what it starts at each Monday's hour. Runs that are to be killed are processes of
-their own; what is killed is really killed.
+The clock is advanced by asking the schedule what it starts at each Monday's hour. Runs that are to be killed are separate
+processes, and they are really killed.
 """
 
 import contextlib
@@ -19,9 +19,10 @@ import dagster as dg
 import psutil
 import pytest
 
+from fineline.artifacts import locks
 from fineline.dagster.definitions import build_definitions
+from fineline.dagster.repro import lock_file
 from fineline.dagster.retraining import JOB
-from fineline.dagster.turns import turn
 from fineline.notifications import outbox
 from tests.dagster.small import Small
 
@@ -37,11 +38,11 @@ with dg.DagsterInstance.local_temp(str(home)) as instance:
     job = build_definitions(root).resolve_job_def("retrain")
     sys.exit(not job.execute_in_process(instance=instance, partition_key="support", raise_on_error=False).success)
 """
-FAULTS = ("kill the run", "kill the training", "kill dvc", "full disk", "a person's dvc", "no source")
+FAULTS = ("kill the run", "kill the training", "kill dvc", "full disk", "another dvc", "no source")
 
 
 class Year:
-    """The project, what has to come of it, and the faults."""
+    """The project, the expected results, and the faults."""
 
     def __init__(self, root: Path, seed: int) -> None:
         self.random = random.Random(seed)
@@ -57,7 +58,7 @@ class Year:
         (self.schedule,) = definitions.schedules or ()
         self.repository = definitions.get_repository_def()
         self.pending = False
-        """Whether rows have come that no finished run has seen."""
+        """True if there are rows that no finished run has seen."""
         self.faults: list[str] = []
 
     def week(self, number: int) -> None:
@@ -83,7 +84,7 @@ class Year:
 
     def rows_come(self, number: int) -> None:
         text = "bad" if self.random.random() < 0.15 else f"week {number}"
-        if "bad" in self.texts:  # somebody looked after it
+        if "bad" in self.texts:  # an operator removed it
             self.texts.remove("bad")
             for file in (self.project.root / "tickets").glob("*.jsonl"):
                 if "bad" in file.read_text():
@@ -96,7 +97,7 @@ class Year:
         return self.job.execute_in_process(instance=self.instance, partition_key="support", raise_on_error=False).success
 
     def check(self, before: list[str]) -> None:
-        """The result of all rows is there, recorded once, judged rightly, and told."""
+        """Check that the result of all rows exists, is recorded once, judged correctly, and reported."""
         branches = self.project.branches()
         newest = branches[-1] if branches else "main"
         if self.pending:
@@ -115,7 +116,7 @@ class Year:
         return [json.loads(file.read_text())["notice"] for file in waiting]
 
     def merge(self) -> None:
-        """Somebody takes the newest challenger."""
+        """Merge the newest challenger."""
         branch = self.project.branches()[-1]
         self.project.git("merge", "--quiet", "--strategy-option", "theirs", branch)
         self.project.run("dvc", "checkout", "--quiet", "--force")
@@ -130,20 +131,20 @@ class Year:
             place.rename(away)
             assert not self.run()
             away.rename(place)
-        elif fault == "a person's dvc":
+        elif fault == "another dvc":
             process = subprocess.Popen(["dvc", "repro", "--quiet", "--force"], cwd=self.project.root, env=environment())
             assert self.run()
             assert process.wait(120) == 0
-            self.drop_what_the_person_made()
+            self.drop_results_of_the_other_dvc()
         else:
             self.kill(fault)
 
-    def drop_what_the_person_made(self) -> None:
+    def drop_results_of_the_other_dvc(self) -> None:
         self.project.git("checkout", "--quiet", "--", ".")
         self.project.run("dvc", "checkout", "--quiet", "--force")
 
     def kill(self, fault: str) -> None:
-        """Kill something while the training runs, or anything at any time if there is nothing to train."""
+        """Kill a process while the training runs, if there is something to train."""
         self.pause.write_text("60")
         process = self.start()
         deadline = time.monotonic() + 90
@@ -152,7 +153,7 @@ class Year:
             victim = self.find("stage.py train")
             time.sleep(0.05)
         self.pause.unlink()
-        if victim is None:  # nothing was to be trained
+        if victim is None:  # there was nothing to train
             process.wait(90)
             return
         if fault == "kill the run":
@@ -161,7 +162,7 @@ class Year:
             (self.find("dvc --wait-for-lock repro") or victim).kill()
         else:
             victim.kill()
-        # a training that was killed is tried again by itself, after a while that nobody wants to wait for here
+        # a training that was killed is retried, after a delay that is too long for a test
         time.sleep(1)
         process.kill()
         process.wait(30)
@@ -182,13 +183,13 @@ class Year:
 
     def find(self, words: str) -> psutil.Process | None:
         for process in self.processes():
-            with contextlib.suppress(psutil.Error, OSError):  # it may end while it is looked at
+            with contextlib.suppress(psutil.Error, OSError):  # it may end in between
                 if words in " ".join(process.cmdline()):
                     return process
         return None
 
     def processes(self) -> list[psutil.Process]:
-        """Those that work in the project."""
+        """Return the processes that work in the project."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -201,8 +202,8 @@ class Year:
     def nothing_is_left_running(self) -> None:
         _, alive = psutil.wait_procs(self.processes(), timeout=20)
         assert [process.pid for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
-        with turn(self.project.root, f"{JOB}@support", pytest.fail):
-            pass
+        with locks.try_hold(lock_file(self.project.root, f"{JOB}@support")) as held:
+            assert held
 
 
 def environment() -> dict[str, str]:
@@ -217,13 +218,13 @@ def test_a_year_passes_and_nothing_is_lost(tmp_path, monkeypatch):
     for number in range(WEEKS):
         year.week(number)
     assert set(year.faults) == set(FAULTS), "each kind of fault came up"
-    told = [(notice["event"], notice["occasion"].split()[-1]) for notice in year.notices()]
+    reported = [(notice["event"], notice["occasion"].split()[-1]) for notice in year.notices()]
     verdicts = {
         branch: json.loads(year.project.git("show", f"{branch}:reports/support/candidate.json"))["verdict"]
         for branch in year.project.branches()
     }
     expected = [("approval" if verdict == "pass" else "verdict", branch) for branch, verdict in verdicts.items()]
-    assert sorted(told) == sorted(expected), "every verdict was told, once"
+    assert sorted(reported) == sorted(expected), "every verdict was reported, once"
     assert year.project.git("fsck", "--no-progress") == ""
     (year.project.root / "notifications.yaml").write_text("receivers: {}")
     assert outbox.deliver(year.project.root).waiting == 0

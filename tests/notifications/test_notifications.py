@@ -1,4 +1,4 @@
-"""fineline.notifications: everybody who is to hear of something does, at least once, and nobody hears of data."""
+"""fineline.notifications: each receiver gets its notices at least once, and no notice contains data."""
 
 import hashlib
 import hmac
@@ -96,7 +96,7 @@ def configure(root, **receivers):
     (root / configuration.FILE).write_text(yaml.safe_dump({"receivers": receivers}))
 
 
-def test_a_webhook_gets_the_notice_as_json_and_can_tell_who_sent_it(tmp_path, web, monkeypatch):
+def test_a_webhook_gets_the_notice_as_signed_json(tmp_path, web, monkeypatch):
     monkeypatch.setenv("HOOK", web.address)
     monkeypatch.setenv("HOOK_KEY", "key")
     configure(tmp_path, ops={"webhook": {"url_env": "HOOK", "secret_env": "HOOK_KEY"}})
@@ -128,7 +128,7 @@ def test_mail_has_a_subject_and_an_id(tmp_path):
     assert "To: a@example.com, b@example.com" in message
 
 
-def test_of_one_occasion_nothing_is_told_twice(tmp_path, web):
+def test_an_occasion_is_reported_once(tmp_path, web):
     configure(tmp_path, ops={"webhook": {"url": web.address}})
     assert outbox.put(tmp_path, HELLO)
     assert not outbox.put(tmp_path, HELLO)
@@ -138,7 +138,7 @@ def test_of_one_occasion_nothing_is_told_twice(tmp_path, web):
     assert len(web.received) == 1
 
 
-def test_who_is_down_gets_it_later_and_nobody_else_twice(tmp_path, web):
+def test_a_receiver_that_is_down_gets_it_later_and_the_others_once(tmp_path, web):
     configure(tmp_path, up={"webhook": {"url": web.address}}, down={"webhook": {"url": f"http://127.0.0.1:{free_port()}"}})
     outbox.put(tmp_path, HELLO)
     first = outbox.deliver(tmp_path, 1000)
@@ -157,7 +157,7 @@ def test_a_receiver_that_refuses_is_asked_again(tmp_path, web):
     configure(tmp_path, ops={"webhook": {"url": web.address}})
     outbox.put(tmp_path, HELLO)
     web.status = 503
-    assert outbox.deliver(tmp_path, 0).problems == ("ops: it answered 503",)
+    assert outbox.deliver(tmp_path, 0).problems == ("ops: it returned HTTP status 503",)
     web.status = 200
     assert outbox.deliver(tmp_path, 100).waiting == 0
 
@@ -173,7 +173,7 @@ NO_ADDRESSES = ["http://host:port/", "http://[::1/x", "hooks.example/x", "file:/
 
 
 @pytest.mark.parametrize("address", NO_ADDRESSES)
-def test_an_address_that_is_none_holds_up_nobody(tmp_path, web, monkeypatch, address):
+def test_an_invalid_address_does_not_affect_other_receivers(tmp_path, web, monkeypatch, address):
     monkeypatch.setenv("PLACE", address)
     configure(tmp_path, good={"webhook": {"url": web.address}}, wrong={"webhook": {"url_env": "PLACE"}})
     outbox.put(tmp_path, HELLO)
@@ -184,7 +184,7 @@ def test_an_address_that_is_none_holds_up_nobody(tmp_path, web, monkeypatch, add
     assert address not in " ".join(outbox.deliver(tmp_path, 1e9).problems)
 
 
-def test_a_notice_that_was_cut_holds_up_no_other(tmp_path, web):
+def test_a_truncated_notice_does_not_affect_others(tmp_path, web):
     configure(tmp_path, good={"webhook": {"url": web.address}})
     outbox.put(tmp_path, HELLO)
     (tmp_path / ".fineline" / "outbox" / "waiting" / "00.json").write_text("")
@@ -194,7 +194,7 @@ def test_a_notice_that_was_cut_holds_up_no_other(tmp_path, web):
     assert found.waiting == 0
 
 
-def test_everybody_hears_of_what_concerns_them(tmp_path):
+def test_receivers_filter_by_event_and_adapter(tmp_path):
     configure(
         tmp_path,
         all={"webhook": {"url": "http://a.example"}},
@@ -211,7 +211,7 @@ def test_without_a_file_nothing_waits(tmp_path):
     assert outbox.deliver(tmp_path) == outbox.Delivery((), (), 0)
 
 
-def test_a_notice_survives_a_file_that_is_wrong(tmp_path, web):
+def test_a_notice_survives_an_invalid_file(tmp_path, web):
     (tmp_path / configuration.FILE).write_text("receivers: {ops: {webhok: {}}}")
     assert outbox.put(tmp_path, HELLO)
     with pytest.raises(InputError, match=r"receivers\.ops"):
@@ -232,7 +232,7 @@ def test_a_notice_survives_a_file_that_is_wrong(tmp_path, web):
         ("receivers: {A b: {slack: {url: http://x}}}", "not a valid name"),
     ],
 )
-def test_a_wrong_file_is_told_with_the_key_and_without_addresses(tmp_path, content, complaint):
+def test_an_invalid_file_is_reported_with_the_key_and_without_addresses(tmp_path, content, complaint):
     (tmp_path / configuration.FILE).write_text(content)
     with pytest.raises(InputError) as why:
         configuration.load(tmp_path)
@@ -246,9 +246,9 @@ def test_a_variable_that_is_not_set_is_named(tmp_path):
     assert "the variable NOT_SET_ANYWHERE is not set" in outbox.deliver(tmp_path).problems[0]
 
 
-def test_what_was_told_long_ago_is_forgotten(tmp_path):
+def test_old_marks_are_removed(tmp_path):
     outbox.put(tmp_path, HELLO)
-    mark = tmp_path / ".fineline" / "outbox" / "told" / HELLO.id
+    mark = tmp_path / ".fineline" / "outbox" / "reported" / HELLO.id
     os.utime(mark, (0, 0))
     outbox.deliver(tmp_path, time.time())
     assert not mark.exists()

@@ -1,4 +1,4 @@
-"""fineline.retraining.drift: what production asks is compared with what the champion was tested on."""
+"""fineline.retraining.drift: examples from production are compared with the champion's holdout."""
 
 import json
 import random
@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from fineline.dagster.drifting import decide
+from fineline.dagster.drift_sensor import decide
 from fineline.errors import InputError
 from fineline.project import layout, params
 from fineline.retraining import drift
@@ -28,22 +28,22 @@ def test_examples_that_are_harder_are_drift():
 
 
 @pytest.mark.parametrize("mean", [-0.3, 0.2])
-def test_examples_that_are_as_easy_or_easier_are_not(mean):
+def test_examples_that_are_as_easy_or_easier_are_not_drift(mean):
     assert not drift.judge(scores(mean, 40), scores(-0.3, 40, seed=1), Drift(), "sha256:1").drifted
 
 
-def test_false_alarms_are_as_rare_as_was_asked_for():
+def test_false_alarms_are_as_rare_as_configured():
     rule = Drift(confidence=0.9)
     alarms = sum(drift.judge(scores(0, 25, seed=n), scores(0, 60, seed=n + 5000), rule, "").drifted for n in range(400))
     assert 0.06 < alarms / 400 < 0.14
 
 
-def test_many_rows_of_one_kind_are_one_witness():
+def test_many_rows_of_one_group_count_as_one():
     many = {"one": [-2.0] * 500, "two": [-0.3]}
     assert not drift.judge(many, scores(-0.3, 40), Drift(), "").drifted
 
 
-def test_rows_of_one_group_alone_decide_nothing():
+def test_a_single_group_is_an_error():
     with pytest.raises(InputError, match="over groups"):
         drift.judge({"one": [-2.0] * 500}, scores(-0.3, 40), Drift(), "")
 
@@ -73,30 +73,30 @@ def look(project):
 
 
 @pytest.mark.timeout(900)
-def test_the_champion_is_asked_about_the_inbox(production):
+def test_the_champion_scores_the_inbox(production):
     files = (layout.curated("support") / f"{split}.jsonl" for split in ("test", "validation", "train"))
     lines = [line for file in files for line in file.read_text().splitlines()]
-    (layout.curated("support") / "test.jsonl").write_text("\n".join(lines))  # held out are too few for a test of anything
+    (layout.curated("support") / "test.jsonl").write_text("\n".join(lines))  # the held-out rows alone are too few
     known = [json.loads(line) for line in lines]
     random.Random(0).shuffle(known)
     drop(production, [{"messages": row["messages"]} for row in known[:10]])
-    assert "10 usable examples so far; a look takes 20" in look(production)
-    assert not drift.finding_file("support").exists()
+    assert "10 usable examples so far; a decision needs 20" in look(production)
+    assert not drift.result_file("support").exists()
 
     drop(production, [{"messages": row["messages"]} for row in known[10:50]])
     drop(production, [{"nothing": "usable"}])
     assert look(production).startswith("no drift: ")
-    finding = json.loads(drift.finding_file("support").read_text())
-    assert finding["examples"] == 50
+    result = json.loads(drift.result_file("support").read_text())
+    assert result["examples"] == 50
 
     strange = [{"prompt": f"¿Qué hora es en {n}?", "completion": f"Son las {n} y pico, señor."} for n in range(60)]
     shutil.rmtree(production / layout.inbox("support"))
     drop(production, strange)
     assert look(production).startswith("drift: ")
-    assert json.loads(drift.finding_file("support").read_text())["drifted"]
+    assert json.loads(drift.result_file("support").read_text())["drifted"]
 
 
-def test_an_inbox_is_scored_when_it_lies_still_and_a_finding_starts_one_retraining(tmp_path):
+def test_an_unchanged_inbox_is_scored_and_drift_starts_one_retraining(tmp_path):
     rule = {"support": Triggers(drift=Drift()), "other": Triggers()}
     write = tmp_path / layout.inbox("support")
     write.mkdir(parents=True)
@@ -107,7 +107,7 @@ def test_an_inbox_is_scored_when_it_lies_still_and_a_finding_starts_one_retraini
     (request,), memory = decide(tmp_path, rule, memory, "retrain")
     assert (request.job_name, request.partition_key) == ("look_for_drift", "support")
     assert decide(tmp_path, rule, memory, "retrain")[0] == []
-    file = tmp_path / drift.finding_file("support")
+    file = tmp_path / drift.result_file("support")
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"drifted": True, "p": 0.001}))
     (request,), memory = decide(tmp_path, rule, memory, "retrain")
@@ -121,5 +121,5 @@ def test_without_the_trigger_it_says_so(production):
     (production / "params.yaml").write_text(yaml.safe_dump(content))
     answer = shell("python -m fineline.retraining.drift support", production)
     assert answer.returncode == 2
-    assert "has no `drift`" in answer.stderr
+    assert "`drift` is missing" in answer.stderr
     assert params.load().adapter("support").retrain == {}

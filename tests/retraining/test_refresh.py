@@ -1,4 +1,4 @@
-"""fineline.retraining.refresh: pins move to what is newest, and say so."""
+"""fineline.retraining.refresh: pins move to the newest version, and the moves are reported."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ LOCK = f"before==1.0\n{PIN}    # via us\nlater==2.0\n"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project with a packaged corpus, and a shelf with one release of it, the only place where pip may look."""
+    """A project with a packaged corpus, and a directory with one release of it, pip's only source."""
     content = small_params(tmp_path)
     content["adapters"]["home"]["source"] = {"path": "some.lock", "parts": {"home": {"home_assistant": {}}}}
     (tmp_path / "params.yaml").write_text("# ours\n" + yaml.safe_dump(content), encoding="utf-8")
@@ -43,7 +43,7 @@ def test_a_newer_release_is_pinned_by_its_digest_and_put_before_the_installed_on
     (wheel,) = (project / "shelf").iterdir()
     pin = f"{newest.CORPUS}==9999.1 \\\n    --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n"
     assert (project / "some.lock").read_text() == f"before==1.0\n{pin}    # via us\nlater==2.0\n"
-    assert refresh.refresh("home", project) == [], "what is pinned already moves nothing"
+    assert refresh.refresh("home", project) == [], "a current pin does not move"
     (place,) = refresh.packages("home", project)
     assert (place / "home_assistant_intents" / "__init__.py").read_text() == "HERE = True\n"
     assert refresh.packages("home", project) == [place]
@@ -60,14 +60,14 @@ def test_a_package_with_another_digest_is_not_used(project):
 def test_without_an_index_nothing_moves(project):
     (wheel,) = (project / "shelf").iterdir()
     wheel.unlink()
-    with pytest.raises(Unreachable, match="no package index offers it"):
+    with pytest.raises(Unreachable, match="no package index has it"):
         refresh.refresh("home", project)
     assert (project / "some.lock").read_text() == LOCK
 
 
-def test_a_lock_that_pins_nothing_is_told(project):
+def test_a_lock_without_the_pin_is_an_error(project):
     (project / "some.lock").write_text("other==1.0\n")
-    with pytest.raises(InputError, match="pins no home-assistant-intents"):
+    with pytest.raises(InputError, match="does not pin home-assistant-intents"):
         refresh.refresh("home", project)
 
 

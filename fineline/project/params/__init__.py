@@ -3,7 +3,7 @@
 The classes are the reference of the file: every key with its type, unit and default.
 """
 
-from fineline.project.params.file import FILE, load
+from fineline.project.params.file import FILE, load, load_adapter, load_each
 from fineline.project.params.project import Adapter, Params
 
-__all__ = ["FILE", "Adapter", "Params", "load"]
+__all__ = ["FILE", "Adapter", "Params", "load", "load_adapter", "load_each"]
