@@ -22,8 +22,8 @@ from fineline.stages import cli as stages
 
 OUTSIDE = {"new", "upgrade"}
 """Commands that do not change to the root of a project."""
-ANYWHERE = {"doctor", "plan", "verify", "lineage", "keygen", "stamp"}
-"""Commands that also work where there is no project."""
+ANYWHERE = {"doctor", "history", "keygen", "lineage", "plan", "report", "show", "stamp", "verify"}
+"""Commands that also work where there is no fineline.lock: on a release alone, or in a project that is not upgraded yet."""
 NAMES_OR_PATHS = {"base", "key", "what"}
 """Arguments that are a path or something else."""
 

@@ -153,6 +153,8 @@ def open_holdout(
 
 def _accepted(name: str) -> list[str]:
     """Return a line for each result of an older stage version that `fineline upgrade --keep` accepted."""
+    if not lock.FILE.is_file():  # a project that is not upgraded yet
+        return []
     locked = lock.read()
     paths = [(stage, path) for stage in locked.kept if stage != "base" for path in layout.artifacts_of(stage, name)]
     notes = [(path, lock.accepted(locked, stage, artifacts.read(path).stage_version)) for stage, path in paths if path.exists()]

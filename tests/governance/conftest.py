@@ -17,7 +17,7 @@ from fineline.artifacts import provenance, reports
 from fineline.artifacts.provenance import Provenance
 from fineline.documents.records import LOCK
 from fineline.governance import actions, attesting, evidence_bundle, people, policy
-from fineline.project import layout
+from fineline.project import layout, lock
 from tests.conftest import small_params
 from tests.documents.conftest import CROISSANT, CURATION, EXPORT, LOCKED, PLAN, RULES, SAME, TICKETS, TRAINING
 
@@ -115,6 +115,7 @@ class World:
 def world(tmp_path, monkeypatch):
     """A project in the working directory, with a candidate that has no approvals yet."""
     monkeypatch.chdir(tmp_path)
+    lock.write(lock.installed())
     candidate("1")
     return World(ROLES)
 

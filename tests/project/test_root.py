@@ -81,7 +81,7 @@ def test_a_command_in_a_subdirectory_works_on_the_project(tmp_path, tiny_base):
 
 
 def test_outside_of_a_project_a_command_says_what_to_do(tmp_path):
-    answer = fineline("report", "home", cwd=tmp_path)
+    answer = fineline("retire", "home", cwd=tmp_path)
     assert answer.returncode == 2
     assert answer.stderr == (
         f"error: {tmp_path}: not in a fineline project (no fineline.lock here or in a directory above); change to one, or"
