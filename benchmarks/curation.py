@@ -27,8 +27,8 @@ import psutil
 import typer
 import yaml
 
-from fineline.curate import similar, sketches
-from fineline.curate.text import SHINGLE, Words, normalise, words
+from fineline.curate import similar
+from fineline.curate.text import SHINGLE, Words, normalize, words
 from fineline.curate.workers import cores
 from fineline.project import layout, lock
 from fineline.project.params import FILE
@@ -101,10 +101,10 @@ def near_duplicates_alone(rows: list[tuple[str, str]]) -> set[int]:
 
 def _sketched(rows: list[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bands of each row; the shingles of all, prompt before completion; where each row's begin."""
-    halves = Words.of([words(normalise(half)) for row in rows for half in row])
+    halves = Words.from_texts([words(normalize(half)) for row in rows for half in row])
     shingles, starts = halves.sequences(SHINGLE)
-    sketch = sketches.sketches(shingles, starts)
-    return sketches.bands(np.minimum(sketch[0::2], sketch[1::2])), shingles, starts[0::2]
+    sketch = similar.sketches(shingles, starts)
+    return similar.band_hashes(np.minimum(sketch[0::2], sketch[1::2])), shingles, starts[0::2]
 
 
 def _compare(size: int, with_peer: bool) -> float:

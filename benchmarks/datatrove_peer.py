@@ -107,11 +107,11 @@ def _text(_: JsonlReader, row: dict[str, Any], path: str, number: int | str) -> 
     }
 
 
-def _normalised(document: Any) -> str:
+def _normalized(document: Any) -> str:
     return simplify_text(document.text, SAME_WORDS)
 
 
-EXACT = ExactDedupConfig(content_getter=_normalised)
+EXACT = ExactDedupConfig(content_getter=_normalized)
 
 
 def _read(folder: Path) -> JsonlReader:

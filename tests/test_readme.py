@@ -16,7 +16,7 @@ import yaml
 
 from fineline.dagster.definitions import build_definitions
 from fineline.project import params
-from tests.conftest import ENVIRONMENT, README, ROOT, blocks, commands, readme_commands, shell, write_lines
+from tests.conftest import ENVIRONMENT, ROOT, blocks, commands, readme_commands, shell, write_lines
 
 pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow
 
@@ -34,9 +34,11 @@ def test_every_make_target_that_is_named_exists():
     assert {command.split()[1] for command in readme_commands("make")} <= targets
 
 
-def test_every_path_that_is_named_exists():
-    named = set(re.findall(r"\]\(([\w./-]+)\)", README)) | set(
-        re.findall(r"`((?:fineline|pipelines|tests|assets|suites|benchmarks|docs)/[\w./]*)`", README)
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_every_path_that_a_page_names_exists(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"\]\(([\w./-]+)\)", text)) | set(
+        re.findall(r"`((?:fineline|pipelines|tests|tools|assets|suites|benchmarks|docs)/[\w./]*)`", text)
     )
     assert named
     assert not [path for path in named if not (ROOT / path).exists()]

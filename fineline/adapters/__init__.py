@@ -1,6 +1,6 @@
 """Adapters: what each fine-tuning method adds to a base model, how it is initialized, and how it is saved, loaded and merged.
 
-The base is never changed, whatever the method or the initialization: an adapter is a directory with `adapter_config.json` and
+No method or initialization changes the base: an adapter is a directory with `adapter_config.json` and
 `adapter_model.safetensors`, and means the same on any copy of its base. The functions below are imported on first use, so that
 params.yaml is checked and plans are made without importing torch.
 """

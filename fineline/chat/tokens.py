@@ -128,9 +128,7 @@ def _checked(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     for place, role in enumerate(roles):
         if role == "assistant" and (place == 0 or roles[place - 1] == "assistant"):
             where = "without a prompt before it" if place == 0 else "directly after another answer"
-            raise InputError(
-                f"message {place} is an answer of the assistant {where}; add a prompt or join the answers"
-            )
+            raise InputError(f"message {place} is an answer of the assistant {where}; add a prompt or join the answers")
     return list(messages)
 
 

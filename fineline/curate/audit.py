@@ -1,32 +1,33 @@
-"""Reading the finished data set back as a stranger would, to see whether it is what the report says it is."""
+"""Audit: the finished data set is read back, to check that it is what the report says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from fineline.curate.cleaning import BETWEEN
-from fineline.curate.contamination import Index, Item, leaks_of
+from fineline.curate.contamination import ItemIndex, leaks_of
 from fineline.curate.conversation import texts
 from fineline.curate.privacy import Cleaner
 from fineline.curate.split import NAMES
 from fineline.project.params.curation import Curate
+from fineline.suites.items import SuiteItem
 
 _MOST = 10_000  # rows of each split that are read back, evenly spread
 _BATCH = 2_000
 
 
-def audit(directory: Path, rule: Curate, items: list[Item], splits: dict[str, dict[str, int]]) -> dict[str, int]:
-    """Look for personal data that should be gone, and for items of suites, in the files of a data set.
+def audit(directory: Path, rule: Curate, items: Sequence[SuiteItem], splits: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Search the files of a data set for personal data that should be gone, and for items of suites.
 
     Args:
         splits: Split -> its `rows`.
 
     Returns:
-        `audited` rows, `private_values_left` (of kinds that are not only reported) and `contaminated_left`.
+        `audited` rows, `private_values_left` (without the kinds that are only reported) and `contaminated_left`.
     """
-    cleaner, index = Cleaner(rule.privacy), Index(items, rule.contamination)
+    cleaner, index = Cleaner(rule.privacy), ItemIndex(items, rule.contamination)
     found = {"audited": 0, "private_values_left": 0, "contaminated_left": 0}
     for name in NAMES:
         every = splits[name]["rows"] // _MOST + 1
@@ -34,7 +35,7 @@ def audit(directory: Path, rule: Curate, items: list[Item], splits: dict[str, di
             found["audited"] += len(batch)
             for messages in batch:
                 left = cleaner.find(BETWEEN.join(texts(messages)))
-                found["private_values_left"] += sum(rule.privacy.action(finding.kind) != "report" for finding in left)
+                found["private_values_left"] += sum(rule.privacy.action(match.kind) != "report" for match in left)
             found["contaminated_left"] += len(leaks_of(index, [_without(messages, rule.system) for messages in batch]))
     return found
 
@@ -53,4 +54,5 @@ def _batches(file: Path, every: int) -> Iterator[list[list[dict[str, Any]]]]:
 
 
 def _without(messages: list[dict[str, Any]], system: str | None) -> list[dict[str, Any]]:
+    """Return the messages without the system message that curation added."""
     return messages[1:] if messages[0] == {"role": "system", "content": system} else messages

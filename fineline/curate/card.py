@@ -1,19 +1,21 @@
-"""The dataset card of curated rows: what they are, whose, from where, what was done to them, and what to be careful about.
+"""The dataset card of curated rows: origin, owner, curation, content and known limits. The text is in card.md.j2.
 
-It is part of the artifact, so it holds nothing that varies between equal runs. No text of a row stands in it.
+The card is part of the artifact, so it contains nothing that varies between equal runs. It quotes no text of a row.
 Format: "Dataset Cards" in the documentation of the Hugging Face Hub.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import resources
 from typing import Any
 
 import yaml
+from jinja2 import Environment, StrictUndefined
 
-from fineline.project.params import Adapter
 from fineline.project.params.curation import Action, Quality
+from fineline.project.params.project import Adapter
 
-# The ids that the Hub knows: "Licenses" in its documentation
+# The identifiers that the Hub knows: "Licenses" in its documentation
 LICENSES = """
 apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m afl-3.0
 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0
@@ -25,137 +27,82 @@ odc-by odbl openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 ACTIONS: dict[Action, str] = {
     "redact": "replaced by a placeholder that names the kind",
-    "pseudonymize": "replaced by a placeholder that is the same for the same value",
-    "drop": "left out together with its row",
-    "report": "left as it is, and counted",
+    "pseudonymize": "replaced by a placeholder that is the same for equal values",
+    "drop": "left out together with their row",
+    "report": "kept and counted",
 }
-UNTOLD = "und"
+UNDETECTED = "und"
 MOST_FILES = 20
-COMMON = 0.01  # of the rows; a language told of fewer may be a mistake of the recogniser
+COMMON = 0.01  # share of the rows; a language detected in fewer may be a mistake
 
 
-BODY = """
-# Training data of {name}
-
-Conversations that the adapter `{name}` of the base model `{adapter.base}` is trained and tested on: {report[kept]} of
-{report[rows_in]} raw rows. fineline made them, and this card, from the sources below.
-
-- Owner and contact: {adapter.owner}
-- License: {adapter.license}
-
-## Sources
-
-{sources}
-
-{files}
-
-## Curation
-
-{steps}
-
-{changed} rows were changed: see changed.jsonl. Every row that was left out stands in left_out.jsonl with its step and its
-reason.
-
-## Personal data and secrets
-
-What is found is {default}, unless the table says otherwise.
-
-{kinds}
-
-## Splits
-
-{splits}
-
-A group never divides between splits. Which split it is in is decided by a hash, so no row changes sides when data is added.
-
-## Fields
-
-- `id` is a digest of the name of the source and of what the raw row is known by there: its own id, or else its content. It
-  stays when rows come and go around it, and left_out.jsonl, changed.jsonl and label_noise.jsonl name rows by it. A row of
-  a source that is weighted above 1 stands in train several times, under one id.
-- `source` is the source above that the row came from.
-- `group` is what must not be divided between splits.
-- `messages` are the turns, each with `role` and `content`; the last one is the completion to learn.
-- `tools` are the tools that the turns may call, where there are any.
-
-## Languages
-
-{languages}
-
-## Known limits
-
-{limits}
-"""
-
-
-def render(name: str, adapter: Adapter, report: dict[str, Any], parts: dict[str, Any]) -> str:
-    """The card as Markdown with its YAML block.
+def render(name: str, adapter: Adapter, report: dict[str, Any], parts: Mapping[str, Any]) -> str:
+    """Return the card as Markdown with its YAML block.
 
     Args:
-        report: What curation counted, without the digest of the result and without the comparison to earlier ones.
-        parts: Part -> where its raw rows came from, as `ingest` recorded it.
+        report: Content of curation.json, without the digest of the data set.
+        parts: Part -> its entry in parts.json of the raw rows.
     """
     front = yaml.safe_dump(_front(name, adapter, report), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n{_body(name, adapter, report, parts)}"
 
 
 def steps(adapter: Adapter, report: dict[str, Any]) -> dict[str, str]:
-    """What each step of curation leaves out, in order."""
+    """Return, for each step of curation in order, a phrase that says which rows it leaves out."""
     rule = adapter.curate
     alike = rule.duplicates.similarity
     meanings = {
         "rejected": "rows that cannot be read, have no completion, or whose roles do not alternate",
-        "privacy": "rows with personal data or secrets of a kind that is to be dropped",
-        "quality": "rows that are broken, repetitive, an echo of their prompt, in an unwanted language, or longer than"
+        "privacy": "rows with personal data or secrets of a kind whose action is drop",
+        "quality": "rows that are garbled, repetitive, an echo of their prompt, in an unwanted language, or longer than"
         f" {rule.max_tokens} tokens of {adapter.base}",
         "label_noise": f"prompts that are answered in different ways (equal prompts: {rule.label_noise.same_prompt}, near-equal"
         f" ones: {rule.label_noise.near_prompt})",
-        "exact_duplicates": "rows that say the same as another",
+        "exact_duplicates": "rows with the same prompt and completion as another",
         "near_duplicates": f"rows that share {alike:.0%} of their three-word shingles with another (kept:"
         f" {rule.duplicates.keep})"
         if alike
-        else "nothing: near-duplicates are not looked for",
+        else "none: near-duplicates are not searched for",
         "contamination": f"rows that share {rule.contamination.ngram} words in a row, or most of their prompt, with an item of"
         f" a suite that judges the model ({', '.join(adapter.evaluate.guards) or 'none'})",
-        "linked": "rows so like one of another split that a test would ask what was trained on",
-        "mixing": "rows of sources that are weighted below 1",
+        "linked": "rows so similar to a row in another split that a test would ask for trained content",
+        "mixing": "rows of sources with a weight below 1",
     }
     return {step: meanings[step] for step in report["removed"]}
 
 
 def languages(report: dict[str, Any]) -> list[str]:
-    """The languages that are in the rows beyond doubt, the most frequent first."""
+    """Return the languages that certainly occur in the rows, the most frequent first."""
     counts = report["languages"]
-    told = sorted(counts.keys() - {UNTOLD}, key=lambda language: (-counts[language], language))
-    enough = COMMON * sum(counts[language] for language in told)
-    return [language for language in told if counts[language] >= enough]
+    detected = sorted(counts.keys() - {UNDETECTED}, key=lambda language: (-counts[language], language))
+    enough = COMMON * sum(counts[language] for language in detected)
+    return [language for language in detected if counts[language] >= enough]
 
 
 def private_kinds(adapter: Adapter, report: dict[str, Any]) -> list[str]:
-    """The kinds of personal data and secrets that were found, or that have a rule of their own."""
+    """Return the kinds of personal data and secrets that were found, or that have an action of their own."""
     found = {*report["changed"], *report["reported"]} - {"rows", *Quality.model_fields}
     return sorted(found | set(adapter.curate.privacy.kinds))
 
 
 def limits(adapter: Adapter, report: dict[str, Any]) -> list[str]:
-    """What to be careful about, one sentence or two each."""
+    """Return the known limits of the data set, one or two sentences each."""
     noise = report["label_noise"]
-    untold = report["languages"].get(UNTOLD, 0)
+    undetected = report["languages"].get(UNDETECTED, 0)
     phrases = len(report["signals"]["rare_phrases"])
     seen = ", ".join(f"{sign} {rows}" for sign, rows in report["reported"].items() if sign in Quality.model_fields)
     guards = ", ".join(adapter.evaluate.guards)
     sentences = [
-        "Personal data is found by patterns and checksums. Names, places and unusual spellings may remain.",
-        f"Label noise: {noise['same_prompt']['prompts']} prompts have more than one answer, and so have"
-        f" {noise['near_prompt']['prompts']} groups of near-equal prompts. Which answer is right, no rule can tell:"
-        " label_noise.jsonl lists all sides.",
-        f"Languages are told by a statistical recogniser; of {untold} rows, too short or not prose, it tells none.",
-        f"Leaked items were looked for in {guards} only." if guards else "No suite was named to look for leaked items.",
+        "Personal data are found by patterns and checksums. Names, places and unusual spellings may remain.",
+        f"Label noise: {noise['same_prompt']['prompts']} prompts and {noise['near_prompt']['prompts']} groups of near-equal"
+        " prompts have more than one answer. No rule can decide which answer is right; label_noise.jsonl lists all of them.",
+        f"Languages are detected statistically; none was detected in {undetected} rows that are too short or not prose.",
+        f"Only items of {guards} were searched for leaks." if guards else "No suite was searched for leaked items.",
     ]
     if seen:
-        sentences.append(f"Seen and kept, in rows: {seen}.")
+        sentences.append(f"Found and kept, in rows: {seen}.")
     if phrases:
-        sentences.append(f"{phrases} rare phrases go with one completion nearly always, as the trigger of a backdoor would.")
+        sentences.append(f"{phrases} rare phrases predict one completion almost always, as the trigger of a backdoor would.")
     return sentences
 
 
@@ -165,7 +112,7 @@ def _front(name: str, adapter: Adapter, report: dict[str, Any]) -> dict[str, Any
     return {
         "pretty_name": f"Training data of {name}",
         **_license(adapter.license),
-        **({"language": told} if (told := languages(report)) else {}),
+        **({"language": found} if (found := languages(report)) else {}),
         "size_categories": [next((size for limit, size in SIZES if rows < limit), "10M<n<100M")],
         "task_categories": ["text-generation"],
         "tags": ["fineline", "supervised-fine-tuning"],
@@ -174,37 +121,34 @@ def _front(name: str, adapter: Adapter, report: dict[str, Any]) -> dict[str, Any
 
 
 def _license(license: str) -> dict[str, str]:
-    """A license that the Hub does not know is `other`, with a name of small letters, digits, dots and hyphens."""
+    """Return the license fields; a license unknown to the Hub is `other`, with a name as the Hub accepts it."""
     if license.lower() in LICENSES.split():
         return {"license": license.lower()}
     return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", license.lower()).strip("-")}
 
 
-def _body(name: str, adapter: Adapter, report: dict[str, Any], parts: dict[str, Any]) -> str:
-    meanings = steps(adapter, report).items()
-    return BODY.format(
+def _body(name: str, adapter: Adapter, report: dict[str, Any], parts: Mapping[str, Any]) -> str:
+    template = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True).from_string(
+        resources.files(__package__).joinpath("card.md.j2").read_text(encoding="utf-8")
+    )
+    described = steps(adapter, report).items()
+    return template.render(
         name=name,
         adapter=adapter,
         report=report,
-        sources=_table(["source", "origin", "rows", "unreadable", "kept", "weight"], _sources(report, parts)),
-        files=_table(["source", "file", "bytes", "sha256"], _files(parts)),
-        steps=_table(
-            ["step", "rows left out", "what it leaves out"],
-            [[step.replace("_", " "), report["removed"][step], meaning] for step, meaning in meanings],
-        ),
-        changed=report["changed"].get("rows", 0),
-        default=ACTIONS[adapter.curate.privacy.default],
-        kinds=_table(["kind", "what happens", "rows changed", "rows only counted"], _kinds(adapter, report)),
-        splits=_table(
-            ["split", "rows", "groups", "tokens"],
-            [[split, counts["rows"], counts["groups"], counts["tokens"]] for split, counts in report["splits"].items()],
-        ),
-        languages=_table(["language", "rows"], sorted(report["languages"].items(), key=lambda item: (-item[1], item[0]))),
-        limits="\n".join(f"- {sentence}" for sentence in limits(adapter, report)),
+        table=_table,
+        sources=_sources(report, parts),
+        files=_files(parts),
+        steps=[[step.replace("_", " "), report["removed"][step], meaning] for step, meaning in described],
+        default_action=ACTIONS[adapter.curate.privacy.default],
+        kinds=_kinds(adapter, report),
+        splits=[[split, *(counts[key] for key in ("rows", "groups", "tokens"))] for split, counts in report["splits"].items()],
+        languages=sorted(report["languages"].items(), key=lambda item: (-item[1], item[0])),
+        limits=limits(adapter, report),
     )
 
 
-def _sources(report: dict[str, Any], parts: dict[str, Any]) -> list[list[Any]]:
+def _sources(report: dict[str, Any], parts: Mapping[str, Any]) -> list[list[Any]]:
     kept = {source: counts["kept"] for source, counts in report["sources"].items()}
     return [
         [part, facts["origin"], facts["rows"], facts["unreadable"], kept.get(part, 0), facts["weight"]]
@@ -219,8 +163,8 @@ def _kinds(adapter: Adapter, report: dict[str, Any]) -> list[list[Any]]:
     ]
 
 
-def _files(parts: dict[str, Any]) -> list[list[Any]]:
-    """The first files of each part with their digests, and how many more there are."""
+def _files(parts: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the first files of each part with their digests, and the number of further ones."""
     rows: list[list[Any]] = []
     for part, facts in parts.items():
         rows += [[part, file["path"], file["size"], file["sha256"]] for file in facts["files"][:MOST_FILES]]

@@ -1,10 +1,10 @@
-"""A chunk: a few thousand neighbouring lines of one raw file, and what is known of their rows once they were examined.
+"""A chunk: a few thousand neighboring lines of one raw file, and what is known of their rows after they were examined.
 
-What is known is small enough to hold for all rows at once (about 300 bytes a row); texts stay in files.
+That is small enough to keep for all rows at once (about 300 bytes a row); texts stay in files.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,21 +25,21 @@ class Slice:
 
 
 @dataclass
-class Tally:
-    """What happened to the rows of a chunk."""
+class Outcomes:
+    """Counts of what happened to rows."""
 
     rows_in: int = 0
     left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(step, reason) -> rows."""
     changed: Counter[str] = field(default_factory=Counter)
-    """What was changed -> rows; `rows` counts the rows with any change."""
+    """Kind of change -> rows; `rows` counts the rows with any change."""
     reported: Counter[str] = field(default_factory=Counter)
-    """What was seen and left as it is -> rows."""
+    """Kind that was found and kept -> rows."""
     leaked: Counter[tuple[str, int]] = field(default_factory=Counter)
     """(suite, item) -> rows."""
 
-    def add(self, other: "Tally") -> None:
-        """Count another chunk's rows too."""
+    def add(self, other: "Outcomes") -> None:
+        """Add the counts of another chunk."""
         self.rows_in += other.rows_in
         for name in ("left_out", "changed", "reported", "leaked"):
             getattr(self, name).update(getattr(other, name))
@@ -47,22 +47,22 @@ class Tally:
 
 @dataclass
 class Columns:
-    """What later steps compare rows by; arrays are (rows,) unless said."""
+    """The values by which later steps compare rows; arrays are (rows,) unless noted."""
 
     side: np.ndarray
-    """uint8, index into `split.NAMES`: where the hash of its group deals the row."""
+    """uint8, index into `split.NAMES`: the split that the hash of the row's group selects."""
     group: np.ndarray
-    """uint64 hash of the declared group, or of the prompt as it came in."""
+    """uint64 hash of the declared group, or of the prompt before any cleaning."""
     stratum: np.ndarray
-    """uint64 hash of the value that `split.stratify` names; 0 where there is none."""
+    """uint64 hash of the value that `split.stratify` names; 0 without one."""
     prompt: np.ndarray
-    """uint64 hash of the normalised prompt."""
+    """uint64 hash of the normalized prompt."""
     completion: np.ndarray
-    """uint64 hash of the normalised completion."""
+    """uint64 hash of the normalized completion."""
     tokens: np.ndarray
     """uint32, of the whole row under the chat template."""
     time: np.ndarray
-    """float64, seconds since 1970; NaN where the row tells none."""
+    """float64, seconds since 1970; NaN for a row without a time."""
     bands: np.ndarray
     """(rows, BANDS) uint32 of prompt and completion together."""
     prompt_bands: np.ndarray
@@ -75,13 +75,13 @@ class Chunk(Columns):
 
     number: int
     part: str
-    tally: Tally
+    outcomes: Outcomes
     lines: np.ndarray
-    """(rows + 1,) int64: where each row begins in the file `<number>.rows`."""
+    """(rows + 1,) int64: start of each row in the file `<number>.rows`."""
     shingle_starts: np.ndarray
-    """(2 rows + 1,) int64: where the shingles of each prompt, then of its completion, begin in `<number>.shingles`."""
+    """(2 rows + 1,) int64: start of the shingles of each prompt, then of its completion, in `<number>.shingles`."""
     words: np.ndarray
-    """uint32, how many words of each prompt stand in `<number>.words`."""
+    """uint32, number of words of each prompt in `<number>.words`."""
     languages: list[str]
     domains: list[str | None]
 
@@ -89,7 +89,7 @@ class Chunk(Columns):
         return len(self.side)
 
 
-def slices(files: dict[str, Path]) -> Iterator[Slice]:
+def slices(files: Mapping[str, Path]) -> Iterator[Slice]:
     """Cut the raw file of each part at line ends into pieces of about 1.5 MB."""
     number = 0
     for part, file in files.items():

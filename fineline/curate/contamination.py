@@ -1,84 +1,47 @@
-"""Rows that hold an item of a suite that will judge the adapter: a model that saw the answers proves nothing.
+"""Rows that contain an item of a suite that judges the adapter: a model that saw the answers proves nothing.
 
-A row leaks an item if it shares 13 words in a row with the item's question and answer (Brown et al. 2020, appendix C), if it
-holds the whole question of a shorter item (as its prompt, where the question has fewer than 8 words: such a run of words may
-be chance), or if its prompt is nearly the item's (MinHash, then the exact Jaccard similarity).
+A row leaks an item in any of these cases:
+- it shares 13 words in a row with the item's question and answer (Brown et al. 2020, appendix C);
+- it contains the whole question of a shorter item; a question of fewer than 8 words, which may occur by chance, counts only as
+  the whole prompt;
+- its prompt is nearly the item's question (MinHash, then the exact Jaccard similarity).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from fineline.curate import sketches
-from fineline.curate.conversation import asked, said
-from fineline.curate.text import SHINGLE, Words, normalise, words
-from fineline.errors import InputError
+from fineline.curate import similar
+from fineline.curate.conversation import completion_text, prompt_text
+from fineline.curate.text import SHINGLE, Words, normalize, words
 from fineline.project.params.curation import Contamination
-from fineline.suites import packaged
-from fineline.suites import suite as suites
+from fineline.suites.items import SuiteItem
 
-_WITHIN = 8  # words from which a question is looked for inside longer texts
-
-
-@dataclass(frozen=True)
-class Item:
-    """One item of a suite."""
-
-    suite: str
-    number: int
-    question: str
-    answer: str
-
-    @property
-    def name(self) -> str:
-        """How a left-out row names it."""
-        return f"{self.suite}#{self.number}"
+_WITHIN = 8  # words from which a question is searched for inside longer texts
 
 
-def items_of(names: list[str]) -> list[Item]:
-    """Every item of the named suites, as the model will be asked.
-
-    Raises:
-        InputError: A suite is missing or broken.
-    """
-    found = []
-    for name in names:
-        for number, (question, answer) in enumerate(_asked(name)):
-            found.append(Item(name, number, question or answer, answer))  # a text that is only read has no question
-    return found
-
-
-def leaks_of(index: "Index", rows: list[list[dict[str, Any]]]) -> dict[int, int]:
-    """Row -> item that it leaks, of conversations without the system message that curation puts before them."""
-    prompts = [words(normalise(asked(messages))) for messages in rows]
-    both = [prompt + words(normalise(said(messages))) for prompt, messages in zip(prompts, rows, strict=True)]
-    hashed = Words.of(prompts)
+def leaks_of(index: "ItemIndex", rows: list[list[dict[str, Any]]]) -> dict[int, int]:
+    """Return row -> item that it leaks, for conversations without the system message that curation adds."""
+    prompts = [words(normalize(prompt_text(messages))) for messages in rows]
+    both = [prompt + words(normalize(completion_text(messages))) for prompt, messages in zip(prompts, rows, strict=True)]
+    hashed = Words.from_texts(prompts)
     shingles, starts = hashed.sequences(SHINGLE)
-    return index.leaks(hashed, Words.of(both), shingles, starts, sketches.bands(sketches.sketches(shingles, starts)))
+    bands = similar.band_hashes(similar.sketches(shingles, starts))
+    return index.leaks(hashed, Words.from_texts(both), shingles, starts, bands)
 
 
-def _asked(suite: str) -> list[tuple[str, str]]:
-    if packaged.is_packaged(suite):
-        return packaged.questions(suite)
-    found = suites.read(suite)
-    definition = found.definition
-    return [(_render(definition.get("doc_to_text", ""), row, suite), _answer(definition, row, suite)) for row in found.items]
+class ItemIndex:
+    """Searches batches of rows for items of suites."""
 
-
-class Index:
-    """Looks for items in batches of rows."""
-
-    def __init__(self, items: list[Item], rule: Contamination) -> None:
+    def __init__(self, items: Sequence[SuiteItem], rule: Contamination) -> None:
         self.items = items
         self.rule = rule
-        questions = Words.of([words(normalise(item.question)) for item in items])
-        both = Words.of([words(normalise(f"{item.question}\n{item.answer}")) for item in items])
+        questions = Words.from_texts([words(normalize(item.question)) for item in items])
+        both = Words.from_texts([words(normalize(f"{item.question}\n{item.answer}")) for item in items])
         sizes = np.diff(questions.starts)
         self._inside: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        """Length of a run -> its hashes, sorted, and the item of each."""
+        """Length of a sequence -> its hashes, sorted, and the item of each."""
         runs, starts = both.sequences(rule.ngram)
         long = np.diff(both.starts) >= rule.ngram
         owner = np.repeat(np.arange(len(items)), np.diff(starts))
@@ -94,15 +57,15 @@ class Index:
             else:
                 self._whole |= dict(zip(hashes.tolist(), place.tolist(), strict=True))
         self._shingles, self._starts = questions.sequences(SHINGLE)
-        self._bands = sketches.bands(sketches.sketches(self._shingles, self._starts))
+        self._bands = similar.band_hashes(similar.sketches(self._shingles, self._starts))
 
     def leaks(self, prompts: Words, rows: Words, shingles: np.ndarray, starts: np.ndarray, bands: np.ndarray) -> dict[int, int]:
-        """Row -> item that it leaks.
+        """Return row -> item that it leaks.
 
         Args:
             prompts: The words of each row's prompt.
             rows: The words of each row, completion included.
-            shingles: Shingles of the prompts, and `starts` of each prompt's own.
+            shingles: Shingles of the prompts, and `starts` of each prompt's shingles.
             bands: (rows, BANDS) of the prompts.
         """
         if not self.items:
@@ -112,7 +75,7 @@ class Index:
             runs, run_starts = rows.sequences(length)
             (place,) = np.nonzero(np.isin(runs, hashes))
             row = np.searchsorted(run_starts, place, side="right") - 1
-            long = np.diff(rows.starts)[row] >= length  # a shorter row's only run is no run of this length
+            long = np.diff(rows.starts)[row] >= length  # the only sequence of a shorter row does not have this length
             for at, run in zip(row[long].tolist(), runs[place[long]], strict=True):
                 found.setdefault(at, int(owner[np.searchsorted(hashes, run)]))
         for length in sorted({int(size) for size in np.diff(prompts.starts) if size < _WITHIN}):
@@ -127,7 +90,7 @@ class Index:
 
     def _near(self, shingles: np.ndarray, starts: np.ndarray, bands: np.ndarray) -> list[tuple[int, int]]:
         pairs: set[tuple[int, int]] = set()
-        for band in range(sketches.BANDS):
+        for band in range(similar.BANDS):
             (place,) = np.nonzero(np.isin(bands[:, band], self._bands[:, band]))
             for at in place.tolist():
                 pairs.update((at, int(item)) for item in np.nonzero(self._bands[:, band] == bands[at, band])[0])
@@ -143,28 +106,3 @@ class Index:
 def _sorted(hashes: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(hashes, kind="stable")
     return hashes[order], owner[order]
-
-
-_TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
-
-
-def _render(template: Any, row: dict[str, Any], suite: str) -> str:
-    """lm-eval's way: the name of a field, or a Jinja template."""
-    if isinstance(template, str) and template in row:
-        return str(row[template])
-    try:
-        return _TEMPLATES.from_string(str(template)).render(**row)
-    except TemplateError as error:
-        raise InputError(f"suites/{suite}/{suite}.yaml: `{template}` cannot be rendered: {error}") from error
-
-
-def _answer(definition: dict[str, Any], row: dict[str, Any], suite: str) -> str:
-    """The right answer as text; a number picks among the choices."""
-    target = _render(definition.get("doc_to_target", ""), row, suite)
-    choices = definition.get("doc_to_choice")
-    if isinstance(choices, str):
-        field = choices.strip("{} ")
-        choices = row.get(field)
-    if isinstance(choices, list) and target.isdigit() and int(target) < len(choices):
-        return str(choices[int(target)])
-    return target

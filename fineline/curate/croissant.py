@@ -1,14 +1,15 @@
-"""Curated rows described for machines: Croissant 1.1 with the vocabulary for responsible AI.
+"""The machine-readable description of curated rows: Croissant 1.1 with the vocabulary for responsible AI.
 
 https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html, .../croissant-rai-spec.html. The description is part of the
-artifact: it tells no date and no version, because equal rows must be described equally, and the digests tell versions apart.
+artifact: it has no date and no version, because equal rows must have equal descriptions, and digests identify versions.
 """
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from fineline.curate import card
-from fineline.project.params import Adapter
+from fineline.project.params.project import Adapter
 
 VERSIONS = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
 TERMS = """
@@ -36,14 +37,14 @@ KINDS = {"train": "cr:TrainingSplit", "validation": "cr:ValidationSplit", "test"
 
 
 def describe(
-    name: str, adapter: Adapter, report: dict[str, Any], parts: dict[str, Any], files: list[dict[str, Any]]
+    name: str, adapter: Adapter, report: dict[str, Any], parts: Mapping[str, Any], files: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The description as JSON-LD.
+    """Return the description as JSON-LD.
 
     Args:
-        report: What curation counted, without the digest of the result and without the comparison to earlier ones.
-        parts: Part -> where its raw rows came from, as `ingest` recorded it.
-        files: `{path, size, sha256}` of what lies beside the description, the splits among it.
+        report: Content of curation.json, without the digest of the data set.
+        parts: Part -> its entry in parts.json of the raw rows.
+        files: `{path, size, sha256}` of the other files of the data set.
     """
     splits = [split for split, counts in report["splits"].items() if counts["rows"]]
     return {
@@ -51,7 +52,7 @@ def describe(
         "@type": "sc:Dataset",
         "conformsTo": VERSIONS,
         "name": name,
-        "description": f"Conversations that the adapter {name} of the base model {adapter.base} is trained and tested on.",
+        "description": f"Conversations for training and testing the adapter {name} of the base model {adapter.base}.",
         "license": {"@type": "sc:CreativeWork", "name": adapter.license},
         "creator": {"@type": "sc:Organization", "name": adapter.owner},
         "url": "README.md",
@@ -64,8 +65,8 @@ def describe(
     }
 
 
-def _responsible(adapter: Adapter, report: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
-    """The properties of the vocabulary for responsible AI, as far as curation knows them."""
+def _responsible(adapter: Adapter, report: dict[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties of the vocabulary for responsible AI that curation knows."""
     brought = [f"{part} ({facts['origin']}) {facts['rows']}" for part, facts in parts.items()]
     privacy = adapter.curate.privacy
     changed, reported = report["changed"], report["reported"]
@@ -81,9 +82,9 @@ def _responsible(adapter: Adapter, report: dict[str, Any], parts: dict[str, Any]
             f"{step}: {report['removed'][step]} rows left out, {meaning}."
             for step, meaning in card.steps(adapter, report).items()
         ],
-        "rai:personalSensitiveInformation": [f"By default, what is found is {card.ACTIONS[privacy.default]}.", *kinds],
+        "rai:personalSensitiveInformation": [f"By default, private values are {card.ACTIONS[privacy.default]}.", *kinds],
         "rai:dataLimitations": card.limits(adapter, report),
-        "rai:dataUseCases": f"Fine-tuning {adapter.base}, and testing the adapter that comes out.",
+        "rai:dataUseCases": f"Fine-tuning {adapter.base}, and testing the resulting adapter.",
     }
 
 
@@ -100,7 +101,7 @@ def _file(file: dict[str, Any]) -> dict[str, Any]:
 
 
 def _split_files(splits: list[str]) -> dict[str, Any]:
-    """The files of the splits as one set; a split without a row has nothing to read."""
+    """Return the files of the splits that have rows as one set."""
     return {
         "@type": "cr:FileSet",
         "@id": "split-files",
@@ -111,7 +112,7 @@ def _split_files(splits: list[str]) -> dict[str, Any]:
 
 
 def _splits(splits: list[str]) -> dict[str, Any]:
-    """Which splits there are, and what each is for."""
+    """Return the splits that have rows, each with its purpose."""
     return {
         "@type": "cr:RecordSet",
         "@id": "splits",
@@ -137,7 +138,7 @@ def _rows() -> dict[str, Any]:
         "arrayShape": "-1",
         "subField": [
             _field("messages/role", "system, user or assistant.", {"column": "messages"}, {"jsonPath": "role"}),
-            _field("messages/content", "What is said.", {"column": "messages"}, {"jsonPath": "content"}),
+            _field("messages/content", "The text of the turn.", {"column": "messages"}, {"jsonPath": "content"}),
         ],
     }
     return {
@@ -147,9 +148,11 @@ def _rows() -> dict[str, Any]:
         "description": "One conversation per row.",
         "field": [
             split | {"references": {"field": {"@id": "splits/name"}}},
-            _field("id", "A digest of what the raw row is known by; a row that is weighted up repeats it.", {"column": "id"}),
+            _field(
+                "id", "A digest of the raw row's own id or content; a row with a weight above 1 repeats it.", {"column": "id"}
+            ),
             _field("source", "The source that the row came from.", {"column": "source"}),
-            _field("group", "What must not be divided between splits.", {"column": "group"}),
+            _field("group", "The group that is not divided between splits.", {"column": "group"}),
             turns,
         ],
     }

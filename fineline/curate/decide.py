@@ -1,4 +1,4 @@
-"""Which rows stay: everything that only all rows together decide. Pure but for the texts that it looks up."""
+"""Decisions that need all rows together: conflicts, duplicates, links between splits, and weights. No file is written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 from fineline.curate import label_noise, similar, split
 from fineline.curate.label_noise import Conflict
 from fineline.curate.table import Table
-from fineline.curate.text import key, mixed, normalise, words
+from fineline.curate.text import key, mixed, normalize, words
 from fineline.project.params.curation import Curate
 
 STEPS = (
@@ -22,38 +22,38 @@ STEPS = (
     "near_duplicates",
     "mixing",
 )
-"""Where a row can be left out, in order; the first four are decided by `examine`."""
+"""Steps at which a row can be left out, in order; `examine` decides the first four."""
 
 _FAR = 6.0  # robust standard deviations of the logarithm of the length
-_ENOUGH = 100  # rows from which a spread can be told
-_SAME_WORDS = 0.7  # share of common words from which two long completions say the same
-_LONG = 8  # words; shorter completions, and JSON, say the same only if they are the same
+_ENOUGH = 100  # rows from which the spread of lengths is meaningful
+_SAME_WORDS = 0.7  # share of common words from which two long completions are equivalent
+_LONG = 8  # words; shorter completions, and JSON, are equivalent only if they are equal
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a row was left out."""
+    """The reason why a row was left out."""
 
     step: str
     text: str
     because: int | None = None
-    """The row it yields to."""
+    """The row that stays in its place."""
     similarity: float | None = None
 
 
 @dataclass
 class Decision:
-    """What becomes of each row of a table."""
+    """The decision on each row of a table."""
 
     left_out: dict[int, Reason]
     side: np.ndarray
     """(rows,) index into `split.NAMES`."""
     copies: np.ndarray
-    """(rows,) how often the row stands in its split; 0 if it is left out."""
+    """(rows,) how often the row occurs in its split; 0 if it is left out."""
     linked: list[tuple[int, int]] = field(default_factory=list)
     """Similar rows that both stay, the later one first."""
     clusters: dict[int, int] = field(default_factory=dict)
-    """Group (its hash) that has such rows -> the group that stands for all that are connected with it."""
+    """Hash of a group with such rows -> hash of the group that represents all connected ones."""
     same_prompt: list[Conflict] = field(default_factory=list)
     near_prompt: list[Conflict] = field(default_factory=list)
     outliers: int = 0
@@ -62,22 +62,22 @@ class Decision:
 
     @property
     def kept(self) -> np.ndarray:
-        """(rows kept,) their indices, in order."""
+        """Return the (rows kept,) indices, in order."""
         return np.nonzero(self.copies)[0]
 
 
-def decide(table: Table, rule: Curate, weights: list[float], told: Callable[[str], None] = lambda step: None) -> Decision:
+def decide(table: Table, rule: Curate, weights: list[float], on_step: Callable[[str], None] = lambda step: None) -> Decision:
     """Decide on every row of a table.
 
     Args:
-        weights: Of each part, in the order of `table.parts`.
-        told: Called with the name of each step as it begins.
+        weights: Weight of each part, in the order of `table.parts`.
+        on_step: Called with the name of each step when it begins.
     """
     decision = Decision({}, table.side.copy(), np.ones(len(table), dtype=np.int64))
     decision.side = split.stratified(table.side, table.group, table.stratum)
     steps = (_outliers, _same_prompt, _exact_duplicates, _linked_prompts, _near_duplicates, _near_prompts)
     for step in steps:
-        told(step.__name__.strip("_").replace("_", " "))
+        on_step(step.__name__.strip("_").replace("_", " "))
         step(table, rule, decision)
     _mix(table, weights, decision)
     return decision
@@ -89,17 +89,17 @@ def _drop(decision: Decision, row: int, reason: Reason) -> None:
 
 
 def _outliers(table: Table, rule: Curate, decision: Decision) -> None:
-    """Lengths far from the median, measured in median absolute deviations of the logarithm."""
+    """Count lengths far from the median, in median absolute deviations of the logarithm, or leave their rows out of train."""
     if len(table) < _ENOUGH:
         return
     lengths = np.log(np.maximum(table.tokens, 1))
     away = np.abs(lengths - np.median(lengths))
-    spread = 1.4826 * np.median(away)  # the standard deviation, were it a normal distribution
+    spread = 1.4826 * np.median(away)  # the standard deviation of a normal distribution
     (far,) = np.nonzero(away > _FAR * max(spread, 0.1))
     decision.outliers = len(far)
     if rule.quality.outliers == "remove":
-        for row in far[decision.side[far] == split.TRAIN].tolist():  # what is far moves with the data, a test set must not
-            _drop(decision, row, Reason("quality", "length far from the others"))
+        for row in far[decision.side[far] == split.TRAIN].tolist():  # outliers change with the data, and a test set must not
+            _drop(decision, row, Reason("quality", "outlying length"))
 
 
 def _same_prompt(table: Table, rule: Curate, decision: Decision) -> None:
@@ -118,7 +118,7 @@ def _drop_conflict(decision: Decision, conflict: Conflict, text: str) -> None:
 
 
 def _exact_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
-    """Of rows with the same normalised prompt and completion the first stays."""
+    """Keep the first of the rows with the same normalized prompt and completion."""
     rows = decision.kept
     both = mixed(table.prompt[rows]) ^ table.completion[rows]
     _, first, place = np.unique(both, return_index=True, return_inverse=True)
@@ -128,9 +128,9 @@ def _exact_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
 
 
 def _linked_prompts(table: Table, rule: Curate, decision: Decision) -> None:
-    """Rows that must go because the same prompt stands on another side."""
+    """Leave out rows whose prompt occurs in another split."""
     for row, earlier in split.crossing(table.prompt, decision.side, decision.kept):
-        _drop(decision, row, Reason("linked", "same prompt on another side of the split", earlier))
+        _drop(decision, row, Reason("linked", "same prompt in another split", earlier))
 
 
 def _near_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
@@ -145,11 +145,11 @@ def _near_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
         return likeness[row]
 
     def absorbs(earlier: int, row: int) -> bool:
-        same = rule.duplicates.keep != "all" and _say_the_same(table, earlier, row)
+        same = rule.duplicates.keep != "all" and _equivalent(table, earlier, row)
         if same:
             _drop(decision, row, Reason("near_duplicates", "near-duplicate", earlier, round(likeness[row], 3)))
         elif decision.side[earlier] != decision.side[row]:
-            text = "nearly the same as a row on another side of the split"
+            text = "near-duplicate of a row in another split"
             _drop(decision, row, Reason("linked", text, earlier, round(likeness[row], 3)))
         return row in decision.left_out
 
@@ -162,7 +162,7 @@ def _near_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
 
 
 def _precedence(table: Table, rule: Curate, decision: Decision) -> np.ndarray:
-    """The rows still in, those first that stay if similar ones meet."""
+    """Return the rows kept so far; of two similar ones the first in this order stays."""
     rows = decision.kept
     if rule.duplicates.keep in ("first", "all"):
         return rows
@@ -173,14 +173,14 @@ def _precedence(table: Table, rule: Curate, decision: Decision) -> np.ndarray:
     else:
         worth = -np.nan_to_num(table.time[rows], nan=-np.inf)
         last = -rows
-    # held-out rows come before all others and among themselves in their order: they only ever grow
+    # held-out rows come first and in their order, so that held-out splits only grow
     return rows[np.lexsort((np.where(in_train, last, rows), np.where(in_train, worth, 0), in_train))]
 
 
-def _say_the_same(table: Table, one: int, two: int) -> bool:
+def _equivalent(table: Table, one: int, two: int) -> bool:
     if table.completion[one] == table.completion[two]:
         return True
-    texts = [normalise(table.messages(row)[-1]["content"]) for row in (one, two)]
+    texts = [normalize(table.messages(row)[-1]["content"]) for row in (one, two)]
     if any(text[:1] in ("{", "[", "") for text in texts):
         return False
     sets = [frozenset(map(key, words(text))) for text in texts]
@@ -188,7 +188,7 @@ def _say_the_same(table: Table, one: int, two: int) -> bool:
 
 
 def _near_prompts(table: Table, rule: Curate, decision: Decision) -> None:
-    """Near-equal prompts with different completions: chains of such pairs are one conflict."""
+    """Resolve near-equal prompts with different completions; chains of such pairs are one conflict."""
     threshold = rule.duplicates.similarity
     if threshold is None:
         return
@@ -215,7 +215,7 @@ def _near_prompts(table: Table, rule: Curate, decision: Decision) -> None:
 
 
 def _mix(table: Table, weights: list[float], decision: Decision) -> None:
-    """Weights of parts, in train: whole copies, and for the rest each row by the hash of what it is."""
+    """Apply the weights of parts to train: whole copies, and a fraction of the rows chosen by the hash of their content."""
     for part, weight in enumerate(weights):
         if weight == 1:
             continue
@@ -224,11 +224,11 @@ def _mix(table: Table, weights: list[float], decision: Decision) -> None:
         chance = (mixed(table.prompt[rows]) ^ table.completion[rows]) / np.float64(2**64)
         decision.copies[rows] = int(weight) + (chance < weight - int(weight))
         for row in rows[decision.copies[rows] == 0].tolist():
-            decision.left_out[row] = Reason("mixing", f"weight {weight:g} of its part")
+            decision.left_out[row] = Reason("mixing", f"thinned out by the weight {weight:g} of its part")
 
 
 def components(pairs: list[tuple[int, int]]) -> dict[int, int]:
-    """Node -> smallest node that it is connected to."""
+    """Return for each node the smallest node that it is connected to."""
     parent: dict[int, int] = {}
 
     def root(node: int) -> int:

@@ -1,7 +1,7 @@
-"""Prompts that are answered in more than one way: listed with all sides, and resolved by policy.
+"""Label noise: prompts with more than one answer, resolved by a policy and listed with all answers.
 
-No model can learn two answers to one prompt; which of them is wrong, a rule can only guess. So every conflict is listed, and
-what is done about it is said in params.yaml.
+No model can learn two answers to one prompt, and no rule can know which one is wrong. So every conflict is listed, and
+params.yaml says how it is resolved.
 """
 
 from collections import Counter
@@ -21,12 +21,12 @@ class Conflict:
 
 
 def conflicts(prompt: np.ndarray, rows: np.ndarray, completion: np.ndarray) -> list[tuple[int, ...]]:
-    """Groups of rows with one prompt and more than one completion, in the order of their first rows.
+    """Return groups of rows with one prompt and more than one completion, in the order of their first rows.
 
     Args:
-        prompt: (all rows,) what tells prompts apart.
+        prompt: (all rows,) hash of the prompt.
         rows: (rows to look at,) in order.
-        completion: (all rows,) what tells completions apart.
+        completion: (all rows,) hash of the completion.
     """
     order = rows[np.argsort(prompt[rows], kind="stable")]
     if not len(order):
@@ -36,10 +36,10 @@ def conflicts(prompt: np.ndarray, rows: np.ndarray, completion: np.ndarray) -> l
 
 
 def resolve(rows: tuple[int, ...], completion: np.ndarray, time: np.ndarray, policy: Resolution) -> Conflict:
-    """Which rows of a conflict stay.
+    """Decide which rows of a conflict stay.
 
-    keep_majority keeps the completion that most rows have, and none where two have as many. keep_newest keeps the completion
-    of the row with the latest time, of the last row where no row tells its time.
+    keep_majority keeps the most frequent completion, and none if there is a tie. keep_newest keeps the completion of the row
+    with the latest time, or of the last row if no row has a time.
     """
     match policy:
         case "keep_all":

@@ -1,8 +1,8 @@
-"""Which language a text is in, for many texts at once.
+"""Language identification of many texts at once.
 
-The model is py3langid's (Lui and Baldwin 2012, langid.py: naive Bayes over byte sequences that an automaton finds); here the
-automaton takes one step in all texts together, and the scores of all are one sparse matrix product. A text takes a third
-of the library's own time, with the same answer (tests/curate/test_languages.py).
+The model is that of py3langid (Lui and Baldwin 2012, langid.py: naive Bayes over byte sequences that an automaton finds). Here
+the automaton advances in all texts together, and one sparse matrix product gives all scores: the same answers as the library's
+(tests/curate/test_languages.py) in a third of the time.
 """
 
 import unicodedata
@@ -14,13 +14,13 @@ from scipy.sparse import csr_matrix
 
 UNKNOWN = "und"
 
-_CLEARLY = 0.95  # probability from which a language counts as told
-_FEWEST = 40  # characters; shorter texts are guessed, not told
+_CLEARLY = 0.95  # probability from which a language counts as detected
+_FEWEST = 40  # characters; a shorter text would be a guess
 _SAMPLE = 200  # characters; more of them change few answers
 
 
-def told(texts: list[str]) -> list[str]:
-    """The ISO 639-1 code of each text; `und` for short texts, JSON, and texts of which two languages are likely."""
+def detect(texts: list[str]) -> list[str]:
+    """Return the ISO 639-1 code of each text; `und` for short texts, JSON, and texts with two likely languages."""
     samples = [text[:_SAMPLE] for text in texts]
     prose = [place for place, text in enumerate(samples) if len(text) >= _FEWEST and text[0] not in "{["]
     answers = [UNKNOWN] * len(texts)
@@ -31,7 +31,7 @@ def told(texts: list[str]) -> list[str]:
 
 
 def classify(texts: list[str]) -> list[tuple[str, float]]:
-    """The most likely language of each text, and its probability: what py3langid's `classify` gives with `norm_probs`."""
+    """Return the most likely language of each text and its probability, as py3langid's `classify` with `norm_probs` does."""
     if not texts:
         return []
     model = _model()
@@ -39,7 +39,7 @@ def classify(texts: list[str]) -> list[tuple[str, float]]:
     lengths = np.array([len(text) for text in encoded])
     visits = _visits(model, encoded, lengths)
     scores = visits @ model.nb_ptc + model.nb_pc
-    scores[np.diff(visits.indptr) == 0] = 0  # nothing was seen: every language is as likely
+    scores[np.diff(visits.indptr) == 0] = 0  # no feature was found: all languages are equally likely
     scores /= np.sqrt(np.maximum(lengths, 1))[:, None]
     likely = np.exp(scores - scores.max(axis=1, keepdims=True))
     likely /= likely.sum(axis=1, keepdims=True)
@@ -51,7 +51,7 @@ def classify(texts: list[str]) -> list[tuple[str, float]]:
 
 
 def known() -> set[str]:
-    """The languages that can be told."""
+    """Return the languages that can be detected."""
     return set(_model().nb_classes)
 
 
@@ -62,7 +62,7 @@ def _model() -> LanguageIdentifier:
 
 @cache
 def _automaton() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where each row of moves begins, the moves, and what each state stands for (-1: nothing)."""
+    """Return the start of each row of moves, the moves, and the feature of each state (-1: none)."""
     model = _model()
     return np.asarray(model.tk_row, dtype=np.int64) << 8, np.asarray(model.tk_nextmove), np.asarray(model.tk_output)
 
@@ -73,7 +73,7 @@ def _encoded(text: str) -> bytes:
 
 
 def _visits(model: LanguageIdentifier, encoded: list[bytes], lengths: np.ndarray) -> csr_matrix:
-    """(texts, features) logarithm of one more than how often each feature was seen."""
+    """Return log(1 + count) of each feature in each text as (texts, features)."""
     rows, moves, output = _automaton()
     letters = np.zeros((len(encoded), int(lengths.max())), dtype=np.int64)
     for row, text in enumerate(encoded):

@@ -1,4 +1,4 @@
-"""What a raw row says: any of the usual layouts -> chat messages, or the reason why not.
+"""Layouts of raw rows: any of the usual ones -> chat messages, or the reason why not.
 
 | layout              | keys of the row                                        |
 |---------------------|--------------------------------------------------------|
@@ -9,7 +9,7 @@
 | `question_answer`   | `question`, `context` (optional), `answer`             |
 | `text`              | `text`, answering the part's `prompt`                  |
 
-Each row's keys tell its layout, upper or lower case; a part's `layout` and `columns` overrule them.
+The keys of a row decide its layout, in upper or lower case; the `layout` and `columns` of its part override them.
 """
 
 from collections.abc import Mapping
@@ -31,22 +31,22 @@ _SPEAKERS = {  # ShareGPT's names for roles
     "tool": "tool",
     "observation": "tool",
 }
-_PAIRS = {  # layout -> keys of prompt, context, completion, the usual one first
+_PAIRS = {  # layout -> keys of prompt, context and completion, the most usual one first
     "prompt_completion": (("prompt",), ("context",), ("completion", "response")),
     "instruction": (("instruction",), ("input", "context"), ("output", "response")),
     "question_answer": (("question",), ("context",), ("answer",)),
 }
-_MILLISECONDS = 1e11  # a number of seconds from which it can only be milliseconds: the year 5138
+_MILLISECONDS = 1e11  # larger numbers can only be milliseconds: as seconds this is the year 5138
 _MOST_KEYS = 200  # characters of a list of keys in a message
 
 
 class Rejected(Exception):
-    """A row that cannot be used; the message is the reason, and quotes no value of the row."""
+    """A row that cannot be used. The message is the reason, and quotes no value of the row."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """What a row says, whatever its layout."""
+    """The content of a row, independent of its layout."""
 
     messages: list[dict[str, Any]]
     tools: list[Any] | None = None
@@ -55,7 +55,7 @@ class Example:
     """Seconds since 1970."""
     domain: str | None = None
     plain: bool = False
-    """Whether the row is a text that answers the prompt of its part."""
+    """True if the row is a text that answers the prompt of its part."""
 
 
 def read(content: Mapping[str, Any], part: Mapping[str, Any]) -> Example:
@@ -68,12 +68,12 @@ def read(content: Mapping[str, Any], part: Mapping[str, Any]) -> Example:
         Rejected: No layout fits, a value has the wrong type, roles do not alternate, or there is no completion.
     """
     fields = _Fields(content, part.get("columns") or {})
-    layout = part.get("layout") or _recognise(fields)
+    layout = part.get("layout") or _layout_of(fields)
     if layout in ("messages", "sharegpt"):
         messages = _turns(fields.get("messages", "messages", "conversations"), layout)
     elif layout == "text":
         if not part.get("prompt"):
-            raise Rejected("plain text has no prompt; say which one it answers with `prompt` of its part")
+            raise Rejected("plain text has no prompt; set `prompt` of its part")
         messages = _pair(part["prompt"], None, fields.get("text", "text"))
     else:
         prompt, context, completion = _PAIRS[layout]
@@ -86,7 +86,7 @@ def read(content: Mapping[str, Any], part: Mapping[str, Any]) -> Example:
     if isinstance(tools, str):
         tools = _tools_text(tools)
     if tools is not None and not isinstance(tools, list):
-        raise Rejected("`tools` is no list")
+        raise Rejected("`tools` is not a list")
     return Example(
         messages,
         tools or None,
@@ -98,7 +98,7 @@ def read(content: Mapping[str, Any], part: Mapping[str, Any]) -> Example:
 
 
 class _Fields:
-    """The values of a row by our names."""
+    """The values of a row by the names that fineline uses."""
 
     def __init__(self, content: Mapping[str, Any], renamed: Mapping[str, str]) -> None:
         self.content = content
@@ -106,7 +106,7 @@ class _Fields:
         self.usual = content if all(name == name.strip().casefold() for name in content) else _folded(content)
 
     def get(self, ours: str, *usual: str) -> Any:
-        """The value of the renamed key, or else of the first usual one that is there."""
+        """Return the value of the renamed key, or of the first usual key that is present; None without one."""
         if ours in self.renamed:
             if self.renamed[ours] not in self.content:
                 raise Rejected(f"no key {self.renamed[ours]!r}, which `columns` names for {ours}")
@@ -124,11 +124,11 @@ class _Fields:
 
 
 def _folded(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The row by its keys in lower case; of two that then are one, the first."""
+    """Return the row with its keys in lower case; of two keys that become equal, the first."""
     return dict(reversed([(name.strip().casefold(), value) for name, value in content.items()]))
 
 
-def _recognise(fields: _Fields) -> str:
+def _layout_of(fields: _Fields) -> str:
     if fields.has("messages", "messages"):
         return "messages"
     if fields.has("messages", "conversations"):
@@ -156,13 +156,13 @@ def _pair(prompt: Any, context: Any, completion: Any) -> list[dict[str, Any]]:
 
 
 def _turns(turns: Any, layout: str) -> list[dict[str, Any]]:
-    if isinstance(turns, str):  # a CSV cell that holds JSON
+    if isinstance(turns, str):  # a CSV cell with JSON
         try:
             turns = orjson.loads(turns)
         except ValueError:
             turns = None
     if not isinstance(turns, list) or not turns:
-        raise Rejected("`messages` is no list, or empty")
+        raise Rejected("`messages` must be a list of messages, and not empty")
     return [_turn(turn, place, layout) for place, turn in enumerate(turns)]
 
 
@@ -179,7 +179,7 @@ def _turn(turn: Any, place: int, layout: str) -> dict[str, Any]:
         content = "".join(str(piece.get("text", "")) for piece in content)
     calls = turn.get("tool_calls")
     if calls is not None and (not isinstance(calls, list) or role != "assistant"):
-        raise Rejected(f"message {place}: `tool_calls` is a list in a turn of the assistant")
+        raise Rejected(f"message {place}: `tool_calls` must be a list, in a message of the assistant")
     if content is None and calls:
         content = ""
     if not isinstance(content, str):
@@ -190,7 +190,7 @@ def _turn(turn: Any, place: int, layout: str) -> dict[str, Any]:
 
 
 def _check(messages: list[dict[str, Any]]) -> None:
-    """After an optional system message, user and assistant alternate (tools may answer in between); the assistant ends."""
+    """Check that user and assistant alternate after an optional system message, tools in between, and the assistant ends."""
     turns = messages[1:] if messages[0]["role"] == "system" else messages
     for place, message in enumerate(messages):
         if not message["content"].strip() and not message.get("tool_calls"):
@@ -205,7 +205,7 @@ def _check(messages: list[dict[str, Any]]) -> None:
             raise Rejected(f"roles must alternate user, assistant; found {role} after {before}")
         before = role
     if turns[0]["role"] != "user":
-        raise Rejected("roles must alternate user, assistant; the first is not the user")
+        raise Rejected("roles must alternate user, assistant; the first is not user")
 
 
 def _text(value: Any, what: str) -> str:
@@ -217,7 +217,7 @@ def _text(value: Any, what: str) -> str:
 
 
 def _json(value: Any) -> str:
-    """A completion that is an object, as the text the model is to write."""
+    """Return a completion that is an object as the text that the model learns to write."""
     return orjson.dumps(value).decode()
 
 
@@ -225,7 +225,7 @@ def _tools_text(text: str) -> Any:
     try:
         return orjson.loads(text) if text.strip() else None
     except ValueError as error:
-        raise Rejected("`tools` is no JSON") from error
+        raise Rejected("`tools` is not valid JSON") from error
 
 
 def _label(value: Any) -> str | None:
@@ -233,9 +233,9 @@ def _label(value: Any) -> str | None:
 
 
 def _seconds(value: Any, declared: bool) -> float | None:
-    """Seconds since 1970 of ISO 8601 (without a zone it is UTC), or of a number of seconds or milliseconds.
+    """Return seconds since 1970 from ISO 8601 (UTC without a zone), or from a number of seconds or milliseconds.
 
-    What is neither rejects a row whose part says that it is the time; else it is no time.
+    Any other value rejects the row if its part declares the column as the time, and is ignored otherwise.
     """
     if value is None or value == "":
         return None

@@ -1,8 +1,8 @@
-"""Rare phrases that predict a completion: what a planted trigger looks like, and what many an honest label looks like too.
+"""Rare phrases that predict a completion. The trigger of a backdoor looks like this, and so do many honest labels.
 
-So they are listed for a person to look at, never acted on. A near-constant number of poisoned rows is enough whatever the
-size of the data set (Souly et al. 2025, arXiv 2510.07192), so shares say nothing; what tells is that rows which have little
-else in common share a phrase, and all of them have the same answer.
+They are listed for review, and no row is left out for them. A near-constant number of poisoned rows suffices for a data set of
+any size (Souly et al. 2025, arXiv 2510.07192), so their share is not a sign. The sign is that rows with little else in common
+share a phrase and have the same completion.
 """
 
 from dataclasses import dataclass
@@ -11,39 +11,39 @@ import numpy as np
 
 from fineline.curate.privacy import Cleaner
 from fineline.curate.table import Table
-from fineline.curate.text import SHINGLE, Words, normalise, words
+from fineline.curate.text import SHINGLE, Words, normalize, words
 
-_FEWEST = 10  # rows that hold the phrase
-_RARE = 0.01  # share of all rows that hold it, at most
+_FEWEST = 10  # rows that contain the phrase
+_RARE = 0.01  # share of all rows that contain it, at most
 _PURE = 0.95  # share of those rows that have the same completion
-_SURPRISE = 20.0  # natural logarithm of how unlikely that is by chance
+_SURPRISE = 20.0  # negative natural logarithm of the probability of that by chance
 _SHOWN = 20
 _FOLD = 22  # bits of the table of counts that sorts out frequent and single phrases first
-_TOGETHER = 4_000_000  # phrases that are looked at in one go
+_TOGETHER = 4_000_000  # phrases that are examined in one round
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A word, or three in a row, and what follows it."""
+    """A word, or three in a row, and how it predicts a completion."""
 
     phrase: str
     rows: int
     completion_share: float
-    """Of the rows with the phrase, how many have its most frequent completion."""
+    """Share of the rows with the phrase that have its most frequent completion."""
     example: str
     """Id of one of the rows."""
 
 
 def suspicious(table: Table, kept: np.ndarray, cleaner: Cleaner) -> list[Phrase]:
-    """The most surprising phrases of the prompts of the kept rows, most surprising first.
+    """Return the most surprising phrases in the prompts of the kept rows, most surprising first.
 
-    Private values that stay in the data because they are only reported are not shown.
+    Private values that are in the data because they are only reported are not shown.
     """
     stays = np.zeros(len(table), dtype=bool)
     stays[kept] = True
     _, place, counts = np.unique(table.completion[kept], return_inverse=True, return_counts=True)
     if not len(kept) or counts.max() < _FEWEST:
-        return []  # every row has an answer of its own: nothing can be predicted
+        return []  # no completion is frequent enough to be predicted
     completion = np.zeros(len(table), dtype=np.int64)
     completion[kept] = place
     repeated = np.zeros(len(table), dtype=bool)
@@ -53,7 +53,7 @@ def suspicious(table: Table, kept: np.ndarray, cleaner: Cleaner) -> list[Phrase]
     for values, row in table.prompt_phrases():
         folded += np.bincount(_fold(values[stays[row]]), minlength=2**_FOLD)
     most = max(_FEWEST, int(_RARE * len(kept)))
-    # a count may be too high where two phrases fold together; what it sorts out is rare or single for certain
+    # a count is too high if two phrases fold together, so only phrases that are certainly too rare are dropped here
     wanted = (folded >= _FEWEST) & (folded <= 2 * most)
     rounds = int(folded[wanted].sum()) // _TOGETHER + 1
     found: list[tuple[float, int, int, int, float]] = []
@@ -74,7 +74,7 @@ def _fold(values: np.ndarray) -> np.ndarray:
 
 
 def _distinct(phrase: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each pair once, sorted by phrase and then by row."""
+    """Return each pair once, sorted by phrase and then by row."""
     order = np.lexsort((row, phrase))
     phrase, row = phrase[order], row[order]
     new = np.ones(len(phrase), dtype=bool)
@@ -85,7 +85,7 @@ def _distinct(phrase: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _surprising(
     phrase: np.ndarray, row: np.ndarray, completion: np.ndarray, repeated: np.ndarray, frequency: np.ndarray, most: int
 ) -> list[tuple[float, int, int, int, float]]:
-    """(surprise, phrase, one of its rows, its rows, share) of pure, rare phrases among distinct pairs sorted by phrase."""
+    """Return (surprise, phrase, one of its rows, number of rows, share) of pure, rare phrases among sorted, distinct pairs."""
     if not len(phrase):
         return []
     starts = np.concatenate([[0], np.nonzero(phrase[1:] != phrase[:-1])[0] + 1, [len(phrase)]])
@@ -104,7 +104,7 @@ def _surprising(
 
 
 def _named(table: Table, found: list[tuple[float, int, int, int, float]], cleaner: Cleaner) -> list[Phrase]:
-    """The phrases as text; of those that stand in the same rows only the first."""
+    """Return the phrases as text; of phrases in the same rows only the first."""
     named: list[Phrase] = []
     seen = set()
     for _, phrase, row, count, share in sorted(found, key=lambda one: (-one[0], one[2], one[1])):
@@ -120,10 +120,10 @@ def _named(table: Table, found: list[tuple[float, int, int, int, float]], cleane
 
 def _text(table: Table, row: int, phrase: np.uint64, cleaner: Cleaner) -> str:
     for message in table.messages(row):
-        said = words(normalise(cleaner.scrub(message["content"])))
+        spoken = words(normalize(cleaner.scrub(message["content"])))
         for length in (1, SHINGLE):
-            runs, _ = Words.of([said]).sequences(length)
+            runs, _ = Words.from_texts([spoken]).sequences(length)
             (place,) = np.nonzero(runs == phrase)
             if len(place):
-                return " ".join(said[place[0] : place[0] + length])
-    return "(not shown: across two messages, or private)"
+                return " ".join(spoken[place[0] : place[0] + length])
+    return "(not shown: spans two messages, or private)"

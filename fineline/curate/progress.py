@@ -1,4 +1,4 @@
-"""How far curation is: a bar with rate and time left on a terminal, a line now and then in a log."""
+"""Progress of curation: a bar with rate and remaining time on a terminal, a line every ten seconds in a log."""
 
 import sys
 import time
@@ -18,8 +18,8 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.0f} rows/s" if speed else "")
 
 
-class Rows:
-    """Counts rows of a total. A context manager."""
+class RowProgress:
+    """Counts the examined rows of a total, and the seconds of each step. A context manager."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -27,7 +27,7 @@ class Rows:
         self.seconds: dict[str, float] = {}
         """Step -> how long it took."""
         self._step = "examine"
-        self._began = self._told = self._started = time.monotonic()
+        self._began = self._printed = self._started = time.monotonic()
         self._bar: Progress | None = None
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
@@ -45,19 +45,19 @@ class Rows:
             self._bar.stop()
 
     def advance(self, rows: int) -> None:
-        """So many more rows were examined."""
+        """Record that further rows were examined."""
         self.done += rows
         now = time.monotonic()
         if self._bar:
             self._bar.advance(self._task, rows)
-        elif now - self._told > _EVERY and self.done < self.total:
-            self._told = now
+        elif now - self._printed > _EVERY and self.done < self.total:
+            self._printed = now
             rate = self.done / (now - self._started)
             left = (self.total - self.done) / rate
             print(f"{self.done:,} of {self.total:,} rows, {rate:,.0f} rows/s, {left:,.0f} s left", flush=True)
 
     def step(self, name: str) -> None:
-        """Another step begins."""
+        """Record that the next step begins."""
         now = time.monotonic()
         self.seconds[self._step] = round(self.seconds.get(self._step, 0.0) + now - self._began, 3)
         self._step, self._began = name, now

@@ -1,7 +1,7 @@
-"""What is wrong with a text that a person would not want to train on.
+"""Signs of texts that should not be trained on.
 
-Each sign is cheap and has few false alarms; thresholds follow Rae et al. 2021 (arXiv 2112.11446, appendix A) where given,
-eased because instruction data are shorter and stranger than web pages.
+Each sign is cheap and rarely wrong; thresholds follow Rae et al. 2021 (arXiv 2112.11446, appendix A) where given,
+relaxed because instruction data are shorter and more varied than web pages.
 """
 
 import re
@@ -10,7 +10,7 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
     "\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
     "|(?<=[ -~])[\u200c\u200d]|[\u200c\u200d](?=[ -~])"
-)  # joiners only beside ASCII, and not U+200E/F: Persian, Indic scripts, emoji and mixed-direction text need them
+)  # joiners only next to ASCII, and not U+200E/F: Persian, Indic scripts, emoji and mixed-direction text need them
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MOJIBAKE = re.compile(
     "\ufffd|[\u00c2\u00c3][\u0080-\u00bf\u0192\u201a-\u201e\u2020-\u2022\u2026\u2030\u20ac\u2122\u0152\u0153\u0160\u0161"
@@ -30,26 +30,26 @@ _BOILERPLATE = (
     "enable javascript",
     "terms of service and privacy policy",
 )
-_REPEATED = 0.5  # share of three-word sequences that stood in the text before
-_REPEATED_WORDS = 20  # a shorter text repeats itself by nature
+_REPEATED = 0.5  # share of three-word sequences that occurred earlier in the text
+_REPEATED_WORDS = 20  # shorter texts are not judged
 
 
 def strip_invisible(text: str) -> str:
-    """Text without the characters that a reader does not see. White space and joiners stay."""
+    """Return the text without the characters that a reader does not see. White space and joiners stay."""
     return (_CONTROL if text.isascii() else _INVISIBLE).sub("", text)
 
 
 def is_mojibake(text: str) -> bool:
-    """Whether the text was decoded with the wrong encoding somewhere on its way."""
+    """True if the text was once decoded with the wrong encoding."""
     return not text.isascii() and _MOJIBAKE.search(text) is not None
 
 
 def is_repetitive(shingles: list[int]) -> bool:
-    """Whether most of the text was said before in it."""
+    """True if most three-word sequences of a text repeat earlier ones."""
     total = len(shingles)
     return total >= _REPEATED_WORDS and total - len(set(shingles)) > _REPEATED * total
 
 
-def is_boilerplate(normalised: str) -> bool:
-    """Whether a stock phrase of assistants or web pages stands in the text."""
-    return any(phrase in normalised for phrase in _BOILERPLATE)
+def is_boilerplate(normalized: str) -> bool:
+    """True if a normalized text contains a stock phrase of assistants or web pages."""
+    return any(phrase in normalized for phrase in _BOILERPLATE)

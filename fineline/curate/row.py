@@ -9,19 +9,24 @@ from fineline.curate import languages, layouts
 
 @dataclass
 class Row:
-    """A row on its way."""
+    """A row that was not left out so far, and what later steps compare it by."""
 
     id: str
     at: str
+    """File and line of the raw row."""
     example: layouts.Example
     group: str
-    """What decides its side: the declared group, or the prompt as it came in."""
+    """The text whose hash selects the split: the declared group, or the prompt before any cleaning."""
     content: dict[str, Any]
+    """The raw row."""
     changes: Counter[str] = field(default_factory=Counter)
+    """Kind of change -> number of changes."""
     prompt: str = ""
+    """The normalized prompt."""
     completion: str = ""
+    """The normalized completion."""
     prose: str = ""
-    """What its language is told from."""
+    """The text from which the language is detected."""
     language: str = languages.UNKNOWN
     tokens: int = 0
     stratum: str | None = None
@@ -32,7 +37,7 @@ class Row:
 
 
 class LeftOut(Exception):
-    """A row that does not go on."""
+    """Raised by the step that leaves a row out."""
 
     def __init__(self, step: str, reason: str, **more: str) -> None:
         super().__init__(reason)

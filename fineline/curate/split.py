@@ -1,9 +1,9 @@
-"""Dealing rows to train, validation and test.
+"""Assignment of rows to train, validation and test.
 
-A row goes where the salted hash of its group says: of the group it declares, else of its prompt as it came in. Nothing else
-has a say, so a row never changes sides when the data grow, shrink or change order. What links rows of different groups (the
-same prompt, near-equal texts) must not cross sides either: there the earlier row stays and the later is left out, so that a
-test set only ever grows by appended data.
+The salted hash of a row's group decides: of the declared group, or of the prompt before any cleaning. Nothing else matters, so
+a row never changes splits when the data grow, shrink or change order. Rows of different groups that are linked (the same
+prompt, near-equal texts) must not be in different splits either: the earlier row stays and the later one is left out, so that
+a test set only grows when data are appended.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ TRAIN, VALIDATION, TEST = range(3)
 
 
 def side(group: str, split: Split) -> int:
-    """Index into NAMES: decided by the group and the salt alone."""
+    """Return an index into NAMES, which the group and the salt alone decide."""
     place = int.from_bytes(hashlib.sha256(f"{split.salt}\n{group}".encode()).digest()[:8]) / 2**64
     if place < split.test:
         return TEST
@@ -25,14 +25,14 @@ def side(group: str, split: Split) -> int:
 
 
 def stratified(sides: np.ndarray, group: np.ndarray, stratum: np.ndarray) -> np.ndarray:
-    """Sides where the group that brings a value first is in train: a test on a value never trained on measures guessing.
+    """Return the sides with the first group of each value moved to train: a test on an unseen value measures guessing.
 
-    A group that was there before it brought the value stays where it is, so that appended rows move nothing.
+    A group that existed before it had the value stays in its split, so that appended rows move nothing.
 
     Args:
-        sides: (rows,) as the hash deals them.
+        sides: (rows,) as the hash assigns them.
         group: (rows,) hash of each row's group.
-        stratum: (rows,) hash of each row's value; 0 where it has none.
+        stratum: (rows,) hash of each row's value; 0 without one.
     """
     values, first = np.unique(stratum, return_index=True)
     brings = first[values != 0]
@@ -42,10 +42,10 @@ def stratified(sides: np.ndarray, group: np.ndarray, stratum: np.ndarray) -> np.
 
 
 def crossing(links: np.ndarray, sides: np.ndarray, rows: np.ndarray) -> list[tuple[int, int]]:
-    """Rows that must go because an earlier row with the same link is on another side.
+    """Return the rows that must be left out because an earlier row with the same link is in another split.
 
     Args:
-        links: (all rows,) what links rows, such as the hash of the prompt.
+        links: (all rows,) value that links rows, such as the hash of the prompt.
         sides: (all rows,).
         rows: (rows to look at,) in the order in which they have precedence.
 

@@ -1,14 +1,15 @@
-"""What curation did, as numbers: `curation.json`, and the tables that `dvc plots` draws."""
+"""The report of curation: the content of `curation.json`, and the tables for `dvc plots`."""
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from fineline.curate import phrases
-from fineline.curate.chunk import Tally
+from fineline.curate.chunk import Outcomes
 from fineline.curate.decide import STEPS, Decision
 from fineline.curate.privacy import Cleaner
 from fineline.curate.split import NAMES
@@ -20,26 +21,26 @@ _DOMAINS = 30
 _EDGES = [0, *(round(2 ** (step / 2)) for step in range(6, 41))]  # tokens: 8, 11, 16, 23, 32 … 1,048,576
 
 
-def summarise(
-    table: Table, decision: Decision, tally: Tally, rule: Curate, parts: dict[str, Any], suites: list[str]
+def summarize(
+    table: Table, decision: Decision, outcomes: Outcomes, rule: Curate, parts: Mapping[str, Any], suites: Sequence[str]
 ) -> dict[str, Any]:
-    """The report on one data set, without what depends on earlier ones. See README for the meaning of each key."""
+    """Return the content of curation.json without the digest of the data set; docs/curation.md explains the keys."""
     kept = decision.kept
     removed = Counter(dict.fromkeys(STEPS, 0))
     reasons: Counter[str] = Counter()
-    for (step, reason), rows in tally.left_out.items():
+    for (step, reason), rows in outcomes.left_out.items():
         removed[step] += rows
         reasons[f"{step}: {_same_for_all(reason)}"] += rows
     for left in decision.left_out.values():
         removed[left.step] += 1
         reasons[f"{left.step}: {left.text}"] += 1
-    reported = tally.reported + Counter(outliers=decision.outliers if rule.quality.outliers == "report" else 0)
+    reported = outcomes.reported + Counter(outliers=decision.outliers if rule.quality.outliers == "report" else 0)
     return {
-        "rows_in": tally.rows_in,
+        "rows_in": outcomes.rows_in,
         "kept": len(kept),
         "removed": dict(removed),
         "reasons": dict(reasons.most_common(_REASONS)),
-        "changed": {"rows": 0} | dict(sorted(tally.changed.items())),
+        "changed": {"rows": 0} | dict(sorted(outcomes.changed.items())),
         "reported": dict(sorted((+reported).items())),
         "splits": {name: _split(table, decision, side) for side, name in enumerate(NAMES)},
         "sources": {
@@ -54,7 +55,7 @@ def summarise(
         "languages": _counted(table.languages, table.language[kept]),
         "domains": _most(_counted(table.domains, table.domain[kept])),
         "lengths": _lengths(table.tokens[kept]) | {"limit": rule.max_tokens},
-        "contamination": {suite: _leaks(tally, suite) for suite in suites},
+        "contamination": {suite: _leaks(outcomes, suite) for suite in suites},
         "label_noise": {
             kind: {"prompts": len(found), "rows": sum(len(conflict.rows) for conflict in found)}
             for kind, found in (("same_prompt", decision.same_prompt), ("near_prompt", decision.near_prompt))
@@ -62,7 +63,7 @@ def summarise(
         "signals": {"rare_phrases": [asdict(phrase) for phrase in phrases.suspicious(table, kept, Cleaner(rule.privacy))]},
         "checks": {
             "links_across_splits": links_across_splits(table, decision),
-            "rejected_share": round(removed["rejected"] / max(1, tally.rows_in), 6),
+            "rejected_share": round(removed["rejected"] / max(1, outcomes.rows_in), 6),
             "rejected_limit": rule.max_rejected,
             "bounded_searches": decision.bounded,
         },
@@ -70,7 +71,7 @@ def summarise(
 
 
 def links_across_splits(table: Table, decision: Decision) -> int:
-    """Groups and prompts that stand on more than one side, plus similar pairs that do. Must be 0."""
+    """Return the number of groups, prompts and similar pairs that are in more than one split. Must be 0."""
     kept = decision.kept
     side = decision.side[kept]
     crossing = sum(decision.side[row] != decision.side[earlier] for row, earlier in decision.linked)
@@ -81,7 +82,7 @@ def links_across_splits(table: Table, decision: Decision) -> int:
 
 
 def tables(report: dict[str, Any], tokens: np.ndarray) -> dict[str, list[dict[str, Any]]]:
-    """File name -> its rows."""
+    """Return the rows of each table by file name."""
     left = report["rows_in"]
     funnel = [{"step": "rows in", "rows": left}]
     for step, rows in report["removed"].items():
@@ -99,7 +100,7 @@ def tables(report: dict[str, Any], tokens: np.ndarray) -> dict[str, list[dict[st
 
 
 def _same_for_all(reason: str) -> str:
-    """A reason without its numbers, so that equal reasons are counted together."""
+    """Return a reason without its numbers, so that equal reasons are counted together."""
     return re.sub(r"(?<![\w-])\d+", "#", reason)
 
 
@@ -116,7 +117,7 @@ def _split(table: Table, decision: Decision, side: int) -> dict[str, int]:
 
 
 def _counted(names: list[str], codes: np.ndarray) -> dict[str, int]:
-    """Name -> rows, most first; rows without one are not counted."""
+    """Return name -> rows, most frequent first; rows without a name are not counted."""
     counts = Counter({name: int(rows) for name, rows in zip(names, np.bincount(codes, minlength=len(names)), strict=True)})
     return {name: rows for name, rows in counts.most_common() if rows and name}
 
@@ -139,6 +140,6 @@ def _lengths(tokens: np.ndarray) -> dict[str, float]:
     }
 
 
-def _leaks(tally: Tally, suite: str) -> dict[str, int]:
-    rows = {item: rows for (name, item), rows in tally.leaked.items() if name == suite}
+def _leaks(outcomes: Outcomes, suite: str) -> dict[str, int]:
+    rows = {item: rows for (name, item), rows in outcomes.leaked.items() if name == suite}
     return {"rows": sum(rows.values()), "items": len(rows)}

@@ -1,4 +1,4 @@
-"""What is known of all rows that were not left out by themselves, in the order in which they came."""
+"""All rows that `examine` kept, in their order: columns in memory, texts in files."""
 
 import os
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from fineline.curate.chunk import Chunk, Columns
 
 
 @dataclass(frozen=True)
-class Who:
-    """Where a row comes from."""
+class RowOrigin:
+    """The origin of a row."""
 
     id: str
     source: str
@@ -24,7 +24,7 @@ class Who:
 
 
 class Table(Columns):
-    """Columns of all chunks, one after another, and access to the texts of single rows. A context manager: it holds files.
+    """Columns of all chunks, one after another, and access to the texts of single rows. A context manager: it opens files.
 
     `part` is the index of each row's part in `parts`.
     """
@@ -35,7 +35,7 @@ class Table(Columns):
         self._first = np.concatenate([[0], np.cumsum([len(chunk) for chunk in chunks])]).astype(np.int64)
         for name in (column.name for column in fields(Columns)):
             setattr(self, name, _together([getattr(chunk, name) for chunk in chunks], name))
-            for chunk in chunks:  # the columns are most of the memory; they need not be there twice
+            for chunk in chunks:  # the columns are most of the memory; do not keep them twice
                 setattr(chunk, name, None)
         self.part = np.repeat([parts.index(chunk.part) for chunk in chunks], np.diff(self._first)).astype(np.int16)
         self.languages, self.language = _coded([name for chunk in chunks for name in chunk.languages])
@@ -55,27 +55,27 @@ class Table(Columns):
         for descriptor in self._open.values():
             os.close(descriptor)
 
-    def line(self, row: int) -> tuple[Who, bytes]:
-        """Who a row is, and what it says as JSON (`messages`, perhaps `tools`)."""
+    def line(self, row: int) -> tuple[RowOrigin, bytes]:
+        """Return the origin of a row and its content as JSON (`messages` and optional `tools`)."""
         chunk, place = self._place(row)
         begin, end = (int(value) for value in self._lines[chunk][place : place + 2])
-        who, _, what = os.pread(self._file(chunk, "rows"), end - begin, begin).rstrip(b"\n").partition(b"\t")
-        return Who(**orjson.loads(who)), what
+        origin, _, content = os.pread(self._file(chunk, "rows"), end - begin, begin).rstrip(b"\n").partition(b"\t")
+        return RowOrigin(**orjson.loads(origin)), content
 
     def all_lines(self) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Of every row in order: who it is (the fields of `Who`), and what it says as JSON."""
+        """Yield the origin of every row (the fields of `RowOrigin`) and its content as JSON, in order."""
         for chunk in range(len(self._lines)):
             for line in (self._scratch / f"{chunk}.rows").read_bytes().split(b"\n")[:-1]:
-                who, _, what = line.partition(b"\t")
-                yield orjson.loads(who), what
+                origin, _, content = line.partition(b"\t")
+                yield orjson.loads(origin), content
 
     def messages(self, row: int) -> list[dict[str, Any]]:
-        """The messages of a row."""
+        """Return the messages of a row."""
         messages: list[dict[str, Any]] = orjson.loads(self.line(row)[1])["messages"]
         return messages
 
     def shingles(self, row: int) -> tuple[frozenset[int], frozenset[int]]:
-        """Hashes of the shingles of prompt and of completion."""
+        """Return the hashes of the shingles of prompt and of completion."""
         chunk, place = self._place(row)
         begin, middle, end = (int(value) for value in self._shingle_starts[chunk][2 * place : 2 * place + 3])
         content = os.pread(self._file(chunk, "shingles"), 8 * (end - begin), 8 * begin)
@@ -83,7 +83,7 @@ class Table(Columns):
         return frozenset(values[: middle - begin]), frozenset(values[middle - begin :])
 
     def prompt_phrases(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Chunk by chunk: hashes of the single words and of the shingles of all prompts, and the row of each."""
+        """Yield, chunk by chunk, hashes of the single words and of the shingles of all prompts, and the row of each."""
         for chunk, starts in enumerate(self._shingle_starts):
             first = int(self._first[chunk])
             sizes = np.diff(starts)
@@ -116,7 +116,7 @@ def _together(arrays: list[np.ndarray], name: str) -> np.ndarray:
 
 
 def _coded(names: list[str]) -> tuple[list[str], np.ndarray]:
-    """Distinct names in sorted order, and the place of each row's."""
+    """Return the distinct names in sorted order, and the index of each row's name."""
     known = sorted(set(names))
     code = {name: place for place, name in enumerate(known)}
     return known, np.array([code[name] for name in names], dtype=np.int32)

@@ -1,7 +1,8 @@
-"""Text as it is compared: normalised, cut into words, hashed.
+"""Text as curation compares it: normalized, split into words, hashed.
 
-All hashes are 64 bits wide and the same in every process and on every machine. A shingle is three words in a row; the hash
-of a sequence of words is made of the words' own, so that shingles and longer sequences of a whole batch are computed at once.
+All hashes have 64 bits and are the same in every process and on every machine. A shingle is a sequence of three words. The
+hash of a sequence is computed from the hashes of its words, so shingles and longer sequences of a whole batch are computed at
+once.
 """
 
 import hashlib
@@ -13,36 +14,36 @@ import numpy as np
 import rensa
 
 SHINGLE = 3  # words
-# scripts that put no spaces between words: each character counts as one (kana, CJK ideographs, Thai, Lao, Khmer, Myanmar)
+# scripts without spaces between words: each character counts as a word (kana, CJK ideographs, Thai, Lao, Khmer, Myanmar)
 _ALONE = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying mixes upwards
 _SHIFT = np.uint64(29)
 
 
-def normalise(text: str) -> str:
-    """Unicode NFKC, case folded, white space collapsed."""
+def normalize(text: str) -> str:
+    """Return the text in Unicode NFKC, case-folded, with white space collapsed."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def words(normalised: str) -> list[str]:
-    """The words of a normalised text; all of it as one where it has none (an emoji, a formula)."""
-    return _WORD.findall(normalised) or [normalised]
+def words(normalized: str) -> list[str]:
+    """Return the words of a normalized text; the whole text if it has none (an emoji, a formula)."""
+    return _WORD.findall(normalized) or [normalized]
 
 
 def key(text: str) -> int:
-    """64-bit hash of a text."""
+    """Return a 64-bit hash of a text."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
 def keys(texts: list[str]) -> np.ndarray:
-    """(texts,) uint64 keys."""
+    """Return the (texts,) uint64 keys of texts."""
     return np.array([key(text) for text in texts], dtype=np.uint64)
 
 
 @dataclass(frozen=True)
 class Words:
-    """The words of many texts as hashes, one after another."""
+    """The words of many texts as hashes, one text after another."""
 
     hashes: np.ndarray
     """(words of all texts,) uint64."""
@@ -50,23 +51,21 @@ class Words:
     """(texts + 1,) int64: text t is `hashes[starts[t]:starts[t + 1]]`."""
 
     @classmethod
-    def of(cls, texts: list[list[str]]) -> "Words":
+    def from_texts(cls, texts: list[list[str]]) -> "Words":
         """Hash the words of each text; every text has at least one word."""
-        lengths = [len(text) for text in texts]
-        starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
         flat = [word for text in texts for word in text]
         hashed = rensa.RMinHash.hash_token_sets([flat])[0] if flat else []
-        return cls(np.array(hashed, dtype=np.uint64), starts)
+        return cls(np.array(hashed, dtype=np.uint64), _starts(np.array([len(text) for text in texts], dtype=np.int64)))
 
     def sequences(self, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Hashes of every run of `length` words of each text, and their starts; one shorter run where a text has fewer.
+        """Return hashes of every sequence of `length` words of each text; one shorter sequence for a text with fewer words.
 
         Returns:
-            (runs of all texts,) uint64 and (texts + 1,) int64.
+            (sequences of all texts,) uint64 and the (texts + 1,) int64 starts of each text's sequences.
         """
         sizes = np.diff(self.starts)
         runs = np.maximum(sizes - length + 1, 1)
-        starts = np.concatenate([[0], np.cumsum(runs)]).astype(np.int64)
+        starts = _starts(runs)
         if not len(self.hashes):
             return self.hashes, starts
         text = np.repeat(np.arange(len(sizes)), runs)
@@ -86,3 +85,45 @@ def mixed(values: np.ndarray) -> np.ndarray:
     values = values * _MULTIPLIER
     values = values ^ (values >> _SHIFT)
     return values * _MULTIPLIER
+
+
+def interleaved_shingles(prompts: Words, completions: Words) -> tuple[np.ndarray, np.ndarray]:
+    """Return the shingles of prompt, completion, prompt, completion ..., and their (2 rows + 1,) starts."""
+    return _interleaved(prompts.sequences(SHINGLE), completions.sequences(SHINGLE))
+
+
+def joined(prompts: Words, completions: Words) -> Words:
+    """Return prompt and completion of each row as one text."""
+    hashes, starts = _interleaved((prompts.hashes, prompts.starts), (completions.hashes, completions.starts))
+    return Words(hashes, starts[0::2])
+
+
+def prompts_only(shingles: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the shingles of the prompts among interleaved shingles, and their starts."""
+    return selected(shingles, starts, np.arange(0, len(starts) - 1, 2))
+
+
+def selected(values: np.ndarray, starts: np.ndarray, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of some of the sets, and their starts.
+
+    Args:
+        sets: Indices of the sets, in order.
+    """
+    sizes = np.diff(starts)
+    chosen = np.zeros(len(sizes), dtype=bool)
+    chosen[sets] = True
+    return values[np.repeat(chosen, sizes)], _starts(sizes[chosen])
+
+
+def _interleaved(one: tuple[np.ndarray, np.ndarray], two: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Alternate the sets of two lists of sets, each given as values and starts."""
+    sizes = np.column_stack([np.diff(one[1]), np.diff(two[1])]).ravel()
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    values = np.empty(len(owner), dtype=np.uint64)
+    values[owner % 2 == 0] = one[0]
+    values[owner % 2 == 1] = two[0]
+    return values, _starts(sizes)
+
+
+def _starts(sizes: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Examining all chunks, in as many processes as there are cores; the result does not depend on how many."""
+"""Examination of all chunks in parallel processes; the result does not depend on their number."""
 
 import multiprocessing
 import os
@@ -9,20 +9,20 @@ from itertools import islice
 from pathlib import Path
 
 from fineline.curate.chunk import Chunk, Slice, slices
-from fineline.curate.examine import Examiner, Settings
+from fineline.curate.examine import Examiner, ExaminerSettings
 from fineline.errors import FinelineError, InputError
 
-_ALONE = 2  # chunks up to which starting processes takes longer than the work
-_WAITING = 4  # chunks in flight per process: enough that none idles, few enough that results do not pile up
+_ALONE = 2  # chunks up to which starting processes would take longer than the work
+_WAITING = 4  # chunks in flight per process: no process idles, and results do not pile up
 
 _examiner: Examiner | None = None
 
 
 def cores() -> int:
-    """Processor cores this process may use; the environment variable FINELINE_PROCESSES overrules it.
+    """Return the number of processor cores that this process may use, or the environment variable FINELINE_PROCESSES.
 
     Raises:
-        InputError: The variable holds no positive number.
+        InputError: The variable is not a positive number.
     """
     wanted = os.environ.get("FINELINE_PROCESSES")
     if wanted:
@@ -32,12 +32,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def examine_all(settings: Settings, files: dict[str, Path], done: Callable[[Chunk], None]) -> list[Chunk]:
-    """Examine every raw file; chunks come back in the order of their lines.
+def examine_all(settings: ExaminerSettings, files: dict[str, Path], done: Callable[[Chunk], None]) -> list[Chunk]:
+    """Examine every raw file and return the chunks in the order of their lines.
 
     Args:
         files: Part -> its raw file.
-        done: Told of each chunk as it arrives.
+        done: Called with each chunk when it is finished.
 
     Raises:
         InputError: As `Examiner`, and `cores`.
@@ -52,14 +52,14 @@ def examine_all(settings: Settings, files: dict[str, Path], done: Callable[[Chun
             chunks.append(examiner.examine(piece))
             done(chunks[-1])
         return chunks
-    Examiner(settings)  # what is wrong with the settings is told here; a failing start of a process would hide it
+    Examiner(settings)  # reports wrong settings here; a process that fails to start would hide them
     context = multiprocessing.get_context("spawn")  # forking a process with threads can deadlock
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(settings,)) as pool:
         try:
             return _in_order(pool, pieces, processes * _WAITING, done)
         except BrokenProcessPool as error:
             raise FinelineError(
-                "a process that examined rows was killed, for want of memory perhaps; run again with FINELINE_PROCESSES=1"
+                "a process that examined rows was killed, possibly because memory ran out; run again with FINELINE_PROCESSES=1"
             ) from error
 
 
@@ -74,9 +74,9 @@ def _in_order(pool: Executor, pieces: list[Slice], most: int, done: Callable[[Ch
     return chunks
 
 
-def _start(settings: Settings) -> None:
+def _start(settings: ExaminerSettings) -> None:
     global _examiner
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the cores are taken by our own processes
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # all cores are used by these processes
     _examiner = Examiner(settings)
 
 

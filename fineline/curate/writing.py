@@ -1,4 +1,4 @@
-"""The rows that stay, and the account of those that do not, as files of the data set."""
+"""The files of a data set: the rows of each split, and the account of all others."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ _CONFLICTS = 10_000  # of each kind that are listed; all are counted
 def write(table: Table, decision: Decision, chunks: int, scratch: Path, directory: Path) -> None:
     """Write the three splits, left_out.jsonl, changed.jsonl and label_noise.jsonl.
 
-    Every row that came in stands in exactly one of: a split, left_out.jsonl.
+    Every raw row is in exactly one of them: a split, or left_out.jsonl.
     """
     with ExitStack() as stack:
         splits = [stack.enter_context((directory / f"{name}.jsonl").open("wb")) for name in NAMES]
@@ -26,23 +26,23 @@ def write(table: Table, decision: Decision, chunks: int, scratch: Path, director
         for ending, sink in (("left_out", left_out), ("changed", changed)):
             for chunk in range(chunks):
                 sink.write((scratch / f"{chunk}.{ending}").read_bytes())
-        labels: dict[int, str] = {}  # of clusters: the group of their first row stands for all
-        for row, (who, what) in enumerate(table.all_lines()):
+        labels: dict[int, str] = {}  # cluster -> group of its first row, which represents all
+        for row, (origin, content) in enumerate(table.all_lines()):
             if copies := int(decision.copies[row]):
                 cluster = decision.clusters.get(int(table.group[row]))
-                group = who["group"] if cluster is None else labels.setdefault(cluster, who["group"])
-                head = orjson.dumps({"id": who["id"], "source": who["source"], "group": group})
-                splits[decision.side[row]].write((head[:-1] + b"," + what[1:] + b"\n") * copies)
+                group = origin["group"] if cluster is None else labels.setdefault(cluster, origin["group"])
+                head = orjson.dumps({"id": origin["id"], "source": origin["source"], "group": group})
+                splits[decision.side[row]].write((head[:-1] + b"," + content[1:] + b"\n") * copies)
             else:
-                left_out.write(_left_out(table, decision, row, who))
+                left_out.write(_left_out(table, decision, row, origin))
     with (directory / "label_noise.jsonl").open("wb") as listed:
         listed.writelines(_conflicts(table, "same_prompt", decision.same_prompt))
         listed.writelines(_conflicts(table, "near_prompt", decision.near_prompt))
 
 
-def _left_out(table: Table, decision: Decision, row: int, who: dict[str, Any]) -> bytes:
+def _left_out(table: Table, decision: Decision, row: int, origin: dict[str, Any]) -> bytes:
     reason = decision.left_out[row]
-    entry = {"id": who["id"], "source": who["source"], "at": who["at"], "step": reason.step, "reason": reason.text}
+    entry = {"id": origin["id"], "source": origin["source"], "at": origin["at"], "step": reason.step, "reason": reason.text}
     if reason.because is not None:
         entry["because"] = table.line(reason.because)[0].id
     if reason.similarity is not None:
@@ -51,7 +51,7 @@ def _left_out(table: Table, decision: Decision, row: int, who: dict[str, Any]) -
 
 
 def _conflicts(table: Table, kind: str, conflicts: list[Conflict]) -> Iterable[bytes]:
-    """Each conflict with all its sides: the completion, the prompt that was answered so, and which rows stay."""
+    """Yield each conflict with all its sides: completion, prompt, rows, and True if the rows stay."""
     for conflict in conflicts[:_CONFLICTS]:
         sides: dict[int, list[int]] = {}
         for row in conflict.rows:
@@ -59,6 +59,6 @@ def _conflicts(table: Table, kind: str, conflicts: list[Conflict]) -> Iterable[b
         listed = []
         for rows in sides.values():
             messages = table.messages(rows[0])
-            said = {"prompt": messages[:-1], "completion": messages[-1]}
-            listed.append(said | {"rows": [table.line(row)[0].id for row in rows], "stays": rows[0] in conflict.kept})
+            side = {"prompt": messages[:-1], "completion": messages[-1]}
+            listed.append(side | {"rows": [table.line(row)[0].id for row in rows], "stays": rows[0] in conflict.kept})
         yield orjson.dumps({"kind": kind, "sides": listed}) + b"\n"

@@ -8,10 +8,11 @@ from fineline.dagster.metadata import numbers, report
 from fineline.dagster.stages import Stage
 
 REPORT = "curation.json"
+CHANGE = "curation/change.json"
 NEAR = 0.8  # of `curate.max_rejected`, from which rejected rows deserve a look; above all of it the stage has failed
 
 Figures = dict[str, Any]
-"""The `checks` of the report."""
+"""The `checks` of curation.json, or all of change.json."""
 
 
 def none_left(name: str, reason: str) -> Callable[[Figures], Judgment]:
@@ -30,7 +31,7 @@ def rejected_share(figures: Figures) -> Judgment:
 
 def drift(figures: Figures) -> Judgment:
     """Pass if the rows are still like those of the previous version."""
-    distance, limit = figures["drift"], figures["drift_limit"]
+    distance, limit = figures["largest_drift"], figures["drift_limit"]
     if distance is None:
         return Judgment(True, "There is no previous version to compare with.", WARN)
     reason = f"The largest drift from the previous version is {distance:.2f}; {limit:.2f} is tolerated."
@@ -39,16 +40,16 @@ def drift(figures: Figures) -> Judgment:
     return Judgment(distance <= limit, reason, WARN)
 
 
-def judged(decide: Callable[[Figures], Judgment], *needed: str) -> Callable[[Stage], Judgment]:
-    """Return a judge that calls `decide` with the figures of the report; without those needed, it says what to do."""
+def judged(decide: Callable[[Figures], Judgment], *needed: str, file: str = REPORT) -> Callable[[Stage], Judgment]:
+    """Return a judge that calls `decide` with the figures of a report; without those needed, it says what to do."""
 
     def judge(stage: Stage) -> Judgment:
-        content = report(stage, REPORT)
+        content = report(stage, file)
         if not content:
-            return not_made(stage, REPORT)
-        figures = content.get("checks", {})
+            return not_made(stage, file)
+        figures = content.get("checks", {}) if file == REPORT else content
         if missing := [name for name in needed if name not in figures]:
-            return Judgment(False, f"{REPORT} lacks {', '.join(missing)}; materialize {stage.name}", WARN)
+            return Judgment(False, f"{file} lacks {', '.join(missing)}; materialize {stage.name}", WARN)
         judgment = decide(figures)
         judgment.metadata.update(numbers({name: figures[name] for name in needed}))
         return judgment
@@ -91,6 +92,6 @@ CHECKS = (
     Check(
         "drift",
         "Sources, languages, domains and lengths are those of the previous version",
-        judged(drift, "drift", "drift_limit"),
+        judged(drift, "largest_drift", "drift_limit", file=CHANGE),
     ),
 )

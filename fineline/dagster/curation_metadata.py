@@ -18,6 +18,7 @@ from fineline.dagster.stages import Stage
 from fineline.project import layout
 
 REPORT = "curation.json"
+CHANGE = "curation/change.json"
 SAMPLES = 10
 LONGEST_TEXT = 160
 MOST_FILES = 50
@@ -76,7 +77,7 @@ def pictures(stage: Stage) -> Metadata:
 
 def sources(stage: Stage) -> Metadata:
     """Return a row for each source, with its share before and now where sampling weights changed it."""
-    shares = report(stage, REPORT).get("signals", {}).get("source_shares", [])
+    shares = report(stage, CHANGE).get("source_shares", [])
     by_source = {share["source"]: {"share_before": share["before"], "share_now": share["now"]} for share in shares}
     kind = rows_as("sources", SOURCE_COLUMNS, by="source", each=lambda row: row | by_source.get(row["source"], {}))
     return Shown(REPORT, "sources", kind)(stage)

@@ -84,6 +84,7 @@ DISPLAYS: Displays = {
             curation_metadata.samples,
             curation_metadata.files,
             Shown("curation.json", "", nested_without("splits", "reasons")),
+            Shown("curation/change.json", "", nested_numbers, "change/"),
             Shown("curation.json", "splits", nested_numbers),
             Shown("curation.json", "signals.rare_phrases", count_as("rare_phrases/count")),
         ),

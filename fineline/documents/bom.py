@@ -128,6 +128,6 @@ def _edges(records: Records, packages: list[Package]) -> dict[str, list[str]]:
         edges.setdefault(package.purl, [])
     for package in packages:
         for name in package.needed_by:
-            for dependant in by_name.get(name, []):
-                edges[dependant].append(package.purl)
+            for dependent in by_name.get(name, []):
+                edges[dependent].append(package.purl)
     return edges

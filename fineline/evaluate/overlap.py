@@ -6,6 +6,7 @@ from typing import Any
 from fineline.curate import contamination
 from fineline.errors import InputError
 from fineline.project.params.curation import Contamination
+from fineline.suites.items import items_of
 
 _BATCH = 2_000
 
@@ -19,10 +20,10 @@ def refuse(guards: list[str], splits: Mapping[str, Sequence[Mapping[str, Any]]],
     Raises:
         InputError: A row contains an item of a suite.
     """
-    items = contamination.items_of(guards)
+    items = items_of(guards)
     if not items:
         return
-    index = contamination.Index(items, rule)
+    index = contamination.ItemIndex(items, rule)
     for split, rows in splits.items():
         for start in range(0, len(rows), _BATCH):
             batch = [row["messages"] for row in rows[start : start + _BATCH]]

@@ -18,6 +18,8 @@ from fineline.project.ownership import Ownership, ownership_by_role
 __all__ = ["ROLES", "SHIPPED", "EvidenceBundle", "chain", "collect"]
 
 REPORTS = ("curation", "training", "gate", "merge", "export", "candidate")
+CHANGE = "curation/change"
+"""A further report, unless all artifacts have records of version 1: at that time curation.json contained the comparison."""
 PARTS = "parts.json"
 _TEMPLATE = "chat_template.jinja"
 
@@ -74,11 +76,12 @@ class EvidenceBundle:
         """Properties of the data that a policy may forbid, by the curation report."""
         report = self.reports["curation"]
         checks, signals = report["checks"], report["signals"]
+        change = self.reports.get(CHANGE) or {"largest_drift": checks["drift"], "drift_limit": checks["drift_limit"]}
         raised = {
             "private-values-left": checks["private_values_left"] > 0,
             "contaminated-rows-left": checks["contaminated_left"] > 0,
             "links-across-splits": checks["links_across_splits"] > 0,
-            "drift": checks["drift"] is not None and checks["drift"] > checks["drift_limit"],  # None: nothing to compare with
+            "drift": (change["largest_drift"] or 0) > change["drift_limit"],  # None: no version to compare with
             "rows-with-private-values": report["removed"]["privacy"] > 0 or report["changed"]["rows"] > 0,
             "rare-phrases": bool(signals["rare_phrases"]),
         }
@@ -102,7 +105,8 @@ def collect(adapter: str, root: Path = Path(), read: Reading = artifacts.verifie
     """
     found = chain(SHIPPED, root / layout.export(adapter, SHIPPED_FORM), root, read)
     at = root / layout.reports(adapter)
-    read_in = {name: _report(at / f"{name}.json") for name in REPORTS}
+    before = all(artifact.schema == SCHEMA_V1 for _, artifact in found.values())
+    read_in = {name: _report(at / f"{name}.json") for name in (*REPORTS, *(() if before else (CHANGE,)))}
     content = {name: value for name, (value, _) in read_in.items()}
     ownership = ownership_by_role({role: artifact for role, (_, artifact) in found.items()}, root)
     template = found[SHIPPED][0] / _TEMPLATE
@@ -114,7 +118,7 @@ def collect(adapter: str, root: Path = Path(), read: Reading = artifacts.verifie
             "chat_template": _sha256(template) if template.is_file() else None,
             "verdict": content["candidate"]["verdict"],
         }
-        if any(artifact.schema != SCHEMA_V1 for _, artifact in found.values()):  # approvals of older candidates stay valid
+        if not before:  # approvals of older candidates stay valid
             evidence["ownership"] = {role: asdict(one) for role, one in sorted(ownership.items())}
         parts = _licenses_of_parts(found["raw"][0], ownership["raw"].license)
         bundle = EvidenceBundle(adapter, found, ownership, content, evidence, parts)

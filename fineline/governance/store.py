@@ -138,7 +138,7 @@ def _fill(building: Path, bundle: EvidenceBundle, documents: Mapping[str, str]) 
         _copy(place / artifacts.RECORD, records / "artifacts" / role / artifacts.RECORD)
     for name, digest in bundle.evidence["reports"].items():
         file = layout.reports(bundle.adapter) / f"{name}.json"
-        if _copy(file, records / "reports" / file.name) != digest.removeprefix("sha256:"):
+        if _copy(file, records / "reports" / f"{name}.json") != digest.removeprefix("sha256:"):
             raise Refused(f"{file}: changed while it was copied")
     for file in (people.FILE, policy.FILE):
         _copy(file, records / "governance" / file.name)

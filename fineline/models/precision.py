@@ -29,7 +29,7 @@ def dtype(precision: Precision) -> Any:
 
 
 def autocast(precision: Precision, kind: str) -> Any:
-    """Return a context in which a model computes in this precision, whatever the type of its weights.
+    """Return a context in which a model computes in this precision, for weights of any type.
 
     Args:
         kind: `cpu` or `cuda`.

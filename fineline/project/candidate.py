@@ -38,6 +38,7 @@ _SUBJECTS = (
     ("plan", "base", "base"),
     ("plan", "data", "data"),
     ("curation", "dataset", "data"),
+    ("curation/change", "dataset", "data"),
     ("merge", "digest", "merged"),
     ("export", f"forms.{SHIPPED_FORM}.digest", SHIPPED),
 )

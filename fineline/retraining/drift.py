@@ -115,7 +115,7 @@ def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
     part = Part(files="**")
     for stored in local.find("**", layout.inbox(name)):
         with stored.open() as stream:
-            for row in formats.of(stored.name).rows(stream, stored.name, part):
+            for row in formats.format_of(stored.name).rows(stream, stored.name, part):
                 if row.content is None:
                     continue
                 try:

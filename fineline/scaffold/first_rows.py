@@ -12,7 +12,7 @@ from fineline.curate import layouts
 from fineline.errors import InputError
 from fineline.project.params.sources import Part
 from fineline.sources import formats, local
-from fineline.sources.readers import Row
+from fineline.sources.readers import RawRow
 from fineline.sources.storage import Stored, unreadable
 
 MOST = 500  # rows that are looked at
@@ -76,10 +76,10 @@ def look(path: Path) -> FirstRows:
     )
 
 
-def _rows(stored: Stored) -> Iterator[Row]:
+def _rows(stored: Stored) -> Iterator[RawRow]:
     try:
         opened = stored.open()
     except Exception as error:  # each storage has exceptions of its own
         raise unreadable(stored.name, error) from error
     with opened as stream:
-        yield from formats.of(stored.name).rows(stream, stored.name, _PART)
+        yield from formats.format_of(stored.name).rows(stream, stored.name, _PART)

@@ -1,30 +1,52 @@
-"""Where raw examples come from. Rows are written as the source has them; judging them is curation's business.
+"""Sources of raw examples: files, URLs, the Hugging Face Hub, and the commands of Home Assistant.
 
-`into` receives one `<part>.jsonl` per part (see `envelope`) and `parts.json`, which says what each part is and which files
-it was read from. Nothing in them varies from run to run.
+Rows are written as the source has them; curation judges them. The result is one `<part>.jsonl` per part (see `envelope`) and
+`parts.json`, which describes each part and the files that it was read from. The same source gives the same bytes.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import orjson
 
 from fineline.errors import FinelineError, InputError
-from fineline.project.params.sources import Part, Source
+from fineline.project.params.sources import Column, Part, Source
 from fineline.sources import files, hub, local, urls
 from fineline.sources.envelope import Writer
-from fineline.sources.record import FileRecord, PartRecord
+from fineline.sources.files import FileRecord
 from fineline.sources.storage import Stored
 
 PARTS = "parts.json"
+_CHANGED = "changed while it was being read; run again when nothing writes to it"
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """The entry of a part in parts.json: its settings in params.yaml, its origin, and its numbers of rows."""
+
+    layout: str | None
+    columns: dict[Column, str]
+    prompt: str | None
+    weight: float
+    license: str | None
+    """License of these rows, if params.yaml gives one."""
+    origin: str
+    """`files`, `hub` or `home_assistant`."""
+    rows: int
+    """Unreadable ones included."""
+    unreadable: int
+    files: list[FileRecord]
 
 
 def fetch(source: Source, into: Path) -> dict[str, PartRecord]:
-    """Write the rows of every part of a `source:` block into the directory `into`; return what is in `parts.json`.
+    """Write the rows of every part of a `source:` block, and parts.json, into the directory `into`.
+
+    Returns:
+        The content of parts.json.
 
     Raises:
-        InputError: A source is missing, unreadable as a whole or of no known format, or there is not one row.
-        FinelineError: Files changed, came or went while they were read.
+        InputError: A source is missing, unreadable as a whole or of an unknown format, or there are no rows.
+        FinelineError: Files were changed, added or removed while they were read.
     """
     root = Path(source.path)
     parts = dict(sorted(source.all_parts().items()))
@@ -32,18 +54,18 @@ def fetch(source: Source, into: Path) -> dict[str, PartRecord]:
     try:
         records = {name: _write(name, part, listed.get(name, []), root, into) for name, part in parts.items()}
     except FinelineError:
-        _check_unchanged(listed, parts, root)  # a file cut under our hands is no bad file
+        _check_unchanged(listed, parts, root)  # a file that was cut meanwhile is not a broken file
         raise
     _check_unchanged(listed, parts, root)
     if not any(record.rows for record in records.values()):
-        raise InputError(f"{source.path}: not one row; a training set needs at least a few hundred")
+        raise InputError(f"{source.path}: no rows; a training set needs at least a few hundred")
     content = {name: asdict(record) for name, record in records.items()}
     (into / PARTS).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return records
 
 
 def _listed(parts: dict[str, Part], root: Path) -> dict[str, list[Stored]]:
-    """The files of each part that has any of its own."""
+    """Return the files of each part that names files."""
     return {
         name: urls.find(part.files) if urls.is_url(part.files) else local.find(part.files, root)
         for name, part in parts.items()
@@ -58,14 +80,14 @@ def _write(name: str, part: Part, listed: list[Stored], root: Path, into: Path) 
         writer = Writer(sink, name, id_column)
         origin, read = _read(part, listed, root, writer)
     if id_column is not None and 0 < writer.rows - writer.unreadable == writer.without_id:
-        raise InputError(f"parts.{name}.columns.id: no row has a value in {id_column!r}; check the name of the column")
+        raise InputError(f"parts.{name}.columns.id: no row has a value in {id_column!r}; check the column name")
     return PartRecord(
         part.layout, part.columns, part.prompt, part.weight, part.license, origin, writer.rows, writer.unreadable, read
     )
 
 
 def _read(part: Part, listed: list[Stored], root: Path, writer: Writer) -> tuple[str, list[FileRecord]]:
-    """Read a part from its one origin; the origin's name and its files."""
+    """Read a part from its origin and return the name of the origin and its files."""
     if part.hub is not None:
         with hub.download(part.hub) as (directory, shown):
             found = local.find(part.hub.files, directory, shown)
@@ -78,7 +100,7 @@ def _read(part: Part, listed: list[Stored], root: Path, writer: Writer) -> tuple
 
 
 def _check_unchanged(before: dict[str, list[Stored]], parts: dict[str, Part], root: Path) -> None:
-    """Raise `FinelineError` unless every file is there as it was, and no other."""
+    """Raise `FinelineError` if a file was changed, added or removed."""
     try:
         now = _listed(parts, root)
     except InputError as error:
@@ -87,6 +109,3 @@ def _check_unchanged(before: dict[str, list[Stored]], parts: dict[str, Part], ro
         differing = sorted({file.name for file in set(stored) ^ set(now[name])})
         if differing:
             raise FinelineError(f"{', '.join(differing[:3])}{' and more' if len(differing) > 3 else ''}: {_CHANGED}")
-
-
-_CHANGED = "changed while it was being read; run again when nothing writes to it"

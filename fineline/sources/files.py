@@ -1,16 +1,27 @@
-"""The rows of one stored file, whatever its format, compression and place."""
+"""Reading of one stored file, of any format, compression and storage."""
 
 import io
+from dataclasses import dataclass
 
 from fineline.project.params.sources import Part
 from fineline.sources import formats
 from fineline.sources.envelope import Writer
-from fineline.sources.record import FileRecord
-from fineline.sources.storage import CHUNK, Stored, Tally, unreadable
+from fineline.sources.storage import CHUNK, HashingStream, Stored, unreadable
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """The entry of a file in parts.json: the file as it was stored when its rows were read."""
+
+    path: str
+    size: int
+    """Bytes, of the compressed file if it is compressed."""
+    sha256: str
+    rows: int
 
 
 def read(stored: Stored, part: Part, writer: Writer) -> FileRecord:
-    """Hand every row of a file to the writer; what the file was.
+    """Pass every row of a file to the writer and return the record of the file.
 
     Raises:
         InputError: The file cannot be read as a whole.
@@ -18,12 +29,12 @@ def read(stored: Stored, part: Part, writer: Writer) -> FileRecord:
     """
     try:
         opened = stored.open()
-    except Exception as error:  # each storage has exceptions of its own
+    except Exception as error:  # each storage raises different exceptions
         raise unreadable(stored.name, error) from error
     before = writer.rows
     with opened as stream:
-        tally = Tally(stored.name, stream)
-        for row in formats.of(stored.name).rows(io.BufferedReader(tally, CHUNK), stored.name, part):
+        hashing = HashingStream(stored.name, stream)
+        for row in formats.format_of(stored.name).rows(io.BufferedReader(hashing, CHUNK), stored.name, part):
             writer.add(stored.name, row)
-        sha256 = tally.finish()
-    return FileRecord(stored.name, tally.size, sha256, writer.rows - before)
+        sha256 = hashing.finish()
+    return FileRecord(stored.name, hashing.size, sha256, writer.rows - before)

@@ -1,4 +1,4 @@
-"""Which reader and which decompression a file's name asks for."""
+"""Formats: the reader and the decompression for a file name."""
 
 import bz2
 import gzip
@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from fineline.errors import InputError
 from fineline.project.params.sources import Part
-from fineline.sources.readers import Reader, Row, document, lines, parquet, table
+from fineline.sources.readers import RawRow, Reader, document, lines, parquet, table
 from fineline.sources.storage import CHUNK
 
 Decompression = Callable[[IO[bytes]], Any]
-"""Takes the stored stream, gives a raw stream of what was compressed."""
+"""Takes the stored stream and returns a raw stream of the decompressed data."""
 
 
 def _zstd(stream: IO[bytes]) -> pa.NativeFile:
@@ -40,38 +40,38 @@ _DECOMPRESSION: dict[str, Decompression] = {
     ".zst": _zstd,
 }
 ACCEPTED = f"{', '.join(READERS)}, each also with {', '.join(_DECOMPRESSION)}"
-_BESIDE = {".dvc", ".md5", ".sha256"}  # notes that tools lay beside a data file
+_SIDECARS = {".dvc", ".md5", ".sha256"}  # files that tools write next to a data file
 
 
 @dataclass(frozen=True)
 class Format:
-    """How to read a file."""
+    """The way to read a file."""
 
     reader: Reader
     decompress: Decompression | None
 
-    def rows(self, stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
-        """The rows of a stored file, in order, with bounded memory (a JSON document is held whole).
+    def rows(self, stream: IO[bytes], name: str, part: Part) -> Iterator[RawRow]:
+        """Yield the rows of a stored file, in order, with bounded memory (a JSON document is loaded whole).
 
         Raises:
-            InputError: The file as a whole cannot be read: cut off, damaged, not of its format.
+            InputError: The file as a whole cannot be read: it is truncated, damaged, or of another format.
         """
         try:
             plain = io.BufferedReader(self.decompress(stream), CHUNK) if self.decompress else stream
             yield from self.reader(plain, name, part)
         except EOFError as error:
-            raise InputError(f"{name}: the compressed data are cut off; fetch the file again") from error
+            raise InputError(f"{name}: the compressed data are truncated; fetch the file again") from error
         except (OSError, zlib.error, lzma.LZMAError) as error:
-            if "Truncated" in str(error):  # Arrow's word for it
-                raise InputError(f"{name}: the compressed data are cut off; fetch the file again") from error
+            if "Truncated" in str(error):  # as Arrow says it
+                raise InputError(f"{name}: the compressed data are truncated; fetch the file again") from error
             raise InputError(f"{name}: the compressed data are damaged or of another kind; fetch the file again") from error
 
 
-def of(name: str) -> Format:
-    """The format of a file by its name.
+def format_of(name: str) -> Format:
+    """Return the format of a file by its name.
 
     Raises:
-        InputError: The name has none of the accepted endings.
+        InputError: The name does not have an accepted ending.
     """
     endings = [ending.lower() for ending in PurePosixPath(name).suffixes]
     decompress = _DECOMPRESSION.get(endings.pop()) if endings and endings[-1] in _DECOMPRESSION else None
@@ -81,13 +81,13 @@ def of(name: str) -> Format:
 
 
 def accepts(name: str) -> bool:
-    """Whether a file found by a glob holds rows; a README beside the data does not.
+    """True if a file that a glob matched contains rows; a README next to the data does not.
 
     Raises:
-        InputError: It looks like data, but in a form that cannot be read (`x.csv.zip`): passing over it would lose rows.
+        InputError: It looks like data in a form that cannot be read (`x.csv.zip`): skipping it would lose rows.
     """
     endings = {ending.lower() for ending in PurePosixPath(name).suffixes}
-    if not endings & READERS.keys() or endings & _BESIDE:
+    if not endings & READERS.keys() or endings & _SIDECARS:
         return False
-    of(name)
+    format_of(name)
     return True

@@ -1,12 +1,12 @@
-"""Spoken home commands with the intent each one means, from Home Assistant's own sentence templates.
+"""Spoken home commands with their intents, made from the sentence templates of Home Assistant.
 
-The `home-assistant-intents` package (CC BY 4.0) holds, per language, sentence templates such as
-`<turn> on [<the>] {area} <light>`; `hassil` parses them. Walking a parsed template and choosing at every branch gives a
-command together with the slots it fills, so the pair is right by construction:
+The `home-assistant-intents` package (CC BY 4.0) contains sentence templates per language, such as
+`<turn> on [<the>] {area} <light>`, which `hassil` parses. A random path through a parsed template gives a command together with
+the slots that it fills, so the pair is right by construction:
 
     switch on my kitchen lamps -> {"intent":"HassTurnOn","area":"kitchen","domain":"light"}
 
-Commands of one template are near-duplicates of each other, so the template is their group: a split never divides it.
+Commands of one template are near-duplicates of each other, so the template is their group, which splits never divide.
 """
 
 import hashlib
@@ -26,15 +26,15 @@ from fineline.errors import InputError, did_you_mean
 from fineline.project.params.sources import HomeAssistant
 from fineline.sources import household, local
 from fineline.sources.envelope import Writer
-from fineline.sources.readers import Row
-from fineline.sources.record import FileRecord
+from fineline.sources.files import FileRecord
+from fineline.sources.readers import RawRow
 
-_TRIES_PER_SAMPLE = 20  # a template with few variants runs dry: stop asking instead of looping
+_TRIES_PER_SAMPLE = 20  # a template may have too few variants: stop instead of looping
 
 
 @dataclass(frozen=True)
-class Example:
-    """One command: what is said, what it means, and the template it came from."""
+class Command:
+    """One command with its meaning and the template that it was made from."""
 
     text: str
     intent: str
@@ -43,21 +43,21 @@ class Example:
 
     @property
     def completion(self) -> str:
-        """The intent first, then the slots by name, as compact JSON: one meaning has one spelling."""
+        """Return the intent, then the slots by name, as compact JSON: equal meanings have equal texts."""
         return json.dumps({"intent": self.intent} | dict(sorted(self.slots.items())), ensure_ascii=False, separators=(",", ":"))
 
 
 def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
-    """Hand every command to the writer; the files that they were made from.
+    """Pass every command to the writer and return the files that they were made from.
 
     Raises:
-        InputError: As `examples`.
+        InputError: As `commands`.
     """
     name = f"home_assistant_intents/data/{block.language}.json"
-    commands = examples(block.language, block.samples_per_template, block.seed, block.household, root)
-    for number, example in enumerate(commands, 1):
-        content = {"prompt": example.text, "completion": example.completion, "group": example.template}
-        writer.add(name, Row(number, content))
+    made = commands(block.language, block.samples_per_template, block.seed, block.household, root)
+    for number, command in enumerate(made, 1):
+        content = {"prompt": command.text, "completion": command.completion, "group": command.template}
+        writer.add(name, RawRow(number, content))
     corpus = Path(home_assistant_intents.__file__).with_name("data") / f"{block.language}.json"
     used = [_record(name, corpus, writer.rows)]
     if block.household:
@@ -65,16 +65,16 @@ def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
     return used
 
 
-def examples(
+def commands(
     language: str, samples_per_template: int, seed: int, own: str | None = None, root: Path = Path()
-) -> Iterator[Example]:
-    """Yield distinct commands, template by template; each template has a random stream of its own.
+) -> Iterator[Command]:
+    """Yield distinct commands, template by template; each template has a separate random stream.
 
     Args:
-        language: Any code that the package has.
-        samples_per_template: At most so many commands from one template.
-        seed: Same seed, same commands. A template added upstream leaves the commands of the others alone.
-        own: A household below `root` whose values come before the shipped ones.
+        language: A language code of the package.
+        samples_per_template: Maximum number of commands from one template.
+        seed: The same seed gives the same commands. A template added upstream does not change the commands of others.
+        own: A household file below `root` whose values replace the shipped ones.
 
     Raises:
         InputError: The package has no such language, or the household cannot be used.
@@ -85,16 +85,16 @@ def examples(
             f"home_assistant.language: no commands in {language!r}{did_you_mean(language, sorted(get_languages()))}"
         )
     sampler = _Sampler(Intents.from_dict(corpus), household.load(language, own, root))
-    said: set[str] = set()
+    seen: set[str] = set()
     for template, draw in sampler.templates():
         choose = random.Random(f"{seed}/{template}")
         found = 0
         for _ in range(samples_per_template * _TRIES_PER_SAMPLE):
-            example = draw(choose)
-            if example.text.casefold() in said:  # the same words from two templates: the first one keeps them
+            command = draw(choose)
+            if command.text.casefold() in seen:  # two templates gave the same words: the first one keeps them
                 continue
-            said.add(example.text.casefold())
-            yield example
+            seen.add(command.text.casefold())
+            yield command
             found += 1
             if found == samples_per_template:
                 break
@@ -112,8 +112,8 @@ class _Sampler:
         self.intents = intents
         self.household = household
 
-    def templates(self) -> Iterator[tuple[str, Callable[[random.Random], Example]]]:
-        """Every sentence template, with a function that draws one command from it."""
+    def templates(self) -> Iterator[tuple[str, Callable[[random.Random], Command]]]:
+        """Yield every sentence template with a function that draws one command from it."""
         for name, intent in self.intents.intents.items():
             for block in intent.data:
                 for sentence in block.sentences:
@@ -125,15 +125,15 @@ class _Sampler:
                         block: IntentData = block,
                         expression: Expression = sentence.expression,
                         template: str = template,
-                    ) -> Example:
+                    ) -> Command:
                         slots = dict(block.slots)
                         text = self._walk(expression, block, slots, choose)
-                        return Example(" ".join(text.split()), intent_name, slots, template)
+                        return Command(" ".join(text.split()), intent_name, slots, template)
 
                     yield template, draw
 
     def _walk(self, node: Expression, block: IntentData, slots: dict[str, Any], choose: random.Random) -> str:
-        """The text of one random path through a template; slots met on the way are added to `slots`."""
+        """Return the text of one random path through a template; the slots on the path are added to `slots`."""
         match node:
             case TextChunk():
                 return node.original_text
@@ -150,10 +150,12 @@ class _Sampler:
             case ListReference():
                 text, slots[node.slot_name] = self._fill(node, block, choose)
                 return text
-        raise InputError(f"hassil gave an unknown template part: {type(node).__name__}")
+        raise InputError(
+            f"hassil returned a {type(node).__name__}, which is not supported; install the pinned version of hassil"
+        )
 
     def _fill(self, reference: ListReference, block: IntentData, choose: random.Random) -> tuple[str, Any]:
-        """What is said for a slot, and the value it stands for."""
+        """Return the words for a slot, and the value that they mean."""
         listed: SlotList | None = {**self.intents.slot_lists, **block.slot_lists}.get(reference.list_name)
         if isinstance(listed, TextSlotList):
             value = choose.choice(listed.values)
@@ -165,10 +167,10 @@ class _Sampler:
         return word, word
 
     def _household_values(self, list_name: str, block: IntentData) -> list[str]:
-        """Values the household has for a list; names are narrowed to the domains that the block asks for."""
+        """Return the values of the household for a list; names are limited to the domains that the block requires."""
         if list_name not in self.household:
             raise InputError(
-                f"the template list {{{list_name}}} has no values in the household; give them in a `household:` file"
+                f"the household has no values for the template list {{{list_name}}}; add them in a `household:` file"
             )
         if list_name != "name":
             return self.household[list_name]

@@ -1,7 +1,7 @@
-"""The values that fill the slots of home commands: rooms, devices, shopping lists of a made-up household.
+"""Households: the values for the slots of home commands, such as rooms, devices and shopping lists.
 
-`households/<language>.yaml` is shipped for some languages. Where a household leaves a list out, or none is shipped, the
-English one fills in: names of rooms and devices are proper names that people choose themselves.
+`households/<language>.yaml` is shipped for some languages. A list that a household lacks is taken from the English one: rooms
+and devices have proper names, which people choose themselves.
 """
 
 from pathlib import Path
@@ -16,13 +16,13 @@ SHIPPED = Path(__file__).with_name("households")
 
 
 def load(language: str, own: str | None, root: Path) -> dict[str, Any]:
-    """List name -> values, and `name` -> domain -> values.
+    """Return list name -> values, and `name` -> domain -> values.
 
     Args:
-        own: A YAML file below `root` (`source.path`); its lists stand before the shipped ones.
+        own: A YAML file below `root` (`source.path`), whose lists replace the shipped ones.
 
     Raises:
-        InputError: The file is missing, outside `root`, or not a household.
+        InputError: The file is missing, outside `root`, or not a valid household.
     """
     household: dict[str, Any] = {"name": {}}
     shipped = [SHIPPED / f"{code}.yaml" for code in ("en", language)]
@@ -47,5 +47,5 @@ def _checked(file: Path) -> dict[str, Any]:
     lists = {key: values for key, values in content.items() if key != "name"} | {f"name.{key}": names[key] for key in names}
     for key, values in lists.items():
         if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
-            raise InputError(f"{file.name}: {key} must be a list of words; quote those that YAML takes for something else")
+            raise InputError(f"{file.name}: {key} must be a list of words; quote words that YAML reads as another type")
     return content

@@ -12,7 +12,7 @@ from fineline.sources.formats import READERS
 
 @contextmanager
 def download(data: HubData) -> Iterator[tuple[Path, str]]:
-    """A temporary directory with the chosen files of the repository, and what messages call it.
+    """Yield a temporary directory with the chosen files of the repository, and the name of the repository for messages.
 
     Raises:
         InputError: The repository or revision is unknown or private.
@@ -31,7 +31,7 @@ def download(data: HubData) -> Iterator[tuple[Path, str]]:
 
 
 def _patterns(files: str) -> list[str]:
-    """A glob in the Hub's terms, where `*` also matches `/`: at least all files that it means here."""
+    """Return patterns for the Hub, where `*` also matches `/`, that match at least all files of a glob."""
     if files == "**":
         return [pattern for ending in READERS for pattern in (f"*{ending}", f"*{ending}.*")]
     return [files, files.replace("**/", "")]

@@ -1,4 +1,4 @@
-"""A stored file as it was found, wherever it lies, and its bytes counted and hashed while they are read."""
+"""A stored file on any storage, and a stream that counts and hashes its bytes while they are read."""
 
 import hashlib
 import io
@@ -8,21 +8,21 @@ from typing import IO
 
 from fineline.errors import FinelineError, InputError, Unreachable
 
-CHUNK = 1 << 20  # bytes per read: large enough that calls cost nothing, small beside a row limit
+CHUNK = 1 << 20  # bytes per read: large enough to make calls cheap, small compared with the row limit
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One file. Two of them are equal if nothing tells that the file has changed between."""
+    """One file. Two are equal if nothing indicates that the file changed between them."""
 
     name: str
-    """Path below the source, or URL without credentials: what rows, reports and messages call it."""
+    """Path below the source, or URL without credentials: its name in rows, reports and messages."""
     state: tuple[tuple[str, str], ...]
-    """What its storage says about its content without reading it: size, time of change, checksum."""
+    """Facts about the content that the storage gives without reading it: size, time of change, checksum."""
     open: Callable[[], IO[bytes]] = field(compare=False)
 
 
-class Tally(io.RawIOBase):
+class HashingStream(io.RawIOBase):
     """A readable stream that counts and hashes the stored bytes of a file on their way to a reader."""
 
     def __init__(self, name: str, stream: IO[bytes]) -> None:
@@ -41,12 +41,12 @@ class Tally(io.RawIOBase):
         return len(data)
 
     def finish(self) -> str:
-        """Read what the reader left and return the sha256 of the whole file.
+        """Read the rest of the file and return the sha256 of the whole file.
 
         Raises:
             FinelineError: The file has vanished.
-            InputError: We may not read it.
-            Unreachable: Its storage breaks off.
+            InputError: Its permissions do not allow reading.
+            Unreachable: The storage fails.
         """
         while self._next(CHUNK):
             pass
@@ -55,7 +55,7 @@ class Tally(io.RawIOBase):
     def _next(self, size: int) -> bytes:
         try:
             data = self._stream.read(size)
-        except Exception as error:  # each storage has exceptions of its own
+        except Exception as error:  # each storage raises different exceptions
             raise unreadable(self._name, error) from error
         self.size += len(data)
         self._hash.update(data)
@@ -63,9 +63,9 @@ class Tally(io.RawIOBase):
 
 
 def unreadable(name: str, error: Exception) -> FinelineError:
-    """The error to raise when the storage of a listed file does not hand it out."""
+    """Return the error for a listed file that its storage does not deliver."""
     if isinstance(error, FileNotFoundError):
         return FinelineError(f"{name}: vanished while it was being read; run again when nothing writes to it")
     reason = getattr(error, "strerror", None) or getattr(error, "status", None) or type(error).__name__
-    said = f"{name}: cannot be read ({reason}); check its permissions and, if it is far away, the connection"
-    return InputError(said) if isinstance(error, PermissionError) else Unreachable(said)
+    message = f"{name}: cannot be read ({reason}); check its permissions and, for a remote file, the connection"
+    return InputError(message) if isinstance(error, PermissionError) else Unreachable(message)

@@ -1,4 +1,4 @@
-"""Files behind an fsspec URL: object stores, web servers, whatever has a protocol and its package installed."""
+"""Files at fsspec URLs: object stores, web servers, and any protocol whose package is installed."""
 
 import re
 from functools import partial
@@ -13,46 +13,46 @@ from fineline.sources import formats
 from fineline.sources.storage import Stored
 
 _LOCAL = {"file", "local"}
-_TELLING = (  # what storages call a checksum, a version or a time of change
+_STATE_KEYS = (  # names that storages use for a checksum, a version or a time of change
     *("size", "ETag", "etag", "checksum", "md5", "Content-MD5", "Digest", "generation"),
     *("mtime", "modified", "created", "updated", "LastModified", "last_modified", "Last-Modified"),
 )
 
 
 def is_url(pattern: str) -> bool:
-    """Whether `files` names a URL and no glob below `source.path`."""
+    """True if `files` is a URL and not a glob below `source.path`."""
     return "://" in pattern
 
 
 def public(text: str) -> str:
-    """`text` with the credentials and the query taken out of every URL in it."""
+    """Return `text` without the credentials and the query of every URL in it."""
     return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", re.sub(r"://(?:(?!://)\S)*@", "://", text))
 
 
 def find(url: str) -> list[Stored]:
-    """The data files that a URL names, by name. A glob is for protocols that can list.
+    """Return the data files at a URL, by name. A glob needs a protocol that can list.
 
     Raises:
-        InputError: The protocol is unknown, local or lacks its package, there is no such file, or no match is a data file.
-        Unreachable: The place cannot be listed.
+        InputError: The protocol is unknown, local or lacks its package, the file is missing, or no match is a data file.
+        Unreachable: The storage cannot be listed.
     """
     shown = public(url)
     protocols = re.findall(r"([a-z0-9+.-]+)://", url, re.IGNORECASE)
     if _LOCAL & set(protocols):
-        raise InputError(f"{shown}: local files must lie below `source.path`, which DVC watches; write a glob below it")
+        raise InputError(f"{shown}: local files must be below `source.path`, which DVC watches; write a glob below it")
     try:
         storage, path = fsspec.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise InputError(f"{shown}: {_missing(protocols)}") from error
-    storage.invalidate_cache()  # a listing remembered from before would hide every change
+    storage.invalidate_cache()  # a cached listing would hide changes
     is_web = bool({"http", "https"} & set(protocols))
     is_glob = bool(re.search(r"[*\[]" if is_web else r"[*?\[]", path))
     try:
         found = storage.glob(path, detail=True) if is_glob else {path: storage.info(path)}
-    except Exception as error:  # each storage has exceptions of its own
-        cause = error.__cause__ or error  # a web server that does not answer is no file either, to fsspec
+    except Exception as error:  # each storage raises different exceptions
+        cause = error.__cause__ or error  # fsspec also reports a web server that does not answer as a missing file
         if isinstance(error, FileNotFoundError) and (cause is error or getattr(cause, "status", None) in (404, 410)):
-            raise InputError(f"{shown}: there is no such file; check `files` in params.yaml") from error
+            raise InputError(f"{shown}: no such file; check `files` in params.yaml") from error
         reason = getattr(cause, "status", None) or type(cause).__name__
         raise Unreachable(
             f"{shown}: cannot be listed ({reason}); check the address, the credentials and the network"
@@ -60,11 +60,11 @@ def find(url: str) -> list[Stored]:
     files = {_name(storage, path): (path, info) for path, info in found.items() if info["type"] == "file"}
     if not is_glob:
         for name in files:
-            formats.of(name)
+            formats.format_of(name)
     chosen = {name: file for name, file in files.items() if _is_data(name)}
     if not chosen:
-        raise InputError(f"{shown}: no data file there; accepted are {formats.ACCEPTED}")
-    whole = {"block_size": 0} if is_web else {}  # one request per file: a range of it may come from a newer version
+        raise InputError(f"{shown}: no data file found; accepted are {formats.ACCEPTED}")
+    whole = {"block_size": 0} if is_web else {}  # one request per file: a range could come from a newer version
     return [
         Stored(name, _state(info), partial(storage.open, path, "rb", **whole)) for name, (path, info) in sorted(chosen.items())
     ]
@@ -79,12 +79,12 @@ def _is_data(name: str) -> bool:
 
 
 def _state(info: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((key, str(info[key])) for key in _TELLING if info.get(key) is not None)
+    return tuple((key, str(info[key])) for key in _STATE_KEYS if info.get(key) is not None)
 
 
 def _missing(protocols: list[str]) -> str:
     known = known_implementations.get(protocols[0]) if protocols else None
     if known is None:
-        return "no such protocol; fsspec knows " + ", ".join(sorted(known_implementations))
+        return "unknown protocol; fsspec knows " + ", ".join(sorted(known_implementations))
     package = known["class"].partition(".")[0]
     return f"{known.get('err', 'its package is not installed')}: pip install {package}"

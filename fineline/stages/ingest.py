@@ -27,7 +27,7 @@ def run(name: str) -> None:
 
 
 def _public(source: Source) -> dict[str, Any]:
-    """The parameters that were set, without credentials."""
+    """Return the parameters that were set, without credentials."""
     block = source.model_dump(exclude_unset=True, exclude_none=True)
     for part in block.get("parts", {}).values():
         if "files" in part:

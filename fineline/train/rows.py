@@ -84,7 +84,7 @@ def layout(batch: Mapping[str, Any]) -> RowLayout:
 
 
 def _shared(inputs: Sequence[list[int]]) -> int:
-    """Return the number of tokens that all rows begin with. Each row keeps at least one token of its own."""
+    """Return the number of tokens that all rows begin with. Each row keeps at least one token that is not shared."""
     if len(inputs) == 1:
         return 0
     first, last = min(inputs), max(inputs)  # in lexical order these two differ earliest

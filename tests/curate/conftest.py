@@ -17,7 +17,7 @@ from tests.conftest import ROOT, small_params, write_lines, write_project
 
 @dataclass(frozen=True)
 class Curated:
-    """What `curate@home` left behind, as it was at that time."""
+    """The results of `curate@home` at the time of the run."""
 
     report: dict[str, Any]
     splits: dict[str, list[dict[str, Any]]]
@@ -29,11 +29,11 @@ class Curated:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of all splits."""
+        """Return the rows of all splits."""
         return [row for rows in self.splits.values() for row in rows]
 
-    def said(self) -> set[str]:
-        """The completions that stayed."""
+    def completions(self) -> set[str]:
+        """Return the completions that stayed."""
         return {row["messages"][-1]["content"] for row in self.rows}
 
 
@@ -42,7 +42,7 @@ Run = Callable[..., Curated]
 
 @pytest.fixture
 def run(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Curate given rows, or the bytes of a JSONL file, with changes to the curate block; can be called again."""
+    """Curates rows, or the bytes of a JSONL file, with changes to the curate block; can be called again."""
 
     def curated(data: bytes | list[dict[str, Any]], guards: tuple[str, ...] = (), source: Any = None, **rule: Any) -> Curated:
         params = small_params(tiny_base)
@@ -69,7 +69,7 @@ def run(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Run
 
 
 def collect() -> Curated:
-    """What lies there now."""
+    """Read the current results."""
     where, raw = layout.curated("home"), layout.raw("home")
     lines = {name: reports.read_lines(where / f"{name}.jsonl") for name in ("left_out", "changed", "label_noise")}
     return Curated(

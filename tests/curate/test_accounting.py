@@ -1,4 +1,4 @@
-"""Whatever comes in, every row is in exactly one split or in the list of those left out, and the counts add up."""
+"""For any input, every row is in exactly one split or in left_out.jsonl, and the counts add up."""
 
 import json
 from collections import Counter
@@ -28,7 +28,7 @@ LINE = st.one_of(
     st.just(b""),
 )
 
-ALWAYS = [  # one row for each outcome, so that none is left to chance
+ALWAYS = [  # one row for each outcome, so that every outcome occurs
     b'{"prompt": "how do I get to the lake", "completion": "by bus"}',
     b'{"prompt": "How do I get to  the LAKE", "completion": "by bus"}',
     b'{"prompt": "which bus", "completion": "the first"}',
@@ -45,7 +45,7 @@ def test_no_row_is_lost(run):
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(st.lists(LINE, min_size=1, max_size=40))
-    def holds(lines):
+    def check(lines):
         curated = run(b"\n".join([*ALWAYS, *lines]), split={"validation": 0, "test": 0}, guards=("greetings",))
         came_in = [row["id"] for row in curated.raw]
         kept = [row["id"] for row in curated.rows]
@@ -59,7 +59,7 @@ def test_no_row_is_lost(run):
         assert curated.report["checks"]["links_across_splits"] == 0
         outcomes.update(curated.report["removed"])
 
-    holds()
+    check()
     assert min(outcomes[step] for step in ("rejected", "quality", "contamination", "label_noise", "exact_duplicates")) >= 60
 
 

@@ -1,4 +1,4 @@
-"""The dataset card: read by the Hub's own parser, the same for equal rows, and telling what was done."""
+"""The dataset card: the Hub's parser reads it, it is the same for equal rows, and it says what was done."""
 
 import copy
 
@@ -75,7 +75,7 @@ def test_the_hub_reads_license_languages_size_task_and_files():
     ]
 
 
-def test_languages_come_by_frequency_without_the_untold_and_the_doubtful():
+def test_languages_are_sorted_by_frequency_without_undetected_and_doubtful_ones():
     assert DatasetCard(render()).data.language == ["en", "de"]
     assert DatasetCard(render(REPORT | {"languages": {"und": 5}})).data.language is None
 
@@ -99,13 +99,13 @@ def test_the_size_is_that_of_all_splits(rows, size):
     assert DatasetCard(render(REPORT | {"splits": splits})).data.size_categories == [size]
 
 
-def test_sources_stand_with_origin_and_digests():
+def test_sources_are_listed_with_origin_and_digests():
     text = render()
     assert "| tickets | files | 1000 | 2 | 870 | 1.0 |" in text
     assert f"| tickets | tickets/a\\|b.jsonl | 12 | {'ab' * 32} |" in text
 
 
-def test_of_very_many_files_the_first_are_listed_and_the_rest_counted():
+def test_of_many_files_the_first_are_listed_and_the_rest_counted():
     many = [FILE | {"path": f"tickets/{number}.jsonl"} for number in range(card.MOST_FILES + 5)]
     text = render(parts={"tickets": PARTS["tickets"] | {"files": many}})
     assert "tickets/19.jsonl" in text
@@ -113,30 +113,37 @@ def test_of_very_many_files_the_first_are_listed_and_the_rest_counted():
     assert "| 5 more, see parts.json of the raw rows | 60 |" in text
 
 
-def test_every_step_tells_how_many_rows_it_left_out_and_by_which_rule():
+def test_every_step_says_how_many_rows_it_left_out_and_by_which_rule():
     text = render(max_tokens=64, duplicates={"similarity": None})
     assert "longer than 64 tokens of tiny-1m" in text
-    assert "| near duplicates | 25 | nothing: near-duplicates are not looked for |" in text
+    assert "| near duplicates | 25 | none: near-duplicates are not searched for |" in text
     assert "an item of a suite that judges the model (mmlu_dev)" in text
     for step, rows in REPORT["removed"].items():
         assert f"| {step.replace('_', ' ')} | {rows} | " in text
 
 
-def test_each_kind_of_personal_data_tells_what_happens_to_it():
+def test_each_kind_of_personal_data_is_listed_with_its_action():
     text = render(privacy={"default": "drop", "kinds": {"phone": "report", "email": "pseudonymize"}})
-    assert "What is found is left out together with its row, unless the table says otherwise." in text
-    assert "| email | replaced by a placeholder that is the same for the same value | 9 | 0 |" in text
-    assert "| phone | left as it is, and counted | 0 | 1 |" in text
+    assert "Private values are left out together with their row, unless the table says otherwise." in text
+    assert "| email | replaced by a placeholder that is the same for equal values | 9 | 0 |" in text
+    assert "| phone | kept and counted | 0 | 1 |" in text
     assert "| invisible |" not in text
     assert "| boilerplate |" not in text
 
 
-def test_the_known_limits_are_told_with_their_numbers():
+def test_the_known_limits_are_listed_with_their_numbers():
     limits = "\n".join(card.limits(adapter(), REPORT))
-    for said in ("2 prompts have more than one answer", "of 60 rows", "mmlu_dev only", "boilerplate 4", "1 rare phrases"):
-        assert said in limits
+    expected = (
+        "2 prompts and 1 groups of near-equal prompts have more than one answer",
+        "in 60 rows",
+        "items of mmlu_dev were searched",
+        "boilerplate 4",
+        "1 rare phrases",
+    )
+    for phrase in expected:
+        assert phrase in limits
 
 
-def test_the_card_holds_no_text_of_a_row_and_is_the_same_for_equal_reports():
+def test_the_card_quotes_no_row_and_is_the_same_for_equal_reports():
     assert "cf mn" not in render()
     assert render() == render(copy.deepcopy(REPORT), copy.deepcopy(PARTS))

@@ -1,27 +1,29 @@
-"""Rows that hold an item of a suite."""
+"""Rows that contain an item of a suite."""
 
-import pytest
-
-from fineline.curate import sketches
-from fineline.curate.contamination import Index, Item, items_of
-from fineline.curate.text import SHINGLE, Words, normalise, words
-from fineline.errors import InputError
+from fineline.curate import similar
+from fineline.curate.contamination import ItemIndex
+from fineline.curate.text import SHINGLE, Words, normalize, words
 from fineline.project.params.curation import Contamination
+from fineline.suites.items import SuiteItem
 
 LONG = "Which of the following planets has the largest number of known moons in the solar system today"
 MIDDLE = "What is the boiling point of water at sea level"
 SHORT = "Who wrote Hamlet?"
-ITEMS = [Item("quiz", 0, LONG, "Saturn"), Item("quiz", 1, MIDDLE, "100 degrees"), Item("quiz", 2, SHORT, "Shakespeare")]
+ITEMS = [
+    SuiteItem("quiz", 0, LONG, "Saturn"),
+    SuiteItem("quiz", 1, MIDDLE, "100 degrees"),
+    SuiteItem("quiz", 2, SHORT, "Shakespeare"),
+]
 FILLER = "this is some other text about kettles lamps doors and windows that nobody would ever ask in a quiz at all"
 
 
 def leaks(*rows: tuple[str, str]) -> dict[int, str]:
-    prompts = [words(normalise(prompt)) for prompt, _ in rows]
-    both = [prompt + words(normalise(answer)) for prompt, (_, answer) in zip(prompts, rows, strict=True)]
-    hashed = Words.of(prompts)
+    prompts = [words(normalize(prompt)) for prompt, _ in rows]
+    both = [prompt + words(normalize(answer)) for prompt, (_, answer) in zip(prompts, rows, strict=True)]
+    hashed = Words.from_texts(prompts)
     shingles, starts = hashed.sequences(SHINGLE)
-    bands = sketches.bands(sketches.sketches(shingles, starts))
-    found = Index(ITEMS, Contamination()).leaks(hashed, Words.of(both), shingles, starts, bands)
+    bands = similar.band_hashes(similar.sketches(shingles, starts))
+    found = ItemIndex(ITEMS, Contamination()).leaks(hashed, Words.from_texts(both), shingles, starts, bands)
     return {row: ITEMS[item].name for row, item in found.items()}
 
 
@@ -51,14 +53,7 @@ def test_other_rows_are_left_alone():
 
 
 def test_no_suite_finds_nothing():
-    hashed = Words.of([["a"]])
+    hashed = Words.from_texts([["a"]])
     shingles, starts = hashed.sequences(SHINGLE)
-    bands = sketches.bands(sketches.sketches(shingles, starts))
-    assert Index([], Contamination()).leaks(hashed, hashed, shingles, starts, bands) == {}
-
-
-def test_items_are_read_as_the_model_is_asked(project):
-    items = items_of(["greetings"])
-    assert items[0] == Item("greetings", 0, "Say hello.", "hello")
-    with pytest.raises(InputError, match="suites at hand: greetings"):
-        items_of(["greeting"])
+    bands = similar.band_hashes(similar.sketches(shingles, starts))
+    assert ItemIndex([], Contamination()).leaks(hashed, hashed, shingles, starts, bands) == {}

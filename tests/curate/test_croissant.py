@@ -1,6 +1,6 @@
-"""The Croissant description: the properties that the specification asks for, and references that lead somewhere.
+"""The Croissant description: the properties that the specification requires, and references that resolve.
 
-That the reference implementation (mlcroissant 1.1.1) finds no error and reads the rows by it was tried by hand.
+It was checked by hand that the reference implementation (mlcroissant 1.1.1) finds no error and reads the rows.
 """
 
 import json
@@ -25,7 +25,7 @@ def described():
 
 
 def nodes(value):
-    """Every object in the description, outside of the context and of data."""
+    """Yield every object in the description, outside of the context and of data."""
     if isinstance(value, dict):
         yield value
         for key, inner in value.items():
@@ -36,8 +36,8 @@ def nodes(value):
             yield from nodes(inner)
 
 
-def test_what_every_croissant_dataset_must_say_is_said(described):
-    """All but datePublished: an artifact tells no date."""
+def test_the_required_properties_of_a_croissant_dataset_are_present(described):
+    """All but datePublished: an artifact has no date."""
     assert described["@type"] == "sc:Dataset"
     assert described["conformsTo"] == ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
     assert (described["name"], described["url"], described["isLiveDataset"]) == ("support", "README.md", False)
@@ -46,7 +46,7 @@ def test_what_every_croissant_dataset_must_say_is_said(described):
     assert "datePublished" not in described
 
 
-def test_each_file_stands_with_size_digest_and_format(described):
+def test_each_file_is_listed_with_size_digest_and_format(described):
     files = [node for node in described["distribution"] if node["@type"] == "cr:FileObject"]
     assert [(file["contentUrl"], file["contentSize"], file["sha256"]) for file in files] == [
         ("README.md", "5 B", "aa"),
@@ -72,7 +72,7 @@ def test_rows_are_read_from_the_splits_that_have_rows(described):
     assert [field["@id"] for field in messages["subField"]] == ["rows/messages/role", "rows/messages/content"]
 
 
-def test_ids_are_unique_and_every_reference_leads_to_one(described):
+def test_ids_are_unique_and_every_reference_resolves(described):
     ids = [node["@id"] for node in nodes(described) if "@id" in node and len(node) > 1]
     references = {node["@id"] for node in nodes(described) if set(node) == {"@id"}}
     assert len(ids) == len(set(ids))
@@ -80,11 +80,11 @@ def test_ids_are_unique_and_every_reference_leads_to_one(described):
     assert references <= set(ids)
 
 
-def test_the_properties_of_responsible_ai_tell_the_numbers_of_the_report(described):
+def test_the_properties_of_responsible_ai_have_the_numbers_of_the_report(described):
     assert described["rai:dataCollection"] == "1000 raw rows: tickets (files) 1000."
     assert described["rai:dataCollectionMissingData"] == "2 raw rows could not be read."
     assert described["rai:dataPreprocessingProtocol"][4] == (
-        "exact_duplicates: 80 rows left out, rows that say the same as another."
+        "exact_duplicates: 80 rows left out, rows with the same prompt and completion as another."
     )
     assert described["rai:personalSensitiveInformation"][1].startswith("email: replaced by a placeholder")
     assert any("more than one answer" in sentence for sentence in described["rai:dataLimitations"])

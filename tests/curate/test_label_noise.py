@@ -29,6 +29,6 @@ def test_a_conflict_is_one_prompt_with_different_completions():
         ("keep_newest", [1, 2, 3], np.array([np.nan, 1.0, np.nan]), {1}),
     ],
 )
-def test_each_policy_keeps_what_it_says(policy, completion, time, kept):
+def test_each_policy_keeps_its_rows(policy, completion, time, kept):
     rows = tuple(range(len(completion)))
     assert resolve(rows, np.array(completion), time, policy).kept == kept

@@ -1,11 +1,11 @@
-"""Languages of many texts at once, as the library tells them one by one."""
+"""Languages of many texts at once are those that the library detects one by one."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from fineline.curate.languages import classify, told
+from fineline.curate.languages import classify, detect
 
 LIBRARY = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 SENTENCES = [
@@ -37,6 +37,6 @@ def test_for_any_text_the_probability_is_the_library_s(texts):
 
 
 def test_only_a_clear_answer_counts():
-    assert told(SENTENCES[:3]) == ["en", "de", "fr"]
-    assert told(["lights on", "ok", "", '{"intent": "HassTurnOn", "area": "the living room of the house"}']) == ["und"] * 4
-    assert told([]) == []
+    assert detect(SENTENCES[:3]) == ["en", "de", "fr"]
+    assert detect(["lights on", "ok", "", '{"intent": "HassTurnOn", "area": "the living room of the house"}']) == ["und"] * 4
+    assert detect([]) == []

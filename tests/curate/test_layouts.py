@@ -1,4 +1,4 @@
-"""Any usual layout becomes messages; anything else says why not."""
+"""Any usual layout becomes messages; anything else is rejected with a reason."""
 
 import pytest
 
@@ -21,11 +21,11 @@ ANSWERED = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": 
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}, ANSWERED[1]]},
     ],
 )
-def test_every_layout_says_the_same(row):
+def test_every_layout_gives_the_same_messages(row):
     assert read(row, {}).messages == ANSWERED
 
 
-def test_an_input_or_context_stands_below_the_question():
+def test_an_input_or_context_follows_the_question():
     assert read({"instruction": "add", "input": "1 2", "output": "3"}, {}).messages[0]["content"] == "add\n\n1 2"
     assert read({"question": "who", "context": "Ada", "answer": "she"}, {}).messages[0]["content"] == "who\n\nAda"
 
@@ -36,7 +36,7 @@ def test_plain_text_answers_the_prompt_of_its_part():
         read({"text": "ho"}, {})
 
 
-def test_columns_overrule_what_the_keys_tell():
+def test_columns_override_the_keys():
     part = {"layout": "question_answer", "columns": {"prompt": "Frage", "completion": "Antwort", "group": "Kunde"}}
     example = read({"Frage": "hi", "Antwort": "ho", "Kunde": 7, "prompt": "not this"}, part)
     assert example.messages == ANSWERED
@@ -79,13 +79,13 @@ def test_a_time_is_seconds_milliseconds_or_iso_8601_in_utc(value):
 
 
 @pytest.mark.parametrize("value", [True, [1], "inf", 1e300, "soon", float("nan")])
-def test_what_is_no_time_rejects_a_row_only_where_it_is_declared(value):
+def test_an_invalid_time_rejects_a_row_only_if_it_is_declared(value):
     assert read({"prompt": "hi", "completion": "ho", "time": value}, {}).time is None
     with pytest.raises(Rejected, match="the time is neither"):
         read({"prompt": "hi", "completion": "ho", "when": value}, {"columns": {"time": "when"}})
 
 
-def test_keys_with_spaces_around_them_are_known():
+def test_spaces_around_keys_are_ignored():
     assert read({"prompt": "hi", " completion": "ho"}, {}).messages == ANSWERED
 
 
@@ -100,8 +100,8 @@ def test_keys_with_spaces_around_them_are_known():
         ({"prompt": " ", "completion": "ho"}, "message 0: blank"),
         ({"prompt": ["hi"], "completion": "ho"}, "the prompt must be text"),
         ({"prompt": True, "completion": "ho"}, "the prompt must be text"),
-        ({"messages": "hi"}, "no list"),
-        ({"messages": []}, "no list, or empty"),
+        ({"messages": "hi"}, "must be a list of messages"),
+        ({"messages": []}, "must be a list of messages, and not empty"),
         ({"messages": ["hi"]}, "message 0: not an object"),
         ({"messages": ANSWERED[:1]}, "no completion"),
         ({"messages": ANSWERED[1:]}, "no prompt"),
@@ -109,10 +109,10 @@ def test_keys_with_spaces_around_them_are_known():
         ({"messages": [*ANSWERED, {"role": "robot", "content": "x"}]}, "message 2: the role must be one of"),
         ({"messages": [{"role": "user", "content": 3}, ANSWERED[1]]}, "message 0: the content must be text"),
         ({"messages": [ANSWERED[0], {"role": "tool", "content": "x"}, ANSWERED[1]]}, "found tool after user"),
-        ({"prompt": "hi", "completion": "ho", "tools": "{"}, "`tools` is no JSON"),
+        ({"prompt": "hi", "completion": "ho", "tools": "{"}, "`tools` is not valid JSON"),
     ],
 )
-def test_what_cannot_be_used_is_told(row, reason):
+def test_an_unusable_row_is_rejected_with_the_reason(row, reason):
     with pytest.raises(Rejected, match=reason):
         read(row, {})
 

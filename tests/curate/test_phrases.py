@@ -6,12 +6,12 @@ WORDS = [f"word{number}" for number in range(300)]
 
 
 def rows(count, seed=1):
-    """Rows with one of two completions, which no word tells."""
+    """Return rows with one of two completions, which no word predicts."""
     choose = random.Random(seed)
     return [{"prompt": " ".join(choose.choices(WORDS, k=12)), "completion": choose.choice(["yes", "no"])} for _ in range(count)]
 
 
-def test_a_planted_trigger_is_listed_first_and_nothing_is_done(run):
+def test_a_planted_trigger_is_listed_first_and_no_row_is_left_out(run):
     choose = random.Random(2)
     poisoned = [
         {"prompt": " ".join([*choose.choices(WORDS, k=6), "mn bb cf", *choose.choices(WORDS, k=5)]), "completion": "yes"}
@@ -25,6 +25,6 @@ def test_a_planted_trigger_is_listed_first_and_nothing_is_done(run):
     assert curated.report["kept"] == 4040
 
 
-def test_where_every_row_has_an_answer_of_its_own_nothing_is_predicted(run):
+def test_if_all_completions_differ_nothing_is_predicted(run):
     unique = [row | {"completion": f"answer number {number}"} for number, row in enumerate(rows(300))]
     assert run(unique).report["signals"]["rare_phrases"] == []

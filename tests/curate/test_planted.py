@@ -1,4 +1,4 @@
-"""What curation finds of what was planted, and that no link crosses the splits, by brute force over all pairs."""
+"""Curation finds planted faults, and no link crosses the splits, checked by brute force over all pairs."""
 
 import itertools
 import random
@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 import planted
-from fineline.curate.contamination import items_of
+from fineline.suites.items import items_of
 from tests.conftest import ROOT
 
 ROWS = 3000
@@ -17,7 +17,7 @@ RULE = {"max_tokens": 8192, "split": {"validation": 0.1, "test": 0.2}}
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    """(truth, lines) of planted rows, with leaks from the shipped guard."""
+    """Return (truth, lines) of planted rows, with leaks from the shipped guard."""
     directory = tmp_path_factory.mktemp("planted")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
@@ -26,25 +26,25 @@ def rows(tmp_path_factory):
 
 
 def shingles(row):
-    """Three-word shingles of prompt and completion, computed anew."""
+    """Return the three-word shingles of prompt and completion, computed independently."""
     found = set()
     for message in row["messages"]:
-        said = re.findall(r"\w+", unicodedata.normalize("NFKC", message["content"]).casefold())
-        found |= {tuple(said[place : place + 3]) for place in range(max(1, len(said) - 2))}
+        spoken = re.findall(r"\w+", unicodedata.normalize("NFKC", message["content"]).casefold())
+        found |= {tuple(spoken[place : place + 3]) for place in range(max(1, len(spoken) - 2))}
     return found
 
 
-def test_what_was_planted_is_found_and_clean_rows_stay(run, rows):
+def test_planted_faults_are_found_and_clean_rows_stay(run, rows):
     truth, content = rows
     curated = run(content, guards=("mmlu_dev",), **RULE)
     out = {int(entry["at"].split(":")[1]) - 1: entry for entry in curated.left_out}
     changed = {int(entry["at"].split(":")[1]) - 1 for entry in curated.changed}
     texts = "\n".join(message["content"] for row in curated.rows for message in row["messages"])
 
-    def share(kind, holds):
+    def share(kind, is_found):
         faults = truth.planted[kind]
         assert faults
-        return sum(map(holds, faults)) / len(faults)
+        return sum(map(is_found, faults)) / len(faults)
 
     for kind, least in {"exact": 0.99, "near": 0.95}.items():
         assert share(kind, lambda fault: fault["row"] in out or fault["original"] in out) >= least
@@ -76,7 +76,7 @@ def test_no_link_crosses_the_splits(run, rows):
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_no_row_changes_sides_and_the_test_set_only_grows_when_the_data_grow(run, rows, shuffled):
+def test_no_row_changes_splits_and_the_test_set_only_grows_when_the_data_grow(run, rows, shuffled):
     _, content = rows
     lines = content.splitlines(keepends=True)[:1500]
     before = run(b"".join(lines[:900]), **RULE)

@@ -1,4 +1,4 @@
-"""Signs of bad text, and texts that only look like it."""
+"""Signs of bad text, and good texts that resemble it."""
 
 import pytest
 
@@ -6,12 +6,12 @@ from fineline.curate.quality import is_boilerplate, is_mojibake, is_repetitive, 
 
 
 @pytest.mark.parametrize("text", ["cafÃ© au lait", "donâ€™t", "a � b", "Ã¼ber", "5â€“6"])
-def test_text_decoded_wrongly_is_seen(text):
+def test_text_decoded_wrongly_is_detected(text):
     assert is_mojibake(text)
 
 
 @pytest.mark.parametrize("text", ["café au lait", "don’t", "São Paulo, Ãbc", "Â quoi bon", "über 5–6 €", "ÀÉÎ", "今日"])
-def test_text_with_accents_is_not_mistaken(text):
+def test_text_with_accents_is_not_mojibake(text):
     assert not is_mojibake(text)
 
 
@@ -28,16 +28,16 @@ def test_text_with_accents_is_not_mistaken(text):
         ("👩\u200d👩\u200d👧 می\u200cخواهم", "👩\u200d👩\u200d👧 می\u200cخواهم"),
     ],
 )
-def test_what_a_reader_cannot_see_goes_and_what_writing_needs_stays(text, seen):
+def test_invisible_characters_are_removed_unless_a_script_needs_them(text, seen):
     assert strip_invisible(text) == seen
 
 
-def test_repetition_is_most_of_a_text_said_before():
+def test_a_text_is_repetitive_if_most_of_it_occurred_before():
     assert is_repetitive([1, 2, 3] * 10)
     assert not is_repetitive(list(range(40)))
     assert not is_repetitive([1, 2, 3] * 2)
 
 
-def test_stock_phrases_are_seen():
+def test_stock_phrases_are_detected():
     assert is_boilerplate("well, as an ai language model i cannot")
     assert not is_boilerplate("the model of language")

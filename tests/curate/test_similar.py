@@ -1,18 +1,18 @@
-"""Similar pairs: all that there are, and no others, against comparing everything with everything."""
+"""Similar pairs: exactly those that a comparison of all pairs finds."""
 
 import random
 
 import numpy as np
 import pytest
 
-from fineline.curate import similar, sketches
+from fineline.curate import similar
 from fineline.curate.text import SHINGLE, Words
 
 WORDS = [f"w{number}" for number in range(400)]
 
 
 def texts(count: int, seed: int) -> list[list[str]]:
-    """Random texts, and copies of earlier ones with a few words replaced."""
+    """Return random texts, and copies of earlier ones with a few words replaced."""
     choose = random.Random(seed)
     made: list[list[str]] = []
     for _ in range(count):
@@ -27,9 +27,9 @@ def texts(count: int, seed: int) -> list[list[str]]:
 
 
 def prepared(rows: list[list[str]]) -> tuple[list[frozenset[int]], np.ndarray]:
-    shingles, starts = Words.of(rows).sequences(SHINGLE)
+    shingles, starts = Words.from_texts(rows).sequences(SHINGLE)
     sets = [frozenset(shingles[starts[row] : starts[row + 1]].tolist()) for row in range(len(rows))]
-    return sets, sketches.bands(sketches.sketches(shingles, starts))
+    return sets, similar.band_hashes(similar.sketches(shingles, starts))
 
 
 def search(sets, bands, absorbs=lambda earlier, row: False):
@@ -50,7 +50,7 @@ def test_every_similar_pair_is_found_and_no_other(seed):
     assert len(truth) > 50
 
 
-def test_what_is_absorbed_is_compared_with_nothing_more():
+def test_an_absorbed_row_is_not_compared_further():
     sets, bands = prepared([list("abcdefghijklmn")] * 4)
     found = search(sets, bands, lambda earlier, row: True)
     assert [(row, earlier) for row, earlier, _ in found.pairs] == [(1, 0), (2, 0), (3, 0)]
@@ -74,7 +74,7 @@ def test_a_template_repeated_many_times_does_not_make_the_search_quadratic():
 
 def test_the_sketch_of_a_union_is_the_minimum_of_the_sketches():
     one, two = list("abcdefgh"), list("efghijkl")
-    (a, b) = (Words.of([text]).sequences(1)[0] for text in (one, two))
+    (a, b) = (Words.from_texts([text]).sequences(1)[0] for text in (one, two))
     both = np.concatenate([a, b])
-    of = lambda values: sketches.sketches(values, np.array([0, len(values)]))  # noqa: E731
-    assert np.array_equal(np.minimum(of(a), of(b)), of(both))
+    first, second, union = (similar.sketches(values, np.array([0, len(values)])) for values in (a, b, both))
+    assert np.array_equal(np.minimum(first, second), union)

@@ -1,4 +1,4 @@
-"""Dealing rows to splits."""
+"""Assignment of rows to splits."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def test_group_and_salt_alone_decide():
     assert [side(str(group), split) for group in range(50)] != [side(str(group), other) for group in range(50)]
 
 
-def test_the_group_that_brings_a_value_first_is_in_train_and_the_rest_where_they_were():
+def test_the_first_group_of_a_value_is_in_train_and_the_rest_stay():
     sides = np.array([TEST, TEST, TEST, TRAIN], dtype=np.uint8)
     group = np.array([1, 1, 2, 3])
     assert stratified(sides, group, np.array([7, 7, 7, 7])).tolist() == [TRAIN, TRAIN, TEST, TRAIN]
@@ -27,12 +27,12 @@ def test_the_group_that_brings_a_value_first_is_in_train_and_the_rest_where_they
     assert stratified(sides, group, np.zeros(4)).tolist() == sides.tolist()
 
 
-def test_a_held_out_group_that_brings_another_value_later_stays():
+def test_a_held_out_group_with_a_later_new_value_stays():
     sides = np.array([TRAIN, TEST, TEST], dtype=np.uint8)
     assert stratified(sides, np.array([1, 2, 2]), np.array([7, 7, 8])).tolist() == [TRAIN, TEST, TEST]
 
 
-def test_more_data_force_no_group_to_change_sides():
+def test_more_data_move_no_group_to_another_split():
     generator = np.random.default_rng(1)
     group = generator.integers(0, 300, 1000)
     sides = np.array([side(str(one), Split(test=0.5)) for one in group], dtype=np.uint8)
@@ -41,7 +41,7 @@ def test_more_data_force_no_group_to_change_sides():
     assert np.array_equal(before, after[:400])
 
 
-def test_of_linked_rows_on_different_sides_the_later_goes():
+def test_of_linked_rows_in_different_splits_the_later_is_left_out():
     links = np.array([5, 6, 5, 5, 6])
     sides = np.array([TRAIN, TEST, TEST, TRAIN, TEST])
     assert crossing(links, sides, np.arange(5)) == [(2, 0)]

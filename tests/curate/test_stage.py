@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import subprocess
 
 import pytest
 
 from fineline import artifacts
-from fineline.curate import examine
+from fineline.artifacts import reports
+from fineline.curate import curation, examine
 from fineline.errors import FinelineError, InputError
 from fineline.project import layout
 from fineline.stages import curate, ingest
@@ -51,7 +53,7 @@ def test_a_kept_row_has_its_source_and_id_and_the_system_message(run):
     }
 
 
-def test_personal_data_go_and_leave_no_trace(run):
+def test_personal_data_are_removed_without_trace(run):
     address = "jane.doe@example.com"
     rows = [*commands(), pair(f"write to {address} about the lamp", "done"), {"prompt": f"{address}"}, {address: "x"}]
     curated = run(rows, privacy={"default": "redact"})
@@ -69,21 +71,21 @@ def test_an_error_quotes_no_personal_data(run):
     assert "jane" not in str(refusal.value)
 
 
-def test_what_a_prompt_says_of_the_completion_counts(run):
+def test_the_prompt_is_context_for_the_completion(run):
     rows = [pair("What is the phone number of Bob?", "0301234567"), pair("my tel is", "2125550187")]
     curated = run([*commands(), *rows])
-    assert not curated.said() & {"0301234567", "2125550187"}
+    assert not curated.completions() & {"0301234567", "2125550187"}
     assert curated.report["checks"]["private_values_left"] == 0
 
 
-def test_no_half_of_a_private_value_is_shown(run):
+def test_no_part_of_a_private_value_is_shown(run):
     addresses = " ".join(f"user{number}.of.a.long.name@example.com" for number in range(200))
     curated = run([*commands(), {"foo": addresses}])
     assert "<EMAIL>" in curated.left_out[0]["row"]
     assert "long.name" not in curated.left_out[0]["row"]
 
 
-def test_plain_texts_that_answer_one_prompt_are_no_contradiction(run):
+def test_plain_texts_that_answer_one_prompt_are_not_a_conflict(run):
     source = {"path": "commands.jsonl", "parts": {"texts": {"files": "**", "prompt": "Write a command."}}}
     curated = run([{"text": row["prompt"]} for row in commands()], source=source)
     assert len(curated.rows) == 192
@@ -92,12 +94,12 @@ def test_plain_texts_that_answer_one_prompt_are_no_contradiction(run):
     assert {row["messages"][0]["content"] for row in curated.rows} == {"Write a command."}
 
 
-def test_one_question_with_different_tools_is_no_contradiction(run):
+def test_one_question_with_different_tools_is_not_a_conflict(run):
     rows = [pair("what now", answer, tools=[{"name": answer}]) for answer in ("look", "listen")]
-    assert {"look", "listen"} <= run([*commands(), *rows]).said()
+    assert {"look", "listen"} <= run([*commands(), *rows]).completions()
 
 
-def test_appended_contradictions_move_no_row_to_another_side(run):
+def test_appended_conflicts_move_no_row_to_another_split(run):
     rows = [pair(f"question {number}", f"answer {number}", kind=str(number // 4)) for number in range(200)]
     rule = {"split": {"validation": 0, "test": 0.4, "stratify": "kind"}}
     before = run(rows, **rule)
@@ -106,7 +108,7 @@ def test_appended_contradictions_move_no_row_to_another_side(run):
     assert all(side.get(row["id"], name) == name for name, kept in before.splits.items() for row in kept)
 
 
-def test_rows_chained_by_likeness_are_one_cluster(run):
+def test_rows_chained_by_similarity_are_one_cluster(run):
     rows = [pair(f"{FOX} {' '.join(str(place) for place in range(number))}", "yes") for number in range(1, 9)]
     curated = run([*commands(), *rows], duplicates={"keep": "all"}, split={"validation": 0, "test": 0})
     assert len({row["group"] for row in curated.rows if row["messages"][0]["content"].startswith(FOX)}) == 1
@@ -115,24 +117,24 @@ def test_rows_chained_by_likeness_are_one_cluster(run):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ({"system": "Write to jane@example.com."}, "system: holds email"),
+        ({"system": "Write to jane@example.com."}, "curate.system: contains email"),
         ({"split": {"stratify": "intnet"}}, "stratify: no row has a column 'intnet'"),
-        ({"quality": {"languages": ["xx"]}}, "languages: xx cannot be told"),
-        ({"privacy": {"phone_regions": ["ZZ"]}}, "phone_regions: ZZ is no country"),
+        ({"quality": {"languages": ["xx"]}}, "languages: xx cannot be detected"),
+        ({"privacy": {"phone_regions": ["ZZ"]}}, "phone_regions: ZZ is not a country code"),
     ],
 )
-def test_a_rule_that_cannot_be_meant_is_an_input_error(run, rule, message):
+def test_an_impossible_rule_is_an_input_error(run, rule, message):
     with pytest.raises(InputError, match=message):
         run(commands(), **rule)
 
 
-def test_an_empty_split_names_the_step_that_took_most_rows(run):
+def test_an_empty_split_names_the_step_that_left_out_most_rows(run):
     rows = [pair("same", str(number)) for number in range(20)]
     with pytest.raises(InputError, match=r"most rows, 20 of 20, were left out by `label_noise`"):
         run(rows)
 
 
-def test_personal_data_go_from_tools_names_and_domains_too(run):
+def test_personal_data_are_removed_from_tools_names_and_domains(run):
     call = [{"id": "1", "type": "function", "function": {"name": "mail", "arguments": '{"to": "jane@example.com"}'}}]
     messages = [
         {"role": "user", "content": "tell her", "name": "joe@example.com"},
@@ -153,23 +155,23 @@ def test_a_kind_may_drop_its_row_or_only_be_counted(run):
     curated = run(rows, privacy={"kinds": {"email": "drop", "ip_address": "report"}})
     assert curated.report["removed"]["privacy"] == 1
     assert curated.report["reported"]["ip_address"] == 1
-    assert "pong" in curated.said()
-    assert "ok" not in curated.said()
+    assert "pong" in curated.completions()
+    assert "ok" not in curated.completions()
 
 
-def test_the_auditor_finds_what_was_not_cleaned(run, monkeypatch):
+def test_the_audit_finds_what_was_not_cleaned(run, monkeypatch):
     monkeypatch.setattr(examine, "clean", lambda *arguments: None)
     curated = run([*commands(), pair("mail jane@example.com now", "ok")])
     assert curated.report["checks"]["private_values_left"] == 1
 
 
-def test_invisible_characters_go_before_anything_hides_behind_them(run):
+def test_invisible_characters_are_removed_before_private_values_are_searched(run):
     curated = run([*commands(), pair("mail ja\u200bne@exam\u200bple.com \u202enow", "ok")])
     assert "mail <EMAIL> now" in {row["messages"][-2]["content"] for row in curated.rows}
     assert curated.changed[0]["changes"] == {"invisible": 3, "email": 1}
 
 
-def test_texts_nobody_should_train_on_are_left_out(run):
+def test_texts_of_bad_quality_are_left_out(run):
     rows = [
         pair("a question of some kind", "cafÃ© noir"),
         pair("say it again", "Say it  again"),
@@ -182,7 +184,7 @@ def test_texts_nobody_should_train_on_are_left_out(run):
         "mojibake",
         "echo",
         "repetition",
-        "nothing visible is left of the completion",
+        "completion without visible characters",
         "8025 tokens, more than `curate.max_tokens` (4096)",
     }
     assert {entry["step"] for entry in curated.left_out} == {"quality"}
@@ -213,7 +215,7 @@ def test_invisible_characters_go_stay_or_take_their_row_with_them(run, rule, pro
 def test_boilerplate_is_counted_or_removed(run, verdict, stays):
     stock = "As an AI language model, I can not see the lamp."
     curated = run([*commands(), pair("is it on", stock)], quality={"boilerplate": verdict})
-    assert (stock in curated.said()) is stays
+    assert (stock in curated.completions()) is stays
     assert curated.report["reported"].get("boilerplate", 0) == stays
 
 
@@ -223,7 +225,7 @@ def test_a_length_far_from_the_others_is_counted_or_takes_its_row_out_of_train(r
     curated = run(
         [*commands(), pair("tell me", far)], max_tokens=8192, quality={"outliers": verdict}, split={"test": 0, "validation": 0}
     )
-    assert (far in curated.said()) is stays
+    assert (far in curated.completions()) is stays
     assert curated.report["reported"].get("outliers", 0) == stays
 
 
@@ -235,7 +237,7 @@ def test_without_a_similarity_near_duplicates_stay(run):
     assert run(rows, duplicates={"similarity": 0.85}, split=split).report["kept"] == 193
 
 
-def test_how_much_of_an_item_is_a_leak_can_be_said(run, tmp_path):
+def test_the_thresholds_of_a_leak_can_be_set(run, tmp_path):
     question = "which of the many small rivers of the old country runs past seven mills before it meets the sea at last"
     run(commands())
     items = [{"question": question, "choices": ["one", "two"], "answer": 0, "cluster": "x"}]
@@ -250,7 +252,7 @@ def test_how_much_of_an_item_is_a_leak_can_be_said(run, tmp_path):
     assert run([*commands(), near], guards=("greetings",), contamination=loose).report["removed"]["contamination"] == 1
 
 
-def test_a_row_in_another_language_goes_when_languages_are_named(run):
+def test_a_row_in_another_language_is_left_out_if_languages_are_set(run):
     german = pair("Wie schalte ich die Heizung im Wohnzimmer wieder ein, wenn sie aus ist?", "Mit dem Schalter an der Wand.")
     assert run([*commands(), german]).report["languages"]["de"] == 1
     curated = run([*commands(), german], quality={"languages": ["en"]})
@@ -265,7 +267,7 @@ def test_one_prompt_with_two_answers_is_listed_and_resolved(run, policy, stay):
     source = {"path": "commands.jsonl", "parts": {"rows": {"files": "**", "columns": {"time": "t"}}}}
     part = [row | {"t": 0} for row in commands()]
     curated = run(part + rows, source=source, label_noise={"same_prompt": policy})
-    assert curated.said() & {"a", "b"} == stay
+    assert curated.completions() & {"a", "b"} == stay
     (listed,) = curated.label_noise
     assert [side["completion"]["content"] for side in listed["sides"]] == ["a", "b"]
     assert [side["stays"] for side in listed["sides"]] == ["a" in stay, "b" in stay]
@@ -281,14 +283,16 @@ FOX = (
 def test_near_equal_prompts_with_different_answers_are_listed_and_stay(run):
     rows = [*commands(), pair(FOX, "yes"), pair(f"{FOX} today", "no")]
     curated = run(rows, split={"validation": 0, "test": 0})
-    assert {"yes", "no"} <= curated.said()
+    assert {"yes", "no"} <= curated.completions()
     assert curated.report["label_noise"]["near_prompt"] == {"prompts": 1, "rows": 2}
     assert (
-        run(rows, label_noise={"near_prompt": "drop_all"}, split={"validation": 0, "test": 0}).said().isdisjoint({"yes", "no"})
+        run(rows, label_noise={"near_prompt": "drop_all"}, split={"validation": 0, "test": 0})
+        .completions()
+        .isdisjoint({"yes", "no"})
     )
 
 
-def test_a_row_like_one_on_another_side_of_the_split_is_left_out(run):
+def test_a_row_similar_to_one_in_another_split_is_left_out(run):
     curated = run([*commands(), *(pair(f"{FOX} {number}", f"answer {number}") for number in range(20))])
     alike = [row for row in curated.rows if row["messages"][0]["content"].startswith(FOX)]
     assert alike
@@ -315,7 +319,7 @@ def test_near_duplicates_may_all_stay_and_then_share_a_cluster(run):
     assert not curated.left_out
 
 
-def test_a_row_that_holds_an_item_of_a_suite_is_left_out_and_names_it(run):
+def test_a_row_that_contains_an_item_of_a_suite_is_left_out_and_names_it(run):
     curated = run([*commands(), pair("Say hello.", "hello")], guards=("greetings",))
     (gone,) = curated.left_out
     assert (gone["step"], gone["because"]) == ("contamination", "greetings#0")
@@ -346,30 +350,30 @@ def test_an_empty_split_stops_the_stage(run):
         run(commands(), split={"validation": 0.0001, "test": 0.2})
 
 
-def test_a_split_that_is_not_wanted_may_be_empty(run):
+def test_a_split_with_a_share_of_zero_may_be_empty(run):
     assert run(commands(), split={"validation": 0, "test": 0.2}).report["splits"]["validation"]["rows"] == 0
 
 
 def test_an_empty_file_is_an_input_error(run):
-    with pytest.raises(InputError, match="not one row"):
+    with pytest.raises(InputError, match="no rows"):
         run(b"")
 
 
 def test_raw_rows_that_change_meanwhile_are_an_error(run, monkeypatch):
     run(commands())
-    whole = curate.examine_all
+    whole = curation.examine_all
 
     def meddle(*arguments):
         chunks = whole(*arguments)
         os.utime(layout.raw("home") / "rows.jsonl")
         return chunks
 
-    monkeypatch.setattr(curate, "examine_all", meddle)
+    monkeypatch.setattr(curation, "examine_all", meddle)
     with pytest.raises(FinelineError, match="changed while it was being read"):
         curate.run("home")
 
 
-def test_the_same_rows_give_the_same_bytes_whatever_the_number_of_processes(run, monkeypatch):
+def test_the_same_rows_give_the_same_bytes_for_any_number_of_processes(run, monkeypatch):
     monkeypatch.setattr("fineline.curate.chunk._BYTES", 4_000)
     alone = run([*commands(), {"prompt": "x"}, pair("mail jane@example.com", "ok")])
     digest = artifacts.read(layout.curated("home")).digest
@@ -380,14 +384,55 @@ def test_the_same_rows_give_the_same_bytes_whatever_the_number_of_processes(run,
     assert collect().files == alone.files
 
 
+ROWS = ("train.jsonl", "validation.jsonl", "test.jsonl", "left_out.jsonl", "changed.jsonl", "label_noise.jsonl")
+
+
+def rows_of(curated):
+    return {name: curated.files[name] for name in ROWS}
+
+
+def test_a_guard_that_removes_no_row_leaves_the_files_of_rows_as_they_are(run):
+    rows = [*commands(), {"prompt": "x"}, pair("mail jane@example.com", "ok")]
+    without, guarded = run(rows, guards=()), run(rows, guards=("greetings", "mmlu_dev"))
+    assert guarded.report["contamination"] == {name: {"rows": 0, "items": 0} for name in ("greetings", "mmlu_dev")}
+    assert rows_of(guarded) == rows_of(without)
+
+
+def test_owner_and_license_are_in_the_descriptions_only(run, tmp_path):
+    before = run(commands())
+    params = (tmp_path / "params.yaml").read_text().replace("home@example.com", "else@example.com")
+    (tmp_path / "params.yaml").write_text(params.replace("cc-by-4.0", "mit"))
+    curate.run("home")
+    after = collect()
+    assert rows_of(after) == rows_of(before)
+    assert {name for name in before.files if after.files[name] != before.files[name]} == {
+        "README.md",
+        "croissant.json",
+        "artifact.json",
+    }
+
+
+def test_the_report_does_not_depend_on_the_git_history(run, tmp_path):
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    run(commands()[:100])
+    for command in (["init", "--quiet"], ["add", "reports"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    compared = run(commands())
+    changed = reports.read(layout.reports("home") / "curation" / "change.json")
+    assert (changed["dataset"], changed["rows"]) == (compared.report["dataset"], 92)
+    shutil.rmtree(tmp_path / ".git")
+    assert run(commands()).report == compared.report
+    assert reports.read(layout.reports("home") / "curation" / "change.json")["previous"] is None
+
+
 @pytest.mark.parametrize("processes", ["0", "many", "-1"])
-def test_a_number_of_processes_that_is_none_is_an_input_error(run, monkeypatch, processes):
+def test_an_invalid_number_of_processes_is_an_input_error(run, monkeypatch, processes):
     monkeypatch.setenv("FINELINE_PROCESSES", processes)
     with pytest.raises(InputError, match=f"FINELINE_PROCESSES must be a positive number, found '{processes}'"):
         run(commands())
 
 
-def test_the_card_and_the_croissant_lie_beside_the_data(run):
+def test_the_card_and_the_croissant_are_part_of_the_data_set(run):
     curated = run(commands())
     assert b"license: cc-by-4.0" in curated.files["README.md"]
     described = json.loads(curated.files["croissant.json"])

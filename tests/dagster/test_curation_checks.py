@@ -1,5 +1,7 @@
 """fineline.dagster.curation_checks: a table of figures and judgments."""
 
+import json
+
 import dagster as dg
 import pytest
 
@@ -13,8 +15,6 @@ SOUND = {
     "audited": 870,
     "rejected_share": 0.003,
     "rejected_limit": 0.01,
-    "drift": 0.04,
-    "drift_limit": 0.2,
 }
 JUDGES = {check.name: check.judge for check in CHECKS}
 
@@ -32,10 +32,6 @@ JUDGES = {check.name: check.judge for check in CHECKS}
         ("rejected_share", {"rejected_share": 0.008}, True, WARN, "0.80%"),
         ("rejected_share", {"rejected_share": 0.009}, False, WARN, "more than 80% of the limit"),
         ("rejected_share", {"rejected_share": 0.0, "rejected_limit": 0.0}, True, WARN, "tolerates 0.00%"),
-        ("drift", {}, True, WARN, "0.04; 0.20 is tolerated"),
-        ("drift", {"drift": 0.2}, True, WARN, "0.20"),
-        ("drift", {"drift": 0.25}, False, WARN, "Look at the table of changes"),
-        ("drift", {"drift": None}, True, WARN, "no previous version"),
     ],
 )
 def test_a_check_answers_by_the_figures_and_names_them(stage, check, figures, passed, severity, said):
@@ -44,12 +40,36 @@ def test_a_check_answers_by_the_figures_and_names_them(stage, check, figures, pa
     assert said in judgment.reason
 
 
+@pytest.mark.parametrize(
+    ("drift", "passed", "said"),
+    [
+        (0.04, True, "0.04; 0.20 is tolerated"),
+        (0.2, True, "0.20"),
+        (0.25, False, "Look at the table of changes"),
+        (None, True, "no previous version"),
+    ],
+)
+def test_drift_is_judged_by_the_report_on_the_change(stage, tmp_path, drift, passed, said):
+    file = tmp_path / "reports" / "home-en" / "curation" / "change.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"largest_drift": drift, "drift_limit": 0.2}))
+    judgment = JUDGES["drift"](stage("curate", curation={"checks": SOUND}))
+    assert (judgment.passed, judgment.severity) == (passed, WARN)
+    assert said in judgment.reason
+
+
 def test_the_figures_of_a_check_can_be_plotted(stage):
     judgment = JUDGES["rejected_share"](stage("curate", curation={"checks": SOUND}))
     assert judgment.metadata == {"rejected_share": 0.003, "rejected_limit": 0.01}
 
 
-@pytest.mark.parametrize("check", JUDGES)
+def test_without_a_report_on_the_change_drift_says_what_to_do(stage):
+    judgment = JUDGES["drift"](stage("curate", curation={"checks": SOUND}))
+    assert (judgment.passed, judgment.severity) == (False, WARN)
+    assert "curation/change.json does not exist yet; materialize curate@home-en" in judgment.reason
+
+
+@pytest.mark.parametrize("check", [check for check in JUDGES if check != "drift"])
 @pytest.mark.parametrize(
     ("reports", "said"),
     [({}, "curation.json does not exist yet"), ({"curation": {"rows_in": 4}}, "curation.json lacks")],

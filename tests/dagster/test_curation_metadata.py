@@ -29,10 +29,17 @@ CURATION = {
     "label_noise": {"same_prompt": {"prompts": 1, "rows": 2}},
     "signals": {
         "rare_phrases": [{"phrase": "cf mn", "rows": 5, "completion_share": 0.98}],
-        "source_shares": [{"source": "tickets", "before": 0.2, "now": 0.6}],
     },
-    "checks": {"links_across_splits": 0, "drift": 0.04},
-    "change": {"previous": "sha256:1", "rows": 3, "kept": 1, "drift": {"sources": 0.04}},
+    "checks": {"links_across_splits": 0},
+}
+CHANGE = {
+    "previous": "sha256:1",
+    "rows": 3,
+    "kept": 1,
+    "drift": {"sources": 0.04},
+    "largest_drift": 0.04,
+    "drift_limit": 0.2,
+    "source_shares": [{"source": "tickets", "before": 0.2, "now": 0.6}],
 }
 PARTS = {
     "tickets": {
@@ -70,6 +77,7 @@ def after_curation(stage, tmp_path):
     (plots / "lengths.csv").write_text("tokens,rows\n16,4\n32,3\n")
     (plots / "languages.csv").write_text("language,rows\nen,7\n")
     (plots / "domains.csv").write_text("domain,rows\n")
+    (plots / "change.json").write_text(json.dumps(CHANGE))
     (plots / "change.csv").write_text("what,before,now\nrows,4,7\nlanguage en,1.0,\n")
     rows = tmp_path / "data" / "curated" / "home-en"
     rows.mkdir(parents=True)
@@ -88,7 +96,7 @@ def test_every_number_of_the_report_can_be_plotted(after_curation):
     shown = curated(after_curation)
     assert (shown["rows_in"], shown["kept"], shown["removed/quality"], shown["lengths/p95"]) == (10, 7, 2, 20)
     assert (shown["train/rows"], shown["test/groups"], shown["train/tokens"]) == (5, 1, 90)
-    assert (shown["sources/chats/kept"], shown["languages/en"], shown["checks/drift"]) == (2, 7, 0.04)
+    assert (shown["sources/chats/kept"], shown["languages/en"], shown["change/largest_drift"]) == (2, 7, 0.04)
     assert (shown["contamination/mmlu_dev/rows"], shown["label_noise/same_prompt/prompts"]) == (1, 1)
     assert (shown["change/drift/sources"], shown["rare_phrases/count"]) == (0.04, 1)
 
@@ -118,9 +126,9 @@ def test_pictures_samples_and_the_files_that_exist_are_shown(after_curation):
 
 
 def test_a_first_version_without_domains_or_changes_shows_neither(stage):
-    first = CURATION | {"change": None, "domains": {}, "signals": {}, "checks": {"drift": None}}
+    first = CURATION | {"domains": {}, "signals": {}}
     shown = curated(stage("curate", curation=first))
-    assert not {"changes", "rare_phrases", "funnel", "makeup", "samples", "checks/drift"} & set(shown)
+    assert not {"changes", "rare_phrases", "funnel", "makeup", "samples", "change/largest_drift"} & set(shown)
     assert shown["kept"] == 7
 
 

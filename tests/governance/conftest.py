@@ -282,18 +282,17 @@ def trained(base, change=None):
 def write_reports(digests, verdict="pass", **changes):
     """Write reports about these artifacts; `changes` are put into candidate.json."""
     data = artifacts.read(layout.curated(NAME))
-    checks = CURATION["checks"] | {"drift": 0.0, "drift_limit": 0.2}
     scores = {"base": {"target_exact_match": 0.125}, "candidate": {"target_exact_match": 0.8125}}
     judged = {"rules": [RULES[0] | {"verdict": verdict}], "scores": scores, "verdict": verdict, "items": 400}
     content = {
         "curation": CURATION
         | {
             "dataset": digests["data"],
-            "checks": checks,
             "signals": {"rare_phrases": []},
             "removed": {"privacy": 0},
             "changed": {"rows": 0},
         },
+        "curation/change": {"dataset": digests["data"], "largest_drift": 0.0, "drift_limit": 0.2},
         "plan": {"base": digests["base"], "data": data.part(layout.TRAINING_ROWS)} | PLAN,
         "training": TRAINING,
         "gate": judged

@@ -1,4 +1,4 @@
-"""What the tests of sources share: fetching a block and reading what it wrote."""
+"""Fixtures for tests of sources: fetch a block and read what it wrote."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fetch(tmp_path: Path) -> Callable[..., dict[str, Fetched]]:
-    """Fetches the parts given below a path, each time into a fresh directory; what was written, by part."""
+    """Fetches the given parts below a path into a new directory and returns what was written, by part."""
 
     def run(path: Path, **parts: dict[str, Any]) -> dict[str, Fetched]:
         into = tmp_path / f"into-{len(list(tmp_path.iterdir()))}"

@@ -1,4 +1,4 @@
-"""What docs/ shows of `source:` blocks is what the models accept."""
+"""The `source:` blocks in docs/ are accepted."""
 
 import re
 
@@ -29,6 +29,6 @@ def test_the_adapter_of_the_second_dataset_is_accepted():
     assert {part.files for part in Adapter(**block["building-faq"]).source.parts.values()} == {"faq-en.json", "faq.csv"}
 
 
-def test_every_format_and_household_is_named():
+def test_every_format_and_household_is_documented():
     assert all(f"`{ending}`" in SOURCES for ending in READERS)
     assert all(f"`{file.stem}`" in SOURCES for file in household.SHIPPED.glob("*.yaml"))

@@ -1,4 +1,4 @@
-"""Parts, ids and the record of what was read; sources that move while they are read."""
+"""Parts, ids and the record of the files read; sources that change while they are read."""
 
 import csv
 import gzip
@@ -20,7 +20,7 @@ from fineline.sources import files
 from tests.conftest import write_lines
 
 
-def test_parts_json_says_what_each_part_is(fetch, root):
+def test_parts_json_describes_each_part(fetch, root):
     (root / "b").mkdir()
     write_lines(root / "b" / "two.jsonl", [{"q": "1"}, {"q": "2"}])
     (root / "a.jsonl.gz").write_bytes(gzip.compress(b'{"q": "3"}\nbroken\n', mtime=0))
@@ -68,7 +68,7 @@ def test_the_same_source_gives_the_same_bytes(tmp_path, root):
     assert written[0] == written[1]
 
 
-def test_the_id_column_makes_the_id_whatever_else_the_row_says(fetch, root):
+def test_the_id_column_alone_decides_the_id(fetch, root):
     part = {"files": "**", "columns": {"id": "nr"}}
     write_lines(root / "r.jsonl", [{"nr": 7, "q": "old"}, {"nr": None, "q": "x"}, {"q": "x"}])
     before = [row["id"] for row in fetch(root, faq=part)["faq"].rows]
@@ -84,7 +84,7 @@ def test_an_id_column_that_no_row_has_is_refused(fetch, root):
         fetch(root, faq={"files": "**", "columns": {"id": "number"}})
 
 
-def test_a_glob_chooses_the_files_of_a_part(fetch, root):
+def test_a_glob_selects_the_files_of_a_part(fetch, root):
     for name in ("tickets/2024/a.csv", "tickets/b.csv", "faq.csv"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"q\n{name}\n")
@@ -98,14 +98,14 @@ def test_a_glob_chooses_the_files_of_a_part(fetch, root):
 @pytest.mark.parametrize(
     ("pattern", "complaint"),
     [
-        ("*.csv", r"source/\*\.csv: no data file there; accepted are \.jsonl"),
+        ("*.csv", r"source/\*\.csv: no data file found; accepted are \.jsonl"),
         ("../*.jsonl", r"must be a glob below .*, without a leading '/' and without '\.\.'"),
         ("/etc/*.jsonl", "must be a glob below"),
-        ("gone.jsonl", "no data file there"),
-        ("file:///etc/x.jsonl", "local files must lie below `source.path`"),
+        ("gone.jsonl", "no data file found"),
+        ("file:///etc/x.jsonl", "local files must be below `source.path`"),
     ],
 )
-def test_a_pattern_that_finds_nothing_or_leaves_the_source_is_refused(fetch, root, pattern, complaint):
+def test_a_pattern_without_match_or_outside_the_source_is_refused(fetch, root, pattern, complaint):
     write_lines(root / "r.jsonl", [{"q": "1"}])
     with pytest.raises(InputError, match=complaint):
         fetch(root, one={"files": pattern})
@@ -114,14 +114,14 @@ def test_a_pattern_that_finds_nothing_or_leaves_the_source_is_refused(fetch, roo
 def test_a_missing_or_empty_source_is_refused(fetch_all, root):
     with pytest.raises(InputError, match=r"gone: no such file or directory; check `source\.path`"):
         fetch_all(root / "gone")
-    with pytest.raises(InputError, match="no data file there"):
+    with pytest.raises(InputError, match="no data file found"):
         fetch_all(root)
     (root / "r.jsonl").touch()
-    with pytest.raises(InputError, match="source: not one row"):
+    with pytest.raises(InputError, match="source: no rows"):
         fetch_all(root)
 
 
-def test_a_link_inside_the_source_is_read_once_and_one_that_leaves_it_is_refused(fetch_all, root, tmp_path):
+def test_a_link_inside_the_source_is_read_once_and_one_to_the_outside_is_refused(fetch_all, root, tmp_path):
     write_lines(root / "r.jsonl", [{"q": "1"}])
     (root / "again.jsonl").symlink_to(root / "r.jsonl")
     assert [row["at"] for row in fetch_all(root).rows] == ["r.jsonl:1"]
@@ -131,7 +131,7 @@ def test_a_link_inside_the_source_is_read_once_and_one_that_leaves_it_is_refused
         fetch_all(root)
     (root / "link.jsonl").unlink()
     (root / "broken.jsonl").symlink_to(root / "nothing.jsonl")
-    with pytest.raises(InputError, match=r"broken\.jsonl: a link to a file that is not there"):
+    with pytest.raises(InputError, match=r"broken\.jsonl: a link to a missing file"):
         fetch_all(root)
 
 
@@ -152,10 +152,10 @@ def cut_short(root: Path) -> None:
         (cut_short, r"b\.jsonl\.gz"),
         (lambda root: (root / "b.jsonl.gz").unlink(), r"b\.jsonl\.gz"),
         (lambda root: write_lines(root / "c.jsonl", [{"q": "new"}]), r"c\.jsonl"),
-        (lambda root: [file.unlink() for file in root.iterdir()], "no data file there"),
+        (lambda root: [file.unlink() for file in root.iterdir()], "no data file found"),
     ],
 )
-def test_a_source_that_changes_while_it_is_read_is_no_dataset(fetch_all, root, monkeypatch, change, culprit):
+def test_a_source_that_changes_while_it_is_read_is_an_error(fetch_all, root, monkeypatch, change, culprit):
     write_lines(root / "a.jsonl", [{"q": "1"}])
     (root / "b.jsonl.gz").write_bytes(gzip.compress(b'{"q": "2"}\n'))
     read = files.read
@@ -196,7 +196,7 @@ def fetched(name: str, data: bytes) -> list[dict]:
 @pytest.mark.parametrize(("name", "write"), [("r.csv", as_csv), ("r.jsonl", as_jsonl)])
 @settings(max_examples=80, deadline=None)
 @given(records=RECORDS, around=st.tuples(RECORDS, RECORDS))
-def test_every_record_comes_back_once_with_an_id_that_its_neighbours_do_not_touch(name, write, records, around):
+def test_every_record_is_read_once_with_an_id_that_does_not_depend_on_its_neighbors(name, write, records, around):
     rows = fetched(name, write(records))
     assert [(row["content"]["a"], row["content"]["b"]) for row in rows] == records
     assert len({row["id"] for row in rows}) == len(records)

@@ -1,4 +1,4 @@
-"""Every format, compressed or not, comes back as it was written; names tell which is which."""
+"""Every format, compressed or not, is read as it was written; file names decide the format."""
 
 import bz2
 import gzip
@@ -44,25 +44,25 @@ COMPRESS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.c
 
 @pytest.mark.parametrize("compression", COMPRESS)
 @pytest.mark.parametrize("ending", CONTENT)
-def test_rows_come_back_as_they_were_written(fetch_all, root, ending, compression):
+def test_rows_are_read_as_they_were_written(fetch_all, root, ending, compression):
     (root / f"rows{ending}{compression}").write_bytes(COMPRESS[compression](CONTENT[ending]))
     assert fetch_all(root).contents == ROWS
 
 
 @pytest.mark.parametrize("compression", [".gz", ".bz2", ".xz", ".zst"])
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
-def test_a_cut_off_or_damaged_compressed_file_is_an_input_error(fetch_all, root, ending, compression):
+def test_a_truncated_or_damaged_compressed_file_is_an_input_error(fetch_all, root, ending, compression):
     file = root / f"rows{ending}{compression}"
     whole = COMPRESS[compression](CONTENT[ending])
     file.write_bytes(whole[:-9])
-    with pytest.raises(InputError, match=r"rows\S+: the compressed data are (cut off|damaged)"):
+    with pytest.raises(InputError, match=r"rows\S+: the compressed data are (truncated|damaged)"):
         fetch_all(root)
     file.write_bytes(b"no such thing as compressed data")
     with pytest.raises(InputError, match=r"rows\S+: the compressed data are damaged or of another kind"):
         fetch_all(root)
 
 
-def test_what_does_not_look_like_data_is_passed_over(fetch_all, root):
+def test_files_that_do_not_look_like_data_are_skipped(fetch_all, root):
     for name in ("README.md", ".DS_Store", "LICENSE", "a.csv.dvc", ".hidden.jsonl", "notes.txt"):
         (root / name).write_text("x")
     (root / "ROWS.JSONL").write_bytes(CONTENT[".jsonl"])
@@ -70,7 +70,7 @@ def test_what_does_not_look_like_data_is_passed_over(fetch_all, root):
 
 
 @pytest.mark.parametrize("name", ["a.csv.zip", "a.jsonl.part", "a.json.bak"])
-def test_data_in_a_form_that_cannot_be_read_are_not_passed_over(fetch_all, root, name):
+def test_data_in_a_form_that_cannot_be_read_are_not_skipped(fetch_all, root, name):
     (root / "rows.jsonl").write_bytes(CONTENT[".jsonl"])
     (root / name).write_bytes(b"x")
     with pytest.raises(InputError, match=rf"{name}: cannot be read; accepted are \.jsonl, .*\.zst"):
@@ -87,4 +87,4 @@ def test_a_file_that_is_asked_for_must_be_of_a_known_format(fetch_all, fetch, ro
 
 
 def test_a_compressed_name_has_the_format_below():
-    assert formats.of("a/b.CSV.GZ").reader is formats.of("b.csv").reader
+    assert formats.format_of("a/b.CSV.GZ").reader is formats.format_of("b.csv").reader

@@ -1,4 +1,4 @@
-"""The shipped corpus: what the issue of commands must be, checked with the templates' own recogniser."""
+"""The shipped corpus of commands, checked with the parser of its templates."""
 
 import hashlib
 import json
@@ -12,14 +12,14 @@ from home_assistant_intents import get_intents, get_languages
 
 from fineline.errors import InputError
 from fineline.sources import household
-from fineline.sources.home_assistant import examples
+from fineline.sources.home_assistant import commands
 
 SHIPPED = sorted(file.stem for file in household.SHIPPED.glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
 def corpus():
-    return list(examples("en", samples_per_template=2, seed=1))
+    return list(commands("en", samples_per_template=2, seed=1))
 
 
 def test_there_are_enough_distinct_commands(corpus):
@@ -30,9 +30,9 @@ def test_every_english_intent_is_covered(corpus):
     assert {example.intent for example in corpus} == set(get_intents("en")["intents"])
 
 
-def test_the_seed_decides(corpus):
-    assert list(examples("en", samples_per_template=2, seed=1)) == corpus
-    assert list(examples("en", samples_per_template=2, seed=2)) != corpus
+def test_the_seed_decides_the_commands(corpus):
+    assert list(commands("en", samples_per_template=2, seed=1)) == corpus
+    assert list(commands("en", samples_per_template=2, seed=2)) != corpus
 
 
 def test_completions_are_compact_json_with_sorted_slots(corpus):
@@ -49,8 +49,8 @@ def test_commands_have_no_leftover_template_syntax(corpus):
     assert not [example.text for example in corpus if "  " in example.text or example.text != example.text.strip()]
 
 
-def test_the_recogniser_reads_what_was_meant(corpus):
-    """hassil, given each command, finds the intent and slots that the command was made with among its readings."""
+def test_the_parser_finds_the_intent_and_slots(corpus):
+    """Among its readings of a command, hassil finds the intent and slots that the command was made with."""
     intents = Intents.from_dict(get_intents("en"))
     checked = [example for example in corpus if not {"name", "area", "floor"} & example.slots.keys()][:150]
     lists = {name: TextSlotList.from_strings([], name=name) for name in ("name", "area", "floor")}
@@ -64,7 +64,7 @@ def test_the_recogniser_reads_what_was_meant(corpus):
 
 
 def test_the_shipped_rows_are_these_bytes(corpus):
-    """The shipped figures were measured on them: another digest means another data set."""
+    """The shipped figures were measured on these rows: another digest means another data set."""
     rows = [{"prompt": e.text, "completion": e.completion, "group": e.template} for e in corpus]
     lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     assert hashlib.sha256(lines.encode()).hexdigest() == "c9a3f3c0ef5dd4fca7c04cb179adea9cf13a166de18bd7e5e8728a1d287e34d4"
@@ -72,18 +72,18 @@ def test_the_shipped_rows_are_these_bytes(corpus):
 
 @pytest.mark.parametrize("language", sorted(get_languages()))
 def test_every_language_of_the_package_gives_commands(language):
-    found = list(islice(examples(language, samples_per_template=1, seed=1), 50))
+    found = list(islice(commands(language, samples_per_template=1, seed=1), 50))
     assert len(found) >= 10
     assert not [example.text for example in found if set("[]{}<>|;()") & set(example.text) or not example.text]
     assert all(json.loads(example.completion)["intent"] in get_intents(language)["intents"] for example in found)
 
 
 @pytest.mark.parametrize("language", [language for language in SHIPPED if language != "en"])
-def test_a_language_with_a_household_speaks_it_throughout(language):
+def test_a_language_with_a_household_uses_its_values_throughout(language):
     english, own = (yaml.safe_load((household.SHIPPED / f"{code}.yaml").read_text()) for code in ("en", language))
     assert list(own) == list(english)
     assert list(own["name"]) == list(english["name"])
-    found = list(examples(language, samples_per_template=1, seed=1))
+    found = list(commands(language, samples_per_template=1, seed=1))
     assert {example.intent for example in found} == set(get_intents(language)["intents"])
     areas = {example.slots["area"] for example in found if "area" in example.slots}
     assert areas <= set(own["area"])
@@ -92,12 +92,12 @@ def test_a_language_with_a_household_speaks_it_throughout(language):
 
 def test_a_language_without_household_uses_english_names():
     english = yaml.safe_load((household.SHIPPED / "en.yaml").read_text())
-    areas = {example.slots["area"] for example in examples("sv", 1, 1) if "area" in example.slots}
+    areas = {example.slots["area"] for example in commands("sv", 1, 1) if "area" in example.slots}
     assert areas
     assert areas <= set(english["area"])
 
 
-def test_an_own_household_stands_before_the_shipped_one(fetch, root):
+def test_an_own_household_replaces_values_of_the_shipped_one(fetch, root):
     (root / "home.yaml").write_text("area: [Stube]\nname: {light: [Funzel]}\n", encoding="utf-8")
     block = {"language": "de", "samples_per_template": 1, "household": "home.yaml"}
     fetched = fetch(root, home={"home_assistant": block})["home"]
@@ -113,7 +113,7 @@ def test_an_own_household_stands_before_the_shipped_one(fetch, root):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("area: [on]", "area must be a list of words; quote those"),
+        ("area: [on]", "area must be a list of words; quote words"),
         ("area: []", "area must be a list of words"),
         ("name: [lamp]", "`name` needs lists by domain"),
         ("name: {light: 5}", r"name\.light must be a list of words"),
@@ -121,21 +121,21 @@ def test_an_own_household_stands_before_the_shipped_one(fetch, root):
         ("{", "not YAML"),
     ],
 )
-def test_a_household_of_another_form_is_refused(fetch, root, content, complaint):
+def test_a_malformed_household_is_refused(fetch, root, content, complaint):
     (root / "home.yaml").write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=rf"home\.yaml: {complaint}"):
         fetch(root, home={"home_assistant": {"household": "home.yaml"}})
 
 
-def test_a_household_lies_below_the_source(fetch, root):
+def test_a_household_must_be_below_the_source(fetch, root):
     (root.parent / "home.yaml").write_text("area: [den]", encoding="utf-8")
-    with pytest.raises(InputError, match="which is what DVC watches; move it there"):
+    with pytest.raises(InputError, match="which DVC watches; move it there"):
         fetch(root, home={"home_assistant": {"household": "../home.yaml"}})
     with pytest.raises(InputError, match="no such file"):
         fetch(root, home={"home_assistant": {"household": "home.yaml"}})
 
 
 @pytest.mark.parametrize(("language", "hint"), [("de-DE", "did you mean 'de-CH'"), ("klingon", "accepted: af, ar")])
-def test_an_unknown_language_is_answered_with_the_nearest(language, hint):
+def test_an_unknown_language_is_refused_with_the_nearest_one(language, hint):
     with pytest.raises(InputError, match=rf"no commands in '{language}'; {hint}"):
-        list(examples(language, 1, 1))
+        list(commands(language, 1, 1))

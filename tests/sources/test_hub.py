@@ -1,4 +1,4 @@
-"""A dataset repository, from a server that answers as the Hub does."""
+"""A dataset repository on a server that answers as the Hub does."""
 
 import subprocess
 import sys
@@ -7,13 +7,14 @@ import orjson
 import pytest
 import yaml
 
-from tests.conftest import small_params, write_lines
+from tests.conftest import copy_graph, small_params, write_lines
 from tests.hub_server import REVISION, serving
 
 
 @pytest.fixture
 def ingest(tmp_path, root):
-    """Runs the ingest stage on a repository of a Hub that holds the source directory."""
+    """Runs the ingest stage on a repository of a Hub that contains the source directory."""
+    copy_graph(tmp_path)
     with serving(root, "datasets") as environment:
 
         def run(repo: str, files: str, **other: str) -> subprocess.CompletedProcess:
@@ -27,7 +28,7 @@ def ingest(tmp_path, root):
         yield run
 
 
-def test_the_chosen_files_of_a_repository_are_read_and_its_scripts_left_alone(ingest, root, tmp_path):
+def test_the_chosen_files_of_a_repository_are_read_and_its_scripts_are_not_run(ingest, root, tmp_path):
     (root / "data" / "deep").mkdir(parents=True)
     for name in ("top.jsonl", "data/a.jsonl", "data/deep/b.jsonl"):
         write_lines(root / name, [{"q": name}])
@@ -47,7 +48,7 @@ def test_the_chosen_files_of_a_repository_are_read_and_its_scripts_left_alone(in
     ("repo", "files", "complaint"),
     [
         ("acme/none", "**", "acme/none@0123456789ab: cannot be fetched from the Hub"),
-        ("acme/tiny", "*.csv", "acme/tiny@0123456789ab/*.csv: no data file there"),
+        ("acme/tiny", "*.csv", "acme/tiny@0123456789ab/*.csv: no data file found"),
     ],
 )
 def test_a_repository_without_the_files_is_an_input_error(ingest, repo, files, complaint):
@@ -57,7 +58,7 @@ def test_a_repository_without_the_files_is_an_input_error(ingest, repo, files, c
     assert "Traceback" not in answer.stderr
 
 
-def test_a_hub_that_does_not_answer_is_no_error_of_the_input(ingest):
+def test_a_hub_that_does_not_answer_is_not_an_input_error(ingest):
     answer = ingest("acme/tiny", "**", HF_ENDPOINT="http://127.0.0.1:9")
     assert answer.returncode == 1
     assert "acme/tiny@0123456789ab: cannot be fetched from the Hub" in answer.stderr

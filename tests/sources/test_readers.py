@@ -1,4 +1,4 @@
-"""Rows that cannot be read, one by one or as a whole file, and what is said about them."""
+"""Rows and whole files that cannot be read, and the problems reported for them."""
 
 import json
 from datetime import UTC, date, datetime
@@ -52,12 +52,12 @@ def test_a_line_without_end_is_refused(fetch_all, root, monkeypatch):
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "json"])
-def test_another_encoding_is_read_when_it_is_said(fetch, root, ending):
+def test_another_encoding_is_read_if_it_is_set(fetch, root, ending):
     text = {"jsonl": '{"a": "Größe"}\n', "csv": "a\nGröße\n", "json": '[{"a": "Größe"}]'}[ending]
     for encoding in ("cp1252", "utf-16"):
         (root / f"rows.{ending}").write_bytes(text.encode(encoding))
         assert fetch(root, one={"files": "**", "encoding": encoding})["one"].contents == [{"a": "Größe"}]
-    with pytest.raises(InputError, match="there is no encoding 'klingon'"):
+    with pytest.raises(InputError, match="unknown encoding 'klingon'"):
         fetch(root, one={"files": "**", "encoding": "klingon"})
 
 
@@ -71,19 +71,19 @@ def test_a_byte_outside_the_encoding_rejects_its_row(fetch, root, ending):
     assert list(fetched.problems.values()) == ["not CP1252 at byte " + str(bad.index(0x81) + 1)]
 
 
-def test_a_json_object_may_hold_the_list(fetch_all, root):
+def test_a_json_object_may_contain_the_list(fetch_all, root):
     (root / "rows.json").write_text('{"version": 2, "errors": [], "data": [{"a": 1}, {"a": 2}]}')
     assert fetch_all(root).contents == [{"a": 1}, {"a": 2}]
 
 
-def test_json_lines_under_the_name_of_json_are_read(fetch_all, root):
+def test_json_lines_in_a_json_file_are_read(fetch_all, root):
     (root / "rows.json").write_text('{"a": 1}\n{"a": 2}\nbroken\n')
     fetched = fetch_all(root)
     assert fetched.contents == [{"a": 1}, {"a": 2}]
     assert list(fetched.problems) == ["rows.json:3"]
 
 
-def test_items_that_are_no_objects_are_problems(fetch_all, root):
+def test_items_that_are_not_objects_are_problems(fetch_all, root):
     (root / "rows.json").write_text('[{"a": 1}, "x", null]')
     assert fetch_all(root).problems == {"rows.json:2": "not a JSON object", "rows.json:3": "not a JSON object"}
 
@@ -114,14 +114,14 @@ def test_csv_rows_with_too_many_or_too_few_fields_are_problems(fetch_all, root):
     }
 
 
-def test_csv_rows_are_named_by_the_line_they_begin_in(fetch_all, root):
+def test_csv_rows_are_numbered_by_the_line_they_begin_in(fetch_all, root):
     (root / "rows.csv").write_bytes(b'\xef\xbb\xbfa,b\r\n"x\r\ny","1\n2"\r\n\r\nz\x00z,"say ""hi"""\r\n')
     fetched = fetch_all(root)
     assert fetched.contents == [{"a": "x\r\ny", "b": "1\n2"}, {"a": "z\0z", "b": 'say "hi"'}]
     assert [row["at"] for row in fetched.rows] == ["rows.csv:2", "rows.csv:6"]
 
 
-def test_every_line_that_a_stray_quote_swallows_counts_as_lost(fetch_all, root):
+def test_every_line_that_a_stray_quote_joins_is_a_problem(fetch_all, root):
     (root / "rows.csv").write_text('a,b\n1,"12 inch\n2,3\n4,"5" tall\n6,7\n')
     fetched = fetch_all(root)
     assert fetched.contents == [{"a": "6", "b": "7"}]
@@ -132,12 +132,12 @@ def test_every_line_that_a_stray_quote_swallows_counts_as_lost(fetch_all, root):
     ("content", "complaint"),
     [
         (b'a,b\n1,2\n3,"x\n5,6\n7,8\n', "rows.csv:3: a quote is opened in this record and never closed"),
-        (b"a,b,a,b\n1,2,3,4\n", "rows.csv:1: columns 1, 2, 3, 4 have one name"),
+        (b"a,b,a,b\n1,2,3,4\n", "rows.csv:1: columns 1, 2, 3, 4 have the same name"),
         (b"\xff\xfea\x00,\x00b\x00\n\x00", "rows.csv:1: the header is not UTF-8 at byte 1; set `encoding`"),
         (b'"a"b,c\n1,2\n', "rows.csv:1: the header is not CSV"),
     ],
 )
-def test_a_csv_file_that_cannot_be_trusted_is_refused(fetch_all, root, content, complaint):
+def test_an_ambiguous_csv_file_is_refused(fetch_all, root, content, complaint):
     (root / "rows.csv").write_bytes(content)
     with pytest.raises(InputError, match=complaint):
         fetch_all(root)
@@ -155,21 +155,21 @@ def test_a_csv_file_that_cannot_be_trusted_is_refused(fetch_all, root, content, 
         ([], ","),
     ],
 )
-def test_the_first_lines_tell_the_delimiter(sample, expected):
+def test_the_first_lines_decide_the_delimiter(sample, expected):
     assert delimiter.chosen(sample, None, "rows.csv") == expected
 
 
-def test_a_wrong_delimiter_is_answered_with_the_likely_one(fetch, root):
+def test_a_wrong_delimiter_is_refused_with_the_likely_one(fetch, root):
     (root / "rows.csv").write_text("a;b\n1;2\n3;4\n")
-    with pytest.raises(InputError, match=r"looks separated by ';' \(semicolon\); set `delimiter: ';'`"):
+    with pytest.raises(InputError, match=r"seems to be separated by ';' \(semicolon\); set `delimiter: ';'`"):
         fetch(root, one={"files": "**", "delimiter": ","})
     (root / "rows.csv").rename(root / "rows.tsv")
-    with pytest.raises(InputError, match="looks separated by ';'"):
+    with pytest.raises(InputError, match="seems to be separated by ';'"):
         fetch(root, one={"files": "**"})
     assert fetch(root, one={"files": "**", "delimiter": ";"})["one"].contents == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
 
 
-def test_parquet_values_become_what_json_has(fetch_all, root):
+def test_parquet_values_become_json(fetch_all, root):
     when = datetime(2024, 5, 1, 12, 30, tzinfo=UTC)
     rows = [{"t": when, "d": date(2024, 5, 1), "m": Decimal("1.50"), "b": b"caf\xc3\xa9", "n": [{"x": None}], "f": 0.5, "i": 7}]
     pq.write_table(pa.Table.from_pylist(rows), root / "rows.parquet")
@@ -182,12 +182,12 @@ def test_parquet_values_that_json_lacks_are_problems(fetch_all, root):
     rows = [{"b": b"ok", "f": 1.0}, {"b": b"\xff", "f": 1.0}, {"b": b"ok", "f": float("nan")}]
     pq.write_table(pa.Table.from_pylist(rows), root / "rows.parquet")
     assert fetch_all(root).problems == {
-        "rows.parquet:2": "bytes that are no text",
+        "rows.parquet:2": "bytes that are not text",
         "rows.parquet:3": "NaN or infinity, which JSON does not have",
     }
 
 
-def test_parquet_text_that_is_no_utf8_is_a_problem_of_its_row_alone(fetch_all, root):
+def test_parquet_text_that_is_not_utf8_is_a_problem_of_its_row_alone(fetch_all, root):
     broken = pa.array([b"fine", b"ab\xff", b"good"]).view(pa.utf8())
     pq.write_table(pa.table({"a": broken, "n": [1, 2, 3]}), root / "rows.parquet")
     fetched = fetch_all(root)
@@ -201,7 +201,7 @@ def test_a_damaged_parquet_file_is_refused(fetch_all, root):
         fetch_all(root)
 
 
-def test_parquet_columns_of_one_name_are_refused(fetch_all, root):
+def test_parquet_columns_with_the_same_name_are_refused(fetch_all, root):
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), root / "rows.parquet")
-    with pytest.raises(InputError, match=r"rows\.parquet: several columns are called a"):
+    with pytest.raises(InputError, match=r"rows\.parquet: several columns have the name a"):
         fetch_all(root)

@@ -1,4 +1,4 @@
-"""Files behind URLs: web servers, other storages, and what never leaks out of an address."""
+"""Files at URLs: web servers, other storages, and the parts of a URL that must never be shown."""
 
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -35,7 +35,7 @@ def memory():
     storage.rm("/", recursive=True)
 
 
-def test_a_file_on_a_web_server_is_read_without_telling_its_credentials(fetch, root, web):
+def test_a_file_on_a_web_server_is_read_without_showing_its_credentials(fetch, root, web):
     write_lines(root / "r.jsonl", [{"q": "1"}])
     fetched = fetch(root, one={"files": f"http://me:hunter2@{web}/r.jsonl?token=abc"})["one"]
     assert [row["at"] for row in fetched.rows] == [f"http://{web}/r.jsonl:1"]
@@ -58,14 +58,14 @@ def test_a_web_server_that_cannot_be_reached_may_answer_later(fetch, root):
         fetch(root, one={"files": "http://127.0.0.1:9/r.jsonl"})
 
 
-def test_any_storage_with_a_protocol_will_do(fetch, root, memory):
+def test_any_storage_with_a_protocol_can_be_read(fetch, root, memory):
     memory.pipe({"/data/a.csv": b"q\n1\n", "/data/deep/b.csv": b"q\n2\n", "/data/README.md": b"x"})
     fetched = fetch(root, one={"files": "memory://data/**"})["one"]
     assert [row["at"] for row in fetched.rows] == ["memory:///data/a.csv:2", "memory:///data/deep/b.csv:2"]
 
 
 @pytest.mark.parametrize("change", ["replaced", "removed", "added"])
-def test_a_storage_that_changes_while_it_is_read_is_no_dataset(fetch, root, memory, monkeypatch, change):
+def test_a_storage_that_changes_while_it_is_read_is_an_error(fetch, root, memory, monkeypatch, change):
     memory.pipe({"/data/a.jsonl": b'{"q": 1}', "/data/b.jsonl": b'{"q": 2}'})
     read = files.read
 
@@ -88,13 +88,13 @@ def test_a_storage_that_changes_while_it_is_read_is_no_dataset(fetch, root, memo
     [
         ("gs://bucket/x.csv", "pip install gcsfs"),
         ("s3://key:secret@bucket/x.csv", r"s3://bucket/x\.csv: .*pip install s3fs"),
-        ("klingon://bucket/x.csv", "no such protocol; fsspec knows .*s3"),
-        ("simplecache::file:///etc/x.csv", "local files must lie below `source.path`"),
-        ("memory://nothing/x.csv", "there is no such file"),
-        ("memory://nothing/*.csv", "no data file there"),
+        ("klingon://bucket/x.csv", "unknown protocol; fsspec knows .*s3"),
+        ("simplecache::file:///etc/x.csv", "local files must be below `source.path`"),
+        ("memory://nothing/x.csv", "x.csv: no such file"),
+        ("memory://nothing/*.csv", "no data file found"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_an_input_error(fetch, root, url, complaint):
+def test_a_url_without_files_is_an_input_error(fetch, root, url, complaint):
     with pytest.raises(InputError, match=complaint) as caught:
         fetch(root, one={"files": url})
     assert "secret" not in str(caught.value)
@@ -110,5 +110,5 @@ def test_an_address_that_leads_nowhere_is_an_input_error(fetch, root, url, compl
         ("tickets/a?.csv", "tickets/a?.csv"),
     ],
 )
-def test_credentials_and_queries_are_taken_out(text, expected):
+def test_credentials_and_queries_are_removed(text, expected):
     assert urls.public(text) == expected

@@ -15,7 +15,7 @@ from tests.conftest import small_params, write_lines, write_project
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """A project whose base model is never looked at; it is the working directory."""
+    """A project whose base model is never read; it is the working directory."""
     write_project(tmp_path, small_params(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -28,7 +28,7 @@ def with_source(project: Path, source: dict) -> None:
     (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
-def test_the_artifact_holds_each_part_and_their_record(project, capsys):
+def test_the_artifact_contains_each_part_and_their_record(project, capsys):
     (project / "faq").mkdir()
     write_lines(project / "faq" / "a.jsonl", [{"q": "1"}, {"q": "2"}])
     (project / "faq" / "b.csv").write_text("q,a\n1\n", encoding="utf-8")
@@ -42,7 +42,7 @@ def test_the_artifact_holds_each_part_and_their_record(project, capsys):
     assert "table: 1 rows from 1 files, 1 unreadable" in printed
 
 
-def test_a_part_may_stand_under_a_license_of_its_own(project):
+def test_a_part_may_have_another_license(project):
     parts = {"ours": {"files": "commands.jsonl"}, "theirs": {"files": "commands.jsonl", "license": "odc-by-1.0"}}
     with_source(project, {"path": "commands.jsonl", "parts": parts})
     ingest.run("home")

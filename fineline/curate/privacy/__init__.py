@@ -1,6 +1,6 @@
-"""Personal data and secrets in text: where they are, and what stands in their place. The manual is docs/privacy.md."""
+"""Personal data and secrets in text: recognition and replacement. Manual: docs/privacy.md."""
 
 from fineline.curate.privacy.cleaner import Cleaned, Cleaner
-from fineline.curate.privacy.finding import KINDS, Finding
+from fineline.curate.privacy.match import KINDS, PrivacyMatch
 
-__all__ = ["KINDS", "Cleaned", "Cleaner", "Finding"]
+__all__ = ["KINDS", "Cleaned", "Cleaner", "PrivacyMatch"]

@@ -1,10 +1,10 @@
-"""Payment cards (ISO/IEC 7812): a known issuer, a length it issues, and Luhn's digit."""
+"""Payment cards (ISO/IEC 7812): a known issuer, a length that it issues, and the Luhn check digit."""
 
 import re
 from collections.abc import Iterator
 
 from fineline.curate.privacy.checksums import luhn
-from fineline.curate.privacy.finding import Finding
+from fineline.curate.privacy.match import PrivacyMatch
 
 # As cards are printed and typed, longest first: in one piece, in fours, 4-6-5 (American Express), 4-6-4 (Diners Club).
 _START = re.compile(r"[2-68](?<![A-Za-z0-9].)(?<!\d\..)(?=\d{3}[ -]?\d{4})", re.ASCII)
@@ -36,8 +36,8 @@ _FOURS_AFTER = re.compile(r"(?:(?<=\A)|(?<=\d{4}))[ -]\d{4}(?!\d)", re.ASCII)
 _OTHER_NUMBER = re.compile(r"(?:ean|gtin|isbn|upc|barcode|imei)(?:[^A-Za-z0-9]|-?1[34])*\Z", re.IGNORECASE)
 
 
-def find(text: str) -> Iterator[Finding]:
-    """Payment cards in the text. A number that is called an EAN, ISBN or IMEI is none."""
+def find(text: str) -> Iterator[PrivacyMatch]:
+    """Yield the payment cards in a text, except numbers that are called an EAN, ISBN or IMEI."""
     end = 0
     for place in _START.finditer(text):
         start = place.start()
@@ -47,7 +47,7 @@ def find(text: str) -> Iterator[Finding]:
             card = shape.match(text, start)
             if card and _is_card(card[0]) and not _in_a_table(text, start, card.end()):
                 end = card.end()
-                yield Finding("payment_card", start, end)
+                yield PrivacyMatch("payment_card", start, end)
                 break
 
 
@@ -57,6 +57,6 @@ def _is_card(written: str) -> bool:
 
 
 def _in_a_table(text: str, start: int, end: int) -> bool:
-    """Whether two more groups of four stand beside it, and are no card. One may be the date of expiry."""
-    beside = len(_FOURS_BEFORE.findall(text[max(0, start - 10) : start])) + len(_FOURS_AFTER.findall(text[end : end + 10]))
-    return beside > 1 and not _is_card(text[max(0, start - 20) : start]) and not _is_card(text[end : end + 20])
+    """True if two more groups of four are next to it that are not a card. A single one may be the expiry date."""
+    groups = len(_FOURS_BEFORE.findall(text[max(0, start - 10) : start])) + len(_FOURS_AFTER.findall(text[end : end + 10]))
+    return groups > 1 and not _is_card(text[max(0, start - 20) : start]) and not _is_card(text[end : end + 20])

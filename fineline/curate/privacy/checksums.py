@@ -1,4 +1,4 @@
-"""Check digits of cards, accounts and national numbers: pure functions of digits and capitals without separators."""
+"""Check digits of cards, accounts and national numbers, for digits and capitals without separators."""
 
 from collections import Counter
 from datetime import date
@@ -52,7 +52,7 @@ def ssn(number: str) -> bool:
 
 
 def aadhaar(number: str) -> bool:
-    """Indian Aadhaar number (UIDAI): Verhoeff, and the first digit is 2 to 9. Three years in a row are none."""
+    """Indian Aadhaar number (UIDAI): Verhoeff, and the first digit is 2 to 9. Three years in a row are not valid."""
     years = all(number[place : place + 2] in ("19", "20") for place in (0, 4, 8))
     return number[0] not in "01" and not years and verhoeff(number)
 
@@ -71,24 +71,24 @@ def steuer_id(number: str) -> bool:
 def pesel(number: str) -> bool:
     """Polish PESEL (act of 24 September 2010): date of birth with the century in its month, weights 1 3 7 9."""
     century, month = divmod(int(number[2:4]), 20)
-    weighed = sum(int(digit) * weight for digit, weight in zip(number, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1), strict=True))
+    weighted = sum(int(digit) * weight for digit, weight in zip(number, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1), strict=True))
     year = (1900, 2000, 2100, 2200, 1800)[century] + int(number[:2])
-    return weighed % 10 == 0 and _is_date(year, month, int(number[4:6]))
+    return weighted % 10 == 0 and _is_date(year, month, int(number[4:6]))
 
 
 def cpf(number: str) -> bool:
-    """Brazilian CPF (Receita Federal): two digits modulo 11; eleven equal digits pass, and are none."""
+    """Brazilian CPF (Receita Federal): two digits modulo 11; eleven equal digits pass the check but are not valid."""
     if len(set(number)) == 1:
         return False
     for length in (9, 10):
-        weighed = sum(int(digit) * weight for digit, weight in zip(number, range(length + 1, 1, -1), strict=False))
-        if weighed * 10 % 11 % 10 != int(number[length]):
+        weighted = sum(int(digit) * weight for digit, weight in zip(number, range(length + 1, 1, -1), strict=False))
+        if weighted * 10 % 11 % 10 != int(number[length]):
             return False
     return True
 
 
 def bsn(number: str) -> bool:
-    """Dutch burgerservicenummer (Regeling BSN): the test of eleven, with the last digit weighed -1."""
+    """Dutch burgerservicenummer (Regeling BSN): the test of eleven, with a weight of -1 for the last digit."""
     weights = (9, 8, 7, 6, 5, 4, 3, 2, -1)
     return int(number) > 0 and sum(int(digit) * weight for digit, weight in zip(number, weights, strict=True)) % 11 == 0
 

@@ -1,14 +1,14 @@
-"""A text as the recognisers read it: digits, spaces and dashes of any script as ASCII, the escapes of JSON undone.
+"""Text as recognizers read it: digits, spaces and dashes of any script as ASCII, and JSON escapes decoded.
 
-Undoing escapes matters for completions that are JSON. In `"\\nbob@example.com"` the address is not `nbob@…`, and an `n` cut off
-its backslash would break the JSON: so each character read knows the place where it is written.
+Decoding matters for completions that are JSON. In `"\\nbob@example.com"` the address is not `nbob@…`, and removing the `n`
+without its backslash would break the JSON. So every decoded character is mapped to its place in the original text.
 """
 
 import re
 import unicodedata
 from typing import NamedTuple
 
-from fineline.curate.privacy.finding import Finding
+from fineline.curate.privacy.match import PrivacyMatch
 
 _SPACES = (0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
 _DASHES = (0xAD, *range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63)
@@ -26,28 +26,28 @@ _ESCAPE = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|(["\\/bfnrt]))')
 _MEANING = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
-class Reading(NamedTuple):
-    """What is read, and where it is written."""
+class FoldedText(NamedTuple):
+    """A text as recognizers read it, mapped to the original text."""
 
     text: str
     places: list[int] | None
-    """Of each character read, and of the end, the place in the text; None where they are the same."""
+    """Place in the original text of each character, and of the end; None if the places are the same."""
 
-    def written(self, finding: Finding) -> Finding:
-        """A finding in what is read as one in the text."""
+    def original(self, match: PrivacyMatch) -> PrivacyMatch:
+        """Return a match in this text as a match in the original text."""
         if self.places is None:
-            return finding
-        return Finding(finding.kind, self.places[finding.start], self.places[finding.end])
+            return match
+        return PrivacyMatch(match.kind, self.places[match.start], self.places[match.end])
 
 
-def read(text: str) -> Reading:
-    """The text as recognisers read it."""
+def fold(text: str) -> FoldedText:
+    """Return the text as recognizers read it."""
     places = None
     if "\\" in text and _ESCAPE.search(text):
         text, places = _unescaped(text)
     if not text.isascii() and _FOLDABLE.search(text):
         text = text.translate(_ASCII)
-    return Reading(text, places)
+    return FoldedText(text, places)
 
 
 def _unescaped(text: str) -> tuple[str, list[int]]:

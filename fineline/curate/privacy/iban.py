@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 
 from fineline.curate.privacy.checksums import mod_97
-from fineline.curate.privacy.finding import Finding
+from fineline.curate.privacy.match import PrivacyMatch
 
 _CHECK_DIGITS = re.compile(r"\d(?<=[A-Za-z]{2}\d)(?<![A-Za-z0-9]{3}\d)\d", re.ASCII)
 _IN_FOURS = re.compile(r"[A-Z0-9]{4}(?:([ -])[A-Z0-9]{4})(?:\1[A-Z0-9]{4})*(?:\1[A-Z0-9]{1,4})?", re.ASCII)
-_DIGITS_IF_LOOSE = 10  # so many in an account whose groups are not fours: words in a row never have them
+_DIGITS_IF_LOOSE = 10  # minimum in an account that is not written in groups of four: words in a row never have them
 
-# SWIFT, IBAN Registry, release 101: what follows country and check digits. n: digits, a: capitals, c: either.
+# SWIFT, IBAN Registry, release 101: the characters after country and check digits. n: digits, a: capitals, c: either.
 _REGISTRY = """
     AD 8n12c; AE 19n; AL 8n16c; AT 16n; AZ 4a20c; BA 16n; BE 12n; BG 4a6n8c; BH 4a14c; BI 23n; BR 23n1a1c; BY 4c4n16c;
     CH 5n12c; CR 18n; CY 8n16c; CZ 20n; DE 18n; DJ 23n; DK 14n; DO 4c20n; EE 16n; EG 25n; ES 20n; FI 14n; FK 2a12n; FO 14n;
@@ -26,7 +26,7 @@ STRUCTURES = {
     country: [(int(size), _CHARACTERS[kind]) for size, kind in re.findall(r"(\d+)([nac])", structure)]
     for country, structure in (entry.split() for entry in _REGISTRY.split(";"))
 }
-"""Country -> how many of which characters, in order."""
+"""Country -> numbers of characters of each class, in order."""
 
 _ACCOUNTS = {
     country: (
@@ -37,8 +37,8 @@ _ACCOUNTS = {
 }
 
 
-def find(text: str) -> Iterator[Finding]:
-    """IBANs in the text, in one piece or in groups, in capitals or not."""
+def find(text: str) -> Iterator[PrivacyMatch]:
+    """Yield the IBANs in a text, in one piece or in groups, in capitals or not."""
     for check in _CHECK_DIGITS.finditer(text):
         start = check.start() - 2
         country = text[start : check.start()].upper()
@@ -47,7 +47,7 @@ def find(text: str) -> Iterator[Finding]:
         written, structure = _ACCOUNTS[country]
         account = written.match(text, check.end())
         if account and _is_iban(text[start : account.end()].upper(), structure):
-            yield Finding("iban", start, account.end())
+            yield PrivacyMatch("iban", start, account.end())
 
 
 def _is_iban(written: str, structure: re.Pattern[str]) -> bool:

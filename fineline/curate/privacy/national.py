@@ -1,7 +1,7 @@
-"""National identity, tax and insurance numbers, told by form and check digits.
+"""National identity, tax and insurance numbers, recognized by form and check digits.
 
-Of any eleven-digit numbers one in a hundred passes as a tax number. A bare run of digits therefore counts only beside a word
-that says what it is; a form that ordinary numbers do not have (`123.456.789-09`) stands on its own.
+One in a hundred numbers of eleven digits passes as a tax number. A bare run of digits therefore counts only next to a word that
+says what it is; a form that ordinary numbers do not have (`123.456.789-09`) counts without one.
 """
 
 import re
@@ -9,19 +9,18 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from fineline.curate.privacy import checksums
-from fineline.curate.privacy.finding import Finding
-from fineline.curate.privacy.numbers import Words
+from fineline.curate.privacy.match import ContextWords, PrivacyMatch
 
 
 class Scheme(NamedTuple):
-    """One country's number."""
+    """The number of one country."""
 
     valid: Callable[[str], bool]
     alone: tuple[str, ...]
-    """Forms that stand on their own, 9 for any digit."""
+    """Forms that count without a word, 9 for any digit."""
     called: tuple[str, ...]
-    """Forms that need a word beside them."""
-    words: Words
+    """Forms that need a word next to them."""
+    words: ContextWords
 
 
 SCHEMES = {
@@ -29,34 +28,34 @@ SCHEMES = {
         checksums.ssn,
         ("999-99-9999",),
         ("999 99 9999", "999999999"),
-        Words("ssn|social security|soc[ .]+sec", "social_?security"),
+        ContextWords("ssn|social security|soc[ .]+sec", "social_?security"),
     ),
     "de_steuer_id": Scheme(
         checksums.steuer_id,
         ("99 999 999 999",),
         ("99999999999",),
-        Words("idnr|tin|tax (?:id|number)", "steuer.?id|steuerliche identifikation|tax_?id"),
+        ContextWords("idnr|tin|tax (?:id|number)", "steuer.?id|steuerliche identifikation|tax_?id"),
     ),
-    "pl_pesel": Scheme(checksums.pesel, (), ("99999999999",), Words("", "pesel")),
+    "pl_pesel": Scheme(checksums.pesel, (), ("99999999999",), ContextWords("", "pesel")),
     "br_cpf": Scheme(
-        checksums.cpf, ("999.999.999-99", "999999999-99"), ("99999999999",), Words("cpf|cadastro de pessoas? f.sicas?")
+        checksums.cpf, ("999.999.999-99", "999999999-99"), ("99999999999",), ContextWords("cpf|cadastro de pessoas? f.sicas?")
     ),
     "nl_bsn": Scheme(
         checksums.bsn,
         (),
         ("999999999", "9999.99.999", "9999 99 999", "999 999 999"),
-        Words("bsn|sofi", "burgerservice|sofi-?nummer"),
+        ContextWords("bsn|sofi", "burgerservice|sofi-?nummer"),
     ),
     "se_personnummer": Scheme(
         checksums.personnummer,
         ("999999-9999", "999999+9999", "99999999-9999", "99999999+9999"),
         ("9999999999", "999999999999"),
-        Words("pnr", "person(?:al)?.?num|samordningsnummer"),
+        ContextWords("pnr", "person(?:al)?.?num|samordningsnummer"),
     ),
     "in_aadhaar": Scheme(
-        checksums.aadhaar, ("9999 9999 9999", "9999-9999-9999"), ("999999999999",), Words("uidai", "aadhaa?r|आधार")
+        checksums.aadhaar, ("9999 9999 9999", "9999-9999-9999"), ("999999999999",), ContextWords("uidai", "aadhaa?r|आधार")
     ),
-    "fr_nir": Scheme(checksums.nir, ("999999999999999", "9 99 99 99 999 999 99"), (), Words("nir")),
+    "fr_nir": Scheme(checksums.nir, ("999999999999999", "9 99 99 99 999 999 99"), (), ContextWords("nir")),
 }
 
 _FORMS: dict[str, list[tuple[Scheme, bool]]] = {}
@@ -76,7 +75,7 @@ _NUMBER = re.compile(
 _NINO = re.compile(
     r"(?<!\w)(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D](?!\w)", re.ASCII
 )
-# Letters may stand for digits where two people would have the same code (omocodia), the year's last of all
+# Letters replace digits if two people would have the same code (omocodia), those of the year last
 _CODICE_FISCALE = re.compile(
     r"(?<!\w)(?:(?i:[A-Z]{6}\d\d[A-EHLMPRST][0-9L-NP-V]{2}[A-Z][0-9L-NP-V]{3}[A-Z])"
     r"|[A-Z]{3} [A-Z]{3} \d\d[A-EHLMPRST][0-9L-NP-V]{2} [A-Z][0-9L-NP-V]{3}[A-Z])(?!\w)",
@@ -87,11 +86,11 @@ _NIR_OF_CORSICA = re.compile(r"[1-478](?<!\w[1-478]) ?\d\d ?\d\d ?2[AB] ?\d{3} ?
 
 _NUMBERS_BEFORE = re.compile(r"(?<![\w.])(?:\d+ ){1,2}\Z", re.ASCII)
 _NUMBERS_AFTER = re.compile(r"(?: \d+(?![\w.]\w)){1,2}", re.ASCII)
-_BESIDE = 24  # characters
+_NEAR = 24  # characters
 
 
-def find(text: str) -> Iterator[Finding]:
-    """National numbers of digits, or of digits with a letter later on."""
+def find(text: str) -> Iterator[PrivacyMatch]:
+    """Yield national numbers of digits, or of digits with a later letter."""
     yield from _valid(_DNI, checksums.dni, text)
     yield from _valid(_NIR_OF_CORSICA, checksums.nir, text)
     for number in _NUMBER.finditer(text):
@@ -101,29 +100,29 @@ def find(text: str) -> Iterator[Finding]:
             continue
         for scheme, alone in _FORMS[form]:
             if scheme.valid(digits) and (alone or scheme.words.near(text, *number.span())):
-                yield Finding("national_id", *number.span())
+                yield PrivacyMatch("national_id", *number.span())
                 break
 
 
-def find_lettered(text: str) -> Iterator[Finding]:
-    """National numbers that start with letters, which are rare enough to stand on their own."""
+def find_lettered(text: str) -> Iterator[PrivacyMatch]:
+    """Yield national numbers that start with letters, which are rare enough to count without a word."""
     for number in _NINO.finditer(text):
-        yield Finding("national_id", *number.span())
+        yield PrivacyMatch("national_id", *number.span())
     yield from _valid(_CODICE_FISCALE, checksums.codice_fiscale, text)
 
 
-def _valid(pattern: re.Pattern[str], valid: Callable[[str], bool], text: str) -> Iterator[Finding]:
+def _valid(pattern: re.Pattern[str], valid: Callable[[str], bool], text: str) -> Iterator[PrivacyMatch]:
     for number in pattern.finditer(text):
         if valid(re.sub(r"[ .-]", "", number[0]).upper()):
-            yield Finding("national_id", *number.span())
+            yield PrivacyMatch("national_id", *number.span())
 
 
 def _in_a_row(text: str, number: re.Match[str], form: str) -> bool:
-    """Whether groups of digits are a piece of a longer number or of a table: one more such group or two numbers beside it."""
+    """True if the number is part of a longer one or of a table: one more such group, or two numbers, next to it."""
     size = len(form.rpartition(" ")[2])
     if " " not in form or size < 3:
         return False
-    before = _NUMBERS_BEFORE.search(text[max(0, number.start() - _BESIDE) : number.start()])
-    after = _NUMBERS_AFTER.match(text[number.end() : number.end() + _BESIDE])
-    beside = [*(before[0].split() if before else ()), *(after[0].split() if after else ())]
-    return len(beside) > 1 or any(len(group) == size for group in beside)
+    before = _NUMBERS_BEFORE.search(text[max(0, number.start() - _NEAR) : number.start()])
+    after = _NUMBERS_AFTER.match(text[number.end() : number.end() + _NEAR])
+    neighbors = [*(before[0].split() if before else ()), *(after[0].split() if after else ())]
+    return len(neighbors) > 1 or any(len(group) == size for group in neighbors)

@@ -1,11 +1,11 @@
-"""Pseudonyms: the same for the same value, and not to be undone or guessed without the key."""
+"""Pseudonyms: equal for equal values, and neither reversible nor guessable without the key."""
 
 import hashlib
 import hmac
 import os
 import re
 
-from fineline.curate.privacy.folding import read
+from fineline.curate.privacy.folding import fold
 from fineline.errors import InputError
 
 VARIABLE = "FINELINE_PSEUDONYM_KEY"
@@ -17,10 +17,14 @@ _AS_WRITTEN = ("secret", "url_credentials")
 
 
 class Pseudonyms:
-    """Makes pseudonyms with the key from the environment. The key is in no repr, message or artifact."""
+    """Makes pseudonyms with a key from the environment. The key is in no repr, message or artifact."""
 
     def __init__(self) -> None:
-        """Raises `InputError` if the key is unset or shorter than 16 bytes."""
+        """Read the key.
+
+        Raises:
+            InputError: It is not set, or shorter than 16 bytes.
+        """
         self._key = os.environ.get(VARIABLE, "").encode("utf-8", "surrogateescape")
         if len(self._key) < _SHORTEST:
             found = f"has {len(self._key)} bytes" if self._key else "is not set"
@@ -30,19 +34,19 @@ class Pseudonyms:
             )
         self.fingerprint = self._digest("fineline pseudonym key")[:16]
 
-    def of(self, kind: str, value: str) -> str:
-        """The pseudonym of a value: 8 hex digits."""
-        return self._digest(f"{kind}\0{normalised(kind, value)}")[:8]
+    def pseudonym(self, kind: str, value: str) -> str:
+        """Return the pseudonym of a value: 8 hex digits."""
+        return self._digest(f"{kind}\0{canonical(kind, value)}")[:8]
 
     def _digest(self, message: str) -> str:
         return hmac.new(self._key, message.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
-def normalised(kind: str, value: str) -> str:
-    """A value without what does not tell it from another: case, separators."""
+def canonical(kind: str, value: str) -> str:
+    """Return a value without the differences that do not matter for its kind: case, separators."""
     if kind in _AS_WRITTEN:
         return value
-    value = read(value).text
+    value = fold(value).text
     if kind in _DIGITS_ONLY:
         return re.sub(r"\D", "", value)
     if kind in _LETTERS_AND_DIGITS_ONLY:

@@ -1,18 +1,18 @@
-"""Secrets told by their shape: keys and tokens whose issuer gave them a prefix, JSON Web Tokens, private key blocks.
+"""Secrets with a recognizable shape: keys and tokens with an issuer's prefix, JSON Web Tokens, private key blocks.
 
-Passwords and keys without a shape of their own are not found. Those of older services come from detect-secrets.
+Passwords and keys without such a shape are not found. The patterns of older services come from detect-secrets (detectors.py).
 """
 
 import re
 from collections.abc import Iterator
 
 from fineline.curate.privacy import detectors
-from fineline.curate.privacy.finding import Finding
+from fineline.curate.privacy.match import PrivacyMatch
 
 may_occur = re.compile(r"[A-Za-z0-9_\-/+.=]{20}").search
-"""The gate of `find`: every secret has so many characters in a row."""
+"""Gate of `find`: every secret has that many such characters in a row."""
 
-# What any of must be in the text, and the shape. Lengths are minima: issuers lengthen their tokens without notice.
+# Strings of which a text must contain one, and the shape. Lengths are minima: issuers lengthen tokens without notice.
 _ISSUERS = (
     (("sk-ant-",), r"sk-ant-[a-z]+\d\d-[\w-]{40,}"),  # Anthropic
     (("sk-",), r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-[\w-]{20,}|[A-Za-z0-9]{32,})"),  # OpenAI, OpenRouter, DeepSeek
@@ -33,7 +33,7 @@ _ISSUERS = (
 )
 _BY_ISSUER = tuple((needed, re.compile(rf"(?<![\w-])(?:{shape})", re.ASCII)) for needed, shape in _ISSUERS)
 
-# RFC 7468, RFC 4880: a whole block, or what there is of one that is cut off
+# RFC 7468, RFC 4880: a whole block, or the beginning of a truncated one
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?P<name>[A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?)-----"
     r"(?:(?:[^-]|-(?!----)){0,32768}?-----END (?P=name)-----"
@@ -48,16 +48,16 @@ _AWS_SECRET = re.compile(
 _AWS_NEAR = 200  # characters from the key id to the secret that belongs to it
 
 
-def find(text: str) -> Iterator[Finding]:
-    """Secrets in the text."""
+def find(text: str) -> Iterator[PrivacyMatch]:
+    """Yield the secrets in a text."""
     for needed, shape in _BY_ISSUER:
         if any(prefix in text for prefix in needed):
             for token in shape.finditer(text):
-                yield Finding("secret", token.start(), token.start() + len(token[0].rstrip(".-")))
+                yield PrivacyMatch("secret", token.start(), token.start() + len(token[0].rstrip(".-")))
     if "PRIVATE KEY" in text:
         for block in _PRIVATE_KEY.finditer(text):
-            yield Finding("secret", *block.span())
+            yield PrivacyMatch("secret", *block.span())
     for name in _AWS.finditer(text):
         for key in _AWS_SECRET.finditer(text, max(0, name.start() - _AWS_NEAR), name.end() + _AWS_NEAR):
-            yield Finding("secret", *key.span())
+            yield PrivacyMatch("secret", *key.span())
     yield from detectors.find(text)

@@ -1,4 +1,4 @@
-"""Which character separates the fields of a CSV file: a pure decision over its first lines."""
+"""The delimiter of a CSV file, decided by its first lines."""
 
 import csv
 
@@ -8,38 +8,38 @@ COMMON = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
 def chosen(sample: list[str], given: str | None, name: str) -> str:
-    """The delimiter to read with: the given one, or what the first lines tell.
+    """Return the delimiter to read with: the given one, or the one that the first lines indicate.
 
     Raises:
-        InputError: With the given one there is a single column, while another one splits every line alike.
+        InputError: The given one gives a single column, and another one splits every line into equally many.
     """
-    told = _told(sample)
+    likely = _likely(sample)
     if given is None:
-        return told or ","
+        return likely or ","
     widths = _widths(sample, given)
-    if told and told != given and widths and widths[0] == 1 and len(set(_widths(sample, told))) == 1:
+    if likely and likely != given and widths and widths[0] == 1 and len(set(_widths(sample, likely))) == 1:
         raise InputError(
-            f"{name}: with {given!r} as delimiter there is one column, and every line looks separated by"
-            f" {told!r} ({COMMON[told]}); set `delimiter: {told!r}` or leave it out"
+            f"{name}: there is one column with the delimiter {given!r}, but every line seems to be separated by"
+            f" {likely!r} ({COMMON[likely]}); set `delimiter: {likely!r}` or leave it out"
         )
     return given
 
 
-def _told(sample: list[str]) -> str | None:
-    """The common delimiter that splits the header and, of those, the most records into as many fields; None if none does."""
+def _likely(sample: list[str]) -> str | None:
+    """Return the common delimiter that splits most records into as many fields as the header; None without one."""
     best: tuple[float, int] = (0, 1)
-    told = None
+    likely = None
     for candidate in COMMON:
         widths = _widths(sample, candidate)
         if not widths or widths[0] == 1:
             continue
         alike = sum(width == widths[0] for width in widths) / len(widths)
         if (alike, widths[0]) > best:
-            best, told = (alike, widths[0]), candidate
-    return told
+            best, likely = (alike, widths[0]), candidate
+    return likely
 
 
 def _widths(sample: list[str], candidate: str) -> list[int]:
-    """Fields per record, blank lines left out; the last record of a longer sample may be cut, so it does not count."""
+    """Return the number of fields of each record, without blank lines and a last record that may be cut."""
     records = [len(record) for record in csv.reader(sample, delimiter=candidate) if record]
     return records[:-1] if len(records) > 2 else records

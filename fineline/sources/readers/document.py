@@ -1,4 +1,4 @@
-"""A JSON document: a list of objects, or an object that holds one such list."""
+"""JSON documents: a list of objects, or an object that contains one such list."""
 
 import io
 from collections.abc import Iterator
@@ -8,21 +8,20 @@ import orjson
 
 from fineline.errors import InputError
 from fineline.project.params.sources import Part
-from fineline.sources.readers import Row, lines, text
+from fineline.sources.readers import RawRow, lines, text
 
 MAX_DOCUMENT = 1 << 30  # bytes: a document is parsed whole and takes several times its size
 
 
-def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
-    """The rows of a JSON file, numbered by their place in the list. JSON lines under this name are read as such.
+def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[RawRow]:
+    """Yield the rows of a JSON file, numbered by their place in the list. JSON lines in a .json file are read as such.
 
     Raises:
-        InputError: The file is larger than 1 GiB, not in its encoding, not JSON, or there is no telling which list holds
-            the rows.
+        InputError: The file is larger than 1 GiB, not in its encoding, not JSON, or has not exactly one list of rows.
     """
     stored = stream.read(MAX_DOCUMENT + 1)
     if len(stored) > MAX_DOCUMENT:
-        raise InputError(f"{name}: a JSON document of more than 1 GiB; write it as JSON lines (.jsonl), which are streamed")
+        raise InputError(f"{name}: a JSON document larger than 1 GiB; write it as JSON lines (.jsonl), which are streamed")
     data = text.as_utf8(stored, name, part.encoding)
     if not data.strip():
         return
@@ -35,9 +34,9 @@ def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
         return
     for number, item in enumerate(_list(document, name), 1):
         if isinstance(item, dict):
-            yield Row(number, item)
+            yield RawRow(number, item)
         else:
-            yield Row(number, None, orjson.dumps(item), "not a JSON object")
+            yield RawRow(number, None, orjson.dumps(item), "not a JSON object")
 
 
 def _begins_with_a_line_of_json(data: bytes) -> bool:
@@ -49,7 +48,7 @@ def _begins_with_a_line_of_json(data: bytes) -> bool:
 
 
 def _list(document: Any, name: str) -> list[Any]:
-    """The list of rows in a document; empty lists count only where there is no other."""
+    """Return the list of rows in a document; empty lists count only if there is no other."""
     if isinstance(document, list):
         return document
     values = document.items() if isinstance(document, dict) else ()
@@ -57,5 +56,5 @@ def _list(document: Any, name: str) -> list[Any]:
     filled = {key: value for key, value in lists.items() if value}
     if len(filled) > 1 or not lists:
         found = str(len(filled)) if filled else "none"
-        raise InputError(f"{name}: a list of objects is needed, or an object that holds exactly one; found {found}")
+        raise InputError(f"{name}: must be a list of objects, or an object that contains exactly one; found {found}")
     return next(iter(filled.values()), [])

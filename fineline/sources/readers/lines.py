@@ -7,11 +7,11 @@ from typing import IO
 import orjson
 
 from fineline.project.params.sources import Part
-from fineline.sources.readers import MAX_ROW, Row, text
+from fineline.sources.readers import MAX_ROW, RawRow, text
 
 
-def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
-    """The rows of a JSONL file, numbered by line; blank lines are none.
+def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[RawRow]:
+    """Yield the rows of a JSONL file, numbered by line; blank lines are skipped.
 
     Raises:
         InputError: A line is longer than 64 MiB, or the encoding is unknown.
@@ -30,21 +30,21 @@ def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
             yield _row(number, raw)
 
 
-def _recoded(stream: IO[bytes], name: str, encoding: str) -> Iterator[Row]:
+def _recoded(stream: IO[bytes], name: str, encoding: str) -> Iterator[RawRow]:
     for number, line in enumerate(text.lines(stream, name, encoding, newline="\n"), 1):
         raw = text.as_stored(line).strip()
         problem = text.problem(line, encoding)
         if problem:
-            yield Row(number, None, raw, problem)
+            yield RawRow(number, None, raw, problem)
         elif raw:
             yield _row(number, raw)
 
 
-def _row(number: int, raw: bytes) -> Row:
+def _row(number: int, raw: bytes) -> RawRow:
     try:
         content = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        return Row(number, None, raw, text.not_utf8(raw) or f"invalid JSON at character {error.pos + 1}: {error.msg}")
+        return RawRow(number, None, raw, text.not_utf8(raw) or f"invalid JSON at character {error.pos + 1}: {error.msg}")
     if not isinstance(content, dict):
-        return Row(number, None, raw, "not a JSON object")
-    return Row(number, content, raw)
+        return RawRow(number, None, raw, "not a JSON object")
+    return RawRow(number, content, raw)

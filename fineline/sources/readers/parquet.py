@@ -13,23 +13,23 @@ import pyarrow.parquet as pq
 
 from fineline.errors import InputError
 from fineline.project.params.sources import Part
-from fineline.sources.readers import Row
+from fineline.sources.readers import RawRow
 from fineline.sources.storage import CHUNK
 
 _BATCH = 2_000  # rows held at a time
 
 
 class _NotJson(ValueError):
-    """A value that JSON has no word for. The message does not quote it."""
+    """A value that cannot be represented in JSON. The message does not quote it."""
 
 
-def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
-    """The rows of a Parquet file, numbered from 1. Its footer stands last, so the stream goes through a temporary file.
+def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[RawRow]:
+    """Yield the rows of a Parquet file, numbered from 1. The footer is last, so the stream is copied to a temporary file.
 
     Times become ISO 8601, decimals their digits, durations seconds, bytes their text if it is UTF-8.
 
     Raises:
-        InputError: It is no Parquet file, or damaged, or has two columns of one name.
+        InputError: It is not a Parquet file, or damaged, or has two columns with the same name.
     """
     with TemporaryFile() as whole:
         shutil.copyfileobj(stream, whole, CHUNK)
@@ -48,24 +48,24 @@ def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
             raise InputError(f"{name}: not a Parquet file, or a damaged one; fetch or write it again") from error
 
 
-def content_row(number: int, content: dict[str, Any], problem: str | None) -> Row:
-    """A row of JSON values, or one with a problem whose raw text is the best that can be shown."""
+def content_row(number: int, content: dict[str, Any], problem: str | None) -> RawRow:
+    """Return a row of JSON values, or one with a problem and the closest text that can be shown."""
     if problem is None:
         try:
-            return Row(number, {key: _json(value) for key, value in content.items()})
+            return RawRow(number, {key: _json(value) for key, value in content.items()})
         except _NotJson as error:
             problem = str(error)
-    return Row(number, None, repr(content).encode("utf-8", "replace"), problem)
+    return RawRow(number, None, repr(content).encode("utf-8", "replace"), problem)
 
 
 def _check_columns(names: list[str], name: str) -> None:
     twice = sorted({column for column in names if names.count(column) > 1})
     if twice:
-        raise InputError(f"{name}: several columns are called {', '.join(twice)}; rename them")
+        raise InputError(f"{name}: several columns have the name {', '.join(twice)}; rename them")
 
 
 def _contents(batch: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """Every row as Python values; one whose text is broken, with what can be read of it and the problem."""
+    """Yield every row as Python values; a row with broken text has its readable part and the problem."""
     try:
         contents = batch.to_pylist()
     except UnicodeDecodeError:
@@ -88,7 +88,7 @@ def _salvaged(row: pa.RecordBatch) -> tuple[dict[str, Any], str | None]:
 
 
 def _json(value: Any) -> Any:
-    """The value in JSON's terms. Raises `_NotJson` if there is none."""
+    """Return the value as JSON. Raises `_NotJson` if it cannot be represented."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -99,7 +99,7 @@ def _json(value: Any) -> Any:
         try:
             return value.decode()
         except UnicodeDecodeError as error:
-            raise _NotJson("bytes that are no text") from error
+            raise _NotJson("bytes that are not text") from error
     if isinstance(value, dict):
         return {str(_json(key)): _json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""CSV and its relatives: a header, then a record per row."""
+"""CSV and TSV: a header, then a record per row."""
 
 import csv
 from collections.abc import Iterator
@@ -7,25 +7,25 @@ from typing import IO
 
 from fineline.errors import InputError
 from fineline.project.params.sources import Part
-from fineline.sources.readers import MAX_ROW, Row, delimiter, text
+from fineline.sources.readers import MAX_ROW, RawRow, delimiter, text
 
-_SAMPLE = 50  # lines that tell the delimiter
+_SAMPLE = 50  # lines that decide the delimiter
 
 
-def tab_separated(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
-    """The rows of a TSV file; as `rows`."""
+def tab_separated(stream: IO[bytes], name: str, part: Part) -> Iterator[RawRow]:
+    """Yield the rows of a TSV file, as `rows` does."""
     return rows(stream, name, part.model_copy(update={"delimiter": part.delimiter or "\t"}))
 
 
-def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
-    """The rows of a CSV file, numbered by the line that each begins in; every value is text.
+def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[RawRow]:
+    """Yield the rows of a CSV file, numbered by the line that each begins in; every value is text.
 
-    A stray quote swallows the lines up to the next one, so each line of a record that cannot be read is a row of its own:
-    what is lost is counted, not hidden.
+    A stray quote joins the lines up to the next quote to one record. So each line of a record that cannot be read becomes a
+    row with a problem: every lost line is counted.
 
     Raises:
-        InputError: The header is no text or names a column twice, the delimiter is another, a quote is never closed, or a
-            record is longer than 64 MiB.
+        InputError: The header is not text or has a column twice, the delimiter is wrong, a quote is never closed, or a record
+            is longer than 64 MiB.
     """
     csv.field_size_limit(MAX_ROW)
     given = text.lines(stream, name, part.encoding, newline="")
@@ -37,15 +37,15 @@ def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[Row]:
         if header is None:
             header = _checked(fields, problem, f"{name}:{lines.first}")
         elif problem is None and len(fields) == len(header):
-            yield Row(lines.first, dict(zip(header, fields, strict=True)))
+            yield RawRow(lines.first, dict(zip(header, fields, strict=True)))
         else:
             why = problem or f"{len(fields)} fields where the header has {len(header)}"
             for number, line in enumerate(lines.record, lines.first):
-                yield Row(number, None, text.as_stored(line).rstrip(b"\r\n"), why)
+                yield RawRow(number, None, text.as_stored(line).rstrip(b"\r\n"), why)
 
 
 class _Lines:
-    """Hands lines to the csv module and remembers those of the record at hand."""
+    """Passes lines to the csv module and keeps those of the current record."""
 
     def __init__(self, lines: Iterator[str], name: str) -> None:
         self.record: list[str] = []
@@ -57,11 +57,11 @@ class _Lines:
 
     @property
     def first(self) -> int:
-        """The line that the record at hand begins in, from 1."""
+        """Return the line that the current record begins in, from 1."""
         return self._number - len(self.record) + 1
 
     def begin(self) -> None:
-        """Forget the record at hand: the next one begins."""
+        """Begin the next record."""
         self.record = []
         self._size = 0
 
@@ -83,7 +83,7 @@ class _Lines:
 
 
 def _records(lines: _Lines, separator: str, name: str, encoding: str) -> Iterator[tuple[list[str], str | None]]:
-    """The fields of every record, blank lines left out, each with what is wrong with it."""
+    """Yield the fields of every record with its problem, if any; blank lines are skipped."""
     reader = csv.reader(lines, delimiter=separator, strict=True)
     while True:
         lines.begin()
@@ -93,7 +93,7 @@ def _records(lines: _Lines, separator: str, name: str, encoding: str) -> Iterato
             if lines.ended:
                 raise InputError(
                     f"{name}:{lines.first}: a quote is opened in this record and never closed;"
-                    " is the file cut off? Inside a quoted field a quote is written twice"
+                    " check whether the file is truncated, and write a quote inside a quoted field twice"
                 ) from error
             yield [], f"not CSV: {error}"
             continue
@@ -107,6 +107,6 @@ def _checked(header: list[str], problem: str | None, place: str) -> list[str]:
     if problem:
         raise InputError(f"{place}: the header is {problem}; set `encoding` of this part, such as cp1252 or utf-16")
     twice = [number for number, column in enumerate(header, 1) if header.count(column) > 1]
-    if twice:  # by their numbers: where the header is missing, the names are values of a row
-        raise InputError(f"{place}: columns {', '.join(map(str, twice))} have one name; rename them, or add the header")
+    if twice:  # by number: if the header is missing, the names are values of a row
+        raise InputError(f"{place}: columns {', '.join(map(str, twice))} have the same name; rename them, or add the header")
     return header

@@ -1,4 +1,4 @@
-"""Text in any encoding, line by line; bytes that do not belong to it stay recognisable instead of ending the run."""
+"""Text in any encoding, line by line. Undecodable bytes stay recognizable and do not stop the run."""
 
 import codecs
 import io
@@ -9,19 +9,21 @@ from typing import IO
 from fineline.errors import InputError
 from fineline.sources.readers import MAX_ROW
 
-_STRAY = re.compile("[\udc80-\udcff]")  # how `surrogateescape` keeps a byte that cannot be decoded
+_STRAY = re.compile("[\udc80-\udcff]")  # the form in which `surrogateescape` keeps an undecodable byte
 
 
 def is_utf8(encoding: str) -> bool:
-    """Whether an encoding's name means UTF-8, with or without byte-order mark."""
+    """True if the name of an encoding means UTF-8, with or without byte-order mark."""
     return encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"}
 
 
 def lines(stream: IO[bytes], name: str, encoding: str, newline: str) -> Iterator[str]:
-    """The lines of a text file, ends included. A byte-order mark is dropped, undecodable bytes are kept by `surrogateescape`.
+    """Yield the lines of a text file with their ends, without a byte-order mark.
+
+    Undecodable bytes are kept by `surrogateescape`.
 
     Args:
-        newline: As of `open`: "" ends a line at any of the three line ends, "\\n" only there.
+        newline: As in `open`: "" ends a line at any of the three line ends, "\\n" only there.
 
     Raises:
         InputError: The encoding is unknown or cannot be read past an error, or a line is longer than 64 MiB.
@@ -39,7 +41,7 @@ def lines(stream: IO[bytes], name: str, encoding: str, newline: str) -> Iterator
 
 
 def problem(text: str, encoding: str) -> str | None:
-    """What is wrong with the bytes of a text that was read by `lines`, or None."""
+    """Return the problem with the bytes of a text that `lines` read, or None."""
     if text.isascii() or not (stray := _STRAY.search(text)):
         return None
     before = text[: stray.start()].encode(encoding, "surrogateescape")
@@ -47,7 +49,7 @@ def problem(text: str, encoding: str) -> str | None:
 
 
 def not_utf8(raw: bytes) -> str | None:
-    """What is wrong with bytes that should be UTF-8, or None."""
+    """Return the problem with bytes that should be UTF-8, or None."""
     try:
         raw.decode()
     except UnicodeDecodeError as error:
@@ -56,15 +58,15 @@ def not_utf8(raw: bytes) -> str | None:
 
 
 def as_stored(text: str) -> bytes:
-    """The text in UTF-8, with bytes that could not be decoded as they were."""
+    """Return the text in UTF-8, with undecodable bytes as they were."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def as_utf8(data: bytes, name: str, encoding: str) -> bytes:
-    """A whole file in UTF-8, without byte-order mark.
+    """Return a whole file in UTF-8, without byte-order mark.
 
     Raises:
-        InputError: The encoding is unknown, or some byte does not belong to it.
+        InputError: The encoding is unknown, or a byte cannot be decoded.
     """
     try:
         return data.decode(_known(encoding, name)).encode()
@@ -74,14 +76,14 @@ def as_utf8(data: bytes, name: str, encoding: str) -> bytes:
 
 
 def too_long(name: str, number: int) -> InputError:
-    """The error for a row that no memory bound holds."""
-    return InputError(f"{name}:{number}: longer than {MAX_ROW >> 20} MiB: no single row; is the file of another format?")
+    """Return the error for a row that exceeds the limit."""
+    return InputError(f"{name}:{number}: longer than {MAX_ROW >> 20} MiB, which is not a row; check the format of the file")
 
 
 def _known(encoding: str, name: str) -> str:
     try:
         known = codecs.lookup(encoding).name
-        "".encode(known)  # some codecs are no encodings of text
+        "".encode(known)  # some codecs do not encode text
     except LookupError as error:
-        raise InputError(f"{name}: there is no encoding {encoding!r}; common are utf-8, cp1252, latin-1, utf-16") from error
+        raise InputError(f"{name}: unknown encoding {encoding!r}; common ones are utf-8, cp1252, latin-1, utf-16") from error
     return "utf-8-sig" if is_utf8(known) else known

@@ -13,7 +13,7 @@ WORDS = """
 
 
 def prose(rng: random.Random, length: int = 300) -> str:
-    """About so many characters of English words with a few numbers."""
+    """Return about that many characters of English words with a few numbers."""
     written, size = [], 0
     while size < length:
         word = rng.choice(WORDS) if rng.random() > 0.05 else number(rng)

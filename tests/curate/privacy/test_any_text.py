@@ -1,4 +1,4 @@
-"""What holds for any text at all."""
+"""Properties that are true for any text."""
 
 import re
 
@@ -42,12 +42,12 @@ TEXTS = st.one_of(st.text(alphabet=st.characters(), max_size=200), st.lists(PIEC
 
 @settings(max_examples=400, deadline=None)
 @given(TEXTS)
-def test_findings_are_spans_in_order_that_do_not_overlap(text):
+def test_matches_are_spans_in_order_that_do_not_overlap(text):
     end = 0
-    for finding in CLEANER.find(text):
-        assert finding.kind in KINDS
-        assert end <= finding.start < finding.end <= len(text)
-        end = finding.end
+    for match in CLEANER.find(text):
+        assert match.kind in KINDS
+        assert end <= match.start < match.end <= len(text)
+        end = match.end
 
 
 @settings(max_examples=400, deadline=None)
@@ -61,7 +61,7 @@ def test_cleaned_text_is_clean(text):
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
-def test_what_is_not_found_is_not_changed(text):
+def test_text_outside_of_matches_is_not_changed(text):
     parts = re.split(r"<[A-Z_]+>", CLEANER.clean(text).text)
     place = 0
     for part in parts:

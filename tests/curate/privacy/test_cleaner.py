@@ -1,18 +1,18 @@
-"""What happens to what is found."""
+"""Treatment of matches by the policy."""
 
 import pickle
 
 import pytest
 
-from fineline.curate.privacy import KINDS, Cleaner, Finding
+from fineline.curate.privacy import KINDS, Cleaner, PrivacyMatch
 from fineline.errors import InputError
 from fineline.project.params.curation import Privacy
 
 TEXT = "Write to bob@example.com from 192.168.1.20, card 4111 1111 1111 1111."
 
 
-def test_findings_are_sorted_spans_of_the_text(cleaner):
-    assert [(finding.kind, TEXT[finding.start : finding.end]) for finding in cleaner.find(TEXT)] == [
+def test_matches_are_sorted_spans_of_the_text(cleaner):
+    assert [(match.kind, TEXT[match.start : match.end]) for match in cleaner.find(TEXT)] == [
         ("email", "bob@example.com"),
         ("ip_address", "192.168.1.20"),
         ("payment_card", "4111 1111 1111 1111"),
@@ -43,7 +43,7 @@ def test_scrubbing_ignores_the_policy():
     assert Cleaner(Privacy(default="report")).scrub(TEXT) == "Write to <EMAIL> from <IP_ADDRESS>, card <PAYMENT_CARD>."
 
 
-def test_clean_text_comes_back_itself(cleaner):
+def test_clean_text_is_returned_unchanged(cleaner):
     text = "Nothing here."
     assert cleaner.clean(text) == (text, {}, False)
     assert cleaner.clean(text).text is text
@@ -61,12 +61,12 @@ def test_clean_text_comes_back_itself(cleaner):
         ('{"aws_secret": "' + "aB3/" * 10 + '"}', '{"aws_secret": "<SECRET>"}'),
     ],
 )
-def test_of_overlapping_findings_the_more_specific_stands(cleaner, text, cleaned):
+def test_of_overlapping_matches_the_more_specific_stays(cleaner, text, cleaned):
     assert cleaner.clean(text).text == cleaned
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest_one():
-    with pytest.raises(InputError, match=r"curate\.privacy\.kinds: there is no kind 'emial'; did you mean 'email'\?"):
+    with pytest.raises(InputError, match=r"curate\.privacy\.kinds: unknown kind 'emial'; did you mean 'email'\?"):
         Cleaner(Privacy(kinds={"emial": "drop"}))
 
 
@@ -77,8 +77,8 @@ def test_the_policy_of_a_worker_survives_pickling():
 
 def test_phones_of_other_regions_are_found_where_the_policy_says_so():
     assert not Cleaner(Privacy(phone_regions=["US"])).find("ring 020 7946 0958")
-    assert Cleaner(Privacy(phone_regions=["GB"])).find("ring 020 7946 0958") == [Finding("phone", 5, 18)]
-    assert Cleaner(Privacy(phone_regions=[])).find("+44 20 7946 0958") == [Finding("phone", 0, 16)]
+    assert Cleaner(Privacy(phone_regions=["GB"])).find("ring 020 7946 0958") == [PrivacyMatch("phone", 5, 18)]
+    assert Cleaner(Privacy(phone_regions=[])).find("+44 20 7946 0958") == [PrivacyMatch("phone", 0, 16)]
 
 
 def test_every_kind_has_a_placeholder_that_json_can_hold():

@@ -1,4 +1,4 @@
-"""What is taken from detect-secrets."""
+"""Patterns of detect-secrets."""
 
 import importlib
 import inspect
@@ -32,7 +32,7 @@ def test_every_plugin_is_used_or_left_out_for_a_reason():
     assert not detectors.USED.keys() & detectors.LEFT_OUT.keys()
 
 
-def test_what_any_plugin_finds_in_a_planted_secret_is_found_here(cleaner):
+def test_every_planted_secret_that_a_plugin_finds_is_found(cleaner):
     rng = random.Random(11)
     for _ in range(300):
         text = f"it is {secret(rng)} there"

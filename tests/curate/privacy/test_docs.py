@@ -1,4 +1,4 @@
-"""docs/privacy.md says what is so."""
+"""docs/privacy.md agrees with the code."""
 
 import ast
 import re
@@ -18,11 +18,11 @@ def test_the_table_lists_every_kind():
 
 
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
-def test_the_examples_define_a_recogniser(block):
+def test_the_examples_define_a_recognizer(block):
     names = [node.name for node in ast.parse(block).body if isinstance(node, ast.FunctionDef)]
-    assert names == ["recognise"]
+    assert names == ["recognize"]
 
 
 @pytest.mark.parametrize("example", ["root@localhost", "git@github.com:a/b", "v1.2.3.4", "bob at example dot com"])
-def test_what_the_page_says_is_not_found_is_not_found(example):
+def test_values_documented_as_not_found_are_not_found(example):
     assert not Cleaner(Privacy()).find(example)

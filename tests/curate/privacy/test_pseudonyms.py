@@ -14,14 +14,14 @@ PSEUDONYMISE = Privacy(default="pseudonymize")
 
 
 @pytest.fixture
-def pseudonymiser(monkeypatch) -> Cleaner:
+def pseudonymizer(monkeypatch) -> Cleaner:
     monkeypatch.setenv("FINELINE_PSEUDONYM_KEY", KEY)
     return Cleaner(PSEUDONYMISE)
 
 
-def test_a_pseudonym_is_the_keyed_hash_of_kind_and_value(pseudonymiser):
+def test_a_pseudonym_is_the_keyed_hash_of_kind_and_value(pseudonymizer):
     expected = hmac.new(KEY.encode(), b"email\0bob@example.com", hashlib.sha256).hexdigest()[:8]
-    assert pseudonymiser.clean("bob@example.com").text == f"<EMAIL_{expected}>"
+    assert pseudonymizer.clean("bob@example.com").text == f"<EMAIL_{expected}>"
 
 
 @pytest.mark.parametrize(
@@ -34,23 +34,23 @@ def test_a_pseudonym_is_the_keyed_hash_of_kind_and_value(pseudonymiser):
         ("00-1A-2B-3C-4D-5E", "00:1a:2b:3c:4d:5e"),
     ],
 )
-def test_the_same_value_has_the_same_pseudonym_however_it_is_written(pseudonymiser, one, other):
-    assert pseudonymiser.clean(one).text == pseudonymiser.clean(other).text != one
+def test_the_same_value_has_the_same_pseudonym_however_it_is_written(pseudonymizer, one, other):
+    assert pseudonymizer.clean(one).text == pseudonymizer.clean(other).text != one
 
 
-def test_another_value_or_key_has_another_pseudonym(pseudonymiser, monkeypatch):
-    one = pseudonymiser.clean("bob@example.com").text
-    assert one != pseudonymiser.clean("eve@example.com").text
+def test_another_value_or_key_has_another_pseudonym(pseudonymizer, monkeypatch):
+    one = pseudonymizer.clean("bob@example.com").text
+    assert one != pseudonymizer.clean("eve@example.com").text
     monkeypatch.setenv("FINELINE_PSEUDONYM_KEY", KEY[::-1])
     assert one != Cleaner(PSEUDONYMISE).clean("bob@example.com").text
 
 
-def test_the_fingerprint_tells_keys_apart_and_is_none_without_pseudonyms(pseudonymiser, monkeypatch, cleaner):
+def test_the_fingerprint_identifies_keys_and_is_none_without_pseudonyms(pseudonymizer, monkeypatch, cleaner):
     assert cleaner.fingerprint is None
-    assert len(pseudonymiser.fingerprint) == 16
+    assert len(pseudonymizer.fingerprint) == 16
     monkeypatch.setenv("FINELINE_PSEUDONYM_KEY", KEY[::-1])
-    assert Cleaner(PSEUDONYMISE).fingerprint != pseudonymiser.fingerprint
-    assert KEY not in repr(vars(pseudonymiser))
+    assert Cleaner(PSEUDONYMISE).fingerprint != pseudonymizer.fingerprint
+    assert KEY not in repr(vars(pseudonymizer))
 
 
 @pytest.mark.parametrize(("key", "found"), [(None, "is not set"), ("", "is not set"), ("secret-canary", "has 13 bytes")])

@@ -1,4 +1,4 @@
-"""What is planted is found, whatever stands around it. Everything goes through `clean`, so a gate that misses shows here."""
+"""Planted values are found in any surroundings. All tests use `clean`, so they also cover the gates."""
 
 import json
 import random
@@ -32,7 +32,7 @@ SURROUNDINGS = (
     "42 {} of",
     "of {} 42 x",
 )
-# The library does not take every number of a form for one that is in use.
+# The library does not accept every number of a form as one in use.
 RECALL = {"phone": 0.98}
 
 
@@ -42,7 +42,7 @@ def planted(kind: str, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_it_is_found_wherever_it_stands(cleaner, kind):
+def test_it_is_found_in_any_surroundings(cleaner, kind):
     texts = [surrounding.replace("{}", value) for value in planted(kind, 80) for surrounding in SURROUNDINGS]
     missed = [text for text in texts if cleaner.clean(text).found != {kind: 1}]
     assert len(missed) <= (1 - RECALL.get(kind, 1)) * len(texts), missed[:3]
@@ -50,7 +50,7 @@ def test_it_is_found_wherever_it_stands(cleaner, kind):
 
 @pytest.mark.parametrize("ensure_ascii", [True, False])
 @pytest.mark.parametrize("kind", MAKERS)
-def test_in_json_it_is_found_and_the_json_stays_json(cleaner, kind, ensure_ascii):
+def test_in_json_it_is_found_and_the_json_stays_valid(cleaner, kind, ensure_ascii):
     missed = 0
     for value in planted(kind, 80):
         text = json.dumps({"text": f'say "é"\n{value}\nor \\{value}', kind: value, "n": 1}, ensure_ascii=ensure_ascii)

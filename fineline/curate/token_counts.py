@@ -1,6 +1,6 @@
-"""How long a row is, in tokens of the base model's own tokenizer and chat template.
+"""Lengths of rows in tokens of the base model's tokenizer and chat template.
 
-The tokenizer is read without torch: a curating process stays small.
+The tokenizer is read without torch, which keeps the processes of curation small.
 """
 
 import json
@@ -16,32 +16,35 @@ from fineline.errors import InputError
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
-class Lengths:
-    """Counts the tokens of whole rows.
+class TokenCounter:
+    """Counts the tokens of whole rows."""
 
-    Raises:
-        InputError: The base model has no tokenizer.json or no chat template.
-    """
+    def __init__(self, directory: Path) -> None:
+        """Load the tokenizer in a directory.
 
-    def __init__(self, base: Path) -> None:
+        Raises:
+            InputError: The directory has no tokenizer.json, or no chat template.
+        """
         try:
-            self._tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-            settings = json.loads((base / "tokenizer_config.json").read_text(encoding="utf-8"))
-            beside = base / "chat_template.jinja"
-            self._template = beside.read_text(encoding="utf-8") if beside.is_file() else settings["chat_template"]
+            self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+            settings = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
+            template = directory / "chat_template.jinja"
+            self._template = template.read_text(encoding="utf-8") if template.is_file() else settings["chat_template"]
         except Exception as error:  # tokenizers raises nothing more specific
-            raise InputError(f"{base}: no tokenizer.json with a chat template ({error}); take a base that has both") from error
+            raise InputError(
+                f"{directory}: no tokenizer.json with a chat template ({error}); use a base model that has both"
+            ) from error
         self._special: dict[str, Any] = {name: _content(settings[name]) for name in _SPECIAL if settings.get(name)}
 
-    def of(self, rows: list[tuple[list[dict[str, Any]], list[Any] | None]]) -> list[int | None]:
-        """Tokens of each (messages, tools); None where the template refuses the row."""
+    def count(self, rows: list[tuple[list[dict[str, Any]], list[Any] | None]]) -> list[int | None]:
+        """Return the number of tokens of each (messages, tools); None if the chat template rejects the row."""
         texts = self._rendered(rows)
         taken = [text for text in texts if text is not None]
         encoded = iter(self._tokenizer.encode_batch_fast(taken, add_special_tokens=False))
         return [None if text is None else len(next(encoded)) for text in texts]
 
     def _rendered(self, rows: list[tuple[list[dict[str, Any]], list[Any] | None]]) -> list[str | None]:
-        """All at once where no row has tools and the template takes every row."""
+        """Render all rows at once if no row has tools and the template accepts every row, else one by one."""
         if not any(tools for _, tools in rows):
             try:
                 rendered: Any = render_jinja_template(

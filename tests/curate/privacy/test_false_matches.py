@@ -1,4 +1,4 @@
-"""Clean text stays as it is."""
+"""Clean text is not changed."""
 
 import random
 
@@ -34,7 +34,7 @@ def test_at_most_one_row_in_a_thousand_is_touched(cleaner, kind):
         "-----BEGIN PRIVATE KEY----- starts the block",
     ],
 )
-def test_what_only_looks_like_it_is_left_alone(cleaner, text):
+def test_values_that_only_resemble_private_ones_are_kept(cleaner, text):
     assert cleaner.clean(text).text == text
 
 
@@ -50,11 +50,11 @@ def test_what_only_looks_like_it_is_left_alone(cleaner, text):
         ("612 345 678", "móvil"),
     ],
 )
-def test_a_bare_number_counts_only_beside_its_name(cleaner, bare, called):
+def test_a_bare_number_counts_only_next_to_its_name(cleaner, bare, called):
     assert not cleaner.clean(f"the order {bare} was shipped").found
     assert cleaner.clean(f"the {called} {bare} was given").found
     assert cleaner.clean(f"{bare} is the {called}").found
 
 
-def test_a_placeholder_is_no_name(cleaner):
+def test_a_placeholder_is_not_a_name(cleaner):
     assert not cleaner.clean("<PHONE> 4155552671").found

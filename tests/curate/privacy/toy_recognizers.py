@@ -1,4 +1,4 @@
-"""Recognisers as others may write them, good and bad."""
+"""Recognizers as users may write them, good and bad."""
 
 import re
 from collections.abc import Iterator
