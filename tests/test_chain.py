@@ -49,7 +49,6 @@ def test_every_artifact_verifies_and_names_its_inputs(chain):
         assert set(record.inputs) == roles
         for source in record.inputs.values():
             assert source.is_from(artifacts.read(Path(source.path)))
-        assert record.stage_version == STAGES[record.stage]
 
 
 def test_every_stage_leaves_its_provenance(chain):

@@ -48,7 +48,7 @@ class Artifact:
     parameters: dict[str, Any]
     """The parameters that were set and decide the content."""
     stage: str = ""
-    stage_version: int | None = None
+    """The stage that made it. Its version is provenance, so a raised version that gives the same files changes no record."""
     schema: str = SCHEMA
     owner: str | None = None
     """Set only in records of format v1, as are `license`, `code` and `approval`."""
@@ -82,7 +82,6 @@ class Artifact:
             },
             "parameters": self.parameters,
             "stage": self.stage,
-            "stage_version": self.stage_version,
         }
 
 
@@ -122,7 +121,6 @@ def create(
     kind: str,
     name: str,
     stage: str,
-    version: int,
     inputs: Mapping[str, Input] | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Iterator[Path]:
@@ -130,7 +128,6 @@ def create(
 
     Args:
         stage: The stage that makes the artifact.
-        version: Version of that stage.
         inputs: Role -> input, see `used`.
         parameters: The parameters that were set and decide the content.
 
@@ -141,7 +138,7 @@ def create(
     with files.directory_at(target) as building:
         yield building
         entries = manifest(building)
-        artifact = Artifact(kind, name, digest(entries), entries, dict(inputs or {}), dict(parameters or {}), stage, version)
+        artifact = Artifact(kind, name, digest(entries), entries, dict(inputs or {}), dict(parameters or {}), stage)
         (building / RECORD).write_text(json.dumps(artifact.as_json(), indent=2) + "\n", encoding="utf-8")
 
 

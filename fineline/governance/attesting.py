@@ -77,8 +77,8 @@ def _provenance(artifact: Artifact, found: Provenance | None, person: str) -> di
 def _internal(artifact: Artifact, found: Provenance | None) -> dict[str, Any]:
     if artifact.schema == SCHEMA_V1:
         return {"code": artifact.code}
-    code = {} if found is None else {"code": found.code}
-    return {"stage": artifact.stage, "stage_version": artifact.stage_version} | code
+    made = {} if found is None else {"stage_version": found.stage_version, "code": found.code}
+    return {"stage": artifact.stage} | made
 
 
 def _dependency(role: str, source: Input) -> dict[str, Any]:

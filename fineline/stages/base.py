@@ -8,7 +8,6 @@ from fineline.errors import InputError
 from fineline.models import bases
 from fineline.project import layout, params
 from fineline.project.params.bases import Base
-from fineline.project.versions import STAGES
 
 
 def run(name: str) -> None:
@@ -20,12 +19,10 @@ def run(name: str) -> None:
     base = params.load().base(name)
     origin = base.model_dump(exclude_none=True, exclude={"owner", "license", "digest"})
     model = layout.base(name)
-    with artifacts.create(model, kind="base", name=name, stage="base", version=STAGES["base"], parameters=origin) as directory:
+    with artifacts.create(model, kind="base", name=name, stage="base", parameters=origin) as directory:
         bases.fetch(base, directory)
         _check_pin(name, base, directory)
-    with artifacts.create(
-        layout.tokenizer(name), kind="tokenizer", name=name, stage="base", version=STAGES["base"], parameters=origin
-    ) as directory:
+    with artifacts.create(layout.tokenizer(name), kind="tokenizer", name=name, stage="base", parameters=origin) as directory:
         for file in model.iterdir():
             if file.name != artifacts.RECORD and ".safetensors" not in file.suffixes:
                 shutil.copyfile(file, directory / file.name)

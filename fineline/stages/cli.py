@@ -9,8 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fineline import artifacts
-from fineline.artifacts import reports
+from fineline.artifacts import provenance, reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, lock, params
 from fineline.project.params.costs import Costs
@@ -156,9 +155,9 @@ def _accepted(name: str) -> list[str]:
     if not lock.FILE.is_file():  # a project that is not upgraded yet
         return []
     locked = lock.read()
-    paths = [(stage, path) for stage in locked.kept if stage != "base" for path in layout.artifacts_of(stage, name)]
-    notes = [(path, lock.accepted(locked, stage, artifacts.read(path).stage_version)) for stage, path in paths if path.exists()]
-    return [f"{path}: {note}" for path, note in notes if note]
+    made = {stage: provenance.read(layout.provenance(stage, name)) for stage in locked.kept if stage != "base"}
+    notes = {stage: lock.accepted(locked, stage, found.stage_version) for stage, found in made.items() if found}
+    return [f"{stage}@{name}: {note}" for stage, note in notes.items() if note]
 
 
 def _cost_per_point(directory: Path) -> list[str]:

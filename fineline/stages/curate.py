@@ -13,7 +13,6 @@ from fineline.curate.curation import Curated
 from fineline.curate.privacy import Cleaner
 from fineline.project import layout, params
 from fineline.project.params import Adapter
-from fineline.project.versions import STAGES
 from fineline.suites.items import SuiteItem, items_of
 
 COLUMNS = {
@@ -56,7 +55,6 @@ def run(name: str) -> None:
         kind="training-data",
         name=name,
         stage="curate",
-        version=STAGES["curate"],
         inputs=inputs.sources,
         parameters=inputs.parameters,
     ) as directory:

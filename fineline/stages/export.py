@@ -14,7 +14,6 @@ from fineline import artifacts
 from fineline.artifacts import Input, reports
 from fineline.errors import FinelineError
 from fineline.project import layout, params
-from fineline.project.versions import STAGES
 from fineline.stages import rows
 from fineline.stages.rows import Rows
 
@@ -57,7 +56,6 @@ def run(name: str) -> None:
                     kind="exported-model",
                     name=f"{name}/{form}",
                     stage="export",
-                    version=STAGES["export"],
                     inputs={"merged": inputs.source},
                     parameters={"precision": precision},
                 )

@@ -5,7 +5,6 @@ from typing import Any
 from fineline import artifacts, sources
 from fineline.project import layout, params
 from fineline.project.params.sources import Source
-from fineline.project.versions import STAGES
 from fineline.sources import urls
 
 
@@ -17,7 +16,6 @@ def run(name: str) -> None:
         kind="raw-data",
         name=name,
         stage="ingest",
-        version=STAGES["ingest"],
         parameters=_public(adapter.source),
     ) as directory:
         parts = sources.fetch(adapter.source, directory)

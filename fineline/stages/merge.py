@@ -12,7 +12,6 @@ from fineline.adapters.methods import METHODS
 from fineline.artifacts import Input, reports
 from fineline.errors import FinelineError, ParameterError, parameters_of
 from fineline.project import layout, params
-from fineline.project.versions import STAGES
 from fineline.stages import rows
 from fineline.stages.rows import Rows
 
@@ -46,9 +45,7 @@ def run(name: str) -> None:
     with parameters_of(f"adapters.{name}"):
         inputs = read(name)
     target, report_file = layout.merged(name), layout.reports(name) / "merge.json"
-    with artifacts.create(
-        target, kind="merged-model", name=name, stage="merge", version=STAGES["merge"], inputs=inputs.sources
-    ) as directory:
+    with artifacts.create(target, kind="merged-model", name=name, stage="merge", inputs=inputs.sources) as directory:
         report = merge(inputs, directory)
         if not report["passed"]:
             reports.write(report_file, report)

@@ -82,7 +82,6 @@ def run(name: str) -> None:
         kind="adapter",
         name=name,
         stage="train",
-        version=STAGES["train"],
         inputs=inputs.sources,
         parameters=inputs.decided.model_dump(mode="json", exclude_unset=True),
     ) as directory:

@@ -20,16 +20,14 @@ def _in_a_project(tmp_path, monkeypatch):
 
 def make(target: Path, content: str = "a", **inputs: Path) -> artifacts.Artifact:
     sources = {role: artifacts.used(path) for role, path in inputs.items()}
-    with artifacts.create(
-        target, kind="test", name="t", stage="train", version=3, inputs=sources, parameters={"rank": 8}
-    ) as directory:
+    with artifacts.create(target, kind="test", name="t", stage="train", inputs=sources, parameters={"rank": 8}) as directory:
         (directory / "sub").mkdir()
         (directory / "sub" / "file.txt").write_text(content)
     return artifacts.read(target)
 
 
 def make_data(**files: str) -> artifacts.Artifact:
-    with artifacts.create(Path("data"), kind="data", name="d", stage="curate", version=1) as directory:
+    with artifacts.create(Path("data"), kind="data", name="d", stage="curate") as directory:
         for name, content in files.items():
             (directory / f"{name}.jsonl").write_text(content)
     return artifacts.read(Path("data"))
@@ -57,7 +55,6 @@ def test_the_record_contains_only_what_the_inputs_determine():
         "inputs": {"source": {"path": "one", "digest": first.digest}},
         "parameters": {"rank": 8},
         "stage": "train",
-        "stage_version": 3,
     }
 
 
@@ -106,7 +103,7 @@ def test_an_input_is_from_an_artifact_with_the_same_content():
 def test_an_input_that_names_files_is_read_back_from_the_record():
     make_data(train="1", test="2")
     part = artifacts.used(Path("data"), ("train.jsonl",))
-    with artifacts.create(Path("one"), kind="k", name="n", stage="train", version=1, inputs={"data": part}) as directory:
+    with artifacts.create(Path("one"), kind="k", name="n", stage="train", inputs={"data": part}) as directory:
         (directory / "file").write_text("x")
     assert artifacts.read(Path("one")).inputs == {"data": part}
 
@@ -114,7 +111,7 @@ def test_an_input_that_names_files_is_read_back_from_the_record():
 def test_a_record_of_format_v1_is_read():
     digest = make(Path("one")).digest
     record = json.loads(Path("one/artifact.json").read_text())
-    del record["stage"], record["stage_version"]
+    del record["stage"]
     record |= {
         "schema": "fineline/artifact/v1",
         "owner": "o@example.com",
@@ -125,7 +122,7 @@ def test_a_record_of_format_v1_is_read():
     }
     Path("one/artifact.json").write_text(json.dumps(record))
     found = artifacts.verified(Path("one"))
-    assert (found.schema, found.digest, found.stage_version) == ("fineline/artifact/v1", digest, None)
+    assert (found.schema, found.digest) == ("fineline/artifact/v1", digest)
     assert (found.owner, found.license, found.code) == ("o@example.com", "mit", "sha256:0")
     assert found.inputs == {"data": artifacts.Input("data", "sha256:1")}
 
@@ -167,7 +164,7 @@ def test_a_build_killed_half_way_leaves_the_previous_artifact():
     before = make(Path("one"))
     script = (
         "from pathlib import Path; import time; from fineline import artifacts\n"
-        "with artifacts.create(Path('one'), kind='k', name='n', stage='train', version=1) as d:\n"
+        "with artifacts.create(Path('one'), kind='k', name='n', stage='train') as d:\n"
         "    (d / 'half').write_text('x'); print('begun', flush=True); time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -182,7 +179,7 @@ def test_a_build_killed_half_way_leaves_the_previous_artifact():
 def test_an_empty_directory_is_not_an_artifact():
     with (
         pytest.raises(InputError, match="no files"),
-        artifacts.create(Path("one"), kind="k", name="n", stage="train", version=1),
+        artifacts.create(Path("one"), kind="k", name="n", stage="train"),
     ):
         pass
     assert not list(Path().iterdir())

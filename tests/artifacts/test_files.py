@@ -108,7 +108,7 @@ def refuse_renames_across(place: Path, patch: pytest.MonkeyPatch) -> None:
 
 def test_an_artifact_is_made_on_another_file_system_than_the_scratch_directory(mount):
     for content in ("first", "second"):
-        with artifacts.create(Path("models/adapters/a"), kind="k", name="n", stage="train", version=1) as directory:
+        with artifacts.create(Path("models/adapters/a"), kind="k", name="n", stage="train") as directory:
             (directory / "file").write_text(content)
         assert Path("models/adapters/a/file").read_text() == content
     assert names(mount / "adapters") == {"a"}

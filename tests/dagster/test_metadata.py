@@ -21,7 +21,6 @@ def adapter(tmp_path, monkeypatch):
             kind="adapter",
             name="a",
             stage="train",
-            version=1,
             inputs={role: artifacts.used(Path(path)) for role, path in inputs.items()},
         ) as directory:
             (directory / "weights.bin").write_bytes(b"0123456789")

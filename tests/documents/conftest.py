@@ -272,7 +272,7 @@ class Project:
     ) -> None:
         stages = {"base": "base", "tokenizer": "base", "raw-data": "ingest", "training-data": "curate", "adapter": "train"}
         stage = stages | {"merged-model": "merge", "exported-model": "export"}
-        with artifacts.create(target, kind=kind, name=name, stage=stage[kind], version=1, inputs=inputs, **more) as directory:
+        with artifacts.create(target, kind=kind, name=name, stage=stage[kind], inputs=inputs, **more) as directory:
             for file, content in files.items():
                 (directory / file).write_text(content, encoding="utf-8")
 

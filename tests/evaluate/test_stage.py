@@ -65,7 +65,6 @@ def change_adapter(change, target=None):
         kind=record.kind,
         name=record.name,
         stage="train",
-        version=STAGES["train"],
         inputs=record.inputs,
         parameters=record.parameters,
     ) as building:
@@ -193,7 +192,6 @@ def change_curated(file, change):
         kind=record.kind,
         name=record.name,
         stage="curate",
-        version=STAGES["curate"],
         inputs=record.inputs,
         parameters=record.parameters,
     ) as building:

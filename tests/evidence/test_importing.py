@@ -154,7 +154,7 @@ def test_other_formats_are_refused(directory, tmp_path, tool, content, problem):
 )
 def test_the_subject_is_what_the_adapter_is_now(tmp_path, monkeypatch, draft, variant, place, kind):
     monkeypatch.chdir(tmp_path)
-    with artifacts.create(tmp_path / place, kind=kind, name="support", stage="train", version=1) as building:
+    with artifacts.create(tmp_path / place, kind=kind, name="support", stage="train") as building:
         (building / "weights").write_text(variant)
     found = cli.subject_of("support", variant)
     assert found == {"kind": kind, "digest": artifacts.read(tmp_path / place).digest}

@@ -167,9 +167,7 @@ def made(target, kind, fill, inputs=None, parameters=None):
     """
     used = {role: artifacts.used(source) if isinstance(source, Path) else source for role, source in (inputs or {}).items()}
     name = target.name if kind in ("base", "tokenizer") else NAME
-    with artifacts.create(
-        target, kind=kind, name=name, stage=STAGES[kind], version=1, inputs=used, parameters=parameters
-    ) as building:
+    with artifacts.create(target, kind=kind, name=name, stage=STAGES[kind], inputs=used, parameters=parameters) as building:
         fill(building)
     digest = artifacts.read(target).digest
     prove(STAGES[kind], name, {target.as_posix(): digest})

@@ -20,9 +20,9 @@ def made(name, bases, tmp_path, precision="bf16"):
     base = bases[case.base]
     adapter, merged = tmp_path / "adapter", tmp_path / "merged"
     parameters = case.train.model_dump(mode="json", exclude_unset=True) | {"precision": precision}
-    with artifacts.create(adapter, kind="adapter", name=name, stage="train", version=1, parameters=parameters) as directory:
+    with artifacts.create(adapter, kind="adapter", name=name, stage="train", parameters=parameters) as directory:
         adapters.save(moved(case, base), directory)
-    with artifacts.create(merged, kind="merged-model", name=name, stage="merge", version=1) as directory:
+    with artifacts.create(merged, kind="merged-model", name=name, stage="merge") as directory:
         model = adapters.load(loaded_base(case, base, precision), adapter)
         weights.write(base, model, directory, METHODS[case.train.method], precision)
     return base, adapter, merged, artifacts.read(adapter).parameters

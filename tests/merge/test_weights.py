@@ -87,7 +87,6 @@ def test_what_cannot_be_merged_is_refused_before_any_weight_is_read(project, met
         kind="adapter",
         name="home",
         stage="train",
-        version=1,
         parameters={"method": method},
     ) as directory:
         (directory / "adapter_config.json").write_text("{}")

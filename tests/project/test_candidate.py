@@ -11,7 +11,7 @@ ROWS = ("train.jsonl", "validation.jsonl")
 
 def made(target, kind="raw-data", inputs=None, files=("a.txt",), text="x"):
     """Make an artifact with these files, and return its directory."""
-    with artifacts.create(target, kind=kind, name=target.name, stage="train", version=1, inputs=inputs) as at:
+    with artifacts.create(target, kind=kind, name=target.name, stage="train", inputs=inputs) as at:
         for file in files:
             (at / file).write_text(text)
     return target

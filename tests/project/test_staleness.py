@@ -54,7 +54,11 @@ def test_a_comment_in_an_entry_point_makes_nothing_stale(finished):
     assert stale(finished) == set()
 
 
-def test_a_raised_version_makes_one_stage_stale_and_then_what_reads_its_result(finished):
+SAME, OTHER = "", "from fineline.train import loop\nloop.set_seed = lambda seed, draw=loop.set_seed: draw(seed + 1)\n"
+
+
+@pytest.mark.parametrize(("change", "follows"), [(SAME, set()), (OTHER, {"evaluate", "merge"})], ids=["same", "other"])
+def test_a_raised_version_runs_its_stage_and_what_follows_a_result_that_differs(finished, change, follows):
     stages = {**STAGES, "train": STAGES["train"] + 1}
     known = lock.read(finished)
     lock.write(Lock(known.fineline, stages, known.libraries), finished)
@@ -63,14 +67,15 @@ def test_a_raised_version_makes_one_stage_stale_and_then_what_reads_its_result(f
     assert refused.returncode != 0
     assert "install that version or a newer one" in refused.stderr
     entry = finished / "pipelines" / "train.py"  # of a fineline with the raised version
-    entry.write_text(f"from fineline.project import versions\n\nversions.STAGES['train'] += 1\n{entry.read_text()}")
+    raised = "from fineline.project import versions\nversions.STAGES['train'] += 1\n"
+    entry.write_text(raised + change + entry.read_text())
     weights = finished / "models" / "adapters" / "support" / "adapter_model.safetensors"
     before = weights.read_bytes()
     run(finished, "--single-item", "train@support")
-    assert weights.read_bytes() == before
-    record = json.loads((finished / "models" / "adapters" / "support" / "artifact.json").read_text())
-    assert record["stage_version"] == stages["train"]
-    assert stale(finished) == {"evaluate", "merge"}  # they read the record too, and what follows them only if results differ
+    assert (weights.read_bytes() == before) == (change == SAME)
+    made = json.loads((finished / "reports" / "support" / "provenance" / "train.json").read_text())
+    assert made["stage_version"] == stages["train"]
+    assert stale(finished) == follows
 
 
 def test_another_owner_curates_again_and_retrains_nothing(finished):
