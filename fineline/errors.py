@@ -29,14 +29,18 @@ class ParameterError(InputError):
     """A parameter cannot be used with this data, model or machine (exit code 2).
 
     Args:
-        key: Path of the key as far as the code that raises it knows, such as `evaluate.gate.floor`.
-        problem: What was found, and what is accepted.
+        key: Path of the key in params.yaml, as far as the code that raises it knows; see `parameters_of`.
+        problem: The value that was found, and what is accepted.
     """
 
     def __init__(self, key: str, problem: str) -> None:
-        super().__init__(f"{key}: {problem}")
+        super().__init__(f"params.yaml: {key}: {problem}")
         self.key = key
         self.problem = problem
+
+    def __reduce__(self) -> tuple[type["ParameterError"], tuple[str, str]]:
+        """Let worker processes hand it over: by default an exception is rebuilt from its message alone."""
+        return ParameterError, (self.key, self.problem)
 
 
 class Refused(FinelineError):

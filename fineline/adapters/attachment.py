@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fineline.adapters.methods import METHODS
 from fineline.adapters.methods.method import Batches
-from fineline.errors import InputError
+from fineline.errors import ParameterError
 
 if TYPE_CHECKING:
     from fineline.project.params.training import Train
@@ -38,4 +38,4 @@ def attach(model: Any, train: "Train", base: Path | None = None, batches: Batche
 def check(train: "Train") -> None:
     """Raise `InputError` if the method cannot be applied to a loaded model."""
     if train.method not in METHODS:
-        raise InputError(f"train.method: {train.method} cannot be attached to a model; use one of {', '.join(METHODS)}")
+        raise ParameterError("train.method", f"{train.method} cannot be attached to a model; use one of {', '.join(METHODS)}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from fineline.errors import InputError
+from fineline.errors import ParameterError
 from fineline.models import loading
 
 _ITERATIONS = 16
@@ -61,7 +61,7 @@ def loftq(model: Any, base: Path) -> None:
         lost = original.to(kept.device, torch.float32) - kept
         _set(layer, *_factors(lost / layer.scaling[name], layer.r[name]))
     if waiting:
-        raise InputError(f"train.initialization: loftq needs {min(waiting)}, which {base} lacks; use another one")
+        raise ParameterError("train.initialization", f"loftq needs {min(waiting)}, which {base} lacks; use another one")
 
 
 def lora_layers(model: Any) -> dict[str, Any]:

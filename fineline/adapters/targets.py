@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fineline.errors import InputError, did_you_mean
+from fineline.errors import InputError, ParameterError, did_you_mean
 
 _ATTENTION = ("attn", "attention")
 
@@ -33,7 +33,9 @@ def resolve(model: Any, targets: str | list[str]) -> list[str]:
         for ending in targets:
             if not any(_ends(name, ending) for name in layers):
                 hint = did_you_mean(ending, known)
-                raise InputError(f"train.targets: no linear layer except the head has a name that ends in {ending!r}{hint}")
+                raise ParameterError(
+                    "train.targets", f"no linear layer except the head has a name that ends in {ending!r}{hint}"
+                )
         return sorted(set(targets))
     wanted = set(layers if targets == "all-linear" else attention_layers(model))
     if not wanted:
@@ -82,7 +84,7 @@ def blocks(model: Any) -> list[nn.Module]:
     for module in model.get_decoder().children():
         if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
             return list(module)
-    raise InputError(f"train.method: no list of blocks was found in a {model.config.model_type} model")
+    raise ParameterError("train.method", f"no list of blocks was found in a {model.config.model_type} model")
 
 
 def sublayers(block: nn.Module) -> tuple[str, str]:
@@ -95,7 +97,9 @@ def sublayers(block: nn.Module) -> tuple[str, str]:
     attention = [name for name in parents if name.lower().endswith(_ATTENTION)]
     rest = [name for name in parents if name not in attention]
     if len(attention) != 1 or len(rest) != 1:
-        raise InputError(f"train.method: a block with {', '.join(parents) or 'no linear layers'} is not supported; use lora")
+        raise ParameterError(
+            "train.method", f"a block with {', '.join(parents) or 'no linear layers'} is not supported; use lora"
+        )
     return attention[0], rest[0]
 
 

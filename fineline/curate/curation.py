@@ -19,7 +19,7 @@ from fineline.curate.progress import RowProgress
 from fineline.curate.split import NAMES
 from fineline.curate.table import Table
 from fineline.curate.workers import examine_all
-from fineline.errors import FinelineError, InputError
+from fineline.errors import FinelineError, InputError, ParameterError
 from fineline.project.params.curation import Curate
 from fineline.suites.items import SuiteItem
 
@@ -48,12 +48,10 @@ def check(rule: Curate, cleaner: Cleaner) -> None:
     kinds = {match.kind for match in cleaner.find(rule.system or "")}
     if kinds:
         found = ", ".join(sorted(kinds))
-        raise InputError(f"params.yaml: curate.system: contains {found}, and would be in every row; remove it")
+        raise ParameterError("curate.system", f"contains {found}, and would be in every row; remove it")
     unknown = sorted(set(rule.quality.languages) - languages.known())
     if unknown:
-        raise InputError(
-            f"params.yaml: curate.quality.languages: {', '.join(unknown)} cannot be detected; use codes of ISO 639-1"
-        )
+        raise ParameterError("curate.quality.languages", f"{', '.join(unknown)} cannot be detected; use codes of ISO 639-1")
 
 
 def curate(
@@ -141,9 +139,7 @@ def _examples(scratch: Path, chunks: int) -> str:
 def _check_stratum(table: Table, rule: Curate) -> None:
     field = rule.split.stratify
     if field and len(table) and not table.stratum.any():
-        raise InputError(
-            f"params.yaml: curate.split.stratify: no row has a column {field!r}, or a JSON completion with such a field"
-        )
+        raise ParameterError("curate.split.stratify", f"no row has a column {field!r}, or a JSON completion with such a field")
 
 
 def _check_splits(report: dict[str, Any], rule: Curate) -> None:

@@ -11,6 +11,7 @@ from fineline.artifacts import Input, reports
 from fineline.curate import card, change, croissant, curation, summary
 from fineline.curate.curation import Curated
 from fineline.curate.privacy import Cleaner
+from fineline.errors import parameters_of
 from fineline.project import layout, params
 from fineline.project.params import Adapter
 from fineline.suites.items import SuiteItem, items_of
@@ -49,6 +50,11 @@ class CurateInputs:
 
 def run(name: str) -> None:
     """Curate the raw rows of adapter `name` into data/curated/<name>."""
+    with parameters_of(f"adapters.{name}"):
+        _run(name)
+
+
+def _run(name: str) -> None:
     inputs = read(name)
     with artifacts.create(
         layout.curated(name),

@@ -14,6 +14,7 @@ from fineline import artifacts
 from fineline.adapters.methods import METHODS
 from fineline.artifacts import Input, files, reports
 from fineline.chat.tokens import tokenizer_of
+from fineline.errors import parameters_of
 from fineline.hardware import device
 from fineline.models import config
 from fineline.models.precision import Precision
@@ -73,6 +74,11 @@ def run(name: str) -> None:
         FinelineError: The training failed or was stopped, or its result cannot be written.
         Refused: A file is not as its artifact recorded it.
     """
+    with parameters_of(f"adapters.{name}"):
+        _run(name)
+
+
+def _run(name: str) -> None:
     inputs = read(name)
     examined = preflight.examine(inputs.tokenizer, inputs.splits, inputs.base, inputs.context)
     _write_preflight(inputs, examined)

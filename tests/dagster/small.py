@@ -78,7 +78,7 @@ ran = {"stage": f"{kind}@{name}", "stage_version": 1, "artifacts": {}, "owner": 
 ran |= {"fineline": "0", "code": "0", "commit": None, "dirty": None, "libraries": {}, "host": {}}
 ran |= {"started": f"{now} {time.time()}", "finished": now}
 reports.write(layout.provenance(kind, name), ran)
-made = {"name": name, "stage": kind, "version": 1}
+made = {"name": name, "stage": kind}
 if kind == "base":
     with artifacts.create(layout.base(name), kind="base", **made) as at:
         (at / "config.json").write_text("{}")

@@ -181,7 +181,7 @@ def test_what_is_asked_for_twice_runs_once(made_project):
     assert running.wait(30)
     outcome = reproduce(made_project.root, "train@home-en", on_line=lines.append)
     other.join()
-    assert lines[0] == "train@home-en: is being run already; waiting for its end"
+    assert lines[0] == "train@home-en: is being run already; waiting for it to finish"
     assert outcome.action == "unchanged"
     assert made_project.runs().count("train@home-en") == 2, "once when the project was made, once here"
 
@@ -195,7 +195,7 @@ def test_a_stage_ends_when_its_time_is_over(made_project):
             groups.append(int(line.split()[1]))
 
     lock = made_project.lock()
-    with pytest.raises(ReproFailed, match=r"was ended after 6 s, its limit in dvc\.yaml"):
+    with pytest.raises(ReproFailed, match=r"was stopped after 6 s, its limit in dvc\.yaml"):
         reproduce(made_project.root, "train@home-en", on_line=note, limit=6)
     assert living(groups[0]) == []
     assert made_project.lock() == lock

@@ -63,14 +63,14 @@ def test_a_raised_version_runs_its_stage_and_what_follows_a_result_that_differs(
     known = lock.read(finished)
     lock.write(Lock(known.fineline, stages, known.libraries), finished)
     assert stale(finished) == {"train"}
+    weights = finished / "models" / "adapters" / "support" / "adapter_model.safetensors"
+    before = weights.read_bytes()
     refused = shell("dvc repro --single-item train@support", finished)
     assert refused.returncode != 0
     assert "install that version or a newer one" in refused.stderr
     entry = finished / "pipelines" / "train.py"  # of a fineline with the raised version
     raised = "from fineline.project import versions\nversions.STAGES['train'] += 1\n"
     entry.write_text(raised + change + entry.read_text())
-    weights = finished / "models" / "adapters" / "support" / "adapter_model.safetensors"
-    before = weights.read_bytes()
     run(finished, "--single-item", "train@support")
     assert (weights.read_bytes() == before) == (change == SAME)
     made = json.loads((finished / "reports" / "support" / "provenance" / "train.json").read_text())

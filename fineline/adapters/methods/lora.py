@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fineline.adapters.methods.method import Batches, Merge, SavedBytes
 from fineline.adapters.methods.peft_method import PeftMethod, layers_of
 from fineline.adapters.methods.shape_targets import targets
-from fineline.errors import InputError
+from fineline.errors import ParameterError
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +106,7 @@ class Lora(LowRank):
             initialization.loftq(adapted, base)
         elif train.initialization == "eva":
             if batches is None:
-                raise InputError("train.initialization: eva needs training rows: it reads the inputs of the layers")
+                raise ParameterError("train.initialization", "eva needs training rows: it reads the inputs of the layers")
             from fineline.adapters.eva import eva
 
             eva(adapted, batches)

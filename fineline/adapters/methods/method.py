@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from fineline.errors import InputError
+from fineline.errors import InputError, ParameterError
 
 if TYPE_CHECKING:
     import torch
@@ -132,5 +132,5 @@ def needed(count: int, method: str, parts: str) -> int:
         InputError: It is 0: the base has none of the parts that the method trains.
     """
     if count == 0:
-        raise InputError(f"train.method: {method} trains {parts}, and this base has none; use lora")
+        raise ParameterError("train.method", f"{method} trains {parts}, and this base has none; use lora")
     return count

@@ -9,7 +9,7 @@ from fineline.curate.privacy import addresses, cards, iban, national, phone, plu
 from fineline.curate.privacy.folding import fold
 from fineline.curate.privacy.match import KINDS, PrivacyMatch, without_overlaps
 from fineline.curate.privacy.pseudonyms import Pseudonyms
-from fineline.errors import InputError, did_you_mean
+from fineline.errors import ParameterError, did_you_mean
 from fineline.project.params.curation import Privacy
 
 Gate = Callable[[str], object]
@@ -48,7 +48,7 @@ class Cleaner:
         unknown = [] if policy.recognizers else [kind for kind in policy.kinds if kind not in KINDS]
         if unknown:
             hint = did_you_mean(unknown[0], list(KINDS))
-            raise InputError(f"params.yaml: curate.privacy.kinds: unknown kind {unknown[0]!r}{hint}")
+            raise ParameterError("curate.privacy.kinds", f"unknown kind {unknown[0]!r}{hint}")
         self._policy = policy
         self._pseudonyms = Pseudonyms() if "pseudonymize" in (policy.default, *policy.kinds.values()) else None
         self._plugged_in = [plugins.load(path) for path in policy.recognizers]

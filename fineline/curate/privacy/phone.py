@@ -14,7 +14,7 @@ from itertools import product
 from phonenumbers import SUPPORTED_REGIONS, Leniency, PhoneNumberMatcher
 
 from fineline.curate.privacy.match import ContextWords, PrivacyMatch
-from fineline.errors import InputError
+from fineline.errors import ParameterError
 
 _CALLED = ContextWords(
     "tel|tél|tlf|fono|mob|m[oó]vil|cell?|call(?: me| us)?|calling|dial|ring|sms|text (?:me|us)|handy|rufnummer|bel|appele[rz]",
@@ -57,7 +57,7 @@ def finder(regions: Sequence[str]) -> Callable[[str], Iterator[PrivacyMatch]]:
     countries = tuple(regions)
     unknown = sorted(set(countries) - SUPPORTED_REGIONS)
     if unknown:
-        raise InputError(f"params.yaml: curate.privacy.phone_regions: {', '.join(unknown)} is not a country code of ISO 3166-1")
+        raise ParameterError("curate.privacy.phone_regions", f"{', '.join(unknown)} is not a country code of ISO 3166-1")
 
     def find(text: str) -> Iterator[PrivacyMatch]:
         for candidate in _INTERNATIONAL.finditer(text):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fineline.curate.privacy.match import PrivacyMatch
-from fineline.errors import FinelineError, InputError
+from fineline.errors import FinelineError, ParameterError
 
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -22,20 +22,20 @@ def load(path: str) -> Callable[[str], Iterator[PrivacyMatch]]:
     Raises:
         InputError: The path has another form, cannot be imported, or is not callable.
     """
-    place = f"params.yaml: curate.privacy.recognizers: {path!r}"
+    key = "curate.privacy.recognizers"
     module, colon, name = path.partition(":")
     if not (module and colon and name.isidentifier()):
-        raise InputError(f"{place} is not an import path; write package.module:function")
+        raise ParameterError(key, f"{path!r} is not an import path; write package.module:function")
     try:
         recognizer = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
-        raise InputError(
-            f"{place} cannot be imported ({error}); install its package in this environment, or correct the path"
+        raise ParameterError(
+            key, f"{path!r} cannot be imported ({error}); install its package in this environment, or correct the path"
         ) from error
     except Exception as error:  # a module can raise anything at import
-        raise InputError(f"{place} cannot be imported ({type(error).__name__}: {error}); correct {module}") from error
+        raise ParameterError(key, f"{path!r} cannot be imported ({type(error).__name__}: {error}); correct {module}") from error
     if not callable(recognizer):
-        raise InputError(f"{place}: {module} has no function {name!r}")
+        raise ParameterError(key, f"{path!r}: {module} has no function {name!r}")
     return lambda text: _checked(path, recognizer, text)
 
 

@@ -6,7 +6,7 @@ import os
 import re
 
 from fineline.curate.privacy.folding import fold
-from fineline.errors import InputError
+from fineline.errors import ParameterError
 
 VARIABLE = "FINELINE_PSEUDONYM_KEY"
 _SHORTEST = 16  # bytes
@@ -28,9 +28,10 @@ class Pseudonyms:
         self._key = os.environ.get(VARIABLE, "").encode("utf-8", "surrogateescape")
         if len(self._key) < _SHORTEST:
             found = f"has {len(self._key)} bytes" if self._key else "is not set"
-            raise InputError(
-                f"params.yaml: curate.privacy asks for pseudonymize, and the environment variable {VARIABLE} {found}; set it "
-                f"to a secret of at least {_SHORTEST} bytes (`openssl rand -hex 32`), always the same one, or choose redact"
+            raise ParameterError(
+                "curate.privacy",
+                f"pseudonymize needs a key, and the environment variable {VARIABLE} {found}; set it to a secret of at least"
+                f" {_SHORTEST} bytes (`openssl rand -hex 32`), always the same one, or choose redact",
             )
         self.fingerprint = self._digest("fineline pseudonym key")[:16]
 
