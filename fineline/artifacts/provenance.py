@@ -81,34 +81,62 @@ def read(file: Path) -> Provenance | None:
         raise InputError(f"{file}: not a provenance record ({error}); run the stage again, or restore it from git") from error
 
 
+@dataclass(frozen=True)
+class Start:
+    """The state in which a stage starts: while it runs, the repository and the installation may change."""
+
+    time: str
+    code: str
+    commit: str | None
+    dirty: bool | None
+    libraries: Mapping[str, str]
+    fineline: str
+
+
+def start(stage: str) -> Start:
+    """Return the time, the code digest, the commit and the libraries at the start of a stage.
+
+    `dirty` leaves out reports/ and dvc.lock, which the stages themselves change.
+    """
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)reports", ":(exclude)dvc.lock")
+    return Start(
+        time=now(),
+        code=code.digest((f"fineline.stages.{stage}", f"pipelines.{stage}"), Path()),
+        commit=commit,
+        dirty=None if commit is None else bool(changes),
+        libraries=_installed(),
+        fineline=metadata.version("fineline"),
+    )
+
+
 def of_run(
-    *, stage: str, name: str, version: int, artifacts: Mapping[str, str], owner: str, license: str, started: str
+    *, stage: str, name: str, version: int, artifacts: Mapping[str, str], owner: str, license: str, started: Start
 ) -> Provenance:
     """Return the provenance of a run of a stage that ends now, in the project of the working directory.
 
     Args:
         artifacts: Path of each artifact that the run made -> digest.
-        started: Time of the start, see `now`.
+        started: From `start`, before the run.
     """
-    commit = _git("rev-parse", "HEAD")
     return Provenance(
         stage=f"{stage}@{name}",
         stage_version=version,
         artifacts=dict(artifacts),
         owner=owner,
         license=license,
-        fineline=metadata.version("fineline"),
-        code=code.digest((f"fineline.stages.{stage}", f"pipelines.{stage}"), Path()),
-        commit=commit,
-        dirty=None if commit is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
-        libraries=_installed(),
+        fineline=started.fineline,
+        code=started.code,
+        commit=started.commit,
+        dirty=started.dirty,
+        libraries=started.libraries,
         host={
             "platform": platform.platform(),
             "machine": platform.machine(),
             "processor": processor(),
             "python": platform.python_version(),
         },
-        started=started,
+        started=started.time,
         finished=now(),
     )
 

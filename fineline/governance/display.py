@@ -10,6 +10,7 @@ from fineline.errors import InputError
 from fineline.governance import channels, store
 from fineline.governance.evidence_bundle import SHIPPED, EvidenceBundle
 from fineline.governance.state import State
+from fineline.project import lock
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -18,6 +19,8 @@ def show_candidate(bundle: EvidenceBundle, present: State) -> None:
     """Print what is signed, and how it differs from what each channel has."""
     shipped = bundle.ownership[SHIPPED]
     console.print(f"[bold]{bundle.adapter}[/], owner {shipped.owner}, license {shipped.license}")
+    for line in lock.accepted_results(bundle.adapter):
+        console.print(line, highlight=False, markup=False)
     for role, (path, artifact) in bundle.artifacts.items():
         console.print(f"  {role:<10} {artifact.digest}  {path}")
     curation = bundle.reports["curation"]

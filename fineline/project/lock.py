@@ -4,7 +4,6 @@ The file is committed next to params.yaml and written by `fineline new` and `fin
 `stages`, so a raised version makes exactly that stage stale.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -13,9 +12,11 @@ from typing import Any
 
 import yaml
 
+from fineline.artifacts import provenance
 from fineline.artifacts.files import write_text
 from fineline.artifacts.validation import NoRepeats
 from fineline.errors import InputError
+from fineline.project import layout
 from fineline.project.versions import DECISIVE_LIBRARIES, STAGES
 
 FILE = Path("fineline.lock")
@@ -75,8 +76,8 @@ def read(root: Path = Path()) -> Lock:
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=NoRepeats)
     except FileNotFoundError as error:
         raise InputError(
-            f"{file}: missing, so this is not a fineline project; run the command inside a project, create one with"
-            " `fineline new DIRECTORY`, or write the lock of an older project with `fineline upgrade`"
+            f"{file}: missing; restore it with `git checkout {FILE}`, run the command inside a project, create one with"
+            " `fineline new DIRECTORY`, or bring a project of fineline 0.1 up to date with `fineline upgrade`"
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read: {error}; restore it with `git checkout {FILE}`") from error
@@ -90,13 +91,20 @@ def write(lock: Lock, root: Path = Path()) -> None:
 
 def check(stage: str, root: Path = Path()) -> None:
     """Raise `InputError` unless the project's lock has the version of `stage` that is installed."""
-    lock, version = read(root), STAGES[stage]
-    locked = lock.stages[stage]
+    lock, version, present = read(root), STAGES[stage], fineline_version()
+    if newer(lock.fineline, present):
+        raise InputError(
+            f"{root / FILE}: written by fineline {lock.fineline}, and {present} is installed; install that version or a newer"
+            " one"
+        )
+    locked = lock.stages.get(stage)
     if locked == version:
         return
-    place = f"{root / FILE}: stages.{stage} is {locked}, but the installed fineline {fineline_version()} has version {version}"
-    if locked > version or newer(lock.fineline, fineline_version()):
-        raise InputError(f"{place}; the project was upgraded by fineline {lock.fineline}: install that version or a newer one")
+    place = (
+        f"{root / FILE}: stages.{stage} is {locked or 'missing'}, but the installed fineline {present} has version {version}"
+    )
+    if locked is not None and locked > version:
+        raise InputError(f"{place}; the file was edited by hand: restore it with `git checkout {FILE}`")
     raise InputError(f"{place}; run `fineline upgrade --dry-run` to see what would run again, then `fineline upgrade`")
 
 
@@ -108,6 +116,16 @@ def accepted(lock: Lock, stage: str, made_by: int | None) -> str | None:
     return f"made by {stage} version {made_by}, accepted at the upgrade to {change['to']}"
 
 
+def accepted_results(adapter: str, root: Path = Path()) -> list[str]:
+    """Return a line for each result of an adapter that `fineline upgrade --keep` accepted; none without a lock."""
+    if not (root / FILE).is_file():
+        return []
+    locked = read(root)
+    made = {stage: provenance.read(root / layout.provenance(stage, adapter)) for stage in locked.kept if stage != "base"}
+    notes = {stage: accepted(locked, stage, found.stage_version) for stage, found in made.items() if found}
+    return [f"{stage}@{adapter}: {note}" for stage, note in notes.items() if note]
+
+
 def newer(one: str, other: str) -> bool:
     """True if version `one` is later than `other`."""
     from packaging.version import Version
@@ -116,20 +134,17 @@ def newer(one: str, other: str) -> bool:
 
 
 def _parsed(content: Any, file: Path) -> Lock:
-    remedy = f"restore it with `git checkout {FILE}` or write it again with `fineline upgrade`"
+    remedy = f"restore it with `git checkout {FILE}`"
     if not isinstance(content, dict):
         raise InputError(f"{file}: expected a mapping, found {type(content).__name__}; {remedy}")
     unknown = sorted(set(map(str, content)) - set(KEYS))
     if unknown:
         raise InputError(f"{file}: unknown key {unknown[0]!r}; accepted: {', '.join(KEYS)}; {remedy}")
     stages, libraries, version = content.get("stages"), content.get("libraries"), content.get("fineline")
-    if not isinstance(version, str) or not re.fullmatch(r"\d+(\.\w+)*", version):
+    if not isinstance(version, str) or not _is_version(version):
         raise InputError(f"{file}: fineline: expected a version such as 0.2.0, found {version!r}; {remedy}")
     if not isinstance(stages, dict) or not isinstance(libraries, dict):
         raise InputError(f"{file}: `stages` and `libraries` must be mappings; {remedy}")
-    missing = [stage for stage in STAGES if stage not in stages]
-    if missing:
-        raise InputError(f"{file}: stages.{missing[0]}: missing; {remedy}")
     unknown = [str(stage) for stage in stages if stage not in STAGES]
     if unknown and not newer(version, fineline_version()):
         raise InputError(f"{file}: stages.{unknown[0]}: unknown stage; accepted: {', '.join(STAGES)}; {remedy}")
@@ -137,9 +152,22 @@ def _parsed(content: Any, file: Path) -> Lock:
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise InputError(f"{file}: stages.{stage}: expected an integer from 1, found {number!r}; {remedy}")
     kept = content.get("kept") or {}
-    if not isinstance(kept, dict) or not all(_is_change(versions) for versions in kept.values()):
+    if not isinstance(kept, dict) or not all(stage in stages and _is_change(one) for stage, one in kept.items()):
         raise InputError(f"{file}: kept: expected stage -> {{from, to}}; {remedy}")
-    return Lock(version, stages, {name: str(found) for name, found in libraries.items()}, kept)
+    odd = next((name for name, found in libraries.items() if not isinstance(found, str)), None)
+    if odd is not None:
+        raise InputError(f"{file}: libraries.{odd}: expected a version, found {libraries[odd]!r}; {remedy}")
+    return Lock(version, stages, libraries, kept)
+
+
+def _is_version(text: str) -> bool:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
 
 
 def _is_change(versions: Any) -> bool:

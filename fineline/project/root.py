@@ -16,6 +16,8 @@ def find(start: Path) -> Path | None:
         InputError: The nearest project has no fineline.lock, because an older fineline made it.
     """
     found = nearest(start)
+    if found is not None and is_lockless(found):
+        raise InputError(f"{found / lock.FILE}: missing; restore it with `git checkout {lock.FILE}` there")
     if found is not None and is_older(found):
         raise InputError(
             f"{found}: this project has no {lock.FILE}, because an older fineline made it; run `fineline upgrade` there to"
@@ -27,12 +29,27 @@ def find(start: Path) -> Path | None:
 def nearest(start: Path) -> Path | None:
     """Return the root of the project that `start` is in, also of one that an older fineline made."""
     above = (start, *start.parents)
-    return next((directory for directory in above if (directory / lock.FILE).is_file() or is_older(directory)), None)
+    return next((one for one in above if (one / lock.FILE).is_file() or is_older(one) or is_lockless(one)), None)
 
 
 def is_older(directory: Path) -> bool:
     """True if a directory is the root of a project that was made before projects had a fineline.lock."""
-    return not (directory / lock.FILE).is_file() and all((directory / name).is_file() for name in (_GRAPH, params.FILE))
+    graph = _graph(directory)
+    return "python -m pipelines." in graph and str(lock.FILE) not in graph
+
+
+def is_lockless(directory: Path) -> bool:
+    """True if a directory is the root of a project whose fineline.lock was deleted: its graph depends on it."""
+    graph = _graph(directory)
+    return "python -m pipelines." in graph and str(lock.FILE) in graph
+
+
+def _graph(directory: Path) -> str:
+    """Return the text of dvc.yaml next to params.yaml, in a directory without fineline.lock; else nothing."""
+    file = directory / _GRAPH
+    if (directory / lock.FILE).is_file() or not (directory / params.FILE).is_file() or not file.is_file():
+        return ""
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def enter(*, needed: bool) -> Path:

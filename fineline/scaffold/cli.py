@@ -1,6 +1,7 @@
 """`fineline new`, `init`, `retire` and `doctor`."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,7 +35,7 @@ def create(
     print(f"{directory}: created a project")
     os.chdir(directory)
     doctor.show(doctor.examine())
-    change = "" if Path(os.environ.get("PWD", "")).resolve() == Path.cwd() else f"cd {directory} && "
+    change = "" if Path(os.environ.get("PWD", "")).resolve() == Path.cwd() else f"cd {shlex.quote(str(directory))} && "
     print(f"next: {change}fineline init support --data tickets.jsonl --base Qwen/Qwen3-4B --owner support@example.com")
     print("then: dvc repro assess@support && fineline report support")
 

@@ -1,5 +1,6 @@
 """Checks of the machine and the project: versions, hardware, configuration, and what is stale."""
 
+import json
 import os
 import platform
 import shutil
@@ -105,8 +106,12 @@ def _lock() -> list[DoctorCheck]:
     except InputError as error:
         return [DoctorCheck(str(lock.FILE), str(error), passed=False)]
     checks = []
+    if lock.newer(locked.fineline, installed.fineline):
+        checks.append(f"written by fineline {locked.fineline}, and {installed.fineline} is installed")
     stages = [
-        f"{stage} {locked.stages[stage]} -> {version}" for stage, version in STAGES.items() if locked.stages[stage] != version
+        f"{stage} {locked.stages.get(stage)} -> {version}"
+        for stage, version in STAGES.items()
+        if locked.stages.get(stage) != version
     ]
     if stages:
         checks.append(f"stage versions differ from the installed fineline {installed.fineline}: {', '.join(stages)}")
@@ -228,16 +233,13 @@ def _dagster_home() -> DoctorCheck:
 
 def _stages() -> DoctorCheck:
     try:
-        result = dvc("status", "--quiet")
-        if result.returncode == 0:
-            return DoctorCheck("stages", "all up to date")
-        result = dvc("repro", "--dry", "--allow-missing")
+        result = dvc("status", "--json")
     except OSError as error:
         return DoctorCheck("stages", f"dvc cannot be started: {error.strerror}; install it", passed=False)
     if result.returncode:
         return DoctorCheck("stages", result.stderr.strip() or "dvc.yaml cannot be read", passed=False)
-    stale = [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage '")]
-    return DoctorCheck("stages", f"would run: {', '.join(stale)}" if stale else "all up to date")
+    changed = json.loads(result.stdout[result.stdout.find("{") :] or "{}")
+    return DoctorCheck("stages", f"would run: {', '.join(changed)}, and what follows" if changed else "all up to date")
 
 
 def dvc(*arguments: str) -> subprocess.CompletedProcess[str]:

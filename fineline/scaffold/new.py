@@ -39,12 +39,15 @@ def create(directory: Path) -> None:
     It becomes a git repository, unless it is inside of one: then it is a project in a subdirectory.
 
     Raises:
-        InputError: The directory is not empty.
-        FinelineError: git cannot be started, or the directory cannot be written. Nothing is left behind.
+        InputError: The directory is not empty, is inside of another project, or cannot be written. Nothing is left behind.
+        FinelineError: git cannot be started. Nothing is left behind.
     """
     target = directory.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{directory}: exists and is not an empty directory; pass a directory that does not exist yet")
+    outer = root.nearest(target.parent)
+    if outer is not None:
+        raise InputError(f"{directory}: is inside of the project {outer}; pass a directory outside of it")
     exists = target.exists()
     try:
         with files.directory_at(target / ".new" if exists else target) as building:
@@ -56,7 +59,7 @@ def create(directory: Path) -> None:
                 path.rename(target / path.name)
             (target / ".new").rmdir()
     except OSError as error:
-        raise FinelineError(f"{directory}: cannot be written: {error.strerror}; choose another directory") from error
+        raise InputError(f"{directory}: cannot be written: {error.strerror}; choose another directory") from error
 
 
 def write(directory: Path, name: str) -> None:

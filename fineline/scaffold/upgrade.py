@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from fineline.artifacts import files, provenance, reports
+from fineline.artifacts import provenance, reports
 from fineline.errors import InputError
 from fineline.project import editing, layout, lock, params
 from fineline.project.lock import Lock
@@ -69,27 +69,33 @@ def compare(before: Lock, installed: Lock, keep: Sequence[str] = ()) -> Upgrade:
     Raises:
         InputError: The lock is newer than the installed fineline, or a stage to keep is not raised.
     """
-    lowered = [stage for stage, version in installed.stages.items() if before.stages[stage] > version]
+    lowered = [stage for stage, version in installed.stages.items() if before.stages.get(stage, 0) > version]
     if lowered or lock.newer(before.fineline, installed.fineline):
         what = f"stages.{lowered[0]} is {before.stages[lowered[0]]}" if lowered else f"fineline is {before.fineline}"
         raise InputError(
             f"{lock.FILE}: {what}, which is newer than the installed fineline {installed.fineline}; install fineline"
             f" {before.fineline} or a newer version"
         )
-    raised = [stage for stage, version in installed.stages.items() if before.stages[stage] < version]
+    raised = [stage for stage, version in installed.stages.items() if before.stages.get(stage, 0) < version]
     for stage in keep:
         if stage not in installed.stages:
             raise InputError(f"--keep {stage}: unknown stage; accepted: {', '.join(installed.stages)}")
         if stage not in raised:
             raise InputError(f"--keep {stage}: its version is not raised, so its results stay valid anyway; drop the option")
     changes = tuple(
-        StageChange(stage, before.stages[stage], installed.stages[stage], _reasons(stage, before.stages[stage]), stage in keep)
+        StageChange(
+            stage=stage,
+            before=before.stages.get(stage),
+            now=installed.stages[stage],
+            reasons=_reasons(stage, before.stages.get(stage, 0)),
+            kept=stage in keep,
+        )
         for stage in raised
     )
     kept = {stage: dict(versions) for stage, versions in before.kept.items() if stage not in raised}
     for change in changes:
         if change.kept:
-            first = before.kept.get(change.stage, {}).get("from", before.stages[change.stage])
+            first = before.kept.get(change.stage, {}).get("from", before.stages.get(change.stage, 0))
             kept[change.stage] = {"from": first, "to": change.now}
     names = sorted({*before.libraries, *installed.libraries})
     libraries = [(name, before.libraries.get(name, "none"), installed.libraries.get(name, "none")) for name in names]
@@ -125,14 +131,17 @@ def hours(stage: str, name: str) -> float | None:
         return None
 
 
-def keep_results(stages: Sequence[StageChange], configured: params.Params) -> None:
-    """Write the new versions of kept stages into dvc.lock, so that DVC takes their results for up to date.
+def with_kept_results(stages: Sequence[StageChange], configured: params.Params) -> str | None:
+    """Return the text of dvc.lock with the new versions of kept stages, so that DVC takes their results for up to date.
+
+    Returns:
+        None if no stage is kept.
 
     Raises:
-        InputError: Results of a kept stage are missing; nothing is written.
+        InputError: Results of a kept stage are missing.
     """
     if not stages:
-        return
+        return None
     try:
         text = DVC_LOCK.read_text(encoding="utf-8")
         recorded: Mapping[str, Any] = yaml.safe_load(text)["stages"]
@@ -144,7 +153,7 @@ def keep_results(stages: Sequence[StageChange], configured: params.Params) -> No
             _check_results(entry, recorded.get(entry))
             place = ("stages", entry, "params", str(lock.FILE), f"stages.{change.stage}")
             text = editing.replace(text, place, change.now)
-    files.write_text(DVC_LOCK, text)
+    return text
 
 
 def _check_results(entry: str, recorded: Any) -> None:

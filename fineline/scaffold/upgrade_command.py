@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fineline.artifacts import files
 from fineline.errors import InputError
 from fineline.plan import table
 from fineline.project import lock, params, root
@@ -27,6 +28,8 @@ def upgrade_project(
     if place is None:
         raise InputError(f"{Path.cwd()}: not in a fineline project; change to one, or create one with `fineline new DIRECTORY`")
     os.chdir(place)
+    if root.is_lockless(place):
+        root.find(place)  # raises: a deleted lock is restored, not written again
     if not dry_run:
         _check_committed(place)
     if root.is_older(place):
@@ -36,9 +39,11 @@ def upgrade_project(
     if found.is_empty:
         print(f"{lock.FILE}: up to date with fineline {found.lock.fineline}")
         return
+    kept = upgrade.with_kept_results([change for change in found.stages if change.kept], params.load())
     _show(found, dry_run)
     if not dry_run:
-        upgrade.keep_results([change for change in found.stages if change.kept], params.load())
+        if kept is not None:
+            files.write_text(upgrade.DVC_LOCK, kept)
         lock.write(found.lock)
         print(f"{lock.FILE}: written; commit it, then run `dvc repro`")
 

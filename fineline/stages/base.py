@@ -17,7 +17,8 @@ def run(name: str) -> None:
         InputError: The origin is missing or is not the pinned one.
     """
     base = params.load().base(name)
-    origin = base.model_dump(exclude_none=True, exclude={"owner", "license", "digest"})
+    # not the path: the files of a local base identify it, wherever its directory is
+    origin = base.model_dump(exclude_none=True, exclude={"owner", "license", "digest", "path"})
     model = layout.base(name)
     with artifacts.create(model, kind="base", name=name, stage="base", parameters=origin) as directory:
         bases.fetch(base, directory)

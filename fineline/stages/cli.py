@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fineline.artifacts import provenance, reports
+from fineline.artifacts import reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, lock, params
 from fineline.project.params.costs import Costs
@@ -111,7 +111,7 @@ def show_report(name: AdapterName) -> None:
         shown = f"{entry['verdict']}: {entry['reason']} ({entry['tool']}, {entry['by']}, {entry['made']})"
         console.print(f"  evidence {entry['name']}: {shown}", highlight=False, markup=False)
     console.print(f"exported: {form['bytes'] / 1e6:.0f} MB, {form['tokens_per_second']} tokens/s on this machine's CPU")
-    for line in [*_cost_per_point(directory), *_accepted(name)]:
+    for line in [*_cost_per_point(directory), *lock.accepted_results(name)]:
         console.print(line, highlight=False)
     console.print(f"verdict: [bold]{candidate['verdict']}[/], candidate {candidate['candidate']['digest']}")
 
@@ -148,16 +148,6 @@ def open_holdout(
     warning = "" if times == 1 else "; each further use makes the holdout less independent"
     console.print(f"verdict: [bold]{decision['verdict']}[/], candidate {decision['candidate']['digest']}")
     console.print(f"opened {times} time{'s' if times > 1 else ''} so far{warning}: {layout.reports(name)}/holdout_uses.jsonl")
-
-
-def _accepted(name: str) -> list[str]:
-    """Return a line for each result of an older stage version that `fineline upgrade --keep` accepted."""
-    if not lock.FILE.is_file():  # a project that is not upgraded yet
-        return []
-    locked = lock.read()
-    made = {stage: provenance.read(layout.provenance(stage, name)) for stage in locked.kept if stage != "base"}
-    notes = {stage: lock.accepted(locked, stage, found.stage_version) for stage, found in made.items() if found}
-    return [f"{stage}@{name}: {note}" for stage, note in notes.items() if note]
 
 
 def _cost_per_point(directory: Path) -> list[str]:

@@ -23,7 +23,7 @@ def execute(stage: str, run: Callable[[str], None], name: str) -> None:
         InputError: fineline.lock is missing, broken, or has another version of the stage.
     """
     lock.check(stage)
-    started = provenance.now()
+    started = provenance.start(stage)
     run(name)
     configured = params.load()
     block = configured.base(name) if stage == "base" else configured.adapter(name)

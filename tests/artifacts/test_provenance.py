@@ -27,7 +27,7 @@ def made() -> provenance.Provenance:
         artifacts={"models/adapters/home": "sha256:1"},
         owner="o@example.com",
         license="mit",
-        started="2026-01-01T00:00:00Z",
+        started=provenance.start("train"),
     )
 
 
@@ -44,7 +44,7 @@ def test_it_records_who_where_when_and_with_which_code():
     assert found.fineline == metadata.version("fineline")
     assert found.libraries["torch"] == metadata.version("torch")
     assert found.host["python"] == platform.python_version()
-    assert found.started < found.finished
+    assert found.started <= found.finished
     assert (found.commit, found.dirty) == (None, None)  # not a git repository
 
 
@@ -58,6 +58,29 @@ def test_it_records_the_commit_and_whether_tracked_files_differ():
     assert (made().commit, made().dirty) == (git("rev-parse", "HEAD"), False)
     Path("params.yaml").write_text("a: 2\n")
     assert made().dirty is True
+
+
+def test_what_stages_write_does_not_count_as_a_change():
+    git("init", "--quiet")
+    Path("reports").mkdir()
+    for name in ("params.yaml", "dvc.lock", "reports/gate.json"):
+        Path(name).write_text("a: 1\n")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "begin")
+    for name in ("dvc.lock", "reports/gate.json"):
+        Path(name).write_text("a: 2\n")
+    assert made().dirty is False
+
+
+def test_the_state_is_that_of_the_start():
+    git("init", "--quiet")
+    Path("params.yaml").write_text("a: 1\n")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "begin")
+    started, first = provenance.start("train"), git("rev-parse", "HEAD")
+    git("commit", "--quiet", "--allow-empty", "-m", "meanwhile")
+    ran = {"artifacts": {}, "owner": "o", "license": "mit", "started": started}
+    assert provenance.of_run(stage="train", name="home", version=1, **ran).commit == first != git("rev-parse", "HEAD")
 
 
 def test_it_is_read_as_it_was_written():

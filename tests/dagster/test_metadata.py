@@ -25,7 +25,7 @@ def adapter(tmp_path, monkeypatch):
         ) as directory:
             (directory / "weights.bin").write_bytes(b"0123456789")
             (directory / "config.json").write_text("{}")
-    ran = {"artifacts": {}, "owner": "voice@fineline.example", "license": "apache-2.0", "started": provenance.now()}
+    ran = {"artifacts": {}, "owner": "voice@fineline.example", "license": "apache-2.0", "started": provenance.start("train")}
     provenance.write(layout.provenance("train", "home-en"), provenance.of_run(stage="train", name="home-en", version=1, **ran))
     return artifacts.read(tmp_path / "models/adapters/a")
 

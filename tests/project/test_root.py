@@ -37,10 +37,30 @@ def test_the_nearest_project_upwards_is_found(nested):
 def test_a_project_of_an_older_fineline_is_not_taken_for_the_one_around_it(nested):
     older = nested / "outer" / "older"
     (older / "data").mkdir(parents=True)
-    for name in ("params.yaml", "dvc.yaml"):
-        (older / name).write_text("{}\n")
+    (older / "params.yaml").write_text("{}\n")
+    (older / "dvc.yaml").write_text("stages: {base: {cmd: python -m pipelines.base a}}\n")
     with pytest.raises(InputError, match=r"older: this project has no fineline\.lock.*run `fineline upgrade`"):
         root.find(older / "data")
+
+
+def test_a_project_whose_lock_was_deleted_is_not_taken_for_an_older_one(nested):
+    inner = nested / "outer" / "inner"
+    (inner / "params.yaml").write_text("{}\n")
+    (inner / "dvc.yaml").write_text(
+        "stages: {base: {cmd: python -m pipelines.base a, params: [fineline.lock: [stages.base]]}}\n"
+    )
+    assert not root.is_lockless(inner)
+    (inner / lock.FILE).unlink()
+    with pytest.raises(InputError, match=r"inner/fineline\.lock: missing; restore it with `git checkout fineline\.lock`"):
+        root.find(inner / "notes")
+    answer = fineline("upgrade", cwd=inner)
+    assert (answer.returncode, "restore it with `git checkout" in answer.stderr) == (2, True)
+
+
+def test_a_dvc_project_of_another_kind_is_no_project(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_text("{}\n")
+    assert root.find(tmp_path) is None
 
 
 def test_entering_changes_to_the_root(nested, monkeypatch):

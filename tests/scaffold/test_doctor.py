@@ -13,6 +13,7 @@ from fineline.project import lock
 from fineline.project.versions import STAGES
 from fineline.scaffold import doctor
 from fineline.stages import base
+from tests.conftest import copy_graph, shell
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -124,3 +125,20 @@ def test_a_pinned_local_base_that_changed_is_reported_and_refused(project, local
 def test_exactly_one_build_of_the_onnx_runtime_is_installed(monkeypatch, installed, passed):
     monkeypatch.setattr(doctor, "_version", lambda name: "1.31.0" if name in installed else None)
     assert doctor._either("onnxruntime", "onnxruntime-gpu").passed is passed
+
+
+def test_stages_of_a_project_in_which_nothing_has_run_are_listed(project):
+    copy_graph(project)
+    for command in ("git init --quiet", "dvc init --quiet"):
+        assert shell(command, project).returncode == 0
+    check = doctor._stages()
+    assert check.passed
+    assert check.state.startswith("would run: ")
+    assert {"base@tiny", "ingest@home", "assess@home"} <= set(check.state.removeprefix("would run: ").split(", "))
+
+
+def test_a_lock_of_a_newer_fineline_is_reported(project):
+    known = lock.installed()
+    lock.write(lock.Lock("99.0", STAGES, known.libraries))
+    (check,) = doctor._lock()
+    assert (check.passed, "written by fineline 99.0" in check.state) == (False, True)

@@ -133,3 +133,9 @@ def test_the_command_says_what_comes_next(tmp_path):
     )
     assert again.returncode == 2
     assert again.stderr.startswith("error: demo: exists and is not an empty directory")
+
+
+def test_a_project_inside_of_another_is_refused(created):
+    with pytest.raises(InputError, match="is inside of the project"):
+        new.create(created / "inner")
+    assert not (created / "inner").exists()

@@ -188,6 +188,10 @@ def test_a_lock_newer_than_the_installed_fineline_stops_an_upgrade(trained, fine
     assert (code, "fineline.lock: fineline is 99.0.0, which is newer than" in err) == (2, True)
 
 
+GRAPH = "stages: {base: {cmd: python -m pipelines.base tiny}}\n"
+"""A dvc.yaml of fineline 0.1."""
+
+
 @pytest.fixture
 def clone(project):
     """A project of fineline 0.1: the library in `pipelines/` and `assets/`, no lock, another graph."""
@@ -197,7 +201,7 @@ def clone(project):
     for file in ("pipelines/train/__main__.py", "assets/launcher.py"):
         (project / file).parent.mkdir(parents=True)
         (project / file).write_text("x = 1\n")
-    (project / "dvc.yaml").write_text("stages: {}\n")
+    (project / "dvc.yaml").write_text(GRAPH)
     (project / "workspace.yaml").write_text("load_from: []\n")
     commit(project)
     return project
@@ -205,7 +209,7 @@ def clone(project):
 
 @pytest.fixture
 def known_graph(monkeypatch):
-    monkeypatch.setattr(older, "_GRAPHS", {hashlib.sha256(b"stages: {}\n").hexdigest()[:16]})
+    monkeypatch.setattr(older, "_GRAPHS", {hashlib.sha256(GRAPH.encode()).hexdigest()[:16]})
 
 
 def test_a_project_of_fineline_0_1_becomes_one_of_today(clone, fineline, known_graph):
