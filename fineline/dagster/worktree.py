@@ -95,20 +95,21 @@ def save(worktree: Worktree, message: str, moment: datetime | None = None) -> tu
     """Commit the results to a branch. Of a larger repository only the project's files are in the commit's changes.
 
     Returns:
-        The branch, and True if it is new: the same result is never saved twice. None if nothing differs from the commit.
+        The branch, and True if it is new: the same result is never saved twice. None if it is the result of the commit.
     """
     root = worktree.root
     results = _results(worktree)
     git(root, "add", "--all", "--", *results)
     source = params.load(root / params.FILE).adapter(worktree.adapter).source.path
+    compared = _compared(worktree)
     if tracks(root, source):
         git(root, "add", "--update", "--", source)  # untracked rows stay untracked
-        results.append(source)
+        compared.append(source)
     tree = git(root, "write-tree")
-    if tree == git(root, "rev-parse", "HEAD^{tree}"):
+    if not git(root, "diff", "--name-only", "HEAD", tree, "--", *compared):
         return None
     for branch in branches(root, worktree.branches):
-        if not git(root, "diff", "--name-only", branch, tree, "--", *results):  # other files may differ
+        if not git(root, "diff", "--name-only", branch, tree, "--", *compared):  # other files may differ
             return branch, False
     name = f"{worktree.branches}{(moment or datetime.now(UTC)).strftime('%Y-%m-%dT%H%M%SZ')}"
     commit = git(root, "commit-tree", tree, "-p", "HEAD", "-m", message)
@@ -122,6 +123,13 @@ def _results(worktree: Worktree) -> list[str]:
     reports = [layout.reports(worktree.adapter), layout.provenance("base", adapter.base)]
     found = ["dvc.lock", str(params.FILE), *(path.as_posix() for path in reports)]
     return [path for path in found if (worktree.root / path).exists()]
+
+
+def _compared(worktree: Worktree) -> list[str]:
+    """Return the files in which two different results differ. The others also contain times, which every run changes."""
+    reports = layout.reports(worktree.adapter)
+    decided = [(reports / name).as_posix() for name in ("candidate.json", "curation.json", "gate.json", "settings.json")]
+    return [str(params.FILE), *decided]
 
 
 def _share(worktree: Worktree) -> None:

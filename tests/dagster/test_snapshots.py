@@ -20,7 +20,7 @@ from fineline.dagster import build_definitions
 from fineline.dagster.displays import DISPLAYS
 from fineline.dagster.stages import Stage
 from tests.conftest import ROOT
-from tests.dagster.test_curation_metadata import CURATION, PARTS
+from tests.dagster.test_curation_metadata import CHANGE, CURATION, PARTS
 from tests.dagster.test_displays import COMPARISON, EXPORT, PLAN
 from tests.dagster.test_evaluation_metadata import ASSESSED, REPORT, lay_down, record
 
@@ -119,6 +119,7 @@ def made(tmp_path) -> Path:
     chosen = {"method": "lora", "rank": 8, "memory_bytes": {"weights": 9, "total": 11}}
     for name, content in {
         "curation": CURATION,
+        "curation/change": CHANGE,
         "plan": PLAN | {"configured": "lora", "chosen": chosen},
         "training": training,
         "preflight": preflight,

@@ -129,9 +129,12 @@ def test_an_adapter_that_does_nothing_does_not_pass(home):
     assert rule(decision, "must_not_regress", "target_gold")["difference"] == 0
 
 
-def test_an_adapter_with_inverted_weights_fails(home):
-    change_adapter(lambda name, weight: -weight if "lora_B" in name else weight)
-    policy(gate={"must_not_regress": {"target_gold": 0.02}})  # the base has random weights, so it cannot drop far
+def test_an_adapter_with_large_random_weights_fails(home):
+    draw = torch.Generator().manual_seed(0)
+    change_adapter(
+        lambda name, weight: 30 * torch.randn(weight.shape, generator=draw).to(weight.dtype) if "lora_B" in name else weight
+    )
+    policy(gate={"must_not_regress": {"target_gold": 0.02}})
     decision = judged()
     assert decision["verdict"] == "fail"
     assert rule(decision, "must_not_regress", "target_gold")["verdict"] == "fail"

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from fineline.governance import bootstrap, people, policy
+from fineline.project import lock
 from tests.governance.conftest import NAME, candidate
 from tests.test_cli import fineline
 
@@ -19,6 +20,7 @@ def project(tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.delenv("FINELINE_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
     candidate("1")
+    lock.write(lock.installed())
     policy.FILE.parent.mkdir()
     rule = "producer: true}"
     assert rule in bootstrap.POLICY
