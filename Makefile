@@ -12,10 +12,10 @@ export PYTHONUNBUFFERED := 1
 
 SPELLED := fineline pipelines assets benchmarks tools docs suites Makefile dvc.yaml params.yaml $(wildcard *.md)
 
-.PHONY: help setup demo dagster ui test lint accept golden bench lock clean
+.PHONY: help setup demo dagster ui test test-all lint accept golden bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## virtual environment with the locked dependencies
 
@@ -38,6 +38,9 @@ ui: setup ## the graph in Dagster, on http://127.0.0.1:3000
 	dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 test: setup ## unit and integration tests on a tiny model built on the spot
+	pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder -m "not slow"
+
+test-all: setup ## the same, the simulated year and a project from an installed wheel
 	pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
 lint: setup ## ruff, mypy, layers of imports, stage versions, words

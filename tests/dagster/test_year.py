@@ -210,6 +210,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_a_year_passes_and_nothing_is_lost(tmp_path, monkeypatch):
     for name in ("RUNS", "PAUSE"):
