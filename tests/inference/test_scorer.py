@@ -188,7 +188,7 @@ def test_a_context_longer_than_the_window_loses_its_beginning(engine, tokenizer,
 
 
 def test_a_continuation_longer_than_the_window_is_refused(torch_scorer):
-    with pytest.raises(InputError, match="the model reads 512"):
+    with pytest.raises(InputError, match="the model's context is 512"):
         torch_scorer.loglikelihood(likelihoods(["attic fan"], [LONG]))
     with pytest.raises(InputError, match="max_gen_toks is 512"):
         torch_scorer.generate_until(generations(max_gen_toks=512))

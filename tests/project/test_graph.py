@@ -54,7 +54,7 @@ def test_the_artifacts_and_the_provenance_of_a_stage_are_outputs(stage):
     name = "B" if stage == "base" else "A"
     outs = set(paths(stage, "outs"))
     assert {path.as_posix() for path in layout.artifacts_of(stage, name)} <= outs
-    assert layout.provenance(stage, name).as_posix() in outs
+    assert layout.provenance(stage, name).as_posix() in paths(stage, "metrics")  # DVC uses its run cache then
     made = {path for path in outs if path.startswith(("data/", "models/"))}
     assert made == {path.as_posix() for path in layout.artifacts_of(stage, name)}
 

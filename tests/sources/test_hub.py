@@ -7,6 +7,7 @@ import orjson
 import pytest
 import yaml
 
+from fineline.project import lock
 from tests.conftest import copy_graph, small_params, write_lines
 from tests.hub_server import REVISION, serving
 
@@ -15,6 +16,7 @@ from tests.hub_server import REVISION, serving
 def ingest(tmp_path, root):
     """Runs the ingest stage on a repository of a Hub that contains the source directory."""
     copy_graph(tmp_path)
+    lock.write(lock.installed(), tmp_path)
     with serving(root, "datasets") as environment:
 
         def run(repo: str, files: str, **other: str) -> subprocess.CompletedProcess:

@@ -117,7 +117,7 @@ def test_a_task_of_lm_eval_is_loaded_by_name_and_its_data_from_the_hub(asked):
 
 def test_data_that_cannot_be_loaded_are_an_input_error(asked):
     answer = asked("lm_eval/arc_easy", repo="acme/another")
-    assert "ParameterError: evaluate.guards: lm_eval/arc_easy: its data cannot be loaded: " in answer.stderr
+    assert "ParameterError: params.yaml: evaluate.guards: lm_eval/arc_easy: its data cannot be loaded: " in answer.stderr
     assert "download them once into HF_HOME while online" in answer.stderr
 
 

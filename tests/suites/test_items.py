@@ -13,5 +13,5 @@ def test_items_are_read_as_the_model_is_asked(project):
 
 
 def test_a_suite_that_is_missing_is_an_input_error(project):
-    with pytest.raises(InputError, match="suites at hand: greetings"):
+    with pytest.raises(InputError, match="available suites: greetings"):
         items_of(["greeting"])
