@@ -11,8 +11,6 @@ JUDGING_ROWS = ("test.jsonl", "train.jsonl", "validation.jsonl")
 """The curated files that evaluation reads: held-out rows, and the others for leaks and for the probes of memorization."""
 SCORES = SCRATCH / "scores"
 """Scores of models, shared between adapters and runs."""
-PROBE_ROWS = ("test.jsonl", "validation.jsonl")
-"""The curated files whose first rows compare a merged or exported model with its reference."""
 
 
 def base(name: str) -> Path:
