@@ -48,6 +48,7 @@ def test_verify_and_lineage_follow_the_chain_to_its_sources(trained):
     assert [line.split()[1] for line in verified.stdout.splitlines()] == [
         "models/bases/tiny",
         "data/raw/home",
+        "models/tokenizers/tiny",
         "data/curated/home",
         "models/adapters/home",
     ]
