@@ -171,7 +171,7 @@ GARAK = [
 @pytest.fixture
 def adapted(project):
     """A project with something in the place of an adapter."""
-    record = {"kind": "adapter", "name": "home", "stage": "train", "version": 1}
+    record = {"kind": "adapter", "name": "home", "stage": "train"}
     with artifacts.create(layout.adapter("home"), **record) as building:
         (building / "weights").write_text("1")
     return project
@@ -208,7 +208,7 @@ def test_evidence_of_another_tool_is_imported_and_a_draft_is_stamped(adapted):
         (("evidence", "import", "garak", "none.json", "--adapter", "hom", "--by", "Ada"), "did you mean 'home'?"),
         (("preference", "home", "--endpoint", "http://judge.example/v1", "--model", "j"), "judge.example is another machine"),
         (("preference", "home", "--endpoint", "http://127.0.0.1:9/v1", "--model", "j"), "reports/home"),
-        (("holdout", "home", "--reason", " "), "give one with --reason"),
+        (("holdout", "home", "--reason", " "), "pass one with --reason"),
         (("holdout", "home", "--reason", "release"), "reports/home/candidate.json: missing; run `dvc repro`"),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_raised_version_runs_its_stage_and_what_follows_a_result_that_differs(
     before = weights.read_bytes()
     refused = shell("dvc repro --single-item train@support", finished)
     assert refused.returncode != 0
-    assert "install that version or a newer one" in refused.stderr
+    assert "the file was edited by hand" in refused.stderr
     entry = finished / "pipelines" / "train.py"  # of a fineline with the raised version
     raised = "from fineline.project import versions\nversions.STAGES['train'] += 1\n"
     entry.write_text(raised + change + entry.read_text())
