@@ -13,7 +13,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -63,7 +63,7 @@ def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
     """
     _check_pin(root)
     name = f"home_assistant_intents/data/{block.language}.json"
-    made = commands(block.language, block.samples_per_template, block.seed, block.household, root)
+    made = commands(block.language, block.samples_per_template, block.seed, block.household, root, block.intents)
     for number, command in enumerate(made, 1):
         content = {"prompt": command.text, "completion": command.completion, "group": command.template}
         writer.add(name, RawRow(number, content))
@@ -85,7 +85,12 @@ def _check_pin(file: Path) -> None:
 
 
 def commands(
-    language: str, samples_per_template: int, seed: int, own: str | None = None, root: Path = Path()
+    language: str,
+    samples_per_template: int,
+    seed: int,
+    own: str | None = None,
+    root: Path = Path(),
+    intents: Sequence[str] | None = None,
 ) -> Iterator[Command]:
     """Yield distinct commands, template by template; each template has a separate random stream.
 
@@ -94,16 +99,22 @@ def commands(
         samples_per_template: Maximum number of commands from one template.
         seed: The same seed gives the same commands. A template added upstream does not change the commands of others.
         own: A household file below `root` whose values replace the shipped ones.
+        intents: Intents to take the templates of; None for all. The commands of one intent do not depend on the others, except
+            that words which two templates give are kept once.
 
     Raises:
-        InputError: The package has no such language, or the household cannot be used.
+        InputError: The package has no such language, the language has no such intent, or the household cannot be used.
     """
     corpus = get_intents(language)
     if corpus is None:
         raise InputError(
             f"home_assistant.language: no commands in {language!r}{did_you_mean(language, sorted(get_languages()))}"
         )
-    sampler = _Sampler(Intents.from_dict(corpus), household.load(language, own, root))
+    for intent in intents or ():
+        if intent not in corpus["intents"]:
+            known = sorted(corpus["intents"])
+            raise InputError(f"home_assistant.intents: no intent {intent!r} in {language!r}{did_you_mean(intent, known)}")
+    sampler = _Sampler(Intents.from_dict(corpus), household.load(language, own, root), intents)
     seen: set[str] = set()
     for template, draw in sampler.templates():
         choose = random.Random(f"{seed}/{template}")
@@ -127,13 +138,16 @@ def _record(name: str, file: Path, rows: int) -> FileRecord:
 class _Sampler:
     """Draws commands from the templates of one language, filling slots from one household."""
 
-    def __init__(self, intents: Intents, household: dict[str, Any]) -> None:
+    def __init__(self, intents: Intents, household: dict[str, Any], only: Sequence[str] | None = None) -> None:
         self.intents = intents
+        self.only = only
         self.household = household
 
     def templates(self) -> Iterator[tuple[str, Callable[[random.Random], Command]]]:
         """Yield every sentence template with a function that draws one command from it."""
         for name, intent in self.intents.intents.items():
+            if self.only is not None and name not in self.only:
+                continue
             for block in intent.data:
                 for sentence in block.sentences:
                     template = f"{name}: {sentence.text}"

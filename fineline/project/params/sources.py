@@ -16,6 +16,8 @@ class HomeAssistant(Block):
     """Number of rows per template."""
     seed: int = 0
     """Seed of the sampling."""
+    intents: Annotated[list[str], Field(min_length=1)] | None = None
+    """Intents to take the templates of, such as `HassTurnOn`. By default all of the language."""
     household: str | None = None
     """A YAML file below `source.path` with the values for the slots. By default one that is included in fineline, in English
     for languages without one."""
