@@ -12,7 +12,7 @@ export PYTHONUNBUFFERED := 1
 
 SPELLED := fineline pipelines assets benchmarks tools docs suites Makefile dvc.yaml params.yaml $(wildcard *.md)
 
-.PHONY: help setup demo dagster ui test test-all lint accept golden bench lock clean
+.PHONY: help setup demo announce shipped dagster ui test test-all lint accept golden bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,17 +21,23 @@ setup: $(READY) ## virtual environment with the locked dependencies
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fineline needs Python 3.11 or newer; set PYTHON=")'
-	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv # a half-finished one is made again
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-demo: setup ## train, judge, merge and export the shipped adapter, then show the result
-	dvc repro
-	fineline report home-en
+demo: announce ## a small adapter from raw rows to a judged, exported candidate, in about ten minutes
+	@$(MAKE) --no-print-directory setup
+	fineline run home-demo
 
-dagster: setup ## the same through Dagster, without a browser
+announce:
+	@$(PYTHON) tools/announce.py
+
+shipped: setup ## the adapter of the README at full strength
+	fineline run home-en
+
+dagster: setup ## every stage that is stale, through Dagster without a browser
 	dagster job execute --module-name assets.definitions --job everything
 
 ui: setup ## the graph in Dagster, on http://127.0.0.1:3000

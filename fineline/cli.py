@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 import typer
 
+from fineline.dagster import run_command
 from fineline.documents import cli as documents
 from fineline.errors import FinelineError
 from fineline.evidence import cli as evidence
@@ -30,6 +31,7 @@ NAMES_OR_PATHS = {"base", "key", "what"}
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(evidence.app, name="evidence")
 app.command("preference")(preference.prefer)
+app.command("run")(run_command.run_adapter)
 app.command("document")(documents.document)
 governance.register(app)
 audit.register(app)

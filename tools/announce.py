@@ -1,0 +1,47 @@
+"""Report what `make demo` downloads and writes, and stop before it starts if that cannot work.
+
+Runs before the environment exists, with any Python 3: only the standard library, no syntax newer than Python 3.6.
+"""
+
+import os
+import shutil
+import sys
+
+NEEDED = (3, 11)
+ENVIRONMENT = {".venv": (3.0, 6.3)}
+"""Directory -> gigabytes downloaded, gigabytes on disk: torch with its CUDA libraries is most of it."""
+RESULTS = {"models": (0.1, 1.6), ".dvc/cache": (0.0, 0.2)}
+
+
+def main(root: str = ".") -> int:
+    """Print what will be downloaded and written; return an exit status."""
+    if sys.version_info < NEEDED:
+        found = "{}.{}".format(*sys.version_info[:2])
+        return problem("Python {} is too old: fineline needs 3.11 or newer".format(found), "make demo PYTHON=python3.11")
+    if not os.access(root, os.W_OK):
+        return problem("{}: not writable".format(os.path.abspath(root)), "clone the repository into a directory of yours")
+    parts = dict(RESULTS) if os.path.exists(os.path.join(root, ".venv", ".ready")) else dict(ENVIRONMENT, **RESULTS)
+    missing = [sizes for path, sizes in parts.items() if path == ".venv" or not os.path.isdir(os.path.join(root, path))]
+    download, disk = (sum(sizes[column] for sizes in missing) for column in (0, 1))
+    free = shutil.disk_usage(root).free / 1e9
+    if disk > free:
+        needs = "{:.1f} GB are needed here and {:.1f} GB are free".format(disk, free)
+        return problem(needs, "free some space, or clone the repository to another disk")
+    if missing:
+        print(
+            "Downloads about {:.1f} GB and writes {:.1f} GB to this directory ({:.0f} GB are free).".format(
+                download, disk, free
+            )
+        )
+    print("Nine stages on the CPU, about ten minutes on two cores. An interrupted demo continues where it stopped.")
+    return 0
+
+
+def problem(what: str, remedy: str) -> int:
+    """Print an error with its remedy; return its exit status."""
+    print("error: {}; {}".format(what, remedy), file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
