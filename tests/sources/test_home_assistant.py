@@ -139,3 +139,14 @@ def test_a_household_must_be_below_the_source(fetch, root):
 def test_an_unknown_language_is_refused_with_the_nearest_one(language, hint):
     with pytest.raises(InputError, match=rf"no commands in '{language}'; {hint}"):
         list(commands(language, 1, 1))
+
+
+def test_chosen_intents_have_the_commands_that_they_have_among_all(corpus):
+    chosen = list(commands("en", 2, 1, intents=["HassLightSet", "HassStartTimer"]))
+    assert {example.intent for example in chosen} == {"HassLightSet", "HassStartTimer"}
+    assert chosen == [example for example in corpus if example.intent in {"HassLightSet", "HassStartTimer"}]
+
+
+def test_an_unknown_intent_is_refused_with_the_nearest_one():
+    with pytest.raises(InputError, match="no intent 'HassLightsSet' in 'en'; did you mean 'HassLightSet'"):
+        list(commands("en", 2, 1, intents=["HassLightsSet"]))
