@@ -9,15 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fineline.adapters.attachment import attach
-    from fineline.adapters.files import FILES, load, save
+    from fineline.adapters.adapted import FILES, attach, load, save
     from fineline.adapters.virtual import context_length, virtual_embeddings, virtual_key_values
 
 _MODULES = {
-    "attach": "attachment",
-    "FILES": "files",
-    "load": "files",
-    "save": "files",
+    "attach": "adapted",
+    "FILES": "adapted",
+    "load": "adapted",
+    "save": "adapted",
     "context_length": "virtual",
     "virtual_embeddings": "virtual",
     "virtual_key_values": "virtual",

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from fineline.adapters.adapted import Adapted, check_names
-from fineline.adapters.reading import plain
+from fineline.models.loading import plain
 
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Per layer (1, key-value heads, virtual tokens, head dim), twice."""

@@ -14,20 +14,9 @@ DIGITS = 6  # of a number in a file: further digits are noise, and would change 
 NOTHING = "\N{EN DASH}"
 ARMS = ("base", "champion", "candidate")
 COLUMNS = (
-    "name",
-    "measure",
-    "rule",
-    "against",
-    "unit",
-    "items",
-    "reference",
-    "candidate",
-    "difference",
-    "lower",
-    "upper",
-    "limit",
+    "name", "measure", "rule", "against", "unit", "items", "reference", "candidate", "difference", "lower", "upper", "limit",
     "verdict",
-)
+)  # fmt: skip
 
 
 def amount(value: float | None, unit: str, *, signed: bool = False) -> str:
@@ -94,11 +83,7 @@ def write(file: Path, rows: Iterable[Row]) -> None:
         writer.writerows(rows)
 
 
-def markdown(
-    decision: Mapping[str, Any],
-    speed: Mapping[str, Any] | None = None,
-    title: str = "Evaluation",
-) -> str:
+def markdown(decision: Mapping[str, Any], speed: Mapping[str, Any] | None = None, title: str = "Evaluation") -> str:
     """Return table.md: the verdict and its reasons, every measure by arm, noise, and time.
 
     Args:
@@ -149,8 +134,12 @@ def noise_in_words(noise: Mapping[str, Any]) -> str:
 
 def time_in_words(speed: Mapping[str, Any]) -> str:
     """Return the time of the evaluation in words; an arm with cached scores takes almost none."""
-    by_arm = ", ".join(f"{arm} {seconds:,.1f} s" for arm, seconds in speed["by_arm"].items())
-    return f"{speed['items']:,} items for each arm in {speed['seconds']:,.1f} s: {by_arm}."
+    by_arm = ", ".join(f"{arm} {_seconds(seconds)}" for arm, seconds in speed["by_arm"].items())
+    return f"{speed['items']:,} items for each arm in {_seconds(speed['seconds'])}: {by_arm}."
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.1f} s" if seconds >= 0.1 else "less than 0.1 s"
 
 
 def grid(heading: Sequence[str], rows: Iterable[Sequence[str]], numeric: Container[int] = ()) -> str:

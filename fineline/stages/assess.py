@@ -10,8 +10,7 @@ from fineline.artifacts import Artifact, reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
 from fineline.project.params.evaluation import Evaluate
-from fineline.stages import rows
-from fineline.stages.evaluate import subject
+from fineline.stages import handover
 
 Records = list[dict[str, Any]]
 
@@ -58,7 +57,7 @@ def read(name: str) -> AssessInputs:
     if gate.get("policy") != rule.gate.model_dump(mode="json"):
         raise InputError(f"{report}/gate.json was made under another policy; run `dvc repro evaluate@{name}` first")
     samples = report / "evaluation" / "samples"
-    splits = rows.read(layout.curated(name), "test", "train")
+    splits = handover.read_rows(layout.curated(name), "test", "train")
     return AssessInputs(
         name=name,
         rule=rule,
@@ -85,13 +84,14 @@ def assess(inputs: AssessInputs) -> None:
         FinelineError: The arms cannot be compared.
     """
     from fineline.chat.tokens import tokenizer_of
-    from fineline.evaluate import arms, tasks, variants, verdict
+    from fineline.evaluate import arms, tasks, verdict
+    from fineline.evaluate.arms import Subject
 
     rule, gate = inputs.rule, inputs.gate
-    merged, exported = subject(inputs.merged), subject(inputs.exported)
+    merged, exported = (Subject.verified(directory) for directory in (inputs.merged, inputs.exported))
     _check_chain(inputs.name, merged.artifact, exported.artifact, gate)
     decisions = {}
-    for arm, directory in ((variants.merged(merged), inputs.merged), (variants.exported(exported), inputs.exported)):
+    for arm, directory in ((arms.merged(merged), inputs.merged), (arms.exported(exported), inputs.exported)):
         tokenizer = tokenizer_of(directory)  # each model's own, because a release contains its chat template
         asked = tasks.build(rule, inputs.test, inputs.train, tokenizer)
         if {task.name: task.digest for task in asked} != gate["suites"]:
@@ -100,7 +100,7 @@ def assess(inputs: AssessInputs) -> None:
                 f" `dvc repro evaluate@{inputs.name}` first"
             )
         found = arms.records(arm, asked, tokenizer, inputs.scores)
-        verdict.write_samples(inputs.reports / "assessment", arm.name, found)
+        reports.write_lines(inputs.reports / "assessment" / "samples" / f"{arm.name}.jsonl", found)
         decisions[arm.name] = verdict.judge(asked, inputs.base, found, rule.gate, champion=inputs.champion, pools=rule.pools)
 
     adapter = gate["arms"]["candidate"]
