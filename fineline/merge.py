@@ -36,14 +36,6 @@ def reference(model: Any) -> Any:
     return torch.nn.Module.float(model).eval()  # transformers forbids .float() on a quantized model, which it no longer is
 
 
-def dequantized(model: Any) -> dict[str, torch.Tensor]:
-    """Return the weight of every 4-bit layer by name, dequantized to fp32."""
-    return {
-        f"{name.removesuffix('.base_layer')}.weight": loading.weight_of(layer).cpu()
-        for name, layer in loading.quantized_layers(model.get_base_model()).items()
-    }
-
-
 def write(base: Path, model: Any, into: Path, method: Method, precision: Precision) -> None:
     """Write the merged model into a directory, tensor by tensor, with the configuration and tokenizer of the base.
 
@@ -96,7 +88,11 @@ def merged_files(
         FinelineError: The adapter changes a weight that the checkpoint does not have.
         InputError: Adapters of this method cannot be merged.
     """
-    merges, trained_on = method.merges(model), dequantized(model)
+    merges = method.merges(model)
+    trained_on = {
+        f"{name.removesuffix('.base_layer')}.weight": loading.weight_of(layer).cpu()
+        for name, layer in loading.quantized_layers(model.get_base_model()).items()
+    }
     for file in sorted(base.glob("*.safetensors")):
         yield file.name, _merged_tensors(file, merges, trained_on, dtype(precision))
     if merges or trained_on:

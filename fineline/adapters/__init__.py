@@ -12,15 +12,9 @@ if TYPE_CHECKING:
     from fineline.adapters.adapted import FILES, attach, load, save
     from fineline.adapters.virtual import context_length, virtual_embeddings, virtual_key_values
 
-_MODULES = {
-    "attach": "adapted",
-    "FILES": "adapted",
-    "load": "adapted",
-    "save": "adapted",
-    "context_length": "virtual",
-    "virtual_embeddings": "virtual",
-    "virtual_key_values": "virtual",
-}
+_MODULES = dict.fromkeys(("FILES", "attach", "load", "save"), "adapted") | dict.fromkeys(
+    ("context_length", "virtual_embeddings", "virtual_key_values"), "virtual"
+)
 
 __all__ = ["FILES", "attach", "context_length", "load", "save", "virtual_embeddings", "virtual_key_values"]
 

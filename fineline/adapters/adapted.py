@@ -2,7 +2,8 @@
 
 import json
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -102,6 +103,18 @@ def check_names(found: set[str], expected: set[str]) -> None:
     if found != expected:
         odd = ", ".join(sorted(found ^ expected)[:3])
         raise InputError(f"adapter_model.safetensors does not fit this base; tensors that are missing or unexpected: {odd}")
+
+
+@contextmanager
+def switched_off(parts: list[Any]) -> Iterator[None]:
+    """Within the context, no part takes effect. Each part has a flag `enabled`."""
+    for part in parts:
+        part.enabled = False
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.enabled = True
 
 
 def attach(model: Any, train: "Train", base: Path | None = None, batches: Batches | None = None) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from fineline.adapters.methods.method import layers_of
 from fineline.errors import ParameterError
 from fineline.models import loading
 
@@ -70,7 +71,7 @@ def lora_layers(model: Any) -> dict[str, Any]:
     """Return the layers with LoRA matrices by their names in the base, in order."""
     from peft.tuners.lora import LoraLayer
 
-    return {name: layer for name, layer in model.get_base_model().named_modules() if isinstance(layer, LoraLayer)}
+    return layers_of(model, LoraLayer)
 
 
 def _factors(weight: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,24 +11,12 @@ from torch.nn.functional import gelu
 from torch.nn.utils import parametrize
 
 from fineline.adapters import targets
-from fineline.adapters.adapted import Savable
+from fineline.adapters.adapted import Savable, switched_off
 from fineline.adapters.methods.bottleneck import Bottleneck
 from fineline.errors import InputError
 from fineline.models import loading
 
 _BOTTLENECK = "bottleneck"
-
-
-@contextmanager
-def switched_off(parts: list[Any]) -> Iterator[None]:
-    """Within the context, no part takes effect. Each part has a flag `enabled`."""
-    for part in parts:
-        part.enabled = False
-    try:
-        yield
-    finally:
-        for part in parts:
-            part.enabled = True
 
 
 class Shift(nn.Module):

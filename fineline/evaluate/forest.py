@@ -4,13 +4,14 @@ Targets, guards, the champion and reported measures have separate panels, and so
 target does not change the axis of a guard with a margin of 5.
 """
 
-import os
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fineline.artifacts import files
 from fineline.evaluate import tables
 from fineline.evaluate.tables import Entry
 
@@ -35,6 +36,18 @@ RIGHT = LEFT + PLOT + GAP  # of the numbers
 LONGEST_NAME = 32
 TEXT, SMALL = 9.0, 8.0  # points
 
+LINE, GRAY, RULED_OUT = "#222222", "#666666", "#d55e00"
+# colors of Okabe and Ito, safe for color blindness; the symbols carry the same information in black and white
+STYLES = {
+    "pass": ("#009e73", "o", None),
+    "fail": ("#d55e00", "X", None),
+    "inconclusive": ("#b07800", "D", "white"),
+    "info": (GRAY, "s", None),
+}
+SMALLEST_SPAN = 0.01  # of an axis
+LARGEST_SPAN = 4.0  # to either side of an axis with margins, in multiples of the largest margin
+HALF = 0.42  # shaded part of a row, to either side of its middle
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -44,17 +57,14 @@ class Panel:
     unit: str
     rows: Sequence[Entry]
 
-    @property
-    def height(self) -> float:
-        """Return the height in inches, without heading and axis."""
-        return ROW * len(self.rows)
-
 
 def panels(decision: Mapping[str, Any]) -> list[Panel]:
     """Return the panels in order; floors compare nothing, so only the table shows them."""
     found = []
     for rule, title in TITLES.items():
-        rows = [entry for entry in decision["rules"] if entry["rule"] == rule and _is_drawn(entry)]
+        rows = [entry for entry in decision["rules"] if entry["rule"] == rule]
+        # not a rule without a difference, unless it could not be judged and so did not pass
+        rows = [entry for entry in rows if entry["difference"] is not None or entry["verdict"] not in ("info", "pass")]
         for unit in sorted({entry["unit"] for entry in rows}, key=lambda unit: (unit != "share", unit)):
             of_unit = [entry for entry in rows if entry["unit"] == unit]
             found.append(Panel(title if unit == "share" else f"{title}, in {unit}", unit, of_unit))
@@ -63,12 +73,11 @@ def panels(decision: Mapping[str, Any]) -> list[Panel]:
 
 def draw(decision: Mapping[str, Any], file: Path, title: str = "") -> None:
     """Write the plot as SVG; the same decision gives the same bytes."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    drawn = io.StringIO()
     with _plain_style():
         metadata = {"Date": None, "Creator": None, "Title": _headline(decision, title)}
-        figure(decision, title).savefig(draft, format="svg", metadata=metadata)
-    draft.replace(file)
+        figure(decision, title).savefig(drawn, format="svg", metadata=metadata)
+    files.write_text(file, drawn.getvalue())
 
 
 def figure(decision: Mapping[str, Any], title: str = "") -> "Figure":
@@ -81,7 +90,7 @@ def figure(decision: Mapping[str, Any], title: str = "") -> "Figure":
     from matplotlib.figure import Figure  # no pyplot, so no display and no global state
 
     shown = panels(decision)
-    height = TOP + sum(HEAD + panel.height + FOOT for panel in shown) + LEGEND
+    height = TOP + sum(HEAD + ROW * len(panel.rows) + FOOT for panel in shown) + LEGEND
     with _plain_style():
         drawn = Figure(figsize=(WIDTH, height), dpi=100, facecolor="white")
         page = _Page(drawn, height)
@@ -93,11 +102,11 @@ def figure(decision: Mapping[str, Any], title: str = "") -> "Figure":
         top = TOP
         for panel in shown:
             page.write(EDGE, top + HEAD / 2, panel.title, weight="bold")
-            axes = page.axes(LEFT, top + HEAD, PLOT, panel.height)
+            axes = page.axes(LEFT, top + HEAD, PLOT, ROW * len(panel.rows))
             draw_axis(axes, panel.rows, panel.unit, SMALL)
             for position, entry in enumerate(panel.rows):
                 _write_row(page, entry, top + HEAD + (position + 0.5) * ROW)
-            top += HEAD + panel.height + FOOT
+            top += HEAD + ROW * len(panel.rows) + FOOT
         handles = legend([entry for panel in shown for entry in panel.rows])
         drawn.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=SMALL)
     return drawn
@@ -135,11 +144,6 @@ def _headline(decision: Mapping[str, Any], title: str) -> str:
     return f"{title or 'Evaluation'}: {decision['verdict']}"
 
 
-def _is_drawn(entry: Entry) -> bool:
-    """True if an entry has a difference, or is a rule that could not be judged and so did not pass."""
-    return entry["difference"] is not None or entry["verdict"] not in ("info", "pass")
-
-
 def _name_columns(page: _Page) -> None:
     top = TOP - 0.12
     for left, text in (
@@ -162,24 +166,11 @@ def _write_row(page: _Page, entry: Entry, middle: float) -> None:
     page.write(LEFT - 0.15, middle, f"{entry['items']:,}" if entry["items"] is not None else tables.NOTHING, ha="right")
     compared = entry["difference"] is not None
     scores = " → ".join(tables.amount(entry[arm], unit) for arm in ("reference", "candidate")) if compared else tables.NOTHING
-    bounds = tables.between(entry) if has_bounds(entry) else "bounds unknown"
+    bounds = tables.between(entry) if tables.has_bounds(entry) else "bounds unknown"
     difference = f"{tables.amount(entry['difference'], unit, signed=True)}  ({bounds})"
     page.write(RIGHT, middle, minus(scores))
     page.write(RIGHT + SCORES, middle, minus(difference) if compared else "could not be compared")
     page.write(RIGHT + SCORES + DIFFERENCE, middle, entry["verdict"], color=STYLES[entry["verdict"]][0], weight="bold")
-
-
-LINE, GRAY, RULED_OUT = "#222222", "#666666", "#d55e00"
-# colors of Okabe and Ito, safe for color blindness; the symbols carry the same information in black and white
-STYLES = {
-    "pass": ("#009e73", "o", None),
-    "fail": ("#d55e00", "X", None),
-    "inconclusive": ("#b07800", "D", "white"),
-    "info": (GRAY, "s", None),
-}
-SMALLEST_SPAN = 0.01  # of an axis
-LARGEST_SPAN = 4.0  # to either side of an axis with margins, in multiples of the largest margin
-HALF = 0.42  # shaded part of a row, to either side of its middle
 
 
 def draw_axis(axes: "Axes", rows: Sequence[Entry], unit: str, size: float) -> None:
@@ -193,7 +184,10 @@ def draw_axis(axes: "Axes", rows: Sequence[Entry], unit: str, size: float) -> No
     axes.set(xlim=limits(rows), ylim=(len(rows) - 0.5, -0.5), yticks=[])
     axes.axvline(0, color=LINE, linewidth=0.9)
     for position, entry in enumerate(rows):
-        _shade(axes, entry, position)
+        if (place := tables.bound_to_exceed(entry)) is not None:
+            height = (position - HALF, position + HALF)
+            axes.fill_betweenx(height, axes.get_xlim()[0], place, color=RULED_OUT, alpha=0.16, linewidth=0)
+            axes.plot((place, place), height, color=RULED_OUT, linewidth=1.4)
         if entry["difference"] is not None:
             _mark(axes, entry, position)
     axes.spines[["top", "left", "right"]].set_visible(False)
@@ -214,31 +208,12 @@ def legend(rows: Sequence[Entry]) -> list[Any]:
         for verdict, (color, marker, fill) in STYLES.items()
         if any(entry["verdict"] == verdict for entry in rows)
     ]
-    if any(edge(entry) is not None for entry in rows):
+    if any(tables.bound_to_exceed(entry) is not None for entry in rows):
         handles.append(Patch(color=RULED_OUT, alpha=0.25, linewidth=0, label="the line must stay to the right of this"))
-    if any(visible(entry) is not None for entry in rows):
+    if any(tables.detectable_drop(entry) is not None for entry in rows):
         label = "smallest drop that this sample size can detect"
         handles.append(Line2D([], [], color=GRAY, marker="|", markersize=9, linestyle="none", label=label))
     return handles
-
-
-def has_bounds(entry: Entry) -> bool:
-    """True if the difference has confidence bounds; those of a single cluster are unknown."""
-    return entry["lower"] is not None and entry["upper"] is not None
-
-
-def edge(entry: Entry) -> float | None:
-    """Return the right end of the range that the rule must rule out; None if there is no such range."""
-    if entry["limit"] is None or entry["rule"] == "info":
-        return None
-    return entry["limit"] if entry["rule"] == "must_improve" else -entry["limit"]
-
-
-def visible(entry: Entry) -> float | None:
-    """Return the smallest detectable drop if a margin is set; beyond the margin, the sample is too small."""
-    if not _has_margin(entry) or entry["detectable"] is None or entry["difference"] is None:
-        return None
-    return -entry["detectable"]
 
 
 def limits(rows: Sequence[Entry]) -> tuple[float, float]:
@@ -246,10 +221,10 @@ def limits(rows: Sequence[Entry]) -> tuple[float, float]:
 
     If margins are set, they stay visible although one measure dropped far: an arrow marks what is outside.
     """
-    edges = [place for place in map(edge, rows) if place is not None]
-    places = [0.0, *edges, *(place for place in map(visible, rows) if place is not None)]
+    edges = [place for place in map(tables.bound_to_exceed, rows) if place is not None]
+    places = [0.0, *edges, *(place for place in map(tables.detectable_drop, rows) if place is not None)]
     places += [entry[end] for entry in rows for end in ("lower", "difference", "upper") if entry[end] is not None]
-    if edges and all(_has_margin(entry) for entry in rows):
+    if edges and all(tables.has_margin(entry) for entry in rows):
         furthest = LARGEST_SPAN * max(map(abs, edges))
         places = [min(max(place, -furthest), furthest) for place in places]
     if max(places) - min(places) < SMALLEST_SPAN:
@@ -263,28 +238,15 @@ def minus(text: str) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def _has_margin(entry: Entry) -> bool:
-    return entry["rule"] in ("must_not_regress", "champion")
-
-
-def _shade(axes: "Axes", entry: Entry, position: int) -> None:
-    place = edge(entry)
-    if place is not None:
-        rows = (position - HALF, position + HALF)
-        axes.fill_betweenx(rows, axes.get_xlim()[0], place, color=RULED_OUT, alpha=0.16, linewidth=0)
-        axes.plot((place, place), rows, color=RULED_OUT, linewidth=1.4)
-
-
 def _mark(axes: "Axes", entry: Entry, position: int) -> None:
     left, right = axes.get_xlim()
     color, marker, fill = STYLES[entry["verdict"]]
-    ends, style = ((entry["lower"], entry["upper"]), "-") if has_bounds(entry) else ((left, right), ":")
+    ends, style = ((entry["lower"], entry["upper"]), "-") if tables.has_bounds(entry) else ((left, right), ":")
     axes.plot(ends, (position, position), style, color=color, linewidth=1.8, snap=False)
     for end, beyond, arrow in ((left, ends[0] < left, "<"), (right, ends[1] > right, ">")):
         if beyond:
             axes.plot(end, position, arrow, color=color, markersize=6.5, clip_on=False)
-    smallest = visible(entry)
-    if smallest is not None:
+    if (smallest := tables.detectable_drop(entry)) is not None:
         axes.plot(smallest, position, "|", color=GRAY, markersize=9, snap=False)
     axes.plot(entry["difference"], position, marker, color=color, markersize=6.5, markerfacecolor=fill or color, snap=False)
 

@@ -236,19 +236,19 @@ def _with_alarms(rules: Iterable[Rule], confidence: float) -> Iterator[Rule]:
     Scandinavian Journal of Statistics 6:65).
     """
     rules = list(rules)
-    guards = [rule for rule in rules if rule.name == "must_not_regress" and isinstance(rule.result, Comparison)]
+    guards = [
+        (rule.result.p_worse, rule.measure)
+        for rule in rules
+        if rule.name == "must_not_regress" and isinstance(rule.result, Comparison)
+    ]
     worse = set()
-    for place, rule in enumerate(sorted(guards, key=_p_worse)):
-        if _p_worse(rule) * (len(guards) - place) > 1 - confidence:
+    for place, (p_worse, measure) in enumerate(sorted(guards)):
+        if p_worse * (len(guards) - place) > 1 - confidence:
             break
-        worse.add(rule.measure)
+        worse.add(measure)
     for rule in rules:
         if rule.name == "must_not_regress" and rule.measure in worse and rule.verdict in (PASS, INCONCLUSIVE):
             extent = ", but by less than the margin" if rule.verdict == PASS else "; the size of the drop is uncertain"
             yield replace(rule, reason=f"{rule.reason} It is significantly worse than the base{extent}.")
         else:
             yield rule
-
-
-def _p_worse(rule: Rule) -> float:
-    return rule.result.p_worse if isinstance(rule.result, Comparison) else 1.0

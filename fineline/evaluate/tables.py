@@ -29,10 +29,34 @@ def amount(value: float | None, unit: str, *, signed: bool = False) -> str:
 
 def between(entry: Entry) -> str:
     """Format the confidence bounds of an entry: of the difference, or of the score if the rule is a floor."""
-    if entry["lower"] is None or entry["upper"] is None:
+    if not has_bounds(entry):
         return NOTHING
     lower, upper = (amount(entry[bound], entry["unit"], signed=entry["rule"] != "floor") for bound in ("lower", "upper"))
     return f"{lower} to {upper}"
+
+
+def has_bounds(entry: Entry) -> bool:
+    """True if the difference has confidence bounds; those of a single cluster are unknown."""
+    return entry["lower"] is not None and entry["upper"] is not None
+
+
+def has_margin(entry: Entry) -> bool:
+    """True if the rule of an entry allows a drop up to a margin."""
+    return entry["rule"] in ("must_not_regress", "champion")
+
+
+def bound_to_exceed(entry: Entry) -> float | None:
+    """Return the right end of the range that the rule must rule out; None if there is no such range."""
+    if entry["limit"] is None or entry["rule"] == "info":
+        return None
+    return entry["limit"] if entry["rule"] == "must_improve" else -entry["limit"]
+
+
+def detectable_drop(entry: Entry) -> float | None:
+    """Return the smallest detectable drop if a margin is set; beyond the margin, the sample is too small."""
+    if not has_margin(entry) or entry["detectable"] is None or entry["difference"] is None:
+        return None
+    return -entry["detectable"]
 
 
 def demand(entry: Entry) -> str:

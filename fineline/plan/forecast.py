@@ -51,6 +51,8 @@ def memory_bytes(
         InputError: The base has nothing that the method trains.
     """
     trained = METHODS[method].trained_parameters(shape, train)
+    packed = METHODS[method].quantized and not dequantize
+    dequantized = max(layer.weights for layer in shape.linear) * _BYTES[precision] if packed else 0  # one weight at a time
     held = {
         "base": base_bytes(method, shape, train, dequantize=dequantize, precision=precision),
         "adapters": METHODS[method].added_parameters(shape, train) * _FP32,
@@ -58,7 +60,7 @@ def memory_bytes(
         "optimizer": trained * optimizer_bytes(train.optimizer),
         "activations": (1 + HELD[kind])
         * _activation_bytes(method, shape, train, step, recompute=recompute, precision=precision, scores=scores)
-        + _working_bytes(method, shape, dequantize=dequantize, precision=precision),
+        + (dequantized + METHODS[method].working_bytes(shape, precision)),
         "logits": min(step.learned, HEAD_CHUNK[kind]) * shape.vocabulary * _LOGIT_BYTES[precision]
         + step.learned * shape.hidden * 2 * _BYTES[precision],
         "context": CONTEXT_BYTES[kind] + (KERNEL_CACHE_BYTES if (kind, precision) == ("cpu", "bf16") else 0),
@@ -105,13 +107,6 @@ def _activation_bytes(
     if recompute:
         return shape.layers * tokens * shape.hidden * size + per_block
     return shape.layers * per_block
-
-
-def _working_bytes(method: str, shape: Shape, *, dequantize: bool, precision: Precision) -> int:
-    """Return the bytes of temporary copies of weights, some of which stay until the backward pass has used them."""
-    packed = METHODS[method].quantized and not dequantize
-    dequantized = max(layer.weights for layer in shape.linear) * _BYTES[precision] if packed else 0
-    return dequantized + METHODS[method].working_bytes(shape, precision)
 
 
 SHARE: dict[tuple[str, Precision], float] = {

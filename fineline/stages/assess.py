@@ -91,7 +91,8 @@ def assess(inputs: AssessInputs) -> None:
     merged, exported = (Subject.verified(directory) for directory in (inputs.merged, inputs.exported))
     _check_chain(inputs.name, merged.artifact, exported.artifact, gate)
     decisions = {}
-    for arm, directory in ((arms.merged(merged), inputs.merged), (arms.exported(exported), inputs.exported)):
+    compared = (arms.merged(merged), arms.exported(exported))
+    for arm, directory in zip(compared, (inputs.merged, inputs.exported), strict=True):
         tokenizer = tokenizer_of(directory)  # each model's own, because a release contains its chat template
         asked = tasks.build(rule, inputs.test, inputs.train, tokenizer)
         if {task.name: task.digest for task in asked} != gate["suites"]:
@@ -115,17 +116,12 @@ def assess(inputs: AssessInputs) -> None:
         evidence=evidence.required(judgments, rule.gate.evidence, inputs.evidence),
     )
     decision["evidence"] = [vars(judgment) for judgment in judgments]
-    decision["candidate"] = _described(exported.artifact)
-    decision["merged"] = _described(merged.artifact)
+    decision["candidate"], decision["merged"] = (arm.described for arm in reversed(compared))
     decision["adapter"] = adapter
     decision["base"] = gate["arms"]["base"]
     decision["suites"] = gate["suites"]
     reports.write(inputs.reports / "candidate.json", decision)
     verdict.show(decision)
-
-
-def _described(artifact: Artifact) -> dict[str, str]:
-    return {"kind": artifact.kind, "digest": artifact.digest}
 
 
 def _check_chain(name: str, merged: Artifact, exported: Artifact, gate: dict[str, Any]) -> None:

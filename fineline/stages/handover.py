@@ -15,9 +15,10 @@ from fineline.artifacts import reports
 from fineline.chat import tokens
 from fineline.chat.tokens import Learn
 from fineline.errors import InputError
-from fineline.models.config import Precision
 from fineline.project.params.training import Train
 from fineline.train.row_checks import Split
+
+SETTINGS, PLAN = "settings.json", "plan.json"
 
 Rows = list[dict[str, Any]]
 
@@ -52,10 +53,6 @@ def probe_rows(curated: Path) -> Rows:
     return splits["validation"] + splits["test"]
 
 
-SETTINGS = "settings.json"
-PLAN = "plan.json"
-
-
 @dataclass(frozen=True)
 class Forecast:
     """The forecast of a plan for the settings that it chose."""
@@ -65,25 +62,12 @@ class Forecast:
     seconds: float | None
 
 
-def resolved(
-    train: Train,
-    *,
-    method: str,
-    batch_size: int,
-    accumulation: int,
-    recompute: bool,
-    dequantize: bool,
-    precision: Precision,
-) -> Train:
-    """Return a `train:` block in which no key is `auto`."""
-    decided = {
-        "method": method,
-        "batch_size": batch_size,
-        "accumulation": accumulation,
-        "recompute": recompute,
-        "dequantize": dequantize,
-        "precision": precision,
-    }
+def resolved(train: Train, **decided: Any) -> Train:
+    """Return a `train:` block in which no key is `auto`.
+
+    Args:
+        decided: The keys that may be `auto`: those of a `choice.Setting`, and `precision`.
+    """
     return _block({name: getattr(train, name) for name in train.model_fields_set} | decided)
 
 

@@ -75,23 +75,15 @@ def run(name: str) -> None:
         Refused: A file is not as its artifact recorded it.
     """
     with parameters_of(f"adapters.{name}"):
-        _run(name)
-
-
-def _run(name: str) -> None:
-    inputs = read(name)
-    examined = preflight.examine(inputs.tokenizer, inputs.splits, inputs.base, inputs.context)
-    _write_preflight(inputs, examined)
-    preflight.check(examined)
-    with artifacts.create(
-        layout.adapter(name),
-        kind="adapter",
-        name=name,
-        stage="train",
-        inputs=inputs.sources,
-        parameters=inputs.decided.model_dump(mode="json", exclude_unset=True),
-    ) as directory:
-        metrics = train(inputs, directory)
+        inputs = read(name)
+        examined = preflight.examine(inputs.tokenizer, inputs.splits, inputs.base, inputs.context)
+        _write_preflight(inputs, examined)
+        preflight.check(examined)
+        settings = inputs.decided.model_dump(mode="json", exclude_unset=True)
+        with artifacts.create(
+            layout.adapter(name), kind="adapter", name=name, stage="train", inputs=inputs.sources, parameters=settings
+        ) as directory:
+            metrics = train(inputs, directory)
     shutil.rmtree(inputs.checkpoints, ignore_errors=True)
     reports.write(inputs.reports / "training.json", metrics)
     print(
