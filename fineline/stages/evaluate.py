@@ -16,6 +16,8 @@ from fineline.project.params.evaluation import Evaluate
 from fineline.stages import handover
 from fineline.suites.items import items_of
 
+_BATCH = 2_000  # training rows that are searched for items of suites at a time
+
 
 @dataclass(frozen=True)
 class EvaluateInputs:
@@ -79,7 +81,7 @@ def evaluate(inputs: EvaluateInputs) -> None:
     rule, splits = inputs.rule, inputs.splits
     tokenizer = tokenizer_of(inputs.base)
     asked = tasks.build(rule, splits["test"], splits["train"], tokenizer)
-    refuse_overlap(rule.guards, {split: splits[split] for split in ("train", "validation")}, inputs.contamination)
+    _refuse_overlap(rule.guards, {split: splits[split] for split in ("train", "validation")}, inputs.contamination)
 
     from fineline.evaluate import arms, scores, verdict
 
@@ -101,12 +103,7 @@ def evaluate(inputs: EvaluateInputs) -> None:
             seconds["noise"] = round(time.perf_counter() - started - sum(seconds.values()), 1)
 
     decision = verdict.judge(
-        asked,
-        records[arms.BASE],
-        records[arms.CANDIDATE],
-        rule.gate,
-        champion=records.get(arms.CHAMPION),
-        pools=rule.pools,
+        asked, records[arms.BASE], records[arms.CANDIDATE], rule.gate, champion=records.get(arms.CHAMPION), pools=rule.pools
     )
     decision["noise"] = own_noise
     decision["arms"] = {arm.name: arm.described for arm in compared}
@@ -116,6 +113,32 @@ def evaluate(inputs: EvaluateInputs) -> None:
     speed = {"seconds": round(time.perf_counter() - started, 1), "by_arm": seconds, "items": decision["items"]}
     _write(inputs, decision, records, speed)
     verdict.show(decision)
+
+
+def _refuse_overlap(guards: list[str], splits: Mapping[str, Sequence[Mapping[str, Any]]], rule: Contamination) -> None:
+    """Refuse suites whose items are in the rows that the adapter was trained on or selected by.
+
+    Args:
+        splits: Name of a split -> its rows.
+
+    Raises:
+        InputError: A row contains an item of a suite.
+    """
+    items = items_of(guards)
+    if not items:
+        return
+    index = contamination.ItemIndex(items, rule)
+    for split, rows in splits.items():
+        for start in range(0, len(rows), _BATCH):
+            batch = [row["messages"] for row in rows[start : start + _BATCH]]
+            found = contamination.leaks_of(
+                index, [messages[1:] if messages[0]["role"] == "system" else messages for messages in batch]
+            )
+            for place, item in sorted(found.items()):
+                raise InputError(
+                    f"{split}.jsonl:{start + place + 1}: the row contains the item {items[item].name}, so the adapter would be"
+                    " judged on what it learned; run the stage `curate` again, which removes such rows, then train again"
+                )
 
 
 def _write(inputs: EvaluateInputs, decision: dict[str, Any], records: dict[str, Any], speed: dict[str, Any]) -> None:
@@ -132,32 +155,3 @@ def _write(inputs: EvaluateInputs, decision: dict[str, Any], records: dict[str, 
     files.write_text(directory / "table.md", tables.markdown(decision, speed, title=inputs.title))
     reports.write(directory / "speed.json", speed)
     reports.write(inputs.reports / "gate.json", decision)
-
-
-_OVERLAP_BATCH = 2_000
-
-
-def refuse_overlap(guards: list[str], splits: Mapping[str, Sequence[Mapping[str, Any]]], rule: Contamination) -> None:
-    """Refuse suites whose items are in the rows that the adapter was trained on or selected by.
-
-    Args:
-        splits: Name of a split -> its rows.
-
-    Raises:
-        InputError: A row contains an item of a suite.
-    """
-    items = items_of(guards)
-    if not items:
-        return
-    index = contamination.ItemIndex(items, rule)
-    for split, rows in splits.items():
-        for start in range(0, len(rows), _OVERLAP_BATCH):
-            batch = [row["messages"] for row in rows[start : start + _OVERLAP_BATCH]]
-            found = contamination.leaks_of(
-                index, [messages[1:] if messages[0]["role"] == "system" else messages for messages in batch]
-            )
-            for place, item in sorted(found.items()):
-                raise InputError(
-                    f"{split}.jsonl:{start + place + 1}: the row contains the item {items[item].name}, so the adapter would be"
-                    " judged on what it learned; run the stage `curate` again, which removes such rows, then train again"
-                )

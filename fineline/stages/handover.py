@@ -1,4 +1,4 @@
-"""What stages hand over to later ones: curated rows, and the settings that `plan` decides and `train` follows.
+"""Curated rows and settings, which stages hand over to later ones: `plan` decides the settings and `train` follows them.
 
 Settings contain nothing that varies between runs on one machine, so an unchanged plan does not make a training stale.
 """

@@ -1,6 +1,6 @@
 """BitFit: only bias terms are trained (Ben Zaken et al. 2021, arXiv 2106.10199).
 
-The module is in `fineline.adapters.bitfit`.
+The module is in `fineline.adapters.native`.
 """
 
 from dataclasses import dataclass

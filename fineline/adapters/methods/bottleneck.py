@@ -1,6 +1,6 @@
 """Bottleneck adapters: small trained layers with a nonlinearity between those of the base.
 
-Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2020, arXiv 2005.00247. The layers are in `fineline.adapters.bottleneck`.
+Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2020, arXiv 2005.00247. The layers are in `fineline.adapters.native`.
 """
 
 from dataclasses import dataclass

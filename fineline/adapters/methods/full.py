@@ -1,4 +1,4 @@
-"""Full fine-tuning: all weights of the base are trained and saved. The module is in `fineline.adapters.full`."""
+"""Full fine-tuning: all weights of the base are trained and saved. The module is in `fineline.adapters.native`."""
 
 from dataclasses import dataclass
 from functools import partial

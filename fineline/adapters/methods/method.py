@@ -19,6 +19,8 @@ Batches = Iterable[dict[str, Any]]
 """First micro-steps: `input_ids` (rows, tokens), and `attention_mask` of that shape where rows are padded."""
 Merge = Callable[["torch.Tensor"], "torch.Tensor"]
 """A weight or bias of the base, in fp32 on the CPU -> the merged one, in fp32."""
+ATTENTION = ("attn", "attention")
+"""How names of attention modules end."""
 ONLY_LORA = "vLLM and llama.cpp apply LoRA matrices only; merge it"
 
 
@@ -176,9 +178,6 @@ def layers_of(model: Any, kind: type) -> dict[str, Any]:
     return {name: layer for name, layer in model.get_base_model().named_modules() if isinstance(layer, kind)}
 
 
-_ATTENTION = ("attn", "attention")
-
-
 def adaptable_layers(shape: "Shape") -> "tuple[Linear, ...]":
     """Return the linear layers that an adapter can be attached to.
 
@@ -217,4 +216,4 @@ def selected_layers(shape: "Shape", train: "Train") -> "tuple[Linear, ...]":
 
 def in_attention(layer: "Linear") -> bool:
     """True if a layer is directly in an attention module."""
-    return layer.name.rpartition(".")[0].rpartition(".")[2].lower().endswith(_ATTENTION)
+    return layer.name.rpartition(".")[0].rpartition(".")[2].lower().endswith(ATTENTION)
