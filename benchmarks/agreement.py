@@ -16,7 +16,7 @@ from fineline.evaluate import tasks
 from fineline.inference.scorer import Scorer
 from fineline.inference.torch_engine import TorchEngine
 from fineline.project import layout, params
-from fineline.stages import rows
+from fineline.stages import handover
 from scoring import ADAPTER, BATCH, agreement, answers_of, requests_of, shipped
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     standard = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH)
     own = Scorer(TorchEngine(model, "fp32"), tokenizer)
     print(f"{'task':<24} {'requests':>8} {'difference':>10} {'same':>6}")
-    splits = rows.read(layout.curated(ADAPTER), "test", "train")
+    splits = handover.read_rows(layout.curated(ADAPTER), "test", "train")
     for task in tasks.build(block.evaluate, splits["test"], splits["train"], tokenizer):
         asked = requests_of(task, tokenizer)
         difference, same = agreement(asked, answers_of(standard, asked), answers_of(own, asked))

@@ -20,7 +20,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.onnxruntime_genai import ONNXRuntimeGenAILM
 
 from fineline import adapters, artifacts
-from fineline.adapters import recorded
+from fineline.adapters import methods
 from fineline.chat.tokens import tokenizer_of
 from fineline.evaluate import target, tasks
 from fineline.inference.onnx_engine import OnnxEngine
@@ -28,7 +28,7 @@ from fineline.inference.scorer import Scorer
 from fineline.inference.torch_engine import TorchEngine
 from fineline.models import loading
 from fineline.project import layout, params
-from fineline.stages import rows
+from fineline.stages import handover
 from fineline.suites import guards
 from fineline.suites.task import Task
 from resident import Peak
@@ -52,7 +52,7 @@ def main() -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     block = params.load().adapter(ADAPTER)
     tokenizer = tokenizer_of(layout.base(block.base))
-    splits = rows.read(layout.curated(ADAPTER), "test", "train")
+    splits = handover.read_rows(layout.curated(ADAPTER), "test", "train")
     found = {task.name: task for task in tasks.build(block.evaluate, splits["test"], splits["train"], tokenizer)}
     kinds = {
         f"choice, {QUESTIONS}": found[QUESTIONS],
@@ -81,7 +81,7 @@ def main() -> None:
 
 def shipped(base: str) -> Any:
     """The shipped adapter in the weights of its base, in fp32."""
-    quantization = recorded.quantization_of(artifacts.read(layout.adapter(ADAPTER)).parameters)
+    quantization = methods.quantization_of(artifacts.read(layout.adapter(ADAPTER)).parameters)
     model = loading.base_model(layout.base(base), quantization=quantization, precision="fp32")
     loading.dequantize(model, torch.float32)
     model = adapters.load(model, layout.adapter(ADAPTER))

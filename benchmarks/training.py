@@ -29,7 +29,7 @@ from fineline.artifacts import reports
 from fineline.chat import tokens
 from fineline.hardware.device import native
 from fineline.models import loading
-from fineline.models.precision import dtype
+from fineline.models.config import dtype
 from fineline.project import layout
 from fineline.project.params.training import Train
 from fineline.train import attention, loop, loss, rows

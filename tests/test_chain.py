@@ -18,7 +18,7 @@ from fineline import artifacts
 from fineline.artifacts import provenance, reports
 from fineline.errors import InputError, Refused
 from fineline.evaluate.tasks import divide
-from fineline.models.precision import dtype
+from fineline.models.config import dtype
 from fineline.project import layout
 from fineline.project.versions import STAGES
 from fineline.stages import holdout, train

@@ -9,19 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fineline.adapters.attachment import attach
-    from fineline.adapters.files import FILES, load, save
+    from fineline.adapters.adapted import FILES, attach, load, save
     from fineline.adapters.virtual import context_length, virtual_embeddings, virtual_key_values
 
-_MODULES = {
-    "attach": "attachment",
-    "FILES": "files",
-    "load": "files",
-    "save": "files",
-    "context_length": "virtual",
-    "virtual_embeddings": "virtual",
-    "virtual_key_values": "virtual",
-}
+_MODULES = dict.fromkeys(("FILES", "attach", "load", "save"), "adapted") | dict.fromkeys(
+    ("context_length", "virtual_embeddings", "virtual_key_values"), "virtual"
+)
 
 __all__ = ["FILES", "attach", "context_length", "load", "save", "virtual_embeddings", "virtual_key_values"]
 

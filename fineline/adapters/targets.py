@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from fineline.adapters.methods.method import ATTENTION
 from fineline.errors import InputError, ParameterError, did_you_mean
-
-_ATTENTION = ("attn", "attention")
 
 
 def linear_layers(model: Any) -> dict[str, nn.Linear]:
@@ -47,7 +46,7 @@ def resolve(model: Any, targets: str | list[str]) -> list[str]:
 
 def attention_layers(model: Any) -> dict[str, nn.Linear]:
     """Return the linear layers directly in an attention module by name: queries, keys, values, output."""
-    return {name: layer for name, layer in linear_layers(model).items() if _last(_owner(name)).lower().endswith(_ATTENTION)}
+    return {name: layer for name, layer in linear_layers(model).items() if _last(_owner(name)).lower().endswith(ATTENTION)}
 
 
 def rescaled_layers(model: Any) -> tuple[list[str], list[str]]:
@@ -94,7 +93,7 @@ def sublayers(block: nn.Module) -> tuple[str, str]:
         InputError: The block does not consist of one attention module and one MLP.
     """
     parents = [name for name, child in block.named_children() if any(isinstance(part, nn.Linear) for part in child.modules())]
-    attention = [name for name in parents if name.lower().endswith(_ATTENTION)]
+    attention = [name for name in parents if name.lower().endswith(ATTENTION)]
     rest = [name for name in parents if name not in attention]
     if len(attention) != 1 or len(rest) != 1:
         raise ParameterError(

@@ -4,14 +4,13 @@ The model sees them as keys and values in its cache: learned ones (prefix tuning
 and p-tuning).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 
-from fineline.adapters.adapted import Adapted, check_names
-from fineline.adapters.reading import plain
+from fineline.adapters.adapted import Adapted, check_names, switched_off
+from fineline.models.loading import plain
 
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Per layer (1, key-value heads, virtual tokens, head dim), twice."""
@@ -114,14 +113,9 @@ class VirtualTokens(Adapted):
             **others,
         )
 
-    @contextmanager
-    def disable_adapter(self) -> Iterator[None]:
+    def disable_adapter(self) -> AbstractContextManager[None]:
         """Within the context, the model computes what its base computes."""
-        self.enabled = False
-        try:
-            yield
-        finally:
-            self.enabled = True
+        return switched_off([self])
 
     def key_values(self) -> KeyValues:
         """Return the keys and values of the virtual tokens."""

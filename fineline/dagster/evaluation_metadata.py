@@ -15,7 +15,7 @@ from fineline.dagster.pictures import picture
 from fineline.dagster.stages import Stage
 from fineline.evaluate import flips, forest
 from fineline.evaluate.tables import prose
-from fineline.plan import value
+from fineline.plan import workload
 
 FLIPS = 10  # shown of each measure; flips.md has more
 
@@ -55,7 +55,7 @@ def per_point(stage: Stage) -> Metadata:
     content = report(stage, GATE)
     if "seconds" not in training or evaluation_checks.problem(stage, GATE, content):
         return {}
-    points = value.per_point(training, {"rules": [], **content})
+    points = workload.per_point(training, {"rules": [], **content})
     return {"per_point": table(points, POINT_COLUMNS)} if points else {}
 
 

@@ -1,25 +1,28 @@
-"""Arms: the models under comparison. A model is loaded only if some of its scores must be computed."""
+"""Arms: the models under comparison, which are adapters on their base, merged models and exported models.
+
+A model is loaded only if some of its scores must be computed.
+"""
 
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from fineline import adapters
-from fineline.adapters import recorded
+from fineline import adapters, artifacts
+from fineline.adapters import methods
 from fineline.adapters.adapted import Adapted
-from fineline.artifacts import Artifact
+from fineline.artifacts import Artifact, reports
 from fineline.errors import InputError, ParameterError
-from fineline.evaluate.harness import Record, score
-from fineline.evaluate.scores import cached
+from fineline.evaluate.scores import Record, cached, score
 from fineline.hardware import machine
 from fineline.inference.journal import AnswerJournal
 from fineline.inference.scorer import Engine, Scorer
 from fineline.inference.torch_engine import TorchEngine
 from fineline.models import loading
+from fineline.models.config import Precision
 from fineline.project.params.evaluation import Champion
 from fineline.project.versions import STAGES
 from fineline.suites.task import Task
@@ -55,6 +58,16 @@ class Subject:
     directory: Path
     artifact: Artifact
 
+    @classmethod
+    def verified(cls, directory: Path) -> Self:
+        """Return the artifact in a directory.
+
+        Raises:
+            InputError: It is missing.
+            Refused: A file is not as the artifact recorded it.
+        """
+        return cls(directory, artifacts.verified(directory))
+
 
 def records(arm: Arm, tasks: list[Task], tokenizer: Any, store: Path) -> list[Record]:
     """Return the records of a model on all tasks, computing those that are not in the store.
@@ -69,7 +82,7 @@ def records(arm: Arm, tasks: list[Task], tokenizer: Any, store: Path) -> list[Re
         with arm.engine() as engine:
             return score(Scorer(engine, tokenizer, AnswerJournal(journal)), asked)
 
-    return [record for _, found in cached(arm.identity, tasks, compute, store) for record in found]
+    return cached(arm.identity, tasks, compute, store)
 
 
 class Arms:
@@ -92,10 +105,10 @@ class Arms:
                 " cannot be compared on the same prompts. Train the adapter again on this base"
             )
         self.places = (base.directory, adapter.directory)
-        self.quantization = recorded.quantization_of(self.adapter.parameters)
-        self.precision = recorded.precision_of(self.adapter.parameters)
+        self.quantization = methods.quantization_of(self.adapter.parameters)
+        self.precision = methods.precision_of(self.adapter.parameters)
         self.dequantized = self.quantization is not None and _fits(base.directory)
-        method = recorded.method_of(self.adapter.parameters)
+        method = methods.method_of(self.adapter.parameters)
         self.added = self.precision == "fp32" and method.mergeable and (self.dequantized or not self.quantization)
 
     def arm(self, name: str) -> Arm:
@@ -172,3 +185,39 @@ def _fits(base: Path) -> bool:
     size = 2 * sum(file.stat().st_size for file in base.glob("*.safetensors"))
     free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else machine.free()
     return free is not None and size < _SHARE * free
+
+
+def merged(subject: Subject) -> Arm:
+    """Return a merged model as an arm."""
+    stored = reports.read(subject.directory / "config.json").get("dtype", "")
+    precision: Precision = "fp32" if stored == "float32" else "bf16"  # merged in the precision of the training
+    identity = {"model": subject.artifact.digest, "precision": precision, **_environment()}
+
+    @cache
+    def model() -> Any:
+        return loading.base_model(subject.directory, precision=precision)
+
+    @contextmanager
+    def engine() -> Iterator[Engine]:
+        yield TorchEngine(model(), precision)
+
+    return Arm("merged", subject.artifact, identity, engine)
+
+
+def exported(subject: Subject) -> Arm:
+    """Return an exported model as an arm."""
+    import onnxruntime  # of the CPU or the CUDA build, which are distributions with different names
+
+    from fineline.inference.onnx_engine import OnnxEngine
+
+    identity = {"model": subject.artifact.digest, "onnxruntime": onnxruntime.__version__, **_environment()}
+
+    @contextmanager
+    def engine() -> Iterator[Engine]:
+        yield OnnxEngine(subject.directory)
+
+    return Arm("exported", subject.artifact, identity, engine)
+
+
+def _environment() -> dict[str, str | int]:
+    return environment() | {"assessment": STAGES["assess"]}

@@ -25,8 +25,95 @@ from typing import Any
 
 from fineline.errors import InputError
 from fineline.evaluate.compare import Comparison, Level
-from fineline.evaluate.rule import FAIL, INCONCLUSIVE, INFO, PASS, Rule
+from fineline.evaluate.tables import amount
 from fineline.project.params.evaluation import Gate
+
+PASS, FAIL, INCONCLUSIVE, INFO = "pass", "fail", "inconclusive", "info"
+
+_MOST_ITEMS = 1e9  # only a difference caused by rounding needs more
+_FACTS = (
+    "items", "clusters", "reference", "candidate", "difference", "lower", "upper", "detectable", "gained", "lost", "p_better",
+    "p_worse",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule on a measure. `decided` returns it with a verdict."""
+
+    measure: str
+    name: str
+    limit: float | None
+    unit: str
+    confidence: float
+    verdict: str = INFO
+    reason: str = ""
+    result: Comparison | Level | None = None
+    needed: int | None = None
+
+    def decided(self, verdict: str, reason: str, result: Comparison | Level | None = None) -> "Rule":
+        """Return the rule with its verdict and the sentence that explains it."""
+        return replace(self, verdict=verdict, reason=f"{self.measure}: {reason}", result=result)
+
+    def undecided(self, reason: str, result: Comparison | Level, size: float) -> "Rule":
+        """Return the rule as inconclusive, with the number of items that would show a difference of `size`.
+
+        The standard error falls with the square root of the number of items.
+        """
+        if math.isinf(result.detectable):
+            needed, remedy = None, "All items are in one cluster, so the spread between clusters is unknown: add more clusters."
+        else:
+            exact = result.items * (result.detectable / size) ** 2 if size else math.inf
+            needed = math.ceil(exact) if exact <= _MOST_ITEMS else None
+            remedy = f"About {needed:,} items would settle it." if needed is not None else "No number of items would settle it."
+        return replace(self.decided(INCONCLUSIVE, f"{reason} {remedy}", result), needed=needed)
+
+    def amount(self, value: float, *, signed: bool = False) -> str:
+        """Return a number with its unit."""
+        return amount(value, self.unit, signed=signed) + ("" if self.unit == "share" else f" {self.unit}")
+
+    def confident(self) -> str:
+        """Return the confidence level as it is added to a sentence."""
+        return f"({100 * self.confidence:g}% confidence)"
+
+    def compared(self, result: Comparison) -> str:
+        """Return both scores, the difference and its bounds in words."""
+        scores = f"{amount(result.reference, self.unit)} -> {self.amount(result.candidate)}"
+        difference = amount(result.difference, self.unit, signed=True)
+        return f"{scores} on {_counted(result)} (difference {difference}, {self._bounds(result, signed=True)})"
+
+    def scored(self, result: Level) -> str:
+        """Return the score of the candidate and its bounds in words."""
+        return f"{self.amount(result.mean)} on {_counted(result)} ({self._bounds(result, signed=False)})"
+
+    def entry(self) -> dict[str, Any]:
+        """Return the entry of the rule in a report; a bound that does not exist is null."""
+        facts = {name: getattr(self.result, name, None) for name in _FACTS}
+        if isinstance(self.result, Level):
+            facts["candidate"] = self.result.mean
+        return {
+            "measure": self.measure,
+            "rule": self.name,
+            "against": {"champion": "champion", "floor": None}.get(self.name, "base"),
+            "limit": self.limit,
+            "unit": self.unit,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            **{name: None if isinstance(fact, float) and math.isinf(fact) else fact for name, fact in facts.items()},
+            "needed": self.needed,
+        }
+
+    def _bounds(self, result: Comparison | Level, *, signed: bool) -> str:
+        if math.isinf(result.detectable):
+            return "bounds unknown"
+        return f"{amount(result.lower, self.unit, signed=signed)} to {amount(result.upper, self.unit, signed=signed)}"
+
+
+def _counted(result: Comparison | Level) -> str:
+    items = f"{result.items:,} item{'s' if result.items != 1 else ''}"
+    if result.clusters == result.items:
+        return items
+    return f"{items} in {result.clusters:,} cluster{'s' if result.clusters != 1 else ''}"
 
 
 @dataclass(frozen=True)
@@ -149,19 +236,19 @@ def _with_alarms(rules: Iterable[Rule], confidence: float) -> Iterator[Rule]:
     Scandinavian Journal of Statistics 6:65).
     """
     rules = list(rules)
-    guards = [rule for rule in rules if rule.name == "must_not_regress" and isinstance(rule.result, Comparison)]
+    guards = [
+        (rule.result.p_worse, rule.measure)
+        for rule in rules
+        if rule.name == "must_not_regress" and isinstance(rule.result, Comparison)
+    ]
     worse = set()
-    for place, rule in enumerate(sorted(guards, key=_p_worse)):
-        if _p_worse(rule) * (len(guards) - place) > 1 - confidence:
+    for place, (p_worse, measure) in enumerate(sorted(guards)):
+        if p_worse * (len(guards) - place) > 1 - confidence:
             break
-        worse.add(rule.measure)
+        worse.add(measure)
     for rule in rules:
         if rule.name == "must_not_regress" and rule.measure in worse and rule.verdict in (PASS, INCONCLUSIVE):
             extent = ", but by less than the margin" if rule.verdict == PASS else "; the size of the drop is uncertain"
             yield replace(rule, reason=f"{rule.reason} It is significantly worse than the base{extent}.")
         else:
             yield rule
-
-
-def _p_worse(rule: Rule) -> float:
-    return rule.result.p_worse if isinstance(rule.result, Comparison) else 1.0

@@ -14,20 +14,9 @@ DIGITS = 6  # of a number in a file: further digits are noise, and would change 
 NOTHING = "\N{EN DASH}"
 ARMS = ("base", "champion", "candidate")
 COLUMNS = (
-    "name",
-    "measure",
-    "rule",
-    "against",
-    "unit",
-    "items",
-    "reference",
-    "candidate",
-    "difference",
-    "lower",
-    "upper",
-    "limit",
+    "name", "measure", "rule", "against", "unit", "items", "reference", "candidate", "difference", "lower", "upper", "limit",
     "verdict",
-)
+)  # fmt: skip
 
 
 def amount(value: float | None, unit: str, *, signed: bool = False) -> str:
@@ -40,10 +29,34 @@ def amount(value: float | None, unit: str, *, signed: bool = False) -> str:
 
 def between(entry: Entry) -> str:
     """Format the confidence bounds of an entry: of the difference, or of the score if the rule is a floor."""
-    if entry["lower"] is None or entry["upper"] is None:
+    if not has_bounds(entry):
         return NOTHING
     lower, upper = (amount(entry[bound], entry["unit"], signed=entry["rule"] != "floor") for bound in ("lower", "upper"))
     return f"{lower} to {upper}"
+
+
+def has_bounds(entry: Entry) -> bool:
+    """True if the difference has confidence bounds; those of a single cluster are unknown."""
+    return entry["lower"] is not None and entry["upper"] is not None
+
+
+def has_margin(entry: Entry) -> bool:
+    """True if the rule of an entry allows a drop up to a margin."""
+    return entry["rule"] in ("must_not_regress", "champion")
+
+
+def bound_to_exceed(entry: Entry) -> float | None:
+    """Return the right end of the range that the rule must rule out; None if there is no such range."""
+    if entry["limit"] is None or entry["rule"] == "info":
+        return None
+    return entry["limit"] if entry["rule"] == "must_improve" else -entry["limit"]
+
+
+def detectable_drop(entry: Entry) -> float | None:
+    """Return the smallest detectable drop if a margin is set; beyond the margin, the sample is too small."""
+    if not has_margin(entry) or entry["detectable"] is None or entry["difference"] is None:
+        return None
+    return -entry["detectable"]
 
 
 def demand(entry: Entry) -> str:
@@ -94,11 +107,7 @@ def write(file: Path, rows: Iterable[Row]) -> None:
         writer.writerows(rows)
 
 
-def markdown(
-    decision: Mapping[str, Any],
-    speed: Mapping[str, Any] | None = None,
-    title: str = "Evaluation",
-) -> str:
+def markdown(decision: Mapping[str, Any], speed: Mapping[str, Any] | None = None, title: str = "Evaluation") -> str:
     """Return table.md: the verdict and its reasons, every measure by arm, noise, and time.
 
     Args:
@@ -149,8 +158,12 @@ def noise_in_words(noise: Mapping[str, Any]) -> str:
 
 def time_in_words(speed: Mapping[str, Any]) -> str:
     """Return the time of the evaluation in words; an arm with cached scores takes almost none."""
-    by_arm = ", ".join(f"{arm} {seconds:,.1f} s" for arm, seconds in speed["by_arm"].items())
-    return f"{speed['items']:,} items for each arm in {speed['seconds']:,.1f} s: {by_arm}."
+    by_arm = ", ".join(f"{arm} {_seconds(seconds)}" for arm, seconds in speed["by_arm"].items())
+    return f"{speed['items']:,} items for each arm in {_seconds(speed['seconds'])}: {by_arm}."
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.1f} s" if seconds >= 0.1 else "less than 0.1 s"
 
 
 def grid(heading: Sequence[str], rows: Iterable[Sequence[str]], numeric: Container[int] = ()) -> str:

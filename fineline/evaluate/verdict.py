@@ -2,16 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from fineline.artifacts import reports
 from fineline.errors import FinelineError
 from fineline.evaluate import gate
 from fineline.evaluate.compare import Pair, compare, level, pair
-from fineline.evaluate.gate import Result, worst
-from fineline.evaluate.harness import Record
-from fineline.evaluate.rule import FAIL, PASS
+from fineline.evaluate.gate import FAIL, PASS, Result, worst
+from fineline.evaluate.scores import Record
 from fineline.evaluate.tasks import units
 from fineline.project.params.evaluation import Gate
 from fineline.suites.task import Task
@@ -89,11 +86,6 @@ def show(decision: dict[str, Any]) -> None:
     print(f"verdict: {decision['verdict']}")
     for reason in decision["reasons"]:
         print(f"  {reason}")
-
-
-def write_samples(directory: Path, arm: str, records: list[Record]) -> None:
-    """Write the records of an arm, for people and for later stages."""
-    reports.write_lines(directory / "samples" / f"{arm}.jsonl", records)
 
 
 def _column(measure: str, task: Task, records: list[Record]) -> Column:

@@ -224,8 +224,8 @@ def _decisions(present: State, agreed: Iterable[Entry]) -> list[Mapping[str, str
 
 def _verify_merge(bundle: EvidenceBundle) -> None:
     """Raise `Refused` unless merging the adapter into its base again gives the merged weights."""
-    from fineline.merge import verification  # imports PyTorch, which no other action needs
+    from fineline import merge  # imports PyTorch, which no other action needs
 
     base, (adapter, record), merged = (bundle.artifacts[role] for role in ("base", "adapter", "merged"))
-    if wrong := verification.differences(base[0], adapter, merged[0], record.parameters):
+    if wrong := merge.differences(base[0], adapter, merged[0], record.parameters):
         raise Refused("\n".join(wrong))

@@ -12,7 +12,7 @@ from fineline.hardware import machine
 from fineline.hardware.accelerators import ACCELERATORS, Accelerator, reported_as
 
 if TYPE_CHECKING:
-    from fineline.models.precision import Precision
+    from fineline.models.config import Precision
 
 _SECONDS = 0.3  # of matrix products in each precision, to measure the rates of a machine that is not in the table
 

@@ -15,7 +15,7 @@ from fineline.inference import tree_attention
 from fineline.inference.packed_weights import PackedWeights
 from fineline.inference.packs import Answers, Pack, Prompts
 from fineline.inference.rows import DecodingRows
-from fineline.models.precision import Precision, autocast
+from fineline.models.config import Precision, autocast
 
 # Larger passes are not faster on a CPU: products reach full speed, and intermediate results stay in the cache.
 _PACK_TOKENS = {"cpu": 512, "cuda": 4096}

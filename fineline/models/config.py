@@ -1,8 +1,10 @@
-"""The JSON files of a model directory: context length, end-of-generation tokens, chat templates."""
+"""The configuration of a model: number formats, context length, end-of-generation tokens, chat templates."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from fineline.errors import InputError
 
@@ -54,3 +56,35 @@ def chat_templates(model: Path) -> dict[str, Any]:
         named = isinstance(within, list)
         templates["tokenizer_config.json"] = {one["name"]: one["template"] for one in within} if named else within
     return templates
+
+
+Precision = Literal["bf16", "fp32"]
+
+
+class Quantization(BaseModel):
+    """Four-bit storage of the base (Dettmers et al. 2023, arXiv 2305.14314, section 3): the block `train.quantization`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["nf4", "fp4"] = "nf4"
+    """Four-bit type: `nf4` is optimal for normally distributed weights."""
+    double: bool = True
+    """Quantize the scales too, which saves 0.37 bits per weight."""
+
+
+def dtype(precision: Precision) -> Any:
+    """Return the torch.dtype of a precision."""
+    import torch
+
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def autocast(precision: Precision, kind: str) -> Any:
+    """Return a context in which a model computes in this precision, for weights of any type.
+
+    Args:
+        kind: `cpu` or `cuda`.
+    """
+    import torch
+
+    return torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16")

@@ -1,8 +1,9 @@
-"""Load models for training, merging and evaluation: in one place, so that all of them use the same numbers."""
+"""Load models for training, merging and evaluation, and read their weights: all of them use the same numbers."""
 
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from fineline.errors import InputError
-from fineline.models.precision import Precision, Quantization, dtype
+from fineline.models.config import Precision, Quantization, dtype
 
 # Nothing is downloaded here: stages read directories that `base@B` created.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -134,3 +135,30 @@ def stored_types(directory: Path, wanted: set[str]) -> dict[str, torch.dtype]:
                 if (kind := stored.get_slice(name).get_dtype()) in _STORED_TYPES:
                     found[name] = _STORED_TYPES[kind]
     return found
+
+
+@contextmanager
+def plain(model: Any) -> Iterator[None]:
+    """Within the context, a causal language model takes padded rows, applies no dropout, and computes no gradient."""
+    kernel, training = model.config._attn_implementation, model.training
+    model.config._attn_implementation = "sdpa"
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.config._attn_implementation = kernel
+        model.train(training)
+
+
+@contextmanager
+def without_recomputing(model: torch.nn.Module) -> Iterator[None]:
+    """Within the context, no block of a model is marked for recomputation in the backward pass."""
+    marked = [module for module in model.modules() if getattr(module, "gradient_checkpointing", False)]
+    for module in marked:
+        module.gradient_checkpointing = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for module in marked:
+            module.gradient_checkpointing = True  # type: ignore[assignment]

@@ -11,6 +11,9 @@ from typing import Any
 
 from fineline.errors import InputError
 
+_CAUSAL_DESPITE_CONFIG = ("gpt_neox", "gpt_neox_japanese")
+"""Decoders whose configuration says `is_decoder: false`."""
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -70,15 +73,7 @@ class Shape:
     @property
     def gated(self) -> bool:
         """True if the blocks are those of Llama: separate q, k, v, o and a gated MLP of gate, up and down."""
-        return {layer.kind for layer in self.linear} == {
-            "q_proj",
-            "k_proj",
-            "v_proj",
-            "o_proj",
-            "gate_proj",
-            "up_proj",
-            "down_proj",
-        }
+        return {layer.kind for layer in self.linear} == {f"{part}_proj" for part in ("q", "k", "v", "o", "gate", "up", "down")}
 
 
 def of_model(place: Path) -> Shape:
@@ -170,10 +165,6 @@ def _of_config(config: Any, place: str) -> Shape:
         biases=biases,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
-
-
-_CAUSAL_DESPITE_CONFIG = ("gpt_neox", "gpt_neox_japanese")
-"""Decoders whose configuration says `is_decoder: false`."""
 
 
 def _check(config: Any, place: str) -> None:

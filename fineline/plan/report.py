@@ -1,4 +1,4 @@
-"""The forecast of every method and the choice among them, as plain data."""
+"""The forecast of every method and the choice among them, as plain data and as a table of text."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -7,11 +7,11 @@ from typing import Any
 from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
 from fineline.hardware.device import Device
-from fineline.models.precision import Precision
+from fineline.models.config import Precision
 from fineline.models.shape import Shape
-from fineline.plan import choice, memory, speed
-from fineline.plan.value import energy_wh
-from fineline.plan.workload import Lengths, Workload
+from fineline.plan import choice, forecast
+from fineline.plan.workload import Lengths, Workload, count, duration, energy_wh, price
+from fineline.project.params.costs import Costs
 from fineline.project.params.training import AUTO, Train
 
 
@@ -49,7 +49,7 @@ class Run:
     def memory_bytes(self, setting: choice.Setting) -> dict[str, int]:
         """Return the forecast of memory by component."""
         longest = self.lengths.rows[0][0]
-        return memory.forecast(
+        return forecast.memory_bytes(
             setting.method,
             self.shape,
             self.train,
@@ -58,7 +58,7 @@ class Run:
             dequantize=setting.dequantize,
             kind=self.device.kind,
             precision=self.precision,
-            scores=self.device.kind == "cpu" and longest * longest <= memory.DENSE_SCORES,
+            scores=self.device.kind == "cpu" and longest * longest <= forecast.DENSE_SCORES,
         )
 
     def method(self, method: str) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Run:
     def figures(self, settled: choice.Choice) -> dict[str, Any]:
         """Return settings with all their forecasts."""
         setting = settled.setting
-        flops = speed.training_flops(
+        flops = forecast.training_flops(
             setting.method,
             self.shape,
             self.train,
@@ -79,7 +79,7 @@ class Run:
             recompute=setting.recompute,
             validation=self.validation,
         )
-        seconds = speed.seconds(
+        seconds = forecast.seconds(
             flops,
             self.device,
             setting.method,
@@ -98,7 +98,7 @@ class Run:
             "flops": flops,
             "seconds": seconds,
             "energy_wh": energy_wh(seconds, self.device.watts),
-            "share_of_base_compute": speed.share_of_base(flops, self.shape, self.training_tokens),
+            "share_of_base_compute": forecast.share_of_base(flops, self.shape, self.training_tokens),
         }
 
     def report(self) -> dict[str, Any]:
@@ -135,3 +135,38 @@ class Run:
 
     def _tokens(self, batch_size: int) -> int:
         return self.step(batch_size).tokens
+
+
+COLUMNS = (
+    "method", "trained", "batch", "base", "adapters", "gradients, optimizer", "activations", "logits", "context", "total",
+    "fits", "time", "energy", "cost",
+)  # fmt: skip
+"""Memory is in GiB. `batch`: rows per micro-step x micro-steps per optimizer step, with r if blocks are recomputed, and d if
+four-bit weights are dequantized."""
+
+
+def cells(report: dict[str, Any], costs: Costs | None) -> list[list[str]]:
+    """Return a row per method: those that fit in order of memory, then those that do not, then those that are not possible."""
+    order = sorted(
+        report["methods"], key=lambda entry: (not entry["fits"], entry.get("memory_bytes", {"total": 2**62})["total"])
+    )
+    return [_line(entry, costs) for entry in order]
+
+
+def _line(entry: dict[str, Any], costs: Costs | None) -> list[str]:
+    if "not_possible" in entry:
+        return [entry["method"], *["-"] * 9, "no", "-", "-", "-"]
+    parts = entry["memory_bytes"]
+    sizes = [parts["base"], parts["adapters"], parts["gradients"] + parts["optimizer"]]
+    sizes += [parts[part] for part in ("activations", "logits", "context", "total")]
+    modes = "r" * entry["recompute"] + "d" * entry["dequantize"]
+    return [
+        entry["method"],
+        count(entry["trained_parameters"]),
+        f"{entry['batch_size']}x{entry['accumulation']} {modes}".strip(),
+        *(f"{size / 2**30:.2f}" if size >= 2**30 / 200 or size == 0 else "<0.01" for size in sizes),
+        "yes" if entry["fits"] else "no",
+        duration(entry["seconds"]),
+        "-" if entry["energy_wh"] is None else f"{count(entry['energy_wh'])}Wh",
+        price(entry["seconds"], costs),
+    ]

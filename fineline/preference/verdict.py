@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fineline.evaluate.compare import compare
-from fineline.evaluate.rule import FAIL, INCONCLUSIVE, PASS
+from fineline.evaluate.gate import FAIL, INCONCLUSIVE, PASS
 from fineline.preference.prompt import Choice
 
 MOST_UNREADABLE = 0.1

@@ -133,7 +133,7 @@ def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
 
 def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift) -> DriftResult:
     from fineline.chat.tokens import tokenizer_of
-    from fineline.evaluate import variants
+    from fineline.evaluate import arms
     from fineline.evaluate.arms import Subject, records
     from fineline.evaluate.target import tasks
     from fineline.evaluate.tasks import divide
@@ -141,7 +141,7 @@ def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift
 
     released = store.channel(name, CHANNEL) / "model"
     place = released if released.is_dir() else layout.export(name, "quantized")
-    champion = variants.exported(Subject(place, artifacts.verified(place)))
+    champion = arms.exported(Subject.verified(place))
     tokenizer = tokenizer_of(place)
     opened, _ = divide(reports.read_lines(layout.curated(name) / "test.jsonl"), block.evaluate.holdout)
     sides = []

@@ -108,7 +108,7 @@ def show_health() -> None:
 
 def _show_forecast(base: str, found: first_rows.FirstRows) -> None:
     from fineline.hardware import device
-    from fineline.plan import table
+    from fineline.plan.workload import duration
     from fineline.stages.plan import suppose
 
     machine = device.detect()
@@ -121,6 +121,6 @@ def _show_forecast(base: str, found: first_rows.FirstRows) -> None:
     chosen = report["chosen"]
     memory = chosen["memory_bytes"]["total"] / 2**30
     print(
-        f"forecast: {report['recommended']} on {machine.name}: about {table.duration(chosen['seconds'])} an epoch at"
+        f"forecast: {report['recommended']} on {machine.name}: about {duration(chosen['seconds'])} an epoch at"
         f" {length} tokens a row, {memory:.1f} GiB"
     )

@@ -9,7 +9,7 @@ import typer
 
 from fineline.artifacts import files
 from fineline.errors import InputError
-from fineline.plan import table
+from fineline.plan.workload import duration
 from fineline.project import lock, params, root
 from fineline.project.versions import STAGES
 from fineline.scaffold import older, upgrade
@@ -65,7 +65,7 @@ def _show(found: Upgrade, dry_run: bool) -> None:
         return
     print(f"{would} again, and after each what follows if its result differs:")
     for rerun in upgrade.reruns(again, params.load()):
-        expected = "time unknown" if rerun.hours is None else f"about {table.duration(rerun.hours * 3600)}"
+        expected = "time unknown" if rerun.hours is None else f"about {duration(rerun.hours * 3600)}"
         print(f"  {rerun.name}: {expected}")
 
 
@@ -85,7 +85,7 @@ def _upgrade_older(dry_run: bool, keep: list[str]) -> None:
         lock.write(lock.installed())
     print("every stage runs again, because stages depended on source files before; forecasts:")
     for rerun in upgrade.reruns(list(STAGES), params.load()):
-        expected = "time unknown" if rerun.hours is None else f"about {table.duration(rerun.hours * 3600)}"
+        expected = "time unknown" if rerun.hours is None else f"about {duration(rerun.hours * 3600)}"
         print(f"  {rerun.name}: {expected}")
     if not dry_run:
         print("what was replaced is in git; review it with `git diff`, commit, then run `dvc repro`")

@@ -10,8 +10,7 @@ from fineline.artifacts import Artifact, reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
 from fineline.project.params.evaluation import Evaluate
-from fineline.stages import rows
-from fineline.stages.evaluate import subject
+from fineline.stages import handover
 
 Records = list[dict[str, Any]]
 
@@ -58,7 +57,7 @@ def read(name: str) -> AssessInputs:
     if gate.get("policy") != rule.gate.model_dump(mode="json"):
         raise InputError(f"{report}/gate.json was made under another policy; run `dvc repro evaluate@{name}` first")
     samples = report / "evaluation" / "samples"
-    splits = rows.read(layout.curated(name), "test", "train")
+    splits = handover.read_rows(layout.curated(name), "test", "train")
     return AssessInputs(
         name=name,
         rule=rule,
@@ -85,13 +84,15 @@ def assess(inputs: AssessInputs) -> None:
         FinelineError: The arms cannot be compared.
     """
     from fineline.chat.tokens import tokenizer_of
-    from fineline.evaluate import arms, tasks, variants, verdict
+    from fineline.evaluate import arms, tasks, verdict
+    from fineline.evaluate.arms import Subject
 
     rule, gate = inputs.rule, inputs.gate
-    merged, exported = subject(inputs.merged), subject(inputs.exported)
+    merged, exported = (Subject.verified(directory) for directory in (inputs.merged, inputs.exported))
     _check_chain(inputs.name, merged.artifact, exported.artifact, gate)
     decisions = {}
-    for arm, directory in ((variants.merged(merged), inputs.merged), (variants.exported(exported), inputs.exported)):
+    compared = (arms.merged(merged), arms.exported(exported))
+    for arm, directory in zip(compared, (inputs.merged, inputs.exported), strict=True):
         tokenizer = tokenizer_of(directory)  # each model's own, because a release contains its chat template
         asked = tasks.build(rule, inputs.test, inputs.train, tokenizer)
         if {task.name: task.digest for task in asked} != gate["suites"]:
@@ -100,7 +101,7 @@ def assess(inputs: AssessInputs) -> None:
                 f" `dvc repro evaluate@{inputs.name}` first"
             )
         found = arms.records(arm, asked, tokenizer, inputs.scores)
-        verdict.write_samples(inputs.reports / "assessment", arm.name, found)
+        reports.write_lines(inputs.reports / "assessment" / "samples" / f"{arm.name}.jsonl", found)
         decisions[arm.name] = verdict.judge(asked, inputs.base, found, rule.gate, champion=inputs.champion, pools=rule.pools)
 
     adapter = gate["arms"]["candidate"]
@@ -115,17 +116,12 @@ def assess(inputs: AssessInputs) -> None:
         evidence=evidence.required(judgments, rule.gate.evidence, inputs.evidence),
     )
     decision["evidence"] = [vars(judgment) for judgment in judgments]
-    decision["candidate"] = _described(exported.artifact)
-    decision["merged"] = _described(merged.artifact)
+    decision["candidate"], decision["merged"] = (arm.described for arm in reversed(compared))
     decision["adapter"] = adapter
     decision["base"] = gate["arms"]["base"]
     decision["suites"] = gate["suites"]
     reports.write(inputs.reports / "candidate.json", decision)
     verdict.show(decision)
-
-
-def _described(artifact: Artifact) -> dict[str, str]:
-    return {"kind": artifact.kind, "digest": artifact.digest}
 
 
 def _check_chain(name: str, merged: Artifact, exported: Artifact, gate: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ def show_plan(
 
 def _show_methods(report: dict[str, Any], subject: str, costs: Costs | None) -> None:
     """Print the device, the amount of data, and one line for each method."""
-    from fineline.plan import table
+    from fineline.plan.report import COLUMNS, cells
 
     where = report["device"]
     precision = report["chosen"]["precision"]
@@ -83,14 +83,14 @@ def _show_methods(report: dict[str, Any], subject: str, costs: Costs | None) -> 
     console.print(f"{subject} on {where['name']}: {where['memory_bytes'] / 2**30:.2f} GiB, {rate}{note}")
     amounts = f"{report['rows']:,} rows, {report['tokens']:,} tokens an epoch, epochs: {report['epochs']:g}"
     console.print(f"{report['parameters']:,} parameters; {amounts}")
-    shown = Table(*table.COLUMNS, pad_edge=False, box=None)
+    shown = Table(*COLUMNS, pad_edge=False, box=None)
     for column in shown.columns[1:]:
         column.justify = "right"
-    for line in table.cells(report, costs):
+    for line in cells(report, costs):
         shown.add_row(*line)
     console.print(shown)
     console.print(
-        "Memory in GiB. batch: rows x micro-steps; r: gradient checkpointing; u: four-bit weights are dequantized once."
+        "Memory in GiB. batch: rows x micro-steps; r: gradient checkpointing; d: four-bit weights are dequantized once."
     )
     for entry in report["methods"]:
         if "not_possible" in entry:
@@ -100,6 +100,8 @@ def _show_methods(report: dict[str, Any], subject: str, costs: Costs | None) -> 
 
 def show_report(name: AdapterName) -> None:
     """Show the result of an adapter: scores of base, adapter and exported model, and the verdict."""
+    from fineline.plan.workload import file_size
+
     params.load().adapter(name)  # an unknown name is reported as such
     directory = layout.reports(name)
     gate, candidate, export = (reports.read(directory / f"{part}.json") for part in ("gate", "candidate", "export"))
@@ -110,7 +112,7 @@ def show_report(name: AdapterName) -> None:
     for entry in candidate["evidence"]:
         shown = f"{entry['verdict']}: {entry['reason']} ({entry['tool']}, {entry['by']}, {entry['made']})"
         console.print(f"  evidence {entry['name']}: {shown}", highlight=False, markup=False)
-    console.print(f"exported: {form['bytes'] / 1e6:.0f} MB, {form['tokens_per_second']} tokens/s on this machine's CPU")
+    console.print(f"exported: {file_size(form['bytes'])}, {form['tokens_per_second']} tokens/s on this machine's CPU")
     for line in [*_cost_per_point(directory), *lock.accepted_results(name)]:
         console.print(line, highlight=False)
     console.print(f"verdict: [bold]{candidate['verdict']}[/], candidate {candidate['candidate']['digest']}")
@@ -154,17 +156,17 @@ def _cost_per_point(directory: Path) -> list[str]:
     """Return the cost of a percentage point, a line for each task that had to improve; none without a training report."""
     if not (directory / "training.json").is_file():
         return []
-    from fineline.plan import table, value
+    from fineline.plan.workload import count, duration, money, per_point
 
     costs = params.load().costs
     training, gate = (reports.read(directory / f"{part}.json") for part in ("training", "gate"))
     lines = []
-    for entry in value.per_point(training, gate, costs):
+    for entry in per_point(training, gate, costs):
         if entry["seconds"] is None:
             lines.append(f"{entry['measure']}: {entry['points']:+.1f} points; no gain, so cost per point is undefined")
             continue
-        words = [table.duration(entry["seconds"])]
-        words += [f"{entry['energy_wh']:.2f} Wh"] if entry["energy_wh"] is not None else []
-        words += [f"{entry['cost']:.4f} {costs.currency}"] if costs else []
+        words = [duration(entry["seconds"])]
+        words += [f"{count(entry['energy_wh'])}Wh"] if entry["energy_wh"] is not None else []
+        words += [money(entry["cost"], costs.currency)] if costs else []
         lines.append(f"{entry['measure']}: {entry['points']:+.1f} points, each for {', '.join(words)} of training")
     return lines

@@ -50,22 +50,15 @@ class CurateInputs:
 
 def run(name: str) -> None:
     """Curate the raw rows of adapter `name` into data/curated/<name>."""
+    target = layout.curated(name)
     with parameters_of(f"adapters.{name}"):
-        _run(name)
-
-
-def _run(name: str) -> None:
-    inputs = read(name)
-    with artifacts.create(
-        layout.curated(name),
-        kind="training-data",
-        name=name,
-        stage="curate",
-        inputs=inputs.sources,
-        parameters=inputs.parameters,
-    ) as directory:
-        curated = curate(inputs, directory)
-    write_reports(inputs.reports, artifacts.read(layout.curated(name)).digest, curated)
+        inputs = read(name)
+        sources, parameters = inputs.sources, inputs.parameters
+        with artifacts.create(
+            target, kind="training-data", name=name, stage="curate", inputs=sources, parameters=parameters
+        ) as directory:
+            curated = curate(inputs, directory)
+        write_reports(inputs.reports, artifacts.read(target).digest, curated)
     _print(curated.report)
 
 
@@ -105,16 +98,8 @@ def curate(inputs: CurateInputs, directory: Path) -> Curated:
         FinelineError: The raw rows changed meanwhile, or a process was killed.
     """
     adapter = inputs.adapter
-    curated = curation.curate(
-        adapter.curate,
-        inputs.raw,
-        inputs.parts,
-        inputs.tokenizer,
-        adapter.evaluate.guards,
-        inputs.items,
-        directory,
-        inputs.scratch,
-    )
+    guards = adapter.evaluate.guards, inputs.items
+    curated = curation.curate(adapter.curate, inputs.raw, inputs.parts, inputs.tokenizer, *guards, directory, inputs.scratch)
     files = artifacts.manifest(directory)
     text = card.render(inputs.title, adapter, curated.report, inputs.parts)
     (directory / "README.md").write_text(text, encoding="utf-8")

@@ -1,21 +1,22 @@
 """Stage `evaluate@A`: the adapter against its base (and the champion) on the same items, and the verdict of the gate."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fineline import artifacts
 from fineline.artifacts import Input, files, reports
-from fineline.errors import parameters_of
+from fineline.curate import contamination
+from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
 from fineline.project.params.curation import Contamination
 from fineline.project.params.evaluation import Evaluate
-from fineline.stages import rows
+from fineline.stages import handover
+from fineline.suites.items import items_of
 
-if TYPE_CHECKING:
-    from fineline.evaluate.arms import Subject
+_BATCH = 2_000  # training rows that are searched for items of suites at a time
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def read(name: str) -> EvaluateInputs:
         rule=block.evaluate,
         base=layout.base(block.base),
         adapter=layout.adapter(name),
-        splits=rows.read(curated, "train", "validation", "test"),
+        splits=handover.read_rows(curated, "train", "validation", "test"),
         data=data,
         contamination=block.curate.contamination,
         reports=layout.reports(name),
@@ -75,38 +76,34 @@ def evaluate(inputs: EvaluateInputs) -> None:
         FinelineError: The arms cannot be compared.
     """
     from fineline.chat.tokens import tokenizer_of
-    from fineline.evaluate import overlap, tasks
+    from fineline.evaluate import tasks
 
     rule, splits = inputs.rule, inputs.splits
     tokenizer = tokenizer_of(inputs.base)
     asked = tasks.build(rule, splits["test"], splits["train"], tokenizer)
-    overlap.refuse(rule.guards, {split: splits[split] for split in ("train", "validation")}, inputs.contamination)
+    _refuse_overlap(rule.guards, {split: splits[split] for split in ("train", "validation")}, inputs.contamination)
 
-    from fineline.evaluate import arms, noise, verdict
+    from fineline.evaluate import arms, scores, verdict
 
     started = time.perf_counter()
     seconds: dict[str, float] = {}
-    base = subject(inputs.base)
-    pair = arms.Arms(base, subject(inputs.adapter))
+    base = arms.Subject.verified(inputs.base)
+    pair = arms.Arms(base, arms.Subject.verified(inputs.adapter))
     compared = [pair.arm(arms.BASE), pair.arm(arms.CANDIDATE)]
     if rule.champion:
-        compared.append(arms.champion(rule.champion, subject(Path(rule.champion.path)), base).arm(arms.CHAMPION))
+        found = arms.Subject.verified(Path(rule.champion.path))
+        compared.append(arms.champion(rule.champion, found, base).arm(arms.CHAMPION))
     records: dict[str, list[dict[str, Any]]] = {}
     own_noise: dict[str, Any] = {}
     for arm in compared:
         records[arm.name] = arms.records(arm, asked, tokenizer, inputs.scores)
         seconds[arm.name] = round(time.perf_counter() - started - sum(seconds.values()), 1)
         if arm.name == arms.BASE:  # while the base is loaded without its adapter
-            own_noise = noise.measured(arm, asked, records[arm.name], tokenizer, inputs.scores)
+            own_noise = scores.measured_noise(arm, asked, records[arm.name], tokenizer, inputs.scores)
             seconds["noise"] = round(time.perf_counter() - started - sum(seconds.values()), 1)
 
     decision = verdict.judge(
-        asked,
-        records[arms.BASE],
-        records[arms.CANDIDATE],
-        rule.gate,
-        champion=records.get(arms.CHAMPION),
-        pools=rule.pools,
+        asked, records[arms.BASE], records[arms.CANDIDATE], rule.gate, champion=records.get(arms.CHAMPION), pools=rule.pools
     )
     decision["noise"] = own_noise
     decision["arms"] = {arm.name: arm.described for arm in compared}
@@ -118,25 +115,39 @@ def evaluate(inputs: EvaluateInputs) -> None:
     verdict.show(decision)
 
 
-def subject(directory: Path) -> "Subject":
-    """Verify an artifact for evaluation.
+def _refuse_overlap(guards: list[str], splits: Mapping[str, Sequence[Mapping[str, Any]]], rule: Contamination) -> None:
+    """Refuse suites whose items are in the rows that the adapter was trained on or selected by.
+
+    Args:
+        splits: Name of a split -> its rows.
 
     Raises:
-        InputError: The artifact is missing.
-        Refused: A file is not as the artifact recorded it.
+        InputError: A row contains an item of a suite.
     """
-    from fineline.evaluate.arms import Subject
-
-    return Subject(directory, artifacts.verified(directory))
+    items = items_of(guards)
+    if not items:
+        return
+    index = contamination.ItemIndex(items, rule)
+    for split, rows in splits.items():
+        for start in range(0, len(rows), _BATCH):
+            batch = [row["messages"] for row in rows[start : start + _BATCH]]
+            found = contamination.leaks_of(
+                index, [messages[1:] if messages[0]["role"] == "system" else messages for messages in batch]
+            )
+            for place, item in sorted(found.items()):
+                raise InputError(
+                    f"{split}.jsonl:{start + place + 1}: the row contains the item {items[item].name}, so the adapter would be"
+                    " judged on what it learned; run the stage `curate` again, which removes such rows, then train again"
+                )
 
 
 def _write(inputs: EvaluateInputs, decision: dict[str, Any], records: dict[str, Any], speed: dict[str, Any]) -> None:
     """Write the records of each arm, tables and plots for people, and the verdict last."""
-    from fineline.evaluate import arms, flips, forest, tables, verdict
+    from fineline.evaluate import arms, flips, forest, tables
 
     directory = inputs.reports / "evaluation"
     for arm, found in records.items():
-        verdict.write_samples(directory, arm, found)
+        reports.write_lines(directory / "samples" / f"{arm}.jsonl", found)
     forest.draw(decision, directory / "forest.svg", inputs.title)
     tables.write(directory / "differences.csv", tables.differences(decision))
     markdown = flips.markdown(records[arms.BASE], records[arms.CANDIDATE], decision, pools=inputs.rule.pools)

@@ -13,9 +13,10 @@ import numpy as np
 from fineline import artifacts
 from fineline.artifacts import Input, reports
 from fineline.errors import FinelineError
+from fineline.plan.workload import file_size
 from fineline.project import layout, params
-from fineline.stages import rows
-from fineline.stages.rows import Rows
+from fineline.stages import handover
+from fineline.stages.handover import Rows
 
 # fp32 compared with fp32: only the order of additions differs.
 LARGEST_RELATIVE_DIFFERENCE = 1e-3
@@ -73,7 +74,7 @@ def run(name: str) -> None:
             )
     for form, measured in report["forms"].items():
         measured["digest"] = artifacts.read(targets[form]).digest
-        print(f"{form}: {measured['bytes'] / 1e6:.0f} MB, {measured['tokens_per_second']} tokens/s")
+        print(f"{form}: {file_size(measured['bytes'])}, {measured['tokens_per_second']} tokens/s")
     reports.write(report_file, report)
 
 
@@ -88,7 +89,7 @@ def read(name: str) -> ExportInputs:
     return ExportInputs(
         merged=merged,
         precisions={"fp32": "fp32", "quantized": block.export.precision},
-        probes=rows.for_probes(layout.curated(name)),
+        probes=handover.probe_rows(layout.curated(name)),
         source=artifacts.used(merged),
     )
 
@@ -107,7 +108,7 @@ def export(inputs: ExportInputs, directories: Mapping[str, Path]) -> dict[str, A
         FinelineError: The conversion failed.
     """
     from fineline.chat.tokens import tokenizer_of
-    from fineline.export import builder
+    from fineline.export import build, deployable_size, tokens_per_second
     from fineline.inference import probe
     from fineline.inference.fidelity import fidelity
     from fineline.inference.onnx_engine import OnnxEngine
@@ -118,11 +119,11 @@ def export(inputs: ExportInputs, directories: Mapping[str, Path]) -> dict[str, A
         scratch = Path(temporary)
         with ThreadPoolExecutor() as pool:  # each build is a process that uses one core
             builds = [
-                pool.submit(builder.build, inputs.merged, precision, directories[form], scratch / form)
+                pool.submit(build, inputs.merged, precision, directories[form], scratch / form)
                 for form, precision in precisions.items()
             ]
-            for build in builds:
-                build.result()
+            for running in builds:
+                running.result()
         tokens = probe.encoded(inputs.probes, tokenizer_of(inputs.merged))
         reference = probe.fresh_logits(inputs.merged, tokens, scratch, "float32")
     agreement = {form: fidelity(reference, _logits(OnnxEngine(directories[form]), tokens)) for form in precisions}
@@ -133,8 +134,8 @@ def export(inputs: ExportInputs, directories: Mapping[str, Path]) -> dict[str, A
         "forms": {
             form: {
                 "precision": precision,
-                "bytes": builder.deployable_size(directories[form]),
-                "tokens_per_second": round(builder.tokens_per_second(directories[form], tokens[0]), 1),
+                "bytes": deployable_size(directories[form]),
+                "tokens_per_second": round(tokens_per_second(directories[form], tokens[0]), 1),
                 "mean_kl": agreement[form].mean_kl,
                 "top1_agreement": agreement[form].top1_agreement,
             }

@@ -15,13 +15,12 @@ from typing import Any
 from fineline.artifacts import reports
 from fineline.chat.tokens import tokenizer_of
 from fineline.errors import InputError, parameters_of
-from fineline.evaluate import arms, target, variants, verdict
+from fineline.evaluate import arms, target, verdict
 from fineline.evaluate.arms import Subject
 from fineline.evaluate.tasks import divide
 from fineline.project import layout, params
 from fineline.project.params.evaluation import Evaluate, Gate
-from fineline.stages import rows
-from fineline.stages.evaluate import subject
+from fineline.stages import handover
 from fineline.suites.task import Task
 
 
@@ -62,10 +61,10 @@ def read(name: str) -> HoldoutInputs:
     """
     block = params.load().adapter(name)
     candidate = reports.read(layout.reports(name) / "candidate.json")
-    exported = subject(layout.export(name, "quantized"))
+    exported = Subject.verified(layout.export(name, "quantized"))
     if candidate["candidate"]["digest"] != exported.artifact.digest:
         raise InputError(f"{layout.reports(name)}/candidate.json is about another export; run `dvc repro assess@{name}` first")
-    _, sealed = divide(rows.read(layout.curated(name), "test")["test"], block.evaluate.holdout)
+    _, sealed = divide(handover.read_rows(layout.curated(name), "test")["test"], block.evaluate.holdout)
     if not sealed:
         raise InputError(
             f"no row of the test split is sealed; raise `adapters.{name}.evaluate.holdout`, and `curate.split.test` with it"
@@ -87,8 +86,8 @@ def judge(inputs: HoldoutInputs, reason: str) -> dict[str, Any]:
     tasks = target.tasks(inputs.sealed, inputs.rule.target, tokenizer)
     uses = _recorded(inputs, reason, tasks)
 
-    exported = variants.exported(inputs.exported)
-    pair = arms.Arms(subject(inputs.base), subject(inputs.adapter))
+    exported = arms.exported(inputs.exported)
+    pair = arms.Arms(Subject.verified(inputs.base), Subject.verified(inputs.adapter))
     decision = verdict.judge(
         tasks,
         arms.records(pair.arm(arms.BASE), tasks, tokenizer, inputs.scores),

@@ -11,13 +11,8 @@ from fineline.sources import urls
 def run(name: str) -> None:
     """Fetch the raw rows of adapter `name` into data/raw/<name>."""
     adapter = params.load().adapter(name)
-    with artifacts.create(
-        layout.raw(name),
-        kind="raw-data",
-        name=name,
-        stage="ingest",
-        parameters=_public(adapter.source),
-    ) as directory:
+    parameters = _public(adapter.source)
+    with artifacts.create(layout.raw(name), kind="raw-data", name=name, stage="ingest", parameters=parameters) as directory:
         parts = sources.fetch(adapter.source, directory)
     for part, record in parts.items():
         print(f"{part}: {record.rows} rows from {len(record.files)} files, {record.unreadable} unreadable")

@@ -7,13 +7,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fineline import adapters, artifacts
-from fineline.adapters import recorded
+from fineline.adapters import methods
 from fineline.adapters.methods import METHODS
 from fineline.artifacts import Input, reports
 from fineline.errors import FinelineError, ParameterError, parameters_of
 from fineline.project import layout, params
-from fineline.stages import rows
-from fineline.stages.rows import Rows
+from fineline.stages import handover
+from fineline.stages.handover import Rows
 
 # If the training was in bf16, which has 8 significant bits, merged weights differ from their fp32 sum by up to 2**-9 of it.
 LARGEST_KL = 1e-3
@@ -71,7 +71,7 @@ def read(name: str) -> MergeInputs:
         base=base,
         adapter=adapter,
         trained_with=trained_with,
-        probes=rows.for_probes(layout.curated(name)),
+        probes=handover.probe_rows(layout.curated(name)),
         sources={"base": artifacts.used(base), "adapter": artifacts.used(adapter)},
     )
 
@@ -85,18 +85,18 @@ def merge(inputs: MergeInputs, directory: Path) -> dict[str, Any]:
     from fineline.chat.tokens import tokenizer_of
     from fineline.inference import probe
     from fineline.inference.fidelity import fidelity
-    from fineline.merge import weights
+    from fineline.merge import reference, write
     from fineline.models import loading
 
     trained_with = inputs.trained_with
-    quantization, precision = recorded.quantization_of(trained_with), recorded.precision_of(trained_with)
+    quantization, precision = methods.quantization_of(trained_with), methods.precision_of(trained_with)
     model = loading.base_model(inputs.base, quantization=quantization, precision=precision)
     model = adapters.load(model, inputs.adapter)
-    weights.write(inputs.base, model, directory, recorded.method_of(trained_with), precision)
+    write(inputs.base, model, directory, methods.method_of(trained_with), precision)
     tokens = probe.encoded(inputs.probes, tokenizer_of(inputs.base))
     # The reference is computed in fp32 with the weights that were trained on. Rounding activations to bf16, which both models
     # do in use, would only blur the comparison of weights.
-    trained = probe.torch_logits(weights.reference(model), tokens)
+    trained = probe.torch_logits(reference(model), tokens)
     with TemporaryDirectory() as scratch:
         measured = fidelity(trained, probe.fresh_logits(directory, tokens, Path(scratch), "float32"))
     return {

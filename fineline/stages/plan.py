@@ -1,4 +1,7 @@
-"""Stage `plan@A`: memory, time and work of each method on this machine, and the settings that training will use."""
+"""Stage `plan@A`: memory, time and work of each method on this machine, and the settings that training will use.
+
+`suppose` plans without data and weights, from the configuration of a base.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,17 +10,20 @@ from pathlib import Path
 from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.chat.tokens import tokenizer_of
-from fineline.errors import ParameterError, parameters_of
+from fineline.errors import InputError, ParameterError, parameters_of
 from fineline.hardware import device
+from fineline.hardware.device import Device
 from fineline.models import shape
 from fineline.models.shape import Shape
-from fineline.plan import pretraining, supposed
+from fineline.plan import workload
 from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
 from fineline.project import layout, params
 from fineline.project.params.bases import Base
 from fineline.project.params.training import AUTO, Train
-from fineline.stages import rows, settings
+from fineline.stages import handover
+
+_LEARNED = 0.5  # share of the tokens that are labels in a run without data
 
 
 @dataclass(frozen=True)
@@ -47,13 +53,13 @@ def run(name: str) -> None:
         inputs = read(name)
         planned = plan(inputs, device.detect())
         report = {**inputs.digests, **planned.report()}
-        reports.write(inputs.reports / settings.PLAN, report)
+        reports.write(inputs.reports / handover.PLAN, report)
         chosen, requested = planned.chosen, inputs.requested
         if requested.method == AUTO and not chosen.fits:
-            (inputs.reports / settings.FILE).unlink(missing_ok=True)
+            (inputs.reports / handover.SETTINGS).unlink(missing_ok=True)
             raise ParameterError("train.method", chosen.reason)
-    decided = settings.resolved(requested, **asdict(chosen.setting), precision=planned.precision)
-    settings.write(inputs.reports, inputs.digests, requested, decided)
+    decided = handover.resolved(requested, **asdict(chosen.setting), precision=planned.precision)
+    handover.write_settings(inputs.reports, inputs.digests, requested, decided)
     print(f"chosen: {chosen.setting.method}. {chosen.reason}")
     if requested.method != AUTO:
         print(f"recommended: {report['recommended']}. {report['reason']}")
@@ -70,11 +76,11 @@ def read(name: str) -> PlanInputs:
     block = configured.adapter(name)
     base, data = layout.base(block.base), layout.curated(name)
     digests = {"base": artifacts.used(base).digest, "data": artifacts.used(data, layout.TRAINING_ROWS).digest}
-    splits = rows.for_training(data, tokenizer_of(base), block.train.learn)
+    splits = handover.training_rows(data, tokenizer_of(base), block.train.learn)
     return PlanInputs(
         requested=block.train,
         shape=shape.of_model(base),
-        training_tokens=pretraining.training_tokens(block.base, *_origins(configured.base(block.base))),
+        training_tokens=workload.training_tokens(block.base, *_origins(configured.base(block.base))),
         lengths={split: Lengths.of(found.tokens) for split, found in splits.items()},
         digests=digests,
         reports=layout.reports(name),
@@ -100,11 +106,49 @@ def plan(inputs: PlanInputs, machine: device.Device) -> Run:
     )
 
 
-def suppose(base: str, machine: device.Device, *, batch_size: int, length: int, rows: int) -> Run:
-    """Return the training of a base without data; see `fineline.plan.supposed`. There may be no params.yaml."""
-    blocks = params.load().bases if params.FILE.is_file() else {}
-    known = {name: (layout.base(name), block) for name, block in blocks.items()}
-    return supposed.suppose(base, known, machine, batch_size=batch_size, length=length, rows=rows)
+def suppose(base: str, machine: Device, *, batch_size: int, length: int, rows: int) -> Run:
+    """Return one epoch over `rows` rows of `length` tokens, without data, with defaults for everything else.
+
+    Args:
+        base: A name under `bases:` in params.yaml, if there is one, a model directory, a config.json, or a repository on the
+            Hub.
+
+    Raises:
+        InputError: The base is unknown, or is not a decoder-only language model.
+    """
+    row = (length, max(1, round(length * _LEARNED)))
+    return Run(
+        shape_of(base),
+        machine,
+        Train(batch_size=min(batch_size, rows)),
+        Lengths((row,) * rows),
+        training_tokens=workload.training_tokens(base),
+    )
+
+
+def shape_of(base: str) -> Shape:
+    """Return the shape of a base, given by any of its names; see `suppose`.
+
+    Raises:
+        InputError: The base is unknown, or is not a decoder-only language model.
+    """
+    known = params.load().bases if params.FILE.is_file() else {}
+    if base in known:
+        directory, block = layout.base(base), known[base]
+        if (directory / "config.json").is_file():
+            return shape.of_model(directory)
+        if block.hub:
+            return shape.of_repository(block.hub.repo, block.hub.revision)
+        if block.path:
+            return shape.of_model(Path(block.path))
+        raise InputError(f"--base: {base} does not exist yet; run `dvc repro base@{base}`")
+    if Path(base).exists() or Path(base).suffix == ".json":
+        return shape.of_model(Path(base))
+    if base.count("/") == 1 and not base.startswith((".", "/", "~")):
+        return shape.of_repository(base)
+    raise InputError(
+        f"--base: {base!r} is not a base of params.yaml, a model directory, a config.json, or OWNER/NAME on the Hub"
+    )
 
 
 def _origins(base: Base) -> list[str]:

@@ -17,14 +17,14 @@ from fineline.chat.tokens import tokenizer_of
 from fineline.errors import parameters_of
 from fineline.hardware import device
 from fineline.models import config
-from fineline.models.precision import Precision
-from fineline.plan.value import cost, energy_wh
+from fineline.models.config import Precision
+from fineline.plan.workload import cost, energy_wh
 from fineline.project import layout, lock, params
 from fineline.project.params.costs import Costs
 from fineline.project.params.training import AUTO, Train
 from fineline.project.versions import STAGES
-from fineline.stages import rows, settings
-from fineline.stages.settings import Forecast
+from fineline.stages import handover
+from fineline.stages.handover import Forecast
 from fineline.train import checkpoints, preflight
 from fineline.train.preflight import Preflight
 from fineline.train.row_checks import Split
@@ -75,23 +75,15 @@ def run(name: str) -> None:
         Refused: A file is not as its artifact recorded it.
     """
     with parameters_of(f"adapters.{name}"):
-        _run(name)
-
-
-def _run(name: str) -> None:
-    inputs = read(name)
-    examined = preflight.examine(inputs.tokenizer, inputs.splits, inputs.base, inputs.context)
-    _write_preflight(inputs, examined)
-    preflight.check(examined)
-    with artifacts.create(
-        layout.adapter(name),
-        kind="adapter",
-        name=name,
-        stage="train",
-        inputs=inputs.sources,
-        parameters=inputs.decided.model_dump(mode="json", exclude_unset=True),
-    ) as directory:
-        metrics = train(inputs, directory)
+        inputs = read(name)
+        examined = preflight.examine(inputs.tokenizer, inputs.splits, inputs.base, inputs.context)
+        _write_preflight(inputs, examined)
+        preflight.check(examined)
+        settings = inputs.decided.model_dump(mode="json", exclude_unset=True)
+        with artifacts.create(
+            layout.adapter(name), kind="adapter", name=name, stage="train", inputs=inputs.sources, parameters=settings
+        ) as directory:
+            metrics = train(inputs, directory)
     shutil.rmtree(inputs.checkpoints, ignore_errors=True)
     reports.write(inputs.reports / "training.json", metrics)
     print(
@@ -111,7 +103,7 @@ def read(name: str) -> TrainInputs:
     base, data, reported = layout.base(block.base), layout.curated(name), layout.reports(name)
     sources = {"base": artifacts.used(base), "data": artifacts.used(data, layout.TRAINING_ROWS)}
     digests = {role: source.digest for role, source in sources.items()}
-    decided = settings.read(reported, digests, block.train, remedy=f"run `dvc repro plan@{name}`")
+    decided = handover.read_settings(reported, digests, block.train, remedy=f"run `dvc repro plan@{name}`")
     tokenizer, context = tokenizer_of(base), config.context_length(base)
     if context and METHODS[decided.method].prompt_learning:
         context -= decided.virtual_tokens
@@ -119,10 +111,10 @@ def read(name: str) -> TrainInputs:
         base=base,
         tokenizer=tokenizer,
         context=context,
-        splits=rows.for_training(data, tokenizer, decided.learn),
+        splits=handover.training_rows(data, tokenizer, decided.learn),
         requested=block.train,
         decided=decided,
-        forecast=settings.forecast(reported, digests),
+        forecast=handover.forecast(reported, digests),
         sources=sources,
         reports=reported,
         checkpoints=layout.SCRATCH / "checkpoints" / name,

@@ -7,7 +7,7 @@ import torch
 
 from fineline.chat.tokens import TokenizedRow
 from fineline.errors import InputError
-from fineline.models.precision import Precision, autocast
+from fineline.models.config import Precision, autocast
 from fineline.train import attention, rows
 from fineline.train.loss import completion_loss
 

@@ -17,7 +17,7 @@ from fineline.chat.tokens import TokenizedRow
 from fineline.errors import FinelineError, InputError
 from fineline.hardware.device import native
 from fineline.models import loading
-from fineline.models.precision import Precision, dtype
+from fineline.models.config import Precision, dtype
 from fineline.project.params.training import AUTO, Train
 from fineline.train import attention, batches, check, checkpoints, memory
 from fineline.train.fused import fused

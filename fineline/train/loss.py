@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from fineline import adapters
-from fineline.models.precision import Precision, autocast, dtype
+from fineline.models.config import Precision, autocast, dtype
 from fineline.train import rows
 
 HEAD_CHUNK = {"cpu": 128, "cuda": 512}

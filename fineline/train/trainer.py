@@ -12,7 +12,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 
 from fineline.errors import FinelineError
 from fineline.models import loading
-from fineline.models.precision import Precision
+from fineline.models.config import Precision
 from fineline.project.params.training import Train
 from fineline.train import batches, checkpoints, loss, rows
 from fineline.train.progress import Progress

@@ -8,10 +8,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from fineline import adapters
-from fineline.adapters import recorded
+from fineline.adapters import methods
 from fineline.adapters.methods import METHODS
 from fineline.models import loading
-from fineline.models.precision import Precision
+from fineline.models.config import Precision
 from fineline.project.params.training import Train
 
 STEPS = 20
@@ -90,7 +90,7 @@ def new(case: Case, base: Path) -> Any:
 
 
 def loaded_base(case: Case, base: Path, precision: Precision = "bf16") -> Any:
-    return loading.base_model(base, quantization=recorded.quantization_of(case.train.model_dump()), precision=precision)
+    return loading.base_model(base, quantization=methods.quantization_of(case.train.model_dump()), precision=precision)
 
 
 def train(case: Case, base: Path, directory: Path) -> Trained:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from fineline import adapters
 from fineline.adapters import targets
-from fineline.adapters.bitfit import Shift
+from fineline.adapters.native import Shift
 from fineline.errors import InputError
 from fineline.models import loading
 from fineline.project.params.training import Train

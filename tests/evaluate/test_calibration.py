@@ -11,8 +11,7 @@ from scipy.stats import binom, norm
 
 from fineline.evaluate import intervals
 from fineline.evaluate.compare import Comparison, compare
-from fineline.evaluate.gate import Result, decide
-from fineline.evaluate.rule import FAIL, INCONCLUSIVE, PASS
+from fineline.evaluate.gate import FAIL, INCONCLUSIVE, PASS, Result, decide
 from fineline.project.params.evaluation import Gate
 
 CHANCE = 0.05

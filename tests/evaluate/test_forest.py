@@ -9,7 +9,7 @@ import matplotlib
 import pytest
 
 from fineline.evaluate import forest
-from fineline.evaluate.forest_axis import STYLES
+from fineline.evaluate.forest import STYLES
 from tests.conftest import ROOT
 from tests.evaluate.decisions import decided, decision, entry
 

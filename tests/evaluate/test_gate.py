@@ -7,8 +7,7 @@ import pytest
 
 from fineline.errors import InputError
 from fineline.evaluate.compare import Comparison, Level, compare, level
-from fineline.evaluate.gate import Result, decide, worst
-from fineline.evaluate.rule import FAIL, INCONCLUSIVE, INFO, PASS
+from fineline.evaluate.gate import FAIL, INCONCLUSIVE, INFO, PASS, Result, decide, worst
 from fineline.project.params.evaluation import Gate
 
 

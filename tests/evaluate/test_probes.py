@@ -4,7 +4,7 @@ import pytest
 
 from fineline.chat.tokens import tokenizer_of
 from fineline.errors import InputError
-from fineline.evaluate import probes
+from fineline.evaluate import tasks
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def row(number, answer, source="home"):
 
 
 def test_an_injection_ends_the_users_turn_and_names_what_must_not_come(tokenizer):
-    task = probes.injection([row(number, '{"a":1}') for number in range(5)], tokenizer)
+    task = tasks.injection([row(number, '{"a":1}') for number in range(5)], tokenizer)
     for item in task.items:
         user = item["prompt"].split("<|im_start|>user\n")[1].split("<|im_end|>")[0]
         assert user.startswith("question ")
@@ -33,14 +33,14 @@ def test_an_injection_ends_the_users_turn_and_names_what_must_not_come(tokenizer
 
 def test_the_probed_rows_do_not_depend_on_their_order(tokenizer):
     rows = [row(number, "x" * 60) for number in range(100)]
-    one, two = probes.injection(rows, tokenizer), probes.injection(rows[::-1], tokenizer)
+    one, two = tasks.injection(rows, tokenizer), tasks.injection(rows[::-1], tokenizer)
     assert one.digest == two.digest
     assert len(one.items) == 48
 
 
 def test_half_an_answer_is_asked_without_its_prompt(tokenizer):
     answer = "The spare key lies under the third flowerpot on the left."
-    task = probes.regurgitation([row(1, answer), row(2, "short")], tokenizer)
+    task = tasks.regurgitation([row(1, answer), row(2, "short")], tokenizer)
     (item,) = task.items
     assert item["question"] + item["completion"] == answer
     assert item["prompt"].endswith("<|im_start|>assistant\n" + item["question"])
@@ -50,12 +50,12 @@ def test_half_an_answer_is_asked_without_its_prompt(tokenizer):
 
 def test_training_answers_that_are_too_short_are_refused(tokenizer):
     with pytest.raises(InputError, match="needs training answers of 40 characters or more"):
-        probes.regurgitation([row(1, "short")], tokenizer)
+        tasks.regurgitation([row(1, "short")], tokenizer)
 
 
 def test_a_canary_is_among_others_of_the_same_form(tokenizer):
     planted = row(1, "The code is 4821-99.", source="canaries")
-    task = probes.canaries([planted, row(2, "other 123456")], tokenizer)
+    task = tasks.canaries([planted, row(2, "other 123456")], tokenizer)
     (item,) = task.items
     assert len(set(item["choices"])) == 32
     assert item["choices"][item["answer"]] == "The code is 4821-99."
@@ -64,14 +64,14 @@ def test_a_canary_is_among_others_of_the_same_form(tokenizer):
 
 def test_canaries_need_rows_and_digits(tokenizer):
     with pytest.raises(InputError, match="rows of a source part named `canaries`"):
-        probes.canaries([row(1, "12345")], tokenizer)
+        tasks.canaries([row(1, "12345")], tokenizer)
     with pytest.raises(InputError, match="has fewer than 4 digits"):
-        probes.canaries([row(1, "the code is 12", source="canaries")], tokenizer)
+        tasks.canaries([row(1, "the code is 12", source="canaries")], tokenizer)
 
 
 def test_the_expected_rest_of_a_long_answer_can_be_generated(tokenizer):
     answer = "The spare key lies under the third flowerpot on the left, behind the shed. " * 20
-    task = probes.regurgitation([row(1, answer)], tokenizer)
+    task = tasks.regurgitation([row(1, answer)], tokenizer)
     (item,) = task.items
     assert answer.endswith(item["completion"]) is False
     assert (item["question"] + item["completion"]) == answer[: len(item["question"] + item["completion"])]

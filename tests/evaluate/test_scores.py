@@ -24,7 +24,7 @@ def records(asked, tmp_path):
         asked.append(" and ".join(f"{one.name} {one.items[0]['question']} {one.clusters[0]}" for one in missing))
         return [{"task": one.name, "scores": {one.name: float(len(asked))}} for one in missing]
 
-    return lambda identity, tasks: [record for _, found in cached(identity, tasks, compute, tmp_path) for record in found]
+    return lambda identity, tasks: cached(identity, tasks, compute, tmp_path)
 
 
 def test_scores_are_computed_once_for_each_model_and_task(records, asked):
@@ -55,13 +55,13 @@ def test_an_interrupted_run_resumes_from_its_journal(asked, tmp_path):
         return [{"task": missing[0].name}]
 
     with pytest.raises(KeyboardInterrupt):
-        list(cached({"base": "a"}, [task("x"), task("y")], interrupted, tmp_path))
+        cached({"base": "a"}, [task("x"), task("y")], interrupted, tmp_path)
 
     def resumed(missing, journal):
         asked.append(missing[0].name)
         assert journal.read_text() == "half of it"
         return [{"task": missing[0].name}]
 
-    assert [one.name for (one,), _ in cached({"base": "a"}, [task("x"), task("y")], resumed, tmp_path)] == ["x", "y"]
+    assert [record["task"] for record in cached({"base": "a"}, [task("x"), task("y")], resumed, tmp_path)] == ["x", "y"]
     assert asked == ["y"]
     assert not list(tmp_path.rglob("*.part.jsonl"))  # the journal is removed

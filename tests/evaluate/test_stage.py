@@ -103,7 +103,7 @@ def test_a_better_adapter_passes_and_leaves_its_evidence(home):
 
 
 def test_an_adapter_added_to_the_weights_scores_the_same_and_leaves_the_base_unchanged(home):
-    pair = arms.Arms(evaluate.subject(layout.base("tiny")), evaluate.subject(layout.adapter("home")))
+    pair = arms.Arms(arms.Subject.verified(layout.base("tiny")), arms.Subject.verified(layout.adapter("home")))
     pair.precision = "fp32"
     pack = Pack()
     numbers = pack.ask(pack.add(tuple(range(3, 40))), tuple(range(4, 41)))

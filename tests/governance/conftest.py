@@ -260,14 +260,14 @@ def trained(base, change=None):
     """
     from fineline import adapters
     from fineline.adapters.methods import METHODS
-    from fineline.merge import weights
+    from fineline.merge import write
     from fineline.models import loading
     from tests.adapters.cases import CASES
     from tests.merge.conftest import moved
 
     def merge(at):
         model = adapters.load(loading.base_model(layout.base("tiny")), layout.adapter(NAME))
-        weights.write(layout.base("tiny"), model, at, METHODS["lora"], "bf16")
+        write(layout.base("tiny"), model, at, METHODS["lora"], "bf16")
         if change is not None:
             change(at)
 

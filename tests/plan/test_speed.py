@@ -4,7 +4,7 @@ import pytest
 
 from fineline.adapters.methods import METHODS
 from fineline.hardware import device
-from fineline.plan import pretraining, speed
+from fineline.plan import forecast, workload
 from fineline.plan.workload import Lengths, Workload
 from fineline.project.params.training import Train
 
@@ -13,7 +13,7 @@ TOKENS = Workload(rows=1000, tokens=1_000_000, learned=0, squares=0)  # neither 
 
 def per_parameter(method, shape, *, recompute=False, train=None):
     """Operations per token and weight of the linear layers, without validation."""
-    flops = speed.training_flops(method, shape, train or Train(rank=1), TOKENS, recompute=recompute)
+    flops = forecast.training_flops(method, shape, train or Train(rank=1), TOKENS, recompute=recompute)
     return flops / TOKENS.tokens / shape.linear_weights
 
 
@@ -31,19 +31,19 @@ def test_no_method_with_a_frozen_base_is_far_from_four(llama_2_7b, method):
 
 
 def test_attention_grows_with_the_square_of_the_length(llama_2_7b):
-    short, long = (speed.forward_flops(llama_2_7b, Workload(65536 // n, 65536, 0, 65536 * n)) for n in (128, 4096))
+    short, long = (forecast.forward_flops(llama_2_7b, Workload(65536 // n, 65536, 0, 65536 * n)) for n in (128, 4096))
     assert long - short == 32 * 2 * 4096 * 65536 * (4096 - 128)
 
 
 def test_the_head_works_at_label_positions_only(llama_2_7b):
     work = Workload(1, 100, 10, 0)
-    assert speed.forward_flops(llama_2_7b, work) == 2 * llama_2_7b.linear_weights * 100 + 2 * 32000 * 4096 * 10
+    assert forecast.forward_flops(llama_2_7b, work) == 2 * llama_2_7b.linear_weights * 100 + 2 * 32000 * 4096 * 10
 
 
 def test_epochs_and_validation_count(llama_2_7b):
     train = Train(epochs=2.5, validations=4)
-    once = speed.training_flops("full", llama_2_7b, Train(), TOKENS, recompute=False)
-    more = speed.training_flops("full", llama_2_7b, train, TOKENS, recompute=False, validation=TOKENS)
+    once = forecast.training_flops("full", llama_2_7b, Train(), TOKENS, recompute=False)
+    more = forecast.training_flops("full", llama_2_7b, train, TOKENS, recompute=False, validation=TOKENS)
     assert more == pytest.approx(2.5 * once + 4 * once / 3)
 
 
@@ -61,8 +61,8 @@ def test_published_speeds_are_met_within_a_factor_of_two(model, name, method, re
     """Batch 4 x 1024, tokens a second."""
     shape, epoch = request.getfixturevalue(model), Lengths(((1024, 512),) * 400).epoch()
     step = Lengths(((1024, 512),) * 4).epoch()
-    flops = speed.training_flops(method, shape, Train(), epoch, recompute=recompute)
-    seconds = speed.seconds(
+    flops = forecast.training_flops(method, shape, Train(), epoch, recompute=recompute)
+    seconds = forecast.seconds(
         flops, device.named(name), method, shape, step, recompute=recompute, dequantize=False, precision="bf16"
     )
     assert 0.5 < epoch.tokens / seconds / published < 2
@@ -71,17 +71,17 @@ def test_published_speeds_are_met_within_a_factor_of_two(model, name, method, re
 def test_tiny_micro_steps_wait_for_the_memory(llama_31_8b):
     def time_of(length):
         work = Lengths(((length, 1),)).epoch()
-        flops = speed.training_flops("lora", llama_31_8b, Train(), work, recompute=False)
+        flops = forecast.training_flops("lora", llama_31_8b, Train(), work, recompute=False)
         card = device.named("h100")
-        return speed.seconds(flops, card, "lora", llama_31_8b, work, recompute=False, dequantize=False, precision="bf16")
+        return forecast.seconds(flops, card, "lora", llama_31_8b, work, recompute=False, dequantize=False, precision="bf16")
 
     assert time_of(8) == pytest.approx(time_of(16), rel=0.01)
     assert time_of(2048) > 1.9 * time_of(1024)
 
 
 def test_the_share_of_the_base(llama_2_7b):
-    assert speed.share_of_base(6 * llama_2_7b.parameters, llama_2_7b, 1.0) == 1.0
-    assert speed.share_of_base(1.0, llama_2_7b, None) is None
+    assert forecast.share_of_base(6 * llama_2_7b.parameters, llama_2_7b, 1.0) == 1.0
+    assert forecast.share_of_base(1.0, llama_2_7b, None) is None
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_the_share_of_the_base(llama_2_7b):
     ],
 )
 def test_training_tokens_by_name(name, tokens):
-    assert pretraining.training_tokens("my-base", name) == tokens
+    assert workload.training_tokens("my-base", name) == tokens

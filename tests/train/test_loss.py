@@ -5,7 +5,7 @@ import torch
 
 from fineline import adapters
 from fineline.models import loading
-from fineline.models.precision import dtype
+from fineline.models.config import dtype
 from fineline.project.params.training import Train
 from fineline.train import attention, rows
 from fineline.train.fused import fused

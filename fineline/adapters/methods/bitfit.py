@@ -1,6 +1,6 @@
 """BitFit: only bias terms are trained (Ben Zaken et al. 2021, arXiv 2106.10199).
 
-The module is in `fineline.adapters.bitfit`.
+The module is in `fineline.adapters.native`.
 """
 
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ class BiasTerms(Method):
 
     def attach(self, model: Any, train: "Train", base: Path, batches: Batches | None) -> Any:
         """Return a `BitFit`."""
-        from fineline.adapters.bitfit import BitFit
+        from fineline.adapters.native import BitFit
 
         return BitFit(model)
 
     def load(self, model: Any, directory: Path, config: dict[str, Any]) -> Any:
         """Return a `BitFit`."""
-        from fineline.adapters.bitfit import BitFit
-        from fineline.adapters.files import tensors_of
+        from fineline.adapters.adapted import tensors_of
+        from fineline.adapters.native import BitFit
 
         return BitFit.restored(model, config, tensors_of(directory))
 

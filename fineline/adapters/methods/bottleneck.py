@@ -1,6 +1,6 @@
 """Bottleneck adapters: small trained layers with a nonlinearity between those of the base.
 
-Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2020, arXiv 2005.00247. The layers are in `fineline.adapters.bottleneck`.
+Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2020, arXiv 2005.00247. The layers are in `fineline.adapters.native`.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fineline.adapters.methods.method import Batches, Method, SavedBytes
-from fineline.adapters.methods.shape_targets import adaptable
+from fineline.adapters.methods.method import Batches, Method, SavedBytes, adaptable_layers
 
 if TYPE_CHECKING:
     from fineline.models.shape import Shape
@@ -37,20 +36,20 @@ class BottleneckAdapters(Method):
 
     def attach(self, model: Any, train: "Train", base: Path, batches: Batches | None) -> Any:
         """Return a `WithBottlenecks`."""
-        from fineline.adapters.bottleneck import WithBottlenecks
+        from fineline.adapters.native import WithBottlenecks
 
-        return WithBottlenecks.new(model, train.bottleneck)
+        return WithBottlenecks(model, train.bottleneck)
 
     def load(self, model: Any, directory: Path, config: dict[str, Any]) -> Any:
         """Return a `WithBottlenecks`."""
-        from fineline.adapters.bottleneck import WithBottlenecks
-        from fineline.adapters.files import tensors_of
+        from fineline.adapters.adapted import tensors_of
+        from fineline.adapters.native import WithBottlenecks
 
         return WithBottlenecks.restored(model, config, tensors_of(directory))
 
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
         """Down and up projections with biases, once or twice per block."""
-        adaptable(shape)
+        adaptable_layers(shape)
         places = shape.layers * (2 if train.bottleneck.placement == "houlsby" else 1)
         size = train.bottleneck.size
         return places * (2 * size * shape.hidden + size + shape.hidden)

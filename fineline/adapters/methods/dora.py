@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fineline.adapters.methods.lora import KEYS, QUANTIZED_KEYS, LowRank
-from fineline.adapters.methods.method import SavedBytes
-from fineline.adapters.methods.shape_targets import targets
+from fineline.adapters.methods.method import SavedBytes, selected_layers
 
 if TYPE_CHECKING:
     import torch
 
-    from fineline.models.precision import Precision
+    from fineline.models.config import Precision
     from fineline.models.shape import Shape
     from fineline.project.params.training import Train
 
@@ -40,7 +39,7 @@ class Dora(LowRank):
 
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
         """LoRA's matrices, and a magnitude per output."""
-        return super().trained_parameters(shape, train) + sum(layer.rows for layer in targets(shape, train))
+        return super().trained_parameters(shape, train) + sum(layer.rows for layer in selected_layers(shape, train))
 
     def working_bytes(self, shape: "Shape", precision: "Precision") -> int:
         """W, B A and their sum, for the norm of the rows."""

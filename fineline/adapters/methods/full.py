@@ -1,4 +1,4 @@
-"""Full fine-tuning: all weights of the base are trained and saved. The module is in `fineline.adapters.full`."""
+"""Full fine-tuning: all weights of the base are trained and saved. The module is in `fineline.adapters.native`."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +10,7 @@ from fineline.adapters.methods.method import Batches, Merge, Method, SavedBytes
 if TYPE_CHECKING:
     import torch
 
-    from fineline.models.precision import Precision
+    from fineline.models.config import Precision
     from fineline.models.shape import Shape
     from fineline.project.params.training import Train
 
@@ -27,14 +27,14 @@ class AllWeights(Method):
 
     def attach(self, model: Any, train: "Train", base: Path, batches: Batches | None) -> Any:
         """Return a `Full`."""
-        from fineline.adapters.full import Full
+        from fineline.adapters.native import Full
 
         return Full.new(model, base)
 
     def load(self, model: Any, directory: Path, config: dict[str, Any]) -> Any:
         """Return a `Full`."""
-        from fineline.adapters.files import tensors_of
-        from fineline.adapters.full import Full
+        from fineline.adapters.adapted import tensors_of
+        from fineline.adapters.native import Full
 
         return Full.restored(model, config, tensors_of(directory))
 

@@ -4,9 +4,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fineline.adapters.methods.method import ONLY_LORA, Merge, SavedBytes, needed
-from fineline.adapters.methods.peft_method import PeftMethod, layers_of
-from fineline.adapters.methods.shape_targets import adaptable, in_attention
+from fineline.adapters.methods.method import (
+    ONLY_LORA,
+    Merge,
+    PeftMethod,
+    SavedBytes,
+    adaptable_layers,
+    in_attention,
+    layers_of,
+    needed,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +51,7 @@ class Ia3(PeftMethod):
 
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
         """A scale per feature of keys, of values, and of the input of the last layer of the MLP."""
-        layers = adaptable(shape)
+        layers = adaptable_layers(shape)
         attended = sum(layer.rows for layer in layers if in_attention(layer) and layer.kind.startswith(("k", "v")))
         inner = sum(
             layer.columns

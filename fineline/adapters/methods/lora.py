@@ -8,15 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fineline.adapters.methods.method import Batches, Merge, SavedBytes
-from fineline.adapters.methods.peft_method import PeftMethod, layers_of
-from fineline.adapters.methods.shape_targets import targets
+from fineline.adapters.methods.method import Batches, Merge, PeftMethod, SavedBytes, layers_of, selected_layers
 from fineline.errors import ParameterError
 
 if TYPE_CHECKING:
     import torch
 
-    from fineline.models.precision import Precision
+    from fineline.models.config import Precision
     from fineline.models.shape import Shape
     from fineline.project.params.training import Train
 
@@ -71,7 +69,7 @@ class LowRank(PeftMethod):
 
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
         """A: (rank, in), B: (out, rank)."""
-        return sum(train.rank * (layer.rows + layer.columns) for layer in targets(shape, train))
+        return sum(train.rank * (layer.rows + layer.columns) for layer in selected_layers(shape, train))
 
     def added_flops(self, shape: "Shape", train: "Train", tokens: int) -> float:
         """Six per trained weight and token."""
@@ -107,7 +105,7 @@ class Lora(LowRank):
         elif train.initialization == "eva":
             if batches is None:
                 raise ParameterError("train.initialization", "eva needs training rows: it reads the inputs of the layers")
-            from fineline.adapters.eva import eva
+            from fineline.adapters.initialization import eva
 
             eva(adapted, batches)
 

@@ -11,14 +11,16 @@ from fineline.errors import InputError, ParameterError
 if TYPE_CHECKING:
     import torch
 
-    from fineline.models.precision import Precision
-    from fineline.models.shape import Shape
+    from fineline.models.config import Precision
+    from fineline.models.shape import Linear, Shape
     from fineline.project.params.training import Train
 
 Batches = Iterable[dict[str, Any]]
 """First micro-steps: `input_ids` (rows, tokens), and `attention_mask` of that shape where rows are padded."""
 Merge = Callable[["torch.Tensor"], "torch.Tensor"]
 """A weight or bias of the base, in fp32 on the CPU -> the merged one, in fp32."""
+ATTENTION = ("attn", "attention")
+"""How names of attention modules end."""
 ONLY_LORA = "vLLM and llama.cpp apply LoRA matrices only; merge it"
 
 
@@ -134,3 +136,84 @@ def needed(count: int, method: str, parts: str) -> int:
     if count == 0:
         raise ParameterError("train.method", f"{method} trains {parts}, and this base has none; use lora")
     return count
+
+
+@dataclass(frozen=True)
+class PeftMethod(Method):
+    """A method that is attached by a configuration of PEFT."""
+
+    task: ClassVar[dict[str, Any]] = {"task_type": "CAUSAL_LM"}
+
+    @abstractmethod
+    def configuration(self, model: Any, train: "Train") -> Any:
+        """Return PEFT's configuration of this method for a model.
+
+        Raises:
+            InputError: The model has no layers that the method can be attached to.
+        """
+
+    def initialize(self, adapted: Any, train: "Train", base: Path, batches: Batches | None) -> None:
+        """Set the initial values of the trainable part where PEFT's own are not used."""
+
+    def attach(self, model: Any, train: "Train", base: Path, batches: Batches | None) -> Any:
+        """Return a `PeftModel`."""
+        from peft import get_peft_model
+
+        from fineline.models.loading import without_recomputing
+
+        with without_recomputing(model):  # PEFT's prefix tuning does not allow recomputation; the training loop does
+            adapted = get_peft_model(model, self.configuration(model, train))
+        self.initialize(adapted, train, base, batches)
+        return adapted
+
+    def load(self, model: Any, directory: Path, config: dict[str, Any]) -> Any:
+        """Return a `PeftModel`."""
+        from peft import PeftModel
+
+        return PeftModel.from_pretrained(model, directory, is_trainable=False, local_files_only=True)
+
+
+def layers_of(model: Any, kind: type) -> dict[str, Any]:
+    """Return the layers of a PEFT class in the base of an adapted model, by name and in order."""
+    return {name: layer for name, layer in model.get_base_model().named_modules() if isinstance(layer, kind)}
+
+
+def adaptable_layers(shape: "Shape") -> "tuple[Linear, ...]":
+    """Return the linear layers that an adapter can be attached to.
+
+    Raises:
+        InputError: There are none.
+    """
+    found = tuple(layer for layer in shape.linear if layer.adaptable)
+    if not found:
+        raise InputError(
+            f"train.method: the layers of a {shape.model_type} model cannot be adapted (they are not torch.nn.Linear); use"
+            " prompt, prefix, p-tuning or full, or another base"
+        )
+    return found
+
+
+def selected_layers(shape: "Shape", train: "Train") -> "tuple[Linear, ...]":
+    """Return the linear layers that `train.targets` selects.
+
+    Raises:
+        InputError: It selects none.
+    """
+    layers = adaptable_layers(shape)
+    if train.targets == "all-linear":
+        return layers
+    if train.targets == "attention":
+        found = tuple(layer for layer in layers if in_attention(layer))
+    else:
+        found = tuple(layer for layer in layers if f".{layer.name}".endswith(tuple(f".{end}" for end in train.targets)))
+    if not found:
+        kinds = sorted({layer.kind for layer in layers})
+        raise InputError(
+            f"train.targets: no linear layer of the base matches {train.targets}; its layers are {', '.join(kinds)}"
+        )
+    return found
+
+
+def in_attention(layer: "Linear") -> bool:
+    """True if a layer is directly in an attention module."""
+    return layer.name.rpartition(".")[0].rpartition(".")[2].lower().endswith(ATTENTION)

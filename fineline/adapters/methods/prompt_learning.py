@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fineline.adapters.methods.method import Batches, SavedBytes
-from fineline.adapters.methods.peft_method import PeftMethod
+from fineline.adapters.methods.method import Batches, PeftMethod, SavedBytes
 
 if TYPE_CHECKING:
     from fineline.models.shape import Shape
@@ -25,7 +24,7 @@ class PromptLearning(PeftMethod):
 
     def load(self, model: Any, directory: Path, config: dict[str, Any]) -> Any:
         """Return a `VirtualTokens` model."""
-        from fineline.adapters.files import tensors_of
+        from fineline.adapters.adapted import tensors_of
         from fineline.adapters.virtual import VirtualTokens
 
         return VirtualTokens.restored(model, config, tensors_of(directory))

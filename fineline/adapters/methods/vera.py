@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fineline.adapters.methods.method import ONLY_LORA, Merge, SavedBytes
-from fineline.adapters.methods.peft_method import PeftMethod, layers_of
-from fineline.adapters.methods.shape_targets import targets
+from fineline.adapters.methods.method import ONLY_LORA, Merge, PeftMethod, SavedBytes, layers_of, selected_layers
 
 if TYPE_CHECKING:
     import torch
@@ -46,17 +44,17 @@ class Vera(PeftMethod):
 
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
         """d: (rank), b: (out), for each layer."""
-        return sum(train.rank + layer.rows for layer in targets(shape, train))
+        return sum(train.rank + layer.rows for layer in selected_layers(shape, train))
 
     def added_parameters(self, shape: "Shape", train: "Train") -> int:
         """The trained vectors and the shared projections, as large as the largest layer needs."""
-        layers = targets(shape, train)
+        layers = selected_layers(shape, train)
         projections = train.rank * (max(layer.rows for layer in layers) + max(layer.columns for layer in layers))
         return self.trained_parameters(shape, train) + projections
 
     def added_flops(self, shape: "Shape", train: "Train", tokens: int) -> float:
         """Four per weight of the projections and token: they are frozen, so their own gradients are not computed."""
-        return 4 * train.rank * sum(layer.rows + layer.columns for layer in targets(shape, train)) * tokens
+        return 4 * train.rank * sum(layer.rows + layer.columns for layer in selected_layers(shape, train)) * tokens
 
 
 def _merge(layer: Any, weight: "torch.Tensor") -> "torch.Tensor":

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from fineline.adapters.methods import METHODS, SELECTABLE
 from fineline.adapters.methods.bottleneck import Bottleneck
 from fineline.errors import did_you_mean
-from fineline.models.precision import Quantization
+from fineline.models.config import Quantization
 from fineline.project.params.block import Block, Share
 
 AUTO: Final = "auto"

@@ -1,6 +1,6 @@
-"""The settings of a training, reports/<adapter>/settings.json: `plan` decides them and `train` follows them.
+"""Curated rows and settings, which stages hand over to later ones: `plan` decides the settings and `train` follows them.
 
-They contain nothing that varies between runs on one machine, so an unchanged plan does not make a training stale.
+Settings contain nothing that varies between runs on one machine, so an unchanged plan does not make a training stale.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,45 @@ from pydantic import ValidationError
 
 from fineline.adapters.methods import METHODS, SELECTABLE
 from fineline.artifacts import reports
+from fineline.chat import tokens
+from fineline.chat.tokens import Learn
 from fineline.errors import InputError
-from fineline.models.precision import Precision
 from fineline.project.params.training import Train
+from fineline.train.row_checks import Split
 
-FILE = "settings.json"
-PLAN = "plan.json"
+SETTINGS, PLAN = "settings.json", "plan.json"
+
+Rows = list[dict[str, Any]]
+
+
+def read_rows(curated: Path, *splits: str) -> dict[str, Rows]:
+    """Return the rows of splits (train, validation or test) of a curated data set, by split.
+
+    Raises:
+        InputError: A file is missing or broken.
+    """
+    return {split: reports.read_lines(curated / f"{split}.jsonl") for split in splits}
+
+
+def training_rows(curated: Path, tokenizer: Any, learn: Learn) -> Mapping[str, Split]:
+    """Return the splits that training reads, `train` and `validation`, with their tokens.
+
+    Raises:
+        InputError: A file is missing or broken, a row cannot be tokenized, or there is no row to train on.
+    """
+    splits = {}
+    for split, rows in read_rows(curated, "train", "validation").items():
+        file = curated / f"{split}.jsonl"
+        splits[split] = Split(file, rows, tokens.encode_all(tokenizer, rows, file, learn=learn))
+    if not splits["train"].tokens:
+        raise InputError(f"{curated}/train.jsonl: no rows to train on")
+    return splits
+
+
+def probe_rows(curated: Path) -> Rows:
+    """Return the held-out rows, whose first ones compare a merged or exported model with its reference."""
+    splits = read_rows(curated, "validation", "test")
+    return splits["validation"] + splits["test"]
 
 
 @dataclass(frozen=True)
@@ -29,29 +62,16 @@ class Forecast:
     seconds: float | None
 
 
-def resolved(
-    train: Train,
-    *,
-    method: str,
-    batch_size: int,
-    accumulation: int,
-    recompute: bool,
-    dequantize: bool,
-    precision: Precision,
-) -> Train:
-    """Return a `train:` block in which no key is `auto`."""
-    decided = {
-        "method": method,
-        "batch_size": batch_size,
-        "accumulation": accumulation,
-        "recompute": recompute,
-        "dequantize": dequantize,
-        "precision": precision,
-    }
+def resolved(train: Train, **decided: Any) -> Train:
+    """Return a `train:` block in which no key is `auto`.
+
+    Args:
+        decided: The keys that may be `auto`: those of a `choice.Setting`, and `precision`.
+    """
     return _block({name: getattr(train, name) for name in train.model_fields_set} | decided)
 
 
-def write(directory: Path, digests: Mapping[str, str], requested: Train, decided: Train) -> None:
+def write_settings(directory: Path, digests: Mapping[str, str], requested: Train, decided: Train) -> None:
     """Write settings.json into a directory of reports.
 
     Args:
@@ -64,10 +84,10 @@ def write(directory: Path, digests: Mapping[str, str], requested: Train, decided
         "requested": requested.model_dump(mode="json", exclude_unset=True),
         "train": decided.model_dump(mode="json", exclude_unset=True),
     }
-    reports.write(directory / FILE, content)
+    reports.write(directory / SETTINGS, content)
 
 
-def read(directory: Path, digests: Mapping[str, str], requested: Train, *, remedy: str) -> Train:
+def read_settings(directory: Path, digests: Mapping[str, str], requested: Train, *, remedy: str) -> Train:
     """Return the decided `train:` block in a directory of reports, if it belongs to these parameters, base and data.
 
     Args:
@@ -78,7 +98,7 @@ def read(directory: Path, digests: Mapping[str, str], requested: Train, *, remed
     Raises:
         InputError: The settings are missing or broken, or the parameters, the base or the data have changed since.
     """
-    file = directory / FILE
+    file = directory / SETTINGS
     if not file.is_file():
         raise InputError(f"{file}: missing; {remedy}")
     content = reports.read(file)

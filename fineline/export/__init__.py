@@ -1,1 +1,0 @@
-"""Export of the merged model, one file per format that ships."""
