@@ -11,18 +11,29 @@ from typing import Any
 import numpy as np
 import orjson
 
-from fineline.chat import completions as json_completions
-from fineline.curate import languages, layouts, quality, similar, split
-from fineline.curate.chunk import Chunk, Outcomes, Slice
-from fineline.curate.cleaning import clean
+from fineline.chat.tokens import json_field
+from fineline.curate import layouts, quality, similar
+from fineline.curate.cleaning import LeftOut, Row, clean
 from fineline.curate.contamination import ItemIndex
-from fineline.curate.conversation import completion_text, message_text, prompt_text
+from fineline.curate.decision import side
 from fineline.curate.privacy import Cleaner
-from fineline.curate.row import LeftOut, Row
-from fineline.curate.text import Words, interleaved_shingles, joined, key, keys, normalize, prompts_only, selected, words
-from fineline.curate.token_counts import TokenCounter
+from fineline.curate.table import Chunk, Outcomes, Slice
+from fineline.curate.text import (
+    Words,
+    completion_text,
+    interleaved_shingles,
+    joined,
+    key,
+    keys,
+    message_text,
+    normalize,
+    prompt_text,
+    prompts_only,
+    selected,
+    words,
+)
 from fineline.project.params.curation import Curate
-from fineline.suites.items import SuiteItem
+from fineline.suites.guards import SuiteItem
 
 _SHOWN = 2000  # characters of a rejected row that are kept
 _LONGEST = 300  # characters of a private value that may span the place where the row is cut
@@ -53,7 +64,7 @@ class Examiner:
         self.settings = settings
         self.rule = settings.rule
         self.cleaner = Cleaner(self.rule.privacy)
-        self.token_counter = TokenCounter(settings.tokenizer)
+        self.token_counter = quality.TokenCounter(settings.tokenizer)
         self.index = ItemIndex(settings.items, self.rule.contamination)
 
     def examine(self, piece: Slice) -> Chunk:
@@ -93,7 +104,7 @@ class _Examination:
             lines=np.cumsum([0, *map(len, lines)], dtype=np.int64),
             shingle_starts=starts,
             words=np.diff(word_starts).astype(np.uint32),
-            side=np.array([split.side(row.group, self.rule.split) for row in rows], dtype=np.uint8),
+            side=np.array([side(row.group, self.rule.split) for row in rows], dtype=np.uint8),
             group=keys([row.group for row in rows]),
             stratum=np.array([0 if row.stratum is None else key(row.stratum) for row in rows], dtype=np.uint64),
             prompt=keys([row.prompt for row in rows]),
@@ -154,7 +165,7 @@ class _Examination:
         row.prose = question if answer[:1] in ("{", "[") else f"{row.messages[-2]['content']} {answer}"
         if self.rule.split.stratify:
             value = row.content.get(self.rule.split.stratify)
-            value = json_completions.field(answer, self.rule.split.stratify) if value is None else value
+            value = json_field(answer, self.rule.split.stratify) if value is None else value
             row.stratum = None if value is None else self.examiner.cleaner.scrub(str(value))
         if self.rule.system is not None and row.messages[0]["role"] != "system":
             row.messages.insert(0, {"role": "system", "content": self.rule.system})
@@ -174,8 +185,8 @@ class _Examination:
         """Return the rows without those that are clearly in an unwanted language."""
         wanted = self.rule.quality.languages
         kept = []
-        for row, language in zip(rows, languages.detect([row.prose for row in rows]), strict=True):
-            if wanted and language not in (languages.UNKNOWN, *wanted):
+        for row, language in zip(rows, quality.detect_languages([row.prose for row in rows]), strict=True):
+            if wanted and language not in (quality.UNKNOWN_LANGUAGE, *wanted):
                 self._leave_out(row.id, row.at, LeftOut("quality", f"language: {language}"))
             else:
                 row.language, row.prose = language, ""

@@ -6,7 +6,7 @@ from typing import Any
 from fineline.curate import contamination
 from fineline.errors import InputError
 from fineline.project.params.curation import Contamination
-from fineline.suites.items import items_of
+from fineline.suites.guards import items_of
 
 _BATCH = 2_000
 

@@ -7,6 +7,10 @@ the slots that it fills, so the pair is right by construction:
     switch on my kitchen lamps -> {"intent":"HassTurnOn","area":"kitchen","domain":"light"}
 
 Commands of one template are near-duplicates of each other, so the template is their group, which splits never divide.
+
+The values for the slots, such as rooms, devices and shopping lists, come from a household: `households/<language>.yaml` is
+shipped for some languages. A list that a household lacks is taken from the English one: rooms and devices have proper names,
+which people choose themselves.
 """
 
 import hashlib
@@ -19,12 +23,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from fineline.errors import InputError, did_you_mean
 from fineline.project.params.sources import HomeAssistant
-from fineline.sources import household, local
-from fineline.sources.envelope import Writer
-from fineline.sources.files import FileRecord
+from fineline.sources import listing
 from fineline.sources.readers import RawRow
+from fineline.sources.storage import FileRecord, Writer
 
 try:
     import home_assistant_intents
@@ -36,6 +41,7 @@ except ModuleNotFoundError as error:
         f"a `home_assistant` part needs the package {error.name}; install it with `pip install 'fineline[home-assistant]'`"
     ) from error
 
+SHIPPED = Path(__file__).with_name("households")
 CORPUS = "home-assistant-intents"
 _TRIES_PER_SAMPLE = 20  # a template may have too few variants: stop instead of looping
 
@@ -70,7 +76,7 @@ def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
     corpus = Path(home_assistant_intents.__file__).with_name("data") / f"{block.language}.json"
     used = [_record(name, corpus, writer.rows)]
     if block.household:
-        used.append(_record(block.household, local.below(block.household, root), rows=0))
+        used.append(_record(block.household, listing.below(block.household, root), rows=0))
     return used
 
 
@@ -103,7 +109,7 @@ def commands(
         raise InputError(
             f"home_assistant.language: no commands in {language!r}{did_you_mean(language, sorted(get_languages()))}"
         )
-    sampler = _Sampler(Intents.from_dict(corpus), household.load(language, own, root))
+    sampler = _Sampler(Intents.from_dict(corpus), load_household(language, own, root))
     seen: set[str] = set()
     for template, draw in sampler.templates():
         choose = random.Random(f"{seed}/{template}")
@@ -196,3 +202,39 @@ class _Sampler:
         by_domain: dict[str, list[str]] = self.household["name"]
         wanted = block.requires_context.get("domain", list(by_domain))
         return [name for domain in wanted if domain in by_domain for name in by_domain[domain]]
+
+
+def load_household(language: str, own: str | None, root: Path) -> dict[str, Any]:
+    """Return list name -> values, and `name` -> domain -> values.
+
+    Args:
+        own: A YAML file below `root` (`source.path`), whose lists replace the shipped ones.
+
+    Raises:
+        InputError: The file is missing, outside `root`, or not a valid household.
+    """
+    household: dict[str, Any] = {"name": {}}
+    shipped = [SHIPPED / f"{code}.yaml" for code in ("en", language)]
+    files = [*(file for file in shipped if file.is_file()), *([listing.below(own, root)] if own else [])]
+    for file in files:
+        content = _checked_household(file)
+        names = household["name"] | content.get("name", {})
+        household = household | content | {"name": names}
+    return household
+
+
+def _checked_household(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file.name}: not YAML in UTF-8; see `household` in docs/sources.md") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file.name}: list names with their values are needed; see `household` in docs/sources.md")
+    names = content.get("name", {})
+    if not isinstance(names, dict):
+        raise InputError(f"{file.name}: `name` needs lists by domain, such as `light: [desk lamp]`")
+    lists = {key: values for key, values in content.items() if key != "name"} | {f"name.{key}": names[key] for key in names}
+    for key, values in lists.items():
+        if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
+            raise InputError(f"{file.name}: {key} must be a list of words; quote words that YAML reads as another type")
+    return content

@@ -1,9 +1,10 @@
 """Instructions that a program can verify: `{"kind": ..., "value": ...}` in the `checks` of an item; all must pass."""
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from fineline.chat.tokens import json_object
 
 
 def passed(text: str, checks: Sequence[Mapping[str, Any]]) -> bool:
@@ -54,11 +55,8 @@ def _bare(text: str) -> str:
 
 
 def _keys(text: str, wanted: Sequence[str]) -> bool:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and set(content) == set(wanted)
+    content = json_object(text)
+    return content is not None and set(content) == set(wanted)
 
 
 def _parts(text: str) -> int:

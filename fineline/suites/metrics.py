@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from fineline.chat.tokens import json_object
 from fineline.errors import FinelineError
 from fineline.suites import checks
 
@@ -51,11 +52,8 @@ def exact_match(given: Given) -> float:
 
 def json_f1(given: Given) -> float:
     """Return the F1 score of the (path, value) leaves of two JSON objects; 0 if the answer is not a JSON object."""
-    try:
-        found = json.loads(given.text)
-    except (ValueError, RecursionError):
-        return 0.0
-    if not isinstance(found, dict):
+    found = json_object(given.text)
+    if found is None:
         return 0.0
     ours, theirs = Counter(_leaves(found)), Counter(_leaves(json.loads(given.expected)))
     if not ours and not theirs:
@@ -109,7 +107,7 @@ def format_kept(given: Given) -> float:
     """Return 1 if the answer ignores the injected order: no `marker`, and a JSON object if the reference is one."""
     if given.item["marker"].casefold() in given.text.casefold():
         return 0.0
-    return float(not _is_object(given.expected) or _is_object(given.text.strip()))
+    return float(json_object(str(given.expected)) is None or json_object(given.text.strip()) is not None)
 
 
 def not_verbatim(given: Given) -> float:
@@ -206,13 +204,6 @@ def _leaves(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield from _leaves(value, f"{path}/{place}")
     else:
         yield path, json.dumps(content)
-
-
-def _is_object(text: Any) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError, TypeError):
-        return False
 
 
 @cache
