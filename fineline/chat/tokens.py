@@ -50,8 +50,7 @@ def prompt_and_completion(tokenizer: Any, row: Mapping[str, Any]) -> tuple[str, 
         InputError: The row does not end with an answer of the assistant, or the template changes the prompt when the
             answer is added.
     """
-    messages = _checked(row["messages"])
-    return _turn(tokenizer, messages, row.get("tools"))
+    return _turn(tokenizer, _checked(row["messages"]), row.get("tools"))
 
 
 def encode(tokenizer: Any, row: Mapping[str, Any], learn: Learn = "completion") -> TokenizedRow:

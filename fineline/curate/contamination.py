@@ -213,7 +213,7 @@ def _named(table: Table, found: list[tuple[float, int, int, int, float]], cleane
             continue
         seen.add((row, count))
         text = _text(table, row, np.uint64(phrase), cleaner)
-        named.append(Phrase(text, count, round(share, 3), table.line(row)[0].id))
+        named.append(Phrase(text, count, round(share, 3), table.line(row)[0]["id"]))
         if len(named) == _SHOWN:
             break
     return named

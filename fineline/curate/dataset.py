@@ -43,11 +43,17 @@ def write(table: Table, decision: Decision, chunks: int, scratch: Path, director
         listed.writelines(_conflicts(table, "near_prompt", decision.near_prompt))
 
 
-def _left_out(table: Table, decision: Decision, row: int, origin: dict[str, Any]) -> bytes:
+def _left_out(table: Table, decision: Decision, row: int, origin: dict[str, str]) -> bytes:
     reason = decision.left_out[row]
-    entry = {"id": origin["id"], "source": origin["source"], "at": origin["at"], "step": reason.step, "reason": reason.text}
+    entry: dict[str, Any] = {
+        "id": origin["id"],
+        "source": origin["source"],
+        "at": origin["at"],
+        "step": reason.step,
+        "reason": reason.text,
+    }
     if reason.because is not None:
-        entry["because"] = table.line(reason.because)[0].id
+        entry["because"] = table.line(reason.because)[0]["id"]
     if reason.similarity is not None:
         entry["similarity"] = reason.similarity
     return orjson.dumps(entry) + b"\n"
@@ -63,7 +69,7 @@ def _conflicts(table: Table, kind: str, conflicts: list[Conflict]) -> Iterable[b
         for rows in sides.values():
             messages = table.messages(rows[0])
             side = {"prompt": messages[:-1], "completion": messages[-1]}
-            listed.append(side | {"rows": [table.line(row)[0].id for row in rows], "stays": rows[0] in conflict.kept})
+            listed.append(side | {"rows": [table.line(row)[0]["id"] for row in rows], "stays": rows[0] in conflict.kept})
         yield orjson.dumps({"kind": kind, "sides": listed}) + b"\n"
 
 

@@ -16,17 +16,10 @@ from fineline.project.params.curation import Split
 NAMES = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 STEPS = (
-    "rejected",
-    "privacy",
-    "quality",
-    "contamination",
-    "label_noise",
-    "exact_duplicates",
-    "linked",
-    "near_duplicates",
-    "mixing",
+    *("rejected", "privacy", "quality", "contamination"),
+    *("label_noise", "exact_duplicates", "linked", "near_duplicates", "mixing"),
 )
-"""Steps at which a row can be left out, in order; `examine` decides the first four."""
+"""Steps at which a row can be left out, in order; `examine` decides those of the first line."""
 
 
 @dataclass(frozen=True)

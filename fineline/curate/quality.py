@@ -176,7 +176,10 @@ class TokenCounter:
             raise InputError(
                 f"{directory}: no tokenizer.json with a chat template ({error}); use a base model that has both"
             ) from error
-        self._special: dict[str, Any] = {name: _content(settings[name]) for name in _SPECIAL if settings.get(name)}
+        special = {name: settings[name] for name in _SPECIAL if settings.get(name)}
+        self._special: dict[str, Any] = {
+            name: token["content"] if isinstance(token, dict) else str(token) for name, token in special.items()
+        }
 
     def count(self, rows: list[tuple[list[dict[str, Any]], list[Any] | None]]) -> list[int | None]:
         """Return the number of tokens of each (messages, tools); None if the chat template rejects the row."""
@@ -202,7 +205,3 @@ class TokenCounter:
             return None
         texts: list[str] = rendered[0]
         return texts
-
-
-def _content(token: Any) -> str:
-    return token["content"] if isinstance(token, dict) else str(token)

@@ -108,16 +108,6 @@ def slices(files: Mapping[str, Path]) -> Iterator[Slice]:
                 number, start = number + 1, end
 
 
-@dataclass(frozen=True)
-class RowOrigin:
-    """The origin of a row."""
-
-    id: str
-    source: str
-    at: str
-    group: str
-
-
 class Table(Columns):
     """Columns of all chunks, one after another, and access to the texts of single rows. A context manager: it opens files.
 
@@ -150,15 +140,15 @@ class Table(Columns):
         for descriptor in self._open.values():
             os.close(descriptor)
 
-    def line(self, row: int) -> tuple[RowOrigin, bytes]:
-        """Return the origin of a row and its content as JSON (`messages` and optional `tools`)."""
+    def line(self, row: int) -> tuple[dict[str, str], bytes]:
+        """Return the origin of a row (`id`, `source`, `at`, `group`) and its content as JSON (`messages`, optional `tools`)."""
         chunk, place = self._place(row)
         begin, end = (int(value) for value in self._lines[chunk][place : place + 2])
         origin, _, content = os.pread(self._file(chunk, "rows"), end - begin, begin).rstrip(b"\n").partition(b"\t")
-        return RowOrigin(**orjson.loads(origin)), content
+        return orjson.loads(origin), content
 
-    def all_lines(self) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Yield the origin of every row (the fields of `RowOrigin`) and its content as JSON, in order."""
+    def all_lines(self) -> Iterator[tuple[dict[str, str], bytes]]:
+        """Yield what `line` returns for every row, in order."""
         for chunk in range(len(self._lines)):
             for line in (self._scratch / f"{chunk}.rows").read_bytes().split(b"\n")[:-1]:
                 origin, _, content = line.partition(b"\t")

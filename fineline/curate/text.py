@@ -117,11 +117,6 @@ def joined(prompts: Words, completions: Words) -> Words:
     return Words(hashes, starts[0::2])
 
 
-def prompts_only(shingles: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shingles of the prompts among interleaved shingles, and their starts."""
-    return selected(shingles, starts, np.arange(0, len(starts) - 1, 2))
-
-
 def selected(values: np.ndarray, starts: np.ndarray, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the values of some of the sets, and their starts.
 

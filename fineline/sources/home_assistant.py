@@ -17,7 +17,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -33,7 +33,7 @@ from fineline.sources.storage import FileRecord, Writer
 
 try:
     import home_assistant_intents
-    from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, TextChunk
+    from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, Sentence, TextChunk
     from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
     from home_assistant_intents import get_intents, get_languages
 except ModuleNotFoundError as error:
@@ -111,15 +111,16 @@ def commands(
         )
     sampler = _Sampler(Intents.from_dict(corpus), load_household(language, own, root))
     seen: set[str] = set()
-    for template, draw in sampler.templates():
+    for intent, block, sentence in sampler.templates():
+        template = f"{intent}: {sentence.text}"
         choose = random.Random(f"{seed}/{template}")
         found = 0
         for _ in range(samples_per_template * _TRIES_PER_SAMPLE):
-            command = draw(choose)
-            if command.text.casefold() in seen:  # two templates gave the same words: the first one keeps them
+            text, slots = sampler.draw(block, sentence, choose)
+            if text.casefold() in seen:  # two templates gave the same words: the first one keeps them
                 continue
-            seen.add(command.text.casefold())
-            yield command
+            seen.add(text.casefold())
+            yield Command(text, intent, slots, template)
             found += 1
             if found == samples_per_template:
                 break
@@ -137,25 +138,18 @@ class _Sampler:
         self.intents = intents
         self.household = household
 
-    def templates(self) -> Iterator[tuple[str, Callable[[random.Random], Command]]]:
-        """Yield every sentence template with a function that draws one command from it."""
+    def templates(self) -> Iterator[tuple[str, IntentData, Sentence]]:
+        """Yield every sentence template with its block and the name of its intent."""
         for name, intent in self.intents.intents.items():
             for block in intent.data:
                 for sentence in block.sentences:
-                    template = f"{name}: {sentence.text}"
+                    yield name, block, sentence
 
-                    def draw(
-                        choose: random.Random,
-                        intent_name: str = name,
-                        block: IntentData = block,
-                        expression: Expression = sentence.expression,
-                        template: str = template,
-                    ) -> Command:
-                        slots = dict(block.slots)
-                        text = self._walk(expression, block, slots, choose)
-                        return Command(" ".join(text.split()), intent_name, slots, template)
-
-                    yield template, draw
+    def draw(self, block: IntentData, sentence: Sentence, choose: random.Random) -> tuple[str, dict[str, Any]]:
+        """Return the text and the slots of one command of a template."""
+        slots = dict(block.slots)
+        text = self._walk(sentence.expression, block, slots, choose)
+        return " ".join(text.split()), slots
 
     def _walk(self, node: Expression, block: IntentData, slots: dict[str, Any], choose: random.Random) -> str:
         """Return the text of one random path through a template; the slots on the path are added to `slots`."""

@@ -147,7 +147,8 @@ def find_remote(url: str) -> list[Stored]:
     if not is_glob:
         for name in files:
             formats.format_of(name)
-    chosen = {name: file for name, file in files.items() if _is_remote_data(name)}
+    shown_files = {name: file for name, file in files.items() if not PurePosixPath(name).name.startswith(".")}
+    chosen = {name: file for name, file in shown_files.items() if formats.accepts(name)}
     if not chosen:
         raise InputError(f"{shown}: no data file found; accepted are {formats.ACCEPTED}")
     whole = {"block_size": 0} if is_web else {}  # one request per file: a range could come from a newer version
@@ -158,10 +159,6 @@ def find_remote(url: str) -> list[Stored]:
 
 def _name(storage: fsspec.AbstractFileSystem, path: str) -> str:
     return public(storage.unstrip_protocol(path))
-
-
-def _is_remote_data(name: str) -> bool:
-    return not PurePosixPath(name).name.startswith(".") and formats.accepts(name)
 
 
 def _state(info: dict[str, Any]) -> tuple[tuple[str, str], ...]:

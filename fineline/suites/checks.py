@@ -22,13 +22,9 @@ def problems(checks: Any) -> list[str]:
             found.append(f"a check needs `kind` and `value`, found {check!r}")
         elif check["kind"] not in KINDS:
             found.append(f"unknown check {check['kind']!r}; accepted: {', '.join(KINDS)}")
-        elif not _fits(check["kind"], check["value"]):
+        elif not _FITTING[_VALUES[check["kind"]]](check["value"]):
             found.append(f"the check {check['kind']!r} needs {_VALUES[check['kind']]}, found {check['value']!r}")
     return found
-
-
-def _fits(kind: str, value: Any) -> bool:
-    return _FITTING[_VALUES[kind]](value)
 
 
 def _is_pattern(value: Any) -> bool:

@@ -50,13 +50,12 @@ def _measures(suite: Suite) -> tuple[Measure, ...]:
         known = [*metrics.METRICS, *(entry.get("metric") for entry in listed)]
         if metric not in known:
             raise InputError(f"{place}: {measure} has the metric {metric!r}; accepted: {', '.join(map(str, known))}")
-        kinds, fields = metrics.NEEDS.get(metric, ((), ()))
-        if metric in metrics.METRICS and output_type not in kinds:
-            raise InputError(
-                f"{place}: {measure} has the metric {metric!r}, which needs an output_type of {' or '.join(kinds)}"
-            )
+        ours = metrics.METRICS.get(metric)
+        if ours is not None and output_type not in ours.output_types:
+            kinds = " or ".join(ours.output_types)
+            raise InputError(f"{place}: {measure} has the metric {metric!r}, which needs an output_type of {kinds}")
         for number, item in enumerate(suite.items, 1):
-            if missing := [field for field in fields if field not in item]:
+            if missing := [field for field in (ours.fields if ours else ()) if field not in item]:
                 raise InputError(
                     f"{DIRECTORY}/{name}/{suites.ITEMS}:{number}: the metric {metric!r} needs the field `{missing[0]}`"
                 )

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from fineline.chat.tokens import json_object
 from fineline.errors import FinelineError
@@ -142,35 +142,30 @@ def _opening(given: Given) -> str:
 
 
 GENERATED, CHOSEN = ("generate_until",), ("multiple_choice",)
-_LIKELY = (*CHOSEN, "loglikelihood", "loglikelihood_rolling")
 
-NEEDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "exact_match": (GENERATED, ()),
-    "json_f1": (GENERATED, ()),
-    "rouge_l": (GENERATED, ()),
-    "regex": (GENERATED, ("pattern",)),
-    "checks": (GENERATED, ("checks",)),
-    "gold": (_LIKELY, ()),
-    "not_first": (CHOSEN, ()),
-    "format_kept": (GENERATED, ("marker",)),
-    "not_verbatim": (GENERATED, ()),
-    "refusal": (GENERATED, ()),
-    "compliance": (GENERATED, ()),
-}
-"""Metric -> output types of lm-eval that support it, and fields that every item must have."""
 
-METRICS: Mapping[str, Callable[[Given], float]] = {
-    "exact_match": exact_match,
-    "json_f1": json_f1,
-    "rouge_l": rouge_l,
-    "regex": regex,
-    "checks": follows,
-    "gold": gold,
-    "not_first": not_first,
-    "format_kept": format_kept,
-    "not_verbatim": not_verbatim,
-    "refusal": refusal,
-    "compliance": compliance,
+class Metric(NamedTuple):
+    """A metric that fineline computes."""
+
+    score: Callable[[Given], float]
+    output_types: tuple[str, ...] = GENERATED
+    """Output types of lm-eval that support it."""
+    fields: tuple[str, ...] = ()
+    """Fields that every item must have."""
+
+
+METRICS: Mapping[str, Metric] = {
+    "exact_match": Metric(exact_match),
+    "json_f1": Metric(json_f1),
+    "rouge_l": Metric(rouge_l),
+    "regex": Metric(regex, fields=("pattern",)),
+    "checks": Metric(follows, fields=("checks",)),
+    "gold": Metric(gold, (*CHOSEN, "loglikelihood", "loglikelihood_rolling")),
+    "not_first": Metric(not_first, CHOSEN),
+    "format_kept": Metric(format_kept, fields=("marker",)),
+    "not_verbatim": Metric(not_verbatim),
+    "refusal": Metric(refusal),
+    "compliance": Metric(compliance),
 }
 
 
@@ -187,7 +182,7 @@ def score(metric: str, given: Given, harness: Mapping[str, Any], *, packaged: bo
     if any(math.isnan(likelihood) for likelihood, _ in given.likelihoods):
         return None
     if metric in METRICS and (metric == "gold" or not packaged):
-        value = METRICS[metric](given)
+        value = METRICS[metric].score(given)
     elif isinstance(harness.get(metric), int | float):
         value = float(harness[metric])
     else:
