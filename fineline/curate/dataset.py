@@ -15,6 +15,8 @@ from fineline.curate.table import Table
 from fineline.project.params.curation import Curate
 from fineline.suites.guards import SuiteItem
 
+_AUDITED = 10_000  # rows of each split that are read back, evenly spread
+_BATCH = 2_000
 _CONFLICTS = 10_000  # of each kind that are listed; all are counted
 
 
@@ -73,10 +75,6 @@ def _conflicts(table: Table, kind: str, conflicts: list[Conflict]) -> Iterable[b
         yield orjson.dumps({"kind": kind, "sides": listed}) + b"\n"
 
 
-_MOST = 10_000  # rows of each split that are read back, evenly spread
-_BATCH = 2_000
-
-
 def audit(directory: Path, rule: Curate, items: Sequence[SuiteItem], splits: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     """Search the files of a data set for personal data that should be gone, and for items of suites.
 
@@ -89,7 +87,7 @@ def audit(directory: Path, rule: Curate, items: Sequence[SuiteItem], splits: Map
     cleaner, index = Cleaner(rule.privacy), ItemIndex(items, rule.contamination)
     found = {"audited": 0, "private_values_left": 0, "contaminated_left": 0}
     for name in NAMES:
-        every = splits[name]["rows"] // _MOST + 1
+        every = splits[name]["rows"] // _AUDITED + 1
         for batch in _batches(directory / f"{name}.jsonl", every):
             found["audited"] += len(batch)
             for messages in batch:

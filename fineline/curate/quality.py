@@ -1,4 +1,4 @@
-"""What rows are judged by: signs of texts that should not be trained on, the language, and the length in tokens.
+"""The criteria for rows: signs of texts that should not be trained on, the language, and the length in tokens.
 
 Each sign is cheap and rarely wrong; thresholds follow Rae et al. 2021 (arXiv 2112.11446, appendix A) where given, relaxed
 because instruction data are shorter and more varied than web pages.
@@ -27,6 +27,12 @@ from tokenizers import Tokenizer
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from fineline.errors import InputError
+
+UNKNOWN_LANGUAGE = "und"
+_CLEARLY = 0.95  # probability from which a language counts as detected
+_FEWEST_CHARACTERS = 40  # a shorter text would be a guess
+_SAMPLE_CHARACTERS = 200  # more of them change few answers
+_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
@@ -77,17 +83,10 @@ def is_boilerplate(normalized: str) -> bool:
     return any(phrase in normalized for phrase in _BOILERPLATE)
 
 
-UNKNOWN_LANGUAGE = "und"
-
-_CLEARLY = 0.95  # probability from which a language counts as detected
-_FEWEST = 40  # characters; a shorter text would be a guess
-_SAMPLE = 200  # characters; more of them change few answers
-
-
 def detect_languages(texts: list[str]) -> list[str]:
     """Return the ISO 639-1 code of each text; `und` for short texts, JSON, and texts with two likely languages."""
-    samples = [text[:_SAMPLE] for text in texts]
-    prose = [place for place, text in enumerate(samples) if len(text) >= _FEWEST and text[0] not in "{["]
+    samples = [text[:_SAMPLE_CHARACTERS] for text in texts]
+    prose = [place for place, text in enumerate(samples) if len(text) >= _FEWEST_CHARACTERS and text[0] not in "{["]
     answers = [UNKNOWN_LANGUAGE] * len(texts)
     for place, (language, probability) in zip(prose, classify_languages([samples[place] for place in prose]), strict=True):
         if probability >= _CLEARLY and language != "zxx":  # zxx: no language at all
@@ -153,9 +152,6 @@ def _feature_counts(model: LanguageIdentifier, encoded: list[bytes], lengths: np
     distinct, counts = np.unique(row_seen * features + seen[row_seen, place_seen], return_counts=True)
     shape = (len(encoded), features)
     return csr_matrix((np.log1p(counts.astype(np.float32)), (distinct // features, distinct % features)), shape=shape)
-
-
-_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 class TokenCounter:
