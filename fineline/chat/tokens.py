@@ -1,9 +1,10 @@
-"""Chat messages as token ids with labels.
+"""Chat messages as token ids with labels, and completions that are JSON objects.
 
 A prompt is tokenized exactly as at serving time (chat template with the generation prompt), and an answer separately after it.
 Labels cover the answer up to and including the end-of-turn token. The template needs no `{% generation %}` block.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,7 @@ def prompt_and_completion(tokenizer: Any, row: Mapping[str, Any]) -> tuple[str, 
         InputError: The row does not end with an answer of the assistant, or the template changes the prompt when the
             answer is added.
     """
-    messages = _checked(row["messages"])
-    return _turn(tokenizer, messages, row.get("tools"))
+    return _turn(tokenizer, _checked(row["messages"]), row.get("tools"))
 
 
 def encode(tokenizer: Any, row: Mapping[str, Any], learn: Learn = "completion") -> TokenizedRow:
@@ -177,3 +177,17 @@ def _context_ids(tokenizer: Any, context: str, after_turn: bool) -> list[int]:
 def _ids(tokenizer: Any, text: str) -> list[int]:
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
+
+
+def json_object(completion: str) -> dict[str, Any] | None:
+    """Return a completion that is a JSON object; None if it is anything else."""
+    try:
+        content = json.loads(completion)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def json_field(completion: str, name: str) -> Any:
+    """Return the value of a field; None if the completion is not a JSON object or lacks the field."""
+    return (json_object(completion) or {}).get(name)

@@ -1,15 +1,60 @@
-"""Cleaning of a row: invisible characters and private values are removed."""
+"""A row on its way through the steps that look at one row alone, and its cleaning: invisible characters and private values."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-from fineline.curate import quality
-from fineline.curate.chunk import Outcomes
-from fineline.curate.conversation import rewritten, texts
-from fineline.curate.privacy import Cleaned, Cleaner
-from fineline.curate.row import LeftOut, Row
+from fineline.curate import layouts, quality
+from fineline.curate.privacy import Cleaner
+from fineline.curate.table import Outcomes
 from fineline.project.params.curation import Curate
 
 BETWEEN = "\n\x1e\n"  # joins the texts of a row, none of which contains the record separator
+_FIXED = ("role", "type")
+"""Keys whose values are not text."""
+_CHAT_KEYS = (
+    *("role", "type", "content", "name", "tool_calls", "tool_call_id", "id"),
+    *("function", "arguments", "description", "parameters"),
+)
+"""Keys of the chat format, which are not text either."""
+
+
+@dataclass
+class Row:
+    """A row that was not left out so far, and what later steps compare it by."""
+
+    id: str
+    at: str
+    """File and line of the raw row."""
+    example: layouts.Example
+    group: str
+    """The text whose hash selects the split: the declared group, or the prompt before any cleaning."""
+    content: dict[str, Any]
+    """The raw row."""
+    changes: Counter[str] = field(default_factory=Counter)
+    """Kind of change -> number of changes."""
+    prompt: str = ""
+    """The normalized prompt."""
+    completion: str = ""
+    """The normalized completion."""
+    prose: str = ""
+    """The text from which the language is detected."""
+    language: str = ""
+    tokens: int = 0
+    stratum: str | None = None
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return self.example.messages
+
+
+class LeftOut(Exception):
+    """Raised by the step that leaves a row out."""
+
+    def __init__(self, step: str, reason: str, **more: str) -> None:
+        super().__init__(reason)
+        self.step, self.reason, self.more = step, reason, more
 
 
 def clean(row: Row, rule: Curate, cleaner: Cleaner, outcomes: Outcomes) -> None:
@@ -28,7 +73,11 @@ def clean(row: Row, rule: Curate, cleaner: Cleaner, outcomes: Outcomes) -> None:
     cleaned = cleaner.clean(whole)
     if cleaned.drop:
         raise LeftOut("privacy", ", ".join(sorted(kind for kind in cleaned.found if rule.privacy.action(kind) == "drop")))
-    _note(cleaned, row, rule, outcomes)
+    for kind, count in sorted(cleaned.found.items()):
+        if rule.privacy.action(kind) == "report":
+            outcomes.reported[kind] += 1
+        else:
+            row.changes[kind] += count
     clean_pieces = cleaned.text.split(BETWEEN)
     if len(clean_pieces) != len(pieces):  # a recognizer found one value across two texts
         raise LeftOut("privacy", "a private value spans two texts")
@@ -40,14 +89,6 @@ def _pieces(row: Row) -> list[str]:
     if row.example.tools or any(len(message) > 2 for message in row.messages):
         return texts([row.messages, row.example.tools])
     return [message["content"] for message in row.messages]  # most rows, and ten times as fast
-
-
-def _note(cleaned: Cleaned, row: Row, rule: Curate, outcomes: Outcomes) -> None:
-    for kind, count in sorted(cleaned.found.items()):
-        if rule.privacy.action(kind) == "report":
-            outcomes.reported[kind] += 1
-        else:
-            row.changes[kind] += count
 
 
 def _visible(row: Row, pieces: list[str], rule: Curate, outcomes: Outcomes) -> list[str]:
@@ -70,7 +111,35 @@ def _visible(row: Row, pieces: list[str], rule: Curate, outcomes: Outcomes) -> l
 def _rewrite(row: Row, pieces: list[str]) -> None:
     """Replace the texts by `pieces`, in order."""
     following = iter(pieces)
-    change: Callable[[str], str] = lambda _: next(following)  # noqa: E731
-    row.messages[:] = rewritten(row.messages, change)
+    row.messages[:] = rewritten(row.messages, lambda _: next(following))
     if row.example.tools:
-        row.example.tools[:] = rewritten(row.example.tools, change)
+        row.example.tools[:] = rewritten(row.example.tools, lambda _: next(following))
+
+
+def rewritten(value: Any, change: Callable[[str], str]) -> Any:
+    """Return messages or tools with `change` applied to every text, in a fixed order.
+
+    Unknown keys, such as arguments of tool calls, count as text. Roles and the keys of the chat format stay.
+    """
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [rewritten(inner, change) for inner in value]
+    if isinstance(value, dict):
+        return {
+            name if name in _CHAT_KEYS else change(name): inner if name in _FIXED else rewritten(inner, change)
+            for name, inner in value.items()
+        }
+    return value
+
+
+def texts(value: Any) -> list[str]:
+    """Return every text in messages or tools, in the order of `rewritten`."""
+    found: list[str] = []
+
+    def note(piece: str) -> str:
+        found.append(piece)
+        return piece
+
+    rewritten(value, note)
+    return found

@@ -9,19 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from fineline.curate import languages, summary, writing
-from fineline.curate.audit import audit
-from fineline.curate.chunk import Outcomes
+from fineline.curate import dataset, quality, summary
 from fineline.curate.decide import decide
+from fineline.curate.decision import NAMES
 from fineline.curate.examine import ExaminerSettings
 from fineline.curate.privacy import Cleaner
-from fineline.curate.progress import RowProgress
-from fineline.curate.split import NAMES
-from fineline.curate.table import Table
-from fineline.curate.workers import examine_all
+from fineline.curate.table import Outcomes, Table
+from fineline.curate.workers import RowProgress, examine_all
 from fineline.errors import FinelineError, InputError, ParameterError
 from fineline.project.params.curation import Curate
-from fineline.suites.items import SuiteItem
+from fineline.suites.guards import SuiteItem
 
 _EXAMPLES = 3
 _MANY = 0.02  # share of linked rows above which they are not a coincidence
@@ -49,7 +46,7 @@ def check(rule: Curate, cleaner: Cleaner) -> None:
     if kinds:
         found = ", ".join(sorted(kinds))
         raise ParameterError("curate.system", f"contains {found}, and would be in every row; remove it")
-    unknown = sorted(set(rule.quality.languages) - languages.known())
+    unknown = sorted(set(rule.quality.languages) - quality.known_languages())
     if unknown:
         raise ParameterError("curate.quality.languages", f"{', '.join(unknown)} cannot be detected; use codes of ISO 639-1")
 
@@ -94,11 +91,11 @@ def curate(
             _check_stratum(table, rule)
             decision = decide(table, rule, [part["weight"] for part in parts.values()], progress.step)
             progress.step("write")
-            writing.write(table, decision, len(chunks), Path(temporary), directory)
+            dataset.write(table, decision, len(chunks), Path(temporary), directory)
             progress.step("summarize")
             report = summary.summarize(table, decision, outcomes, rule, parts, guards)
             progress.step("audit")
-            report["checks"] |= audit(directory, rule, items, report["splits"])
+            report["checks"] |= dataset.audit(directory, rule, items, report["splits"])
             tokens = table.tokens[decision.kept]
     _check_splits(report, rule)
     _warn(report)

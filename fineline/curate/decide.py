@@ -1,69 +1,24 @@
-"""Decisions that need all rows together: conflicts, duplicates, links between splits, and weights. No file is written."""
+"""Decisions that need all rows together: conflicts, duplicates, links between splits, and weights. No file is written.
 
+No model can learn two answers to one prompt, and no rule can know which one is wrong. So every such conflict (label noise) is
+listed with all answers, and params.yaml says how it is resolved.
+"""
+
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from fineline.curate import label_noise, similar, split
-from fineline.curate.label_noise import Conflict
+from fineline.curate import similar
+from fineline.curate.decision import TRAIN, Conflict, Decision, Reason, crossing, stratified
 from fineline.curate.table import Table
 from fineline.curate.text import key, mixed, normalize, words
-from fineline.project.params.curation import Curate
-
-STEPS = (
-    "rejected",
-    "privacy",
-    "quality",
-    "contamination",
-    "label_noise",
-    "exact_duplicates",
-    "linked",
-    "near_duplicates",
-    "mixing",
-)
-"""Steps at which a row can be left out, in order; `examine` decides the first four."""
+from fineline.project.params.curation import Curate, Resolution
 
 _FAR = 6.0  # robust standard deviations of the logarithm of the length
 _ENOUGH = 100  # rows from which the spread of lengths is meaningful
 _SAME_WORDS = 0.7  # share of common words from which two long completions are equivalent
 _LONG = 8  # words; shorter completions, and JSON, are equivalent only if they are equal
-
-
-@dataclass(frozen=True)
-class Reason:
-    """The reason why a row was left out."""
-
-    step: str
-    text: str
-    because: int | None = None
-    """The row that stays in its place."""
-    similarity: float | None = None
-
-
-@dataclass
-class Decision:
-    """The decision on each row of a table."""
-
-    left_out: dict[int, Reason]
-    side: np.ndarray
-    """(rows,) index into `split.NAMES`."""
-    copies: np.ndarray
-    """(rows,) how often the row occurs in its split; 0 if it is left out."""
-    linked: list[tuple[int, int]] = field(default_factory=list)
-    """Similar rows that both stay, the later one first."""
-    clusters: dict[int, int] = field(default_factory=dict)
-    """Hash of a group with such rows -> hash of the group that represents all connected ones."""
-    same_prompt: list[Conflict] = field(default_factory=list)
-    near_prompt: list[Conflict] = field(default_factory=list)
-    outliers: int = 0
-    bounded: int = 0
-    """Rows whose search for similar ones met a bound."""
-
-    @property
-    def kept(self) -> np.ndarray:
-        """Return the (rows kept,) indices, in order."""
-        return np.nonzero(self.copies)[0]
 
 
 def decide(table: Table, rule: Curate, weights: list[float], on_step: Callable[[str], None] = lambda step: None) -> Decision:
@@ -74,18 +29,13 @@ def decide(table: Table, rule: Curate, weights: list[float], on_step: Callable[[
         on_step: Called with the name of each step when it begins.
     """
     decision = Decision({}, table.side.copy(), np.ones(len(table), dtype=np.int64))
-    decision.side = split.stratified(table.side, table.group, table.stratum)
+    decision.side = stratified(table.side, table.group, table.stratum)
     steps = (_outliers, _same_prompt, _exact_duplicates, _linked_prompts, _near_duplicates, _near_prompts)
     for step in steps:
         on_step(step.__name__.strip("_").replace("_", " "))
         step(table, rule, decision)
     _mix(table, weights, decision)
     return decision
-
-
-def _drop(decision: Decision, row: int, reason: Reason) -> None:
-    decision.left_out[row] = reason
-    decision.copies[row] = 0
 
 
 def _outliers(table: Table, rule: Curate, decision: Decision) -> None:
@@ -98,13 +48,13 @@ def _outliers(table: Table, rule: Curate, decision: Decision) -> None:
     (far,) = np.nonzero(away > _FAR * max(spread, 0.1))
     decision.outliers = len(far)
     if rule.quality.outliers == "remove":
-        for row in far[decision.side[far] == split.TRAIN].tolist():  # outliers change with the data, and a test set must not
-            _drop(decision, row, Reason("quality", "outlying length"))
+        for row in far[decision.side[far] == TRAIN].tolist():  # outliers change with the data, and a test set must not
+            decision.drop(row, Reason("quality", "outlying length"))
 
 
 def _same_prompt(table: Table, rule: Curate, decision: Decision) -> None:
-    for rows in label_noise.conflicts(table.prompt, decision.kept, table.completion):
-        conflict = label_noise.resolve(rows, table.completion, table.time, rule.label_noise.same_prompt)
+    for rows in conflicts(table.prompt, decision.kept, table.completion):
+        conflict = resolve(rows, table.completion, table.time, rule.label_noise.same_prompt)
         decision.same_prompt.append(conflict)
         _drop_conflict(decision, conflict, "same prompt, different completions")
 
@@ -114,7 +64,7 @@ def _drop_conflict(decision: Decision, conflict: Conflict, text: str) -> None:
     for row in conflict.rows:
         if row not in conflict.kept:
             other = next(one for one in conflict.rows if one != row) if stays is None else stays
-            _drop(decision, row, Reason("label_noise", text, other))
+            decision.drop(row, Reason("label_noise", text, other))
 
 
 def _exact_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
@@ -124,13 +74,13 @@ def _exact_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
     _, first, place = np.unique(both, return_index=True, return_inverse=True)
     leader = rows[first][place]
     for row, earlier in zip(rows[rows != leader].tolist(), leader[rows != leader].tolist(), strict=True):
-        _drop(decision, row, Reason("exact_duplicates", "exact duplicate", earlier))
+        decision.drop(row, Reason("exact_duplicates", "exact duplicate", earlier))
 
 
 def _linked_prompts(table: Table, rule: Curate, decision: Decision) -> None:
     """Leave out rows whose prompt occurs in another split."""
-    for row, earlier in split.crossing(table.prompt, decision.side, decision.kept):
-        _drop(decision, row, Reason("linked", "same prompt in another split", earlier))
+    for row, earlier in crossing(table.prompt, decision.side, decision.kept):
+        decision.drop(row, Reason("linked", "same prompt in another split", earlier))
 
 
 def _near_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
@@ -147,10 +97,10 @@ def _near_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
     def absorbs(earlier: int, row: int) -> bool:
         same = rule.duplicates.keep != "all" and _equivalent(table, earlier, row)
         if same:
-            _drop(decision, row, Reason("near_duplicates", "near-duplicate", earlier, round(likeness[row], 3)))
+            decision.drop(row, Reason("near_duplicates", "near-duplicate", earlier, round(likeness[row], 3)))
         elif decision.side[earlier] != decision.side[row]:
             text = "near-duplicate of a row in another split"
-            _drop(decision, row, Reason("linked", text, earlier, round(likeness[row], 3)))
+            decision.drop(row, Reason("linked", text, earlier, round(likeness[row], 3)))
         return row in decision.left_out
 
     order = _precedence(table, rule, decision)
@@ -166,7 +116,7 @@ def _precedence(table: Table, rule: Curate, decision: Decision) -> np.ndarray:
     rows = decision.kept
     if rule.duplicates.keep in ("first", "all"):
         return rows
-    in_train = decision.side[rows] == split.TRAIN
+    in_train = decision.side[rows] == TRAIN
     if rule.duplicates.keep == "longest":
         worth = -table.tokens[rows].astype(np.float64)
         last = rows
@@ -208,8 +158,8 @@ def _near_prompts(table: Table, rule: Curate, decision: Decision) -> None:
     members = np.array(sorted(cluster), dtype=np.int64)
     label = np.zeros(len(table), dtype=np.int64)
     label[members] = [cluster[int(row)] for row in members]
-    for group in label_noise.conflicts(label, members, table.completion):
-        conflict = label_noise.resolve(group, table.completion, table.time, rule.label_noise.near_prompt)
+    for group in conflicts(label, members, table.completion):
+        conflict = resolve(group, table.completion, table.time, rule.label_noise.near_prompt)
         decision.near_prompt.append(conflict)
         _drop_conflict(decision, conflict, "near-equal prompt, different completions")
 
@@ -220,7 +170,7 @@ def _mix(table: Table, weights: list[float], decision: Decision) -> None:
         if weight == 1:
             continue
         rows = decision.kept
-        rows = rows[(table.part[rows] == part) & (decision.side[rows] == split.TRAIN)]
+        rows = rows[(table.part[rows] == part) & (decision.side[rows] == TRAIN)]
         chance = (mixed(table.prompt[rows]) ^ table.completion[rows]) / np.float64(2**64)
         decision.copies[rows] = int(weight) + (chance < weight - int(weight))
         for row in rows[decision.copies[rows] == 0].tolist():
@@ -242,3 +192,39 @@ def components(pairs: list[tuple[int, int]]) -> dict[int, int]:
         low, high = sorted((root(one), root(two)))
         parent[high] = low
     return {node: root(node) for node in parent}
+
+
+def conflicts(prompt: np.ndarray, rows: np.ndarray, completion: np.ndarray) -> list[tuple[int, ...]]:
+    """Return groups of rows with one prompt and more than one completion, in the order of their first rows.
+
+    Args:
+        prompt: (all rows,) hash of the prompt.
+        rows: (rows to look at,) in order.
+        completion: (all rows,) hash of the completion.
+    """
+    order = rows[np.argsort(prompt[rows], kind="stable")]
+    if not len(order):
+        return []
+    groups = np.split(order, np.nonzero(np.diff(prompt[order]))[0] + 1)
+    return sorted(tuple(group.tolist()) for group in groups if len(group) > 1 and len(set(completion[group].tolist())) > 1)
+
+
+def resolve(rows: tuple[int, ...], completion: np.ndarray, time: np.ndarray, policy: Resolution) -> Conflict:
+    """Decide which rows of a conflict stay.
+
+    keep_majority keeps the most frequent completion, and none if there is a tie. keep_newest keeps the completion of the row
+    with the latest time, or of the last row if no row has a time.
+    """
+    match policy:
+        case "keep_all":
+            kept = rows
+        case "drop_all":
+            kept = ()
+        case "keep_majority":
+            (first, most), *others = Counter(int(completion[row]) for row in rows).most_common(2)
+            tied = bool(others) and others[0][1] == most
+            kept = () if tied else tuple(row for row in rows if completion[row] == first)
+        case "keep_newest":
+            newest = max(rows, key=lambda row: (-np.inf if np.isnan(time[row]) else time[row], row))
+            kept = tuple(row for row in rows if completion[row] == completion[newest])
+    return Conflict(rows, frozenset(kept))

@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 import orjson
 
-from fineline.chat import completions as json_completions
-from fineline.curate import languages, layouts, quality, similar, split
-from fineline.curate.chunk import Chunk, Outcomes, Slice
-from fineline.curate.cleaning import clean
+from fineline.chat.tokens import json_field
+from fineline.curate import layouts, quality, similar, text
+from fineline.curate.cleaning import LeftOut, Row, clean
 from fineline.curate.contamination import ItemIndex
-from fineline.curate.conversation import completion_text, message_text, prompt_text
+from fineline.curate.decision import side
 from fineline.curate.privacy import Cleaner
-from fineline.curate.row import LeftOut, Row
-from fineline.curate.text import Words, interleaved_shingles, joined, key, keys, normalize, prompts_only, selected, words
-from fineline.curate.token_counts import TokenCounter
+from fineline.curate.table import Chunk, Outcomes, Slice
+from fineline.curate.text import Words
 from fineline.project.params.curation import Curate
-from fineline.suites.items import SuiteItem
+from fineline.suites.guards import SuiteItem
 
 _SHOWN = 2000  # characters of a rejected row that are kept
 _LONGEST = 300  # characters of a private value that may span the place where the row is cut
@@ -53,7 +51,7 @@ class Examiner:
         self.settings = settings
         self.rule = settings.rule
         self.cleaner = Cleaner(self.rule.privacy)
-        self.token_counter = TokenCounter(settings.tokenizer)
+        self.token_counter = quality.TokenCounter(settings.tokenizer)
         self.index = ItemIndex(settings.items, self.rule.contamination)
 
     def examine(self, piece: Slice) -> Chunk:
@@ -74,17 +72,17 @@ class _Examination:
 
     def chunk(self) -> Chunk:
         rows = self._measured(self._in_languages([row for line in self._lines() if (row := self._read(line)) is not None]))
-        prompts = Words.from_texts([words(row.prompt) for row in rows])
-        completions = Words.from_texts([words(row.completion) for row in rows])
-        shingles, starts = interleaved_shingles(prompts, completions)
+        prompts = Words.from_texts([text.words(row.prompt) for row in rows])
+        completions = Words.from_texts([text.words(row.completion) for row in rows])
+        shingles, starts = text.interleaved_shingles(prompts, completions)
         sketch = similar.sketches(shingles, starts)
         prompt_bands = similar.band_hashes(sketch[0::2])
         kept = np.array(self._kept(rows, prompts, completions, shingles, starts, prompt_bands), dtype=np.int64)
         bands = similar.band_hashes(np.minimum(sketch[0::2], sketch[1::2])[kept])
         rows = [rows[place] for place in kept]
-        shingles, starts = selected(shingles, starts, np.column_stack([2 * kept, 2 * kept + 1]).ravel())
+        shingles, starts = text.selected(shingles, starts, np.column_stack([2 * kept, 2 * kept + 1]).ravel())
         lines = [self._line(row) for row in rows]
-        single, word_starts = selected(*prompts.sequences(1), kept)
+        single, word_starts = text.selected(*prompts.sequences(1), kept)
         self._write(lines, shingles, single, rows)
         return Chunk(
             number=self.piece.number,
@@ -93,11 +91,11 @@ class _Examination:
             lines=np.cumsum([0, *map(len, lines)], dtype=np.int64),
             shingle_starts=starts,
             words=np.diff(word_starts).astype(np.uint32),
-            side=np.array([split.side(row.group, self.rule.split) for row in rows], dtype=np.uint8),
-            group=keys([row.group for row in rows]),
-            stratum=np.array([0 if row.stratum is None else key(row.stratum) for row in rows], dtype=np.uint64),
-            prompt=keys([row.prompt for row in rows]),
-            completion=keys([row.completion for row in rows]),
+            side=np.array([side(row.group, self.rule.split) for row in rows], dtype=np.uint8),
+            group=text.keys([row.group for row in rows]),
+            stratum=np.array([0 if row.stratum is None else text.key(row.stratum) for row in rows], dtype=np.uint64),
+            prompt=text.keys([row.prompt for row in rows]),
+            completion=text.keys([row.completion for row in rows]),
             tokens=np.array([row.tokens for row in rows], dtype=np.uint32),
             time=np.array([np.nan if row.example.time is None else row.example.time for row in rows], dtype=np.float64),
             bands=bands,
@@ -136,14 +134,14 @@ class _Examination:
     def _judge(self, row: Row, prompt: str) -> None:
         """Leave a row of bad quality out; otherwise fill in what later steps compare."""
         rule = self.rule.quality
-        question, answer = prompt_text(row.messages), completion_text(row.messages)
+        question, answer = text.prompt_text(row.messages), text.completion_text(row.messages)
         row.prompt = self._prompt(row.example) if row.changes else prompt
-        row.completion = normalize(answer)
+        row.completion = text.normalize(answer)
         if not row.completion:
             raise LeftOut("quality", "completion without visible characters")
         signs = {
             "mojibake": quality.is_mojibake(question) or quality.is_mojibake(answer),
-            "echo": not row.example.plain and row.completion == normalize(message_text(row.messages[-2])),
+            "echo": not row.example.plain and row.completion == text.normalize(text.message_text(row.messages[-2])),
             "boilerplate": quality.is_boilerplate(row.completion),
         }
         for sign, seen in signs.items():
@@ -154,7 +152,7 @@ class _Examination:
         row.prose = question if answer[:1] in ("{", "[") else f"{row.messages[-2]['content']} {answer}"
         if self.rule.split.stratify:
             value = row.content.get(self.rule.split.stratify)
-            value = json_completions.field(answer, self.rule.split.stratify) if value is None else value
+            value = json_field(answer, self.rule.split.stratify) if value is None else value
             row.stratum = None if value is None else self.examiner.cleaner.scrub(str(value))
         if self.rule.system is not None and row.messages[0]["role"] != "system":
             row.messages.insert(0, {"role": "system", "content": self.rule.system})
@@ -166,16 +164,16 @@ class _Examination:
         Plain texts, which all answer the prompt of their part, are compared by themselves.
         """
         if example.plain:
-            return normalize(completion_text(example.messages))
+            return text.normalize(text.completion_text(example.messages))
         tools = orjson.dumps(example.tools).decode() if example.tools else ""
-        return normalize(f"{prompt_text(example.messages)} {tools}")
+        return text.normalize(f"{text.prompt_text(example.messages)} {tools}")
 
     def _in_languages(self, rows: list[Row]) -> list[Row]:
         """Return the rows without those that are clearly in an unwanted language."""
         wanted = self.rule.quality.languages
         kept = []
-        for row, language in zip(rows, languages.detect([row.prose for row in rows]), strict=True):
-            if wanted and language not in (languages.UNKNOWN, *wanted):
+        for row, language in zip(rows, quality.detect_languages([row.prose for row in rows]), strict=True):
+            if wanted and language not in (quality.UNKNOWN_LANGUAGE, *wanted):
                 self._leave_out(row.id, row.at, LeftOut("quality", f"language: {language}"))
             else:
                 row.language, row.prose = language, ""
@@ -201,7 +199,8 @@ class _Examination:
         self, rows: list[Row], prompts: Words, completions: Words, shingles: np.ndarray, starts: np.ndarray, bands: np.ndarray
     ) -> list[int]:
         """Return the places of the rows that are neither repetitive nor leak an item."""
-        leaks = self.examiner.index.leaks(prompts, joined(prompts, completions), *prompts_only(shingles, starts), bands)
+        of_prompts = text.selected(shingles, starts, np.arange(0, len(starts) - 1, 2))
+        leaks = self.examiner.index.leaks(prompts, text.joined(prompts, completions), *of_prompts, bands)
         values, ends = shingles.tolist(), starts.tolist()
         places = []
         for place, row in enumerate(rows):
@@ -239,7 +238,7 @@ class _Examination:
     def _line(self, row: Row) -> bytes:
         """Return the origin of a row, a tab, and its content, both as JSON (which contains no raw tab)."""
         declared = row.example.group
-        group = f"{key(row.group):016x}" if declared is None or self.examiner.cleaner.find(declared) else declared
+        group = f"{text.key(row.group):016x}" if declared is None or self.examiner.cleaner.find(declared) else declared
         origin = {"id": row.id, "source": self.piece.part, "at": row.at, "group": group}
         content: dict[str, Any] = {"messages": row.messages}
         if row.example.tools:

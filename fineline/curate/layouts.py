@@ -151,7 +151,8 @@ def _pair(prompt: Any, context: Any, completion: Any) -> list[dict[str, Any]]:
         question = f"{question}\n\n{addition}"
     if completion is None:
         raise Rejected("no completion")
-    answer = completion if isinstance(completion, str) else _json(completion)
+    # the model learns to write a completion that is an object as compact JSON
+    answer = completion if isinstance(completion, str) else orjson.dumps(completion).decode()
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
@@ -216,11 +217,6 @@ def _text(value: Any, what: str) -> str:
     return str(value)
 
 
-def _json(value: Any) -> str:
-    """Return a completion that is an object as the text that the model learns to write."""
-    return orjson.dumps(value).decode()
-
-
 def _tools_text(text: str) -> Any:
     try:
         return orjson.loads(text) if text.strip() else None
@@ -240,12 +236,11 @@ def _seconds(value: Any, declared: bool) -> float | None:
     if value is None or value == "":
         return None
     try:
-        seconds = _moment(value)
+        return _moment(value)
     except (ValueError, TypeError, OverflowError) as error:
         if declared:
             raise Rejected("the time is neither ISO 8601 nor seconds or milliseconds since 1970") from error
         return None
-    return seconds
 
 
 def _moment(value: Any) -> float:

@@ -1,4 +1,4 @@
-"""Text as curation compares it: normalized, split into words, hashed.
+"""Text as curation compares it: taken from conversations, normalized, split into words, hashed.
 
 All hashes have 64 bits and are the same in every process and on every machine. A shingle is a sequence of three words. The
 hash of a sequence is computed from the hashes of its words, so shingles and longer sequences of a whole batch are computed at
@@ -9,8 +9,10 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import orjson
 import rensa
 
 SHINGLE = 3  # words
@@ -19,6 +21,23 @@ _ALONE = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u10
 _WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying mixes upwards
 _SHIFT = np.uint64(29)
+
+
+def prompt_text(messages: list[dict[str, Any]]) -> str:
+    """Return everything before the completion."""
+    return "\n".join(map(message_text, messages[:-1]))
+
+
+def completion_text(messages: list[dict[str, Any]]) -> str:
+    """Return the text of the last message."""
+    return message_text(messages[-1])
+
+
+def message_text(message: dict[str, Any]) -> str:
+    """Return the content of a message, followed by its tool calls as JSON."""
+    calls = message.get("tool_calls")
+    content: str = message["content"]
+    return content + (orjson.dumps(calls).decode() if calls else "")
 
 
 def normalize(text: str) -> str:
@@ -96,11 +115,6 @@ def joined(prompts: Words, completions: Words) -> Words:
     """Return prompt and completion of each row as one text."""
     hashes, starts = _interleaved((prompts.hashes, prompts.starts), (completions.hashes, completions.starts))
     return Words(hashes, starts[0::2])
-
-
-def prompts_only(shingles: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shingles of the prompts among interleaved shingles, and their starts."""
-    return selected(shingles, starts, np.arange(0, len(starts) - 1, 2))
 
 
 def selected(values: np.ndarray, starts: np.ndarray, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from fineline.dagster.worktree import Worktree
 from fineline.errors import InputError
 from fineline.project import layout, params
 from fineline.retraining import champion, newest, refresh
-from fineline.sources import urls
+from fineline.sources import listing
 
 _SEEN = Path("retraining")
 """In the scratch directory of the worktree: fingerprints of the URLs of a source when they were read last."""
@@ -133,7 +133,7 @@ def stages_of(project: Path, adapter: str) -> list[Stage]:
 def _read_urls_again(place: Worktree, stages: Sequence[Stage], show: Show) -> None:
     """Read URLs again if what they list has changed: DVC cannot see that."""
     source = params.load(place.root / params.FILE).adapter(place.adapter).source
-    far = {name: part for name, part in source.parts.items() if part.files is not None and urls.is_url(part.files)}
+    far = {name: part for name, part in source.parts.items() if part.files is not None and listing.is_url(part.files)}
     if not far:
         return
     found: dict[str, Any] = newest.fingerprint(source.model_copy(update={"parts": far}), place.root, remote=True)

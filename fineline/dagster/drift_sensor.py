@@ -19,7 +19,7 @@ from fineline.notifications.notice import Notice
 from fineline.project import layout
 from fineline.retraining import drift
 from fineline.retraining.triggers import Triggers
-from fineline.sources import local
+from fineline.sources import listing
 
 JOB = "look_for_drift"
 SENSOR = "drift"
@@ -123,7 +123,7 @@ def notify_drift(root: Path, name: str, result: Mapping[str, Any]) -> None:
 def _inbox(root: Path, name: str) -> str | None:
     """Return a digest of the names, sizes and times of the files in the inbox; None if it is empty."""
     try:
-        return digest([[file.name, file.state] for file in local.find("**", root / layout.inbox(name))])
+        return digest([[file.name, file.state] for file in listing.find_local("**", root / layout.inbox(name))])
     except FinelineError:
         return None
 

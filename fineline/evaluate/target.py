@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fineline.chat.completions import field as json_field
-from fineline.chat.completions import is_object
-from fineline.chat.tokens import prompt_and_completion
+from fineline.chat.tokens import json_field, json_object, prompt_and_completion
 from fineline.errors import InputError, ParameterError
 from fineline.project.params.evaluation import Target
 from fineline.suites.metrics import unit
@@ -105,7 +103,7 @@ def _definition(name: str, output_type: str, metric: str, target: str = "complet
 
 def _generation(items: list[Asked], target: Target, metrics: Sequence[str]) -> Task:
     if "json_f1" in metrics:
-        odd = next((item for item in items if not is_object(item.completion)), None)
+        odd = next((item for item in items if json_object(item.completion) is None), None)
         if odd:
             raise ParameterError(
                 "evaluate.target.metrics",

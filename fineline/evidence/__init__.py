@@ -3,9 +3,7 @@
 The manual is evidence/README.md. `importing` reads the reports of garak and promptfoo.
 """
 
-from fineline.evidence.judging import Judgment, collect, required
-from fineline.evidence.reading import read
+from fineline.evidence.files import Judgment, collect, read, required, stamp, stamp_file, write
 from fineline.evidence.schema import Evidence
-from fineline.evidence.stamping import stamp, stamp_file, write
 
 __all__ = ["Evidence", "Judgment", "collect", "read", "required", "stamp", "stamp_file", "write"]

@@ -8,9 +8,8 @@ import typer
 from fineline import artifacts
 from fineline.errors import InputError
 from fineline.evidence import importing
-from fineline.evidence.reading import read
+from fineline.evidence.files import read, stamp_file
 from fineline.evidence.schema import Evidence
-from fineline.evidence.stamping import stamp_file
 from fineline.project import layout, params
 
 app = typer.Typer(no_args_is_help=True, help="Results of other tools, bound to the artifact that they judged.")

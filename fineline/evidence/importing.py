@@ -11,8 +11,8 @@ from typing import Any
 
 from fineline.artifacts import canonical
 from fineline.errors import InputError
+from fineline.evidence.files import write
 from fineline.evidence.schema import SCHEMA
-from fineline.evidence.stamping import write
 
 CONFIDENCE = 0.95  # one-sided
 

@@ -24,10 +24,12 @@ def prefer(
     allow_plain_http: Annotated[bool, typer.Option("--allow-plain-http", help="Allow http to another machine.")] = False,
 ) -> None:
     """Let a judge model decide which of two models answers better. It sends questions and answers to the endpoint."""
-    from fineline import preference
+    from fineline.preference.endpoint import connect
+    from fineline.preference.session import NAME, Settings, read_answers
+    from fineline.preference.session import prefer as compare
 
     params.load().adapter(name)
-    settings = preference.Settings(tuple(task or ()), limit, margin, confidence, max_tokens)
-    judge = preference.connect(endpoint, model, key_variable=key_variable, allow_plain_http=allow_plain_http)
-    answers = preference.read(name, against)
-    show(answers.evidence / f"{preference.NAME}.json", preference.prefer(answers, judge, settings))
+    settings = Settings(tuple(task or ()), limit, margin, confidence, max_tokens)
+    judge = connect(endpoint, model, key_variable=key_variable, allow_plain_http=allow_plain_http)
+    answers = read_answers(name, against)
+    show(answers.evidence / f"{NAME}.json", compare(answers, judge, settings))

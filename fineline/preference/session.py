@@ -1,7 +1,7 @@
-"""A session: from the answers of two models to stamped evidence."""
+"""A session: from the answers of two arms, as the last evaluation of an adapter wrote them, to stamped evidence."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,18 +11,36 @@ from typing import Any
 from fineline import evidence
 from fineline.artifacts import canonical, reports
 from fineline.errors import FinelineError, InputError
+from fineline.evidence.files import refuse_links
 from fineline.evidence.schema import SCHEMA
-from fineline.evidence.stamping import refuse_links
-from fineline.preference import prompt
-from fineline.preference.answers import Answers, Record
+from fineline.preference import choices
+from fineline.preference.choices import Choice, ChoiceJournal
 from fineline.preference.endpoint import Endpoint
-from fineline.preference.journal import ChoiceJournal
-from fineline.preference.prompt import Choice
 from fineline.preference.verdict import PairResult, decide
+from fineline.project import layout
 
 NAME = "preference"
+CANDIDATE = "candidate"  # the adapter's arm in an evaluation
 GENERATION = "target_generation"  # the evaluation's name for the task that the adapter was trained for
 _ASKED = ("task", "item", "item_hash", "prompt_hash", "target_hash")  # what two arms must have in common
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Everything that a session reads, and the places it writes to."""
+
+    against: str
+    """`base` or `champion`."""
+    candidate: Sequence[Record]
+    reference: Sequence[Record]
+    digests: Mapping[str, str]
+    """Digests of `candidate` and `reference`."""
+    evidence: Path
+    """evidence/<adapter>."""
+    journals: Path
+    """Directory of the choices that judges have made so far."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +69,29 @@ class Settings:
             raise InputError(f"--max-tokens: found {self.max_tokens}; 1 or more is needed")
 
 
+def read_answers(name: str, against: str) -> Answers:
+    """Read the answers of adapter `name` and of its base or champion from the last `evaluate@<name>`.
+
+    Raises:
+        InputError: `against` is unknown, or there is no evaluation or no champion.
+    """
+    if against not in ("base", "champion"):
+        raise InputError(f"--against: found {against!r}; accepted: base, champion")
+    report = layout.reports(name)
+    arms = reports.read(report / "gate.json").get("arms", {})
+    if against not in arms or CANDIDATE not in arms:
+        remedy = (
+            f"set `adapters.{name}.evaluate.champion`, or pass --against base"
+            if "base" in arms
+            else f"run `dvc repro evaluate@{name}`"
+        )
+        raise InputError(f"{report}/gate.json: no {against} was evaluated; {remedy}")
+    samples = report / "evaluation" / "samples"
+    candidate, reference = (reports.read_lines(samples / f"{arm}.jsonl") for arm in (CANDIDATE, against))
+    digests = {"candidate": arms[CANDIDATE]["digest"], "reference": arms[against]["digest"]}
+    return Answers(against, candidate, reference, digests, layout.evidence(name), layout.SCRATCH / "preference")
+
+
 def prefer(answers: Answers, endpoint: Endpoint, settings: Settings) -> evidence.Evidence:
     """Let the judge compare two arms and write evidence/<adapter>/preference.json.
 
@@ -77,7 +118,7 @@ def prefer(answers: Answers, endpoint: Endpoint, settings: Settings) -> evidence
         "tool": {
             "name": "fineline preference",
             "version": version("fineline"),
-            "judge": {"model": endpoint.model, "prompt": prompt.DIGEST},
+            "judge": {"model": endpoint.model, "prompt": choices.PROMPT_DIGEST},
         },
         "subject": {"kind": "adapter", "digest": answers.digests["candidate"]},
         "against": {"kind": "base" if answers.against == "base" else "adapter", "digest": answers.digests["reference"]},
@@ -136,10 +177,10 @@ def judge(chosen: Sequence[tuple[Record, Record]], endpoint: Endpoint, max_token
     journal = ChoiceJournal(journals, endpoint.url, endpoint.model, max_tokens)
 
     def ask(question: str, first: str, second: str) -> Choice | None:
-        messages = prompt.messages(question, first, second)
+        messages = choices.messages(question, first, second)
         asked = canonical.digest(messages)
         if asked not in journal:
-            journal.add(asked, prompt.choice(endpoint.complete(messages, max_tokens)))
+            journal.add(asked, choices.read_choice(endpoint.complete(messages, max_tokens)))
         return journal[asked]
 
     for number, (one, other) in enumerate(chosen, 1):

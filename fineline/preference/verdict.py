@@ -6,7 +6,7 @@ from typing import Any
 
 from fineline.evaluate.compare import compare
 from fineline.evaluate.gate import FAIL, INCONCLUSIVE, PASS
-from fineline.preference.prompt import Choice
+from fineline.preference.choices import Choice
 
 MOST_UNREADABLE = 0.1
 """Share of pairs; above it the judge is not reliable."""

@@ -25,7 +25,7 @@ from fineline.project.params.sources import Part
 from fineline.retraining import triggers
 from fineline.retraining.champion import CHANNEL
 from fineline.retraining.triggers import Drift
-from fineline.sources import formats, local
+from fineline.sources import formats, listing
 
 _MEASURE = "target_gold"
 
@@ -113,7 +113,7 @@ def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
     """
     rows = []
     part = Part(files="**")
-    for stored in local.find("**", layout.inbox(name)):
+    for stored in listing.find_local("**", layout.inbox(name)):
         with stored.open() as stream:
             for row in formats.format_of(stored.name).rows(stream, stored.name, part):
                 if row.content is None:

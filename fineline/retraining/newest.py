@@ -11,7 +11,7 @@ from typing import Any
 
 from fineline.errors import InputError, Unreachable
 from fineline.project.params.sources import Part, Source
-from fineline.sources import local, urls
+from fineline.sources import listing
 
 CORPUS = "home-assistant-intents"
 """The package of a `home_assistant` part."""
@@ -86,12 +86,12 @@ def installed(package: str) -> str:
 
 
 def _of(part: Part, path: Path, remote: bool) -> str | None:
-    if part.files is not None and not urls.is_url(part.files):
-        return _digest([[file.name, file.state] for file in local.find(part.files, path)])
+    if part.files is not None and not listing.is_url(part.files):
+        return _digest([[file.name, file.state] for file in listing.find_local(part.files, path)])
     if not remote:
         return None
     if part.files is not None:
-        return _digest([[file.name, file.state] for file in urls.find(part.files)])
+        return _digest([[file.name, file.state] for file in listing.find_remote(part.files)])
     if part.hub is not None:
         return commit(part.hub.repo)
     return release(CORPUS).version

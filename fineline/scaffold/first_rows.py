@@ -11,7 +11,7 @@ import orjson
 from fineline.curate import layouts
 from fineline.errors import InputError
 from fineline.project.params.sources import Part
-from fineline.sources import formats, local
+from fineline.sources import formats, listing
 from fineline.sources.readers import RawRow
 from fineline.sources.storage import Stored, unreadable
 
@@ -41,7 +41,7 @@ def look(path: Path) -> FirstRows:
     Raises:
         InputError: There is no data file, one is damaged, or not one row can be used.
     """
-    stored = local.find("**", path)
+    stored = listing.find_local("**", path)
     problems: Counter[str] = Counter()
     lengths: list[int] = []
     looked_at = size = 0

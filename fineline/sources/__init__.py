@@ -1,6 +1,6 @@
 """Sources of raw examples: files, URLs, the Hugging Face Hub, and the commands of Home Assistant.
 
-Rows are written as the source has them; curation judges them. The result is one `<part>.jsonl` per part (see `envelope`) and
+Rows are written as the source has them; curation judges them. The result is one `<part>.jsonl` per part (`storage.Writer`) and
 `parts.json`, which describes each part and the files that it was read from. The same source gives the same bytes.
 """
 
@@ -11,10 +11,8 @@ import orjson
 
 from fineline.errors import FinelineError, InputError
 from fineline.project.params.sources import Column, Part, Source
-from fineline.sources import files, hub, local, urls
-from fineline.sources.envelope import Writer
-from fineline.sources.files import FileRecord
-from fineline.sources.storage import Stored
+from fineline.sources import listing, storage
+from fineline.sources.storage import FileRecord, Stored, Writer
 
 PARTS = "parts.json"
 _CHANGED = "changed while it was being read; run again when nothing writes to it"
@@ -67,7 +65,7 @@ def fetch(source: Source, into: Path) -> dict[str, PartRecord]:
 def _listed(parts: dict[str, Part], root: Path) -> dict[str, list[Stored]]:
     """Return the files of each part that names files."""
     return {
-        name: urls.find(part.files) if urls.is_url(part.files) else local.find(part.files, root)
+        name: listing.find_remote(part.files) if listing.is_url(part.files) else listing.find_local(part.files, root)
         for name, part in parts.items()
         if part.files is not None
     }
@@ -89,14 +87,14 @@ def _write(name: str, part: Part, listed: list[Stored], root: Path, into: Path) 
 def _read(part: Part, listed: list[Stored], root: Path, writer: Writer) -> tuple[str, list[FileRecord]]:
     """Read a part from its origin and return the name of the origin and its files."""
     if part.hub is not None:
-        with hub.download(part.hub) as (directory, shown):
-            found = local.find(part.hub.files, directory, shown)
-            return "hub", [files.read(file, part, writer) for file in found]
+        with listing.download(part.hub) as (directory, shown):
+            found = listing.find_local(part.hub.files, directory, shown)
+            return "hub", [storage.read(file, part, writer) for file in found]
     if part.home_assistant is not None:
         from fineline.sources import home_assistant  # its templates take a while to load
 
         return "home_assistant", home_assistant.read(part.home_assistant, root, writer)
-    return "files", [files.read(file, part, writer) for file in listed]
+    return "files", [storage.read(file, part, writer) for file in listed]
 
 
 def _check_unchanged(before: dict[str, list[Stored]], parts: dict[str, Part], root: Path) -> None:

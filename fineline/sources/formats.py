@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from fineline.errors import InputError
 from fineline.project.params.sources import Part
-from fineline.sources.readers import RawRow, Reader, document, lines, parquet, table
-from fineline.sources.storage import CHUNK
+from fineline.sources.readers import CHUNK, RawRow, Reader, json_files, parquet, table
 
 Decompression = Callable[[IO[bytes]], Any]
 """Takes the stored stream and returns a raw stream of the decompressed data."""
@@ -26,9 +25,9 @@ def _zstd(stream: IO[bytes]) -> pa.NativeFile:
 
 
 READERS: dict[str, Reader] = {
-    ".jsonl": lines.rows,
-    ".ndjson": lines.rows,
-    ".json": document.rows,
+    ".jsonl": json_files.lines,
+    ".ndjson": json_files.lines,
+    ".json": json_files.document,
     ".csv": table.rows,
     ".tsv": table.tab_separated,
     ".parquet": parquet.rows,

@@ -7,28 +7,33 @@ the slots that it fills, so the pair is right by construction:
     switch on my kitchen lamps -> {"intent":"HassTurnOn","area":"kitchen","domain":"light"}
 
 Commands of one template are near-duplicates of each other, so the template is their group, which splits never divide.
+
+The values for the slots, such as rooms, devices and shopping lists, come from a household: `households/<language>.yaml` is
+shipped for some languages. A list that a household lacks is taken from the English one: rooms and devices have proper names,
+which people choose themselves.
 """
 
 import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from fineline.errors import InputError, did_you_mean
 from fineline.project.params.sources import HomeAssistant
-from fineline.sources import household, local
-from fineline.sources.envelope import Writer
-from fineline.sources.files import FileRecord
+from fineline.sources import listing
 from fineline.sources.readers import RawRow
+from fineline.sources.storage import FileRecord, Writer
 
 try:
     import home_assistant_intents
-    from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, TextChunk
+    from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, Sentence, TextChunk
     from hassil.intents import IntentData, Intents, RangeSlotList, SlotList, TextSlotList
     from home_assistant_intents import get_intents, get_languages
 except ModuleNotFoundError as error:
@@ -36,6 +41,7 @@ except ModuleNotFoundError as error:
         f"a `home_assistant` part needs the package {error.name}; install it with `pip install 'fineline[home-assistant]'`"
     ) from error
 
+SHIPPED = Path(__file__).with_name("households")
 CORPUS = "home-assistant-intents"
 _TRIES_PER_SAMPLE = 20  # a template may have too few variants: stop instead of looping
 
@@ -70,7 +76,7 @@ def read(block: HomeAssistant, root: Path, writer: Writer) -> list[FileRecord]:
     corpus = Path(home_assistant_intents.__file__).with_name("data") / f"{block.language}.json"
     used = [_record(name, corpus, writer.rows)]
     if block.household:
-        used.append(_record(block.household, local.below(block.household, root), rows=0))
+        used.append(_record(block.household, listing.below(block.household, root), rows=0))
     return used
 
 
@@ -114,17 +120,18 @@ def commands(
         if intent not in corpus["intents"]:
             known = sorted(corpus["intents"])
             raise InputError(f"home_assistant.intents: no intent {intent!r} in {language!r}{did_you_mean(intent, known)}")
-    sampler = _Sampler(Intents.from_dict(corpus), household.load(language, own, root), intents)
+    sampler = _Sampler(Intents.from_dict(corpus), load_household(language, own, root), intents)
     seen: set[str] = set()
-    for template, draw in sampler.templates():
+    for intent, block, sentence in sampler.templates():
+        template = f"{intent}: {sentence.text}"
         choose = random.Random(f"{seed}/{template}")
         found = 0
         for _ in range(samples_per_template * _TRIES_PER_SAMPLE):
-            command = draw(choose)
-            if command.text.casefold() in seen:  # two templates gave the same words: the first one keeps them
+            text, slots = sampler.draw(block, sentence, choose)
+            if text.casefold() in seen:  # two templates gave the same words: the first one keeps them
                 continue
-            seen.add(command.text.casefold())
-            yield command
+            seen.add(text.casefold())
+            yield Command(text, intent, slots, template)
             found += 1
             if found == samples_per_template:
                 break
@@ -143,27 +150,20 @@ class _Sampler:
         self.only = only
         self.household = household
 
-    def templates(self) -> Iterator[tuple[str, Callable[[random.Random], Command]]]:
-        """Yield every sentence template with a function that draws one command from it."""
+    def templates(self) -> Iterator[tuple[str, IntentData, Sentence]]:
+        """Yield every sentence template with its block and the name of its intent."""
         for name, intent in self.intents.intents.items():
             if self.only is not None and name not in self.only:
                 continue
             for block in intent.data:
                 for sentence in block.sentences:
-                    template = f"{name}: {sentence.text}"
+                    yield name, block, sentence
 
-                    def draw(
-                        choose: random.Random,
-                        intent_name: str = name,
-                        block: IntentData = block,
-                        expression: Expression = sentence.expression,
-                        template: str = template,
-                    ) -> Command:
-                        slots = dict(block.slots)
-                        text = self._walk(expression, block, slots, choose)
-                        return Command(" ".join(text.split()), intent_name, slots, template)
-
-                    yield template, draw
+    def draw(self, block: IntentData, sentence: Sentence, choose: random.Random) -> tuple[str, dict[str, Any]]:
+        """Return the text and the slots of one command of a template."""
+        slots = dict(block.slots)
+        text = self._walk(sentence.expression, block, slots, choose)
+        return " ".join(text.split()), slots
 
     def _walk(self, node: Expression, block: IntentData, slots: dict[str, Any], choose: random.Random) -> str:
         """Return the text of one random path through a template; the slots on the path are added to `slots`."""
@@ -210,3 +210,39 @@ class _Sampler:
         by_domain: dict[str, list[str]] = self.household["name"]
         wanted = block.requires_context.get("domain", list(by_domain))
         return [name for domain in wanted if domain in by_domain for name in by_domain[domain]]
+
+
+def load_household(language: str, own: str | None, root: Path) -> dict[str, Any]:
+    """Return list name -> values, and `name` -> domain -> values.
+
+    Args:
+        own: A YAML file below `root` (`source.path`), whose lists replace the shipped ones.
+
+    Raises:
+        InputError: The file is missing, outside `root`, or not a valid household.
+    """
+    household: dict[str, Any] = {"name": {}}
+    shipped = [SHIPPED / f"{code}.yaml" for code in ("en", language)]
+    files = [*(file for file in shipped if file.is_file()), *([listing.below(own, root)] if own else [])]
+    for file in files:
+        content = _checked_household(file)
+        names = household["name"] | content.get("name", {})
+        household = household | content | {"name": names}
+    return household
+
+
+def _checked_household(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file.name}: not YAML in UTF-8; see `household` in docs/sources.md") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file.name}: list names with their values are needed; see `household` in docs/sources.md")
+    names = content.get("name", {})
+    if not isinstance(names, dict):
+        raise InputError(f"{file.name}: `name` needs lists by domain, such as `light: [desk lamp]`")
+    lists = {key: values for key, values in content.items() if key != "name"} | {f"name.{key}": names[key] for key in names}
+    for key, values in lists.items():
+        if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
+            raise InputError(f"{file.name}: {key} must be a list of words; quote words that YAML reads as another type")
+    return content

@@ -8,13 +8,13 @@ from typing import Any
 
 from fineline import artifacts
 from fineline.artifacts import Input, reports
-from fineline.curate import card, change, croissant, curation, summary
+from fineline.curate import card, croissant, curation, summary
 from fineline.curate.curation import Curated
 from fineline.curate.privacy import Cleaner
 from fineline.errors import parameters_of
 from fineline.project import layout, params
 from fineline.project.params import Adapter
-from fineline.suites.items import SuiteItem, items_of
+from fineline.suites.guards import SuiteItem, items_of
 
 COLUMNS = {
     "change.csv": ["what", "before", "now"],
@@ -117,8 +117,8 @@ def write_reports(where: Path, digest: str, curated: Curated) -> None:
     """
     report = {"dataset": digest} | curated.report
     tables = summary.tables(report, curated.tokens)
-    changed = change.since_last_commit(report, tables["lengths.csv"], where)
-    tables["change.csv"] = change.table(changed, report)
+    changed = summary.since_last_commit(report, tables["lengths.csv"], where)
+    tables["change.csv"] = summary.change_table(changed, report)
     for file, rows in tables.items():
         _write_csv(where / "curation" / file, COLUMNS[file], rows)
     reports.write(where / "curation.json", report)

@@ -14,7 +14,7 @@ from fineline.project import layout, params
 from fineline.project.params.curation import Contamination
 from fineline.project.params.evaluation import Evaluate
 from fineline.stages import handover
-from fineline.suites.items import items_of
+from fineline.suites.guards import items_of
 
 _BATCH = 2_000  # training rows that are searched for items of suites at a time
 

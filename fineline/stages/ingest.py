@@ -5,7 +5,7 @@ from typing import Any
 from fineline import artifacts, sources
 from fineline.project import layout, params
 from fineline.project.params.sources import Source
-from fineline.sources import urls
+from fineline.sources import listing
 
 
 def run(name: str) -> None:
@@ -24,5 +24,5 @@ def _public(source: Source) -> dict[str, Any]:
     block = source.model_dump(exclude_unset=True, exclude_none=True)
     for part in block.get("parts", {}).values():
         if "files" in part:
-            part["files"] = urls.public(part["files"])
+            part["files"] = listing.public(part["files"])
     return block

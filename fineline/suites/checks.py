@@ -1,9 +1,10 @@
 """Instructions that a program can verify: `{"kind": ..., "value": ...}` in the `checks` of an item; all must pass."""
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from fineline.chat.tokens import json_object
 
 
 def passed(text: str, checks: Sequence[Mapping[str, Any]]) -> bool:
@@ -21,13 +22,9 @@ def problems(checks: Any) -> list[str]:
             found.append(f"a check needs `kind` and `value`, found {check!r}")
         elif check["kind"] not in KINDS:
             found.append(f"unknown check {check['kind']!r}; accepted: {', '.join(KINDS)}")
-        elif not _fits(check["kind"], check["value"]):
+        elif not _FITTING[_VALUES[check["kind"]]](check["value"]):
             found.append(f"the check {check['kind']!r} needs {_VALUES[check['kind']]}, found {check['value']!r}")
     return found
-
-
-def _fits(kind: str, value: Any) -> bool:
-    return _FITTING[_VALUES[kind]](value)
 
 
 def _is_pattern(value: Any) -> bool:
@@ -54,11 +51,8 @@ def _bare(text: str) -> str:
 
 
 def _keys(text: str, wanted: Sequence[str]) -> bool:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and set(content) == set(wanted)
+    content = json_object(text)
+    return content is not None and set(content) == set(wanted)
 
 
 def _parts(text: str) -> int:

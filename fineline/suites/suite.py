@@ -23,24 +23,10 @@ from fineline.suites import DIRECTORY
 ITEMS = "items.jsonl"
 
 _KEYS = (
-    "task",
-    "dataset_path",
-    "dataset_kwargs",
-    "test_split",
-    "output_type",
-    "description",
-    "doc_to_text",
-    "doc_to_choice",
-    "doc_to_target",
-    "target_delimiter",
-    "num_fewshot",
-    "fewshot_split",
-    "fewshot_config",
-    "fewshot_delimiter",
-    "generation_kwargs",
-    "filter_list",
-    "metric_list",
-    "metadata",
+    *("task", "dataset_path", "dataset_kwargs", "test_split", "output_type", "description"),
+    *("doc_to_text", "doc_to_choice", "doc_to_target", "target_delimiter"),
+    *("num_fewshot", "fewshot_split", "fewshot_config", "fewshot_delimiter"),
+    *("generation_kwargs", "filter_list", "metric_list", "metadata"),
 )
 """The keys of lm-eval's format that define how items are asked and scored; other keys name code, or other data."""
 

@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 import planted
-from fineline.suites.items import items_of
+from fineline.suites.guards import items_of
 from tests.conftest import ROOT
 
 ROWS = 3000

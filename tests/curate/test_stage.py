@@ -374,7 +374,7 @@ def test_raw_rows_that_change_meanwhile_are_an_error(run, monkeypatch):
 
 
 def test_the_same_rows_give_the_same_bytes_for_any_number_of_processes(run, monkeypatch):
-    monkeypatch.setattr("fineline.curate.chunk._BYTES", 4_000)
+    monkeypatch.setattr("fineline.curate.table._BYTES", 4_000)
     alone = run([*commands(), {"prompt": "x"}, pair("mail jane@example.com", "ok")])
     digest = artifacts.read(layout.curated("home")).digest
     shutil.rmtree(layout.curated("home"))

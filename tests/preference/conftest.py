@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from fineline.preference import endpoint, read, session
+from fineline.preference import endpoint, session
 
 CANDIDATE, BASE, CHAMPION = (f"sha256:{letter * 64}" for letter in "cbd")
 
@@ -63,7 +63,7 @@ def prefers_longer(body, _number=0):
 
 def prefer(name, judge, settings, against="base"):
     """Read the answers and compare them, as the command does."""
-    return session.prefer(read(name, against), judge, settings)
+    return session.prefer(session.read_answers(name, against), judge, settings)
 
 
 def connected(url, **changes):

@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from fineline.errors import FinelineError, InputError
-from fineline.preference import Settings, endpoint
+from fineline.preference import endpoint
+from fineline.preference.session import Settings
 from tests.preference.conftest import connected, judging, prefer, prefers_longer, texts_below
 
 KEY = "sk-hunter2-0123456789"

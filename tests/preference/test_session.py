@@ -6,7 +6,8 @@ import pytest
 
 from fineline import evidence
 from fineline.errors import InputError
-from fineline.preference import Settings, endpoint, prompt, session
+from fineline.preference import choices, endpoint, session
+from fineline.preference.session import Settings
 from tests.preference.conftest import (
     BASE,
     CANDIDATE,
@@ -29,7 +30,7 @@ def test_a_judge_that_prefers_longer_answers_prefers_the_candidate(project, tmp_
     assert made.measures["p_better"].value == pytest.approx(2**-12)
     assert made.measures["win_rate"].lower == pytest.approx(12 / (12 + 1.644854**2))  # Wilson's bound of 12 in 12
     assert (made.subject.digest, made.against.digest, made.tool.judge.model) == (CANDIDATE, BASE, "judge-1")
-    assert made.tool.judge.prompt == prompt.DIGEST
+    assert made.tool.judge.prompt == choices.PROMPT_DIGEST
     (judgment,) = evidence.collect(tmp_path / "evidence" / "support", {"adapter": CANDIDATE}, [BASE])
     assert (judgment.name, judgment.verdict, judgment.subject) == ("preference", "pass", "adapter")
     assert {call["path"] for call in seen} == {"/v1/chat/completions"}

@@ -7,7 +7,7 @@ import yaml
 
 from fineline.project.params.project import Adapter
 from fineline.project.params.sources import Source
-from fineline.sources import household
+from fineline.sources import home_assistant
 from fineline.sources.formats import READERS
 from tests.conftest import ROOT
 
@@ -31,4 +31,4 @@ def test_the_adapter_of_the_second_dataset_is_accepted():
 
 def test_every_format_and_household_is_documented():
     assert all(f"`{ending}`" in SOURCES for ending in READERS)
-    assert all(f"`{file.stem}`" in SOURCES for file in household.SHIPPED.glob("*.yaml"))
+    assert all(f"`{file.stem}`" in SOURCES for file in home_assistant.SHIPPED.glob("*.yaml"))

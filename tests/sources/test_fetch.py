@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from fineline import sources
 from fineline.errors import FinelineError, InputError
 from fineline.project.params.sources import Source
-from fineline.sources import files
+from fineline.sources import storage
 from tests.conftest import write_lines
 
 
@@ -158,7 +158,7 @@ def cut_short(root: Path) -> None:
 def test_a_source_that_changes_while_it_is_read_is_an_error(fetch_all, root, monkeypatch, change, culprit):
     write_lines(root / "a.jsonl", [{"q": "1"}])
     (root / "b.jsonl.gz").write_bytes(gzip.compress(b'{"q": "2"}\n'))
-    read = files.read
+    read = storage.read
 
     def read_while_another_writes(stored, part, writer):
         record = read(stored, part, writer)
@@ -166,7 +166,7 @@ def test_a_source_that_changes_while_it_is_read_is_an_error(fetch_all, root, mon
             change(root)
         return record
 
-    monkeypatch.setattr(files, "read", read_while_another_writes)
+    monkeypatch.setattr(storage, "read", read_while_another_writes)
     with pytest.raises(FinelineError, match=rf"{culprit}.*changed while it was being read; run again") as caught:
         fetch_all(root)
     assert caught.value.exit_code == 1

@@ -11,10 +11,10 @@ from hassil.recognize import recognize_all
 from home_assistant_intents import get_intents, get_languages
 
 from fineline.errors import InputError
-from fineline.sources import household
+from fineline.sources import home_assistant
 from fineline.sources.home_assistant import commands
 
-SHIPPED = sorted(file.stem for file in household.SHIPPED.glob("*.yaml"))
+SHIPPED = sorted(file.stem for file in home_assistant.SHIPPED.glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_every_language_of_the_package_gives_commands(language):
 
 @pytest.mark.parametrize("language", [language for language in SHIPPED if language != "en"])
 def test_a_language_with_a_household_uses_its_values_throughout(language):
-    english, own = (yaml.safe_load((household.SHIPPED / f"{code}.yaml").read_text()) for code in ("en", language))
+    english, own = (yaml.safe_load((home_assistant.SHIPPED / f"{code}.yaml").read_text()) for code in ("en", language))
     assert list(own) == list(english)
     assert list(own["name"]) == list(english["name"])
     found = list(commands(language, samples_per_template=1, seed=1))
@@ -91,7 +91,7 @@ def test_a_language_with_a_household_uses_its_values_throughout(language):
 
 
 def test_a_language_without_household_uses_english_names():
-    english = yaml.safe_load((household.SHIPPED / "en.yaml").read_text())
+    english = yaml.safe_load((home_assistant.SHIPPED / "en.yaml").read_text())
     areas = {example.slots["area"] for example in commands("sv", 1, 1) if "area" in example.slots}
     assert areas
     assert areas <= set(english["area"])

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fineline.errors import InputError
-from fineline.sources.readers import delimiter
+from fineline.sources.readers import table
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_escaped_nul_is_content_and_a_line_of_ten_megabytes_is_a_row(fetch_all, 
 
 
 def test_a_line_without_end_is_refused(fetch_all, root, monkeypatch):
-    monkeypatch.setattr("fineline.sources.readers.lines.MAX_ROW", 1000)
+    monkeypatch.setattr("fineline.sources.readers.json_files.MAX_ROW", 1000)
     (root / "rows.jsonl").write_bytes(b'{"a": 1}\n' + b"x" * 5000)
     with pytest.raises(InputError, match=r"rows\.jsonl:2: longer than 64 MiB"):
         fetch_all(root)
@@ -156,7 +156,7 @@ def test_an_ambiguous_csv_file_is_refused(fetch_all, root, content, complaint):
     ],
 )
 def test_the_first_lines_decide_the_delimiter(sample, expected):
-    assert delimiter.chosen(sample, None, "rows.csv") == expected
+    assert table.chosen_delimiter(sample, None, "rows.csv") == expected
 
 
 def test_a_wrong_delimiter_is_refused_with_the_likely_one(fetch, root):

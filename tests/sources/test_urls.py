@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from fineline.errors import FinelineError, InputError, Unreachable
-from fineline.sources import files, urls
+from fineline.sources import listing, storage
 from tests.conftest import write_lines
 
 
@@ -67,7 +67,7 @@ def test_any_storage_with_a_protocol_can_be_read(fetch, root, memory):
 @pytest.mark.parametrize("change", ["replaced", "removed", "added"])
 def test_a_storage_that_changes_while_it_is_read_is_an_error(fetch, root, memory, monkeypatch, change):
     memory.pipe({"/data/a.jsonl": b'{"q": 1}', "/data/b.jsonl": b'{"q": 2}'})
-    read = files.read
+    read = storage.read
 
     def read_while_another_writes(stored, part, writer):
         if stored.name.endswith("a.jsonl"):
@@ -77,7 +77,7 @@ def test_a_storage_that_changes_while_it_is_read_is_an_error(fetch, root, memory
                 memory.pipe({f"/data/{'b' if change == 'replaced' else 'c'}.jsonl": b'{"q": 3}'})
         return read(stored, part, writer)
 
-    monkeypatch.setattr(files, "read", read_while_another_writes)
+    monkeypatch.setattr(storage, "read", read_while_another_writes)
     with pytest.raises(FinelineError, match=r"memory:///data/[bc]\.jsonl: changed while it was being read") as caught:
         fetch(root, one={"files": "memory://data/*.jsonl"})
     assert caught.value.exit_code == 1
@@ -111,4 +111,4 @@ def test_a_url_without_files_is_an_input_error(fetch, root, url, complaint):
     ],
 )
 def test_credentials_and_queries_are_removed(text, expected):
-    assert urls.public(text) == expected
+    assert listing.public(text) == expected

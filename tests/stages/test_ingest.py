@@ -68,7 +68,7 @@ def test_credentials_of_a_url_stay_out_of_the_artifact(project, monkeypatch):
     import fsspec
 
     fsspec.filesystem("memory").pipe("/faq/a.jsonl", b'{"q": 1}')
-    monkeypatch.setattr("fineline.sources.urls.fsspec.url_to_fs", lambda url: (fsspec.filesystem("memory"), "/faq/a.jsonl"))
+    monkeypatch.setattr("fineline.sources.listing.fsspec.url_to_fs", lambda url: (fsspec.filesystem("memory"), "/faq/a.jsonl"))
     with_source(project, {"path": "commands.jsonl", "parts": {"faq": {"files": "https://me:hunter2@host/a.jsonl?sig=abc"}}})
     ingest.run("home")
     written = "".join(file.read_text(encoding="utf-8") for file in layout.raw("home").iterdir())

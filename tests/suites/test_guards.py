@@ -1,4 +1,4 @@
-"""Guards as tasks: their measures, and tasks of lm-eval."""
+"""Guards: their tasks, and their items as text."""
 
 import json
 import subprocess
@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from fineline.errors import InputError
 from fineline.suites import guards
+from fineline.suites.guards import SuiteItem, items_of
 from tests.conftest import pin, write_lines
 from tests.hub_server import serving
 
@@ -78,10 +79,10 @@ def asked(tmp_path):
     (repository / "README.md").write_text(CARD)
     program = (
         "import json, sys\n"
-        "from fineline.suites import guards, packaged\n"
+        "from fineline.suites import guards\n"
         "name = sys.argv[1]\n"
         "task = guards.task(name)\n"
-        "print(json.dumps([task.name, len(task.items), task.measures[0].metric, packaged.questions(name)[0]]))\n"
+        "print(json.dumps([task.name, len(task.items), task.measures[0].metric, guards.packaged_questions(name)[0]]))\n"
     )
 
     def run(name, repo="allenai/ai2_arc"):
@@ -149,3 +150,14 @@ def test_a_function_is_identified_by_its_source_and_not_by_its_address():
     source = guards._source(measure)
     assert source.startswith("def measure(project")
     assert "0x" not in guards._source(object())
+
+
+def test_items_are_read_as_the_model_is_asked(project):
+    items = items_of(["greetings"])
+    assert items[0] == SuiteItem("greetings", 0, "Say hello.", "hello")
+    assert items[0].name == "greetings#0"
+
+
+def test_a_suite_that_is_missing_is_an_input_error(project):
+    with pytest.raises(InputError, match="available suites: greetings"):
+        items_of(["greeting"])

@@ -152,7 +152,3 @@ def test_the_right_choice_may_be_named_by_its_place_or_its_text(expected):
     given = Given({}, likelihoods=[(-1.0, False), (-1.0, True)], choices=["hot", "cold"], expected=expected)
     assert score("gold", given, {}) == pytest.approx(-1)
     assert score("not_first", given, {}) == 1
-
-
-def test_every_metric_lists_what_it_needs():
-    assert set(metrics.NEEDS) == set(metrics.METRICS)

@@ -83,9 +83,8 @@ def _national(candidate: str, called: bool, regions: tuple[str, ...]) -> Iterato
     first, last = _FIRST_GROUP.match(candidate), _LAST_GROUP.search(candidate)
     opened = candidate.startswith("(") and ")" not in candidate
     starts = {int(opened), first.end() if first else 0}
-    for start, end in sorted(
-        product(starts, {len(candidate), last.start() if last else len(candidate)}), key=_length, reverse=True
-    ):
+    ends = {len(candidate), last.start() if last else len(candidate)}
+    for start, end in sorted(product(starts, ends), key=lambda span: span[1] - span[0], reverse=True):
         written = candidate[start:end]
         if _DATE.search(written) or not (called or _UNAMBIGUOUS.fullmatch(written)):
             continue
@@ -103,7 +102,3 @@ def _spans(written: str, regions: tuple[str | None, ...], leniency: int) -> tupl
         if spans:
             return spans
     return ()
-
-
-def _length(span: tuple[int, int]) -> int:
-    return span[1] - span[0]

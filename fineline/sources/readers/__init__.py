@@ -5,6 +5,7 @@ from typing import IO, Any, NamedTuple
 
 from fineline.project.params.sources import Part
 
+CHUNK = 1 << 20  # bytes per read: large enough to make calls cheap, small compared with the row limit
 MAX_ROW = 64 << 20  # bytes of one line or CSV record: bounds the memory that a broken or malicious file can take
 
 

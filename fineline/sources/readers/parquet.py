@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 
 from fineline.errors import InputError
 from fineline.project.params.sources import Part
-from fineline.sources.readers import RawRow
-from fineline.sources.storage import CHUNK
+from fineline.sources.readers import CHUNK, RawRow
 
 _BATCH = 2_000  # rows held at a time
 

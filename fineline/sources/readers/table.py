@@ -1,4 +1,4 @@
-"""CSV and TSV: a header, then a record per row."""
+"""CSV and TSV: a header, then a record per row. The first lines decide the delimiter."""
 
 import csv
 from collections.abc import Iterator
@@ -7,8 +7,9 @@ from typing import IO
 
 from fineline.errors import InputError
 from fineline.project.params.sources import Part
-from fineline.sources.readers import MAX_ROW, RawRow, delimiter, text
+from fineline.sources.readers import MAX_ROW, RawRow, text
 
+COMMON = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _SAMPLE = 50  # lines that decide the delimiter
 
 
@@ -31,7 +32,7 @@ def rows(stream: IO[bytes], name: str, part: Part) -> Iterator[RawRow]:
     given = text.lines(stream, name, part.encoding, newline="")
     sample = list(islice(given, _SAMPLE))
     lines = _Lines(chain(sample, given), name)
-    records = _records(lines, delimiter.chosen(sample, part.delimiter, name), name, part.encoding)
+    records = _records(lines, chosen_delimiter(sample, part.delimiter, name), name, part.encoding)
     header: list[str] | None = None
     for fields, problem in records:
         if header is None:
@@ -110,3 +111,41 @@ def _checked(header: list[str], problem: str | None, place: str) -> list[str]:
     if twice:  # by number: if the header is missing, the names are values of a row
         raise InputError(f"{place}: columns {', '.join(map(str, twice))} have the same name; rename them, or add the header")
     return header
+
+
+def chosen_delimiter(sample: list[str], given: str | None, name: str) -> str:
+    """Return the delimiter to read with: the given one, or the one that the first lines indicate.
+
+    Raises:
+        InputError: The given one gives a single column, and another one splits every line into equally many.
+    """
+    likely = _likely(sample)
+    if given is None:
+        return likely or ","
+    widths = _widths(sample, given)
+    if likely and likely != given and widths and widths[0] == 1 and len(set(_widths(sample, likely))) == 1:
+        raise InputError(
+            f"{name}: there is one column with the delimiter {given!r}, but every line seems to be separated by"
+            f" {likely!r} ({COMMON[likely]}); set `delimiter: {likely!r}` or leave it out"
+        )
+    return given
+
+
+def _likely(sample: list[str]) -> str | None:
+    """Return the common delimiter that splits most records into as many fields as the header; None without one."""
+    best: tuple[float, int] = (0, 1)
+    likely = None
+    for candidate in COMMON:
+        widths = _widths(sample, candidate)
+        if not widths or widths[0] == 1:
+            continue
+        alike = sum(width == widths[0] for width in widths) / len(widths)
+        if (alike, widths[0]) > best:
+            best, likely = (alike, widths[0]), candidate
+    return likely
+
+
+def _widths(sample: list[str], candidate: str) -> list[int]:
+    """Return the number of fields of each record, without blank lines and a last record that may be cut."""
+    records = [len(record) for record in csv.reader(sample, delimiter=candidate) if record]
+    return records[:-1] if len(records) > 2 else records

@@ -4,7 +4,7 @@ import random
 import string
 from collections.abc import Callable
 
-from fineline.curate.privacy import iban
+from fineline.curate.privacy import accounts
 
 DIGITS, CAPITALS = string.digits, string.ascii_uppercase
 TOKEN = string.ascii_letters + string.digits
@@ -58,8 +58,8 @@ def luhn_by_hand(number: str) -> bool:
 
 def account(rng: random.Random) -> str:
     characters = {"[0-9]": DIGITS, "[A-Z]": CAPITALS, "[A-Z0-9]": CAPITALS + DIGITS}
-    country = rng.choice(sorted(iban.STRUCTURES))
-    bban = "".join(text(rng, characters[kind], size) for size, kind in iban.STRUCTURES[country])
+    country = rng.choice(sorted(accounts.STRUCTURES))
+    bban = "".join(text(rng, characters[kind], size) for size, kind in accounts.STRUCTURES[country])
     remainder = 0
     for character in bban + country + "00":
         for digit in str(int(character, 36)):
@@ -70,7 +70,7 @@ def account(rng: random.Random) -> str:
 
 
 def national_id(rng: random.Random) -> str:
-    from fineline.curate.privacy import checksums
+    from fineline.curate.privacy import national
 
     def sampled(valid: Callable[[str], bool], candidate: Callable[[], str]) -> str:
         while not valid(value := candidate()):
@@ -80,7 +80,7 @@ def national_id(rng: random.Random) -> str:
     day, month, year = rng.randint(1, 28), rng.randint(1, 12), rng.randint(0, 99)
     kind = rng.choice(["ssn", "nino", "dni", "nie", "nir", "steuer", "cf", "pesel", "cpf", "cpf bare", "bsn", "se", "aadhaar"])
     if kind == "ssn":
-        return grouped(sampled(checksums.ssn, lambda: text(rng, DIGITS, 9)), (3, 2), "-")
+        return grouped(sampled(national.ssn, lambda: text(rng, DIGITS, 9)), (3, 2), "-")
     if kind == "nino":
         number = f"{rng.choice(['AB', 'JG', 'CE', 'SX'])}{text(rng, DIGITS, 6)}{rng.choice('ABCD')}"
         return grouped(number, (2, 2, 2, 2), rng.choice(["", " "]))
@@ -102,24 +102,24 @@ def national_id(rng: random.Random) -> str:
         digits.insert(rng.randint(0, 8), rng.choice(digits))
         if digits[0] == "0":
             digits = [str((int(digit) + 1) % 10) for digit in digits]
-        number = digit_that(checksums.steuer_id, "".join(digits)) or "86095742719"
+        number = digit_that(national.steuer_id, "".join(digits)) or "86095742719"
         return rng.choice([grouped(number, (2, 3, 3), " "), f"Steuer-ID: {number}", f"Steueridentifikationsnummer {number}"])
     if kind == "cf":
         born = f"{year:02d}{rng.choice('ABCDEHLMPRST')}{day:02d}"
-        code = digit_that(checksums.codice_fiscale, f"{text(rng, CAPITALS, 6)}{born}H501", choices=CAPITALS) or ""
+        code = digit_that(national.codice_fiscale, f"{text(rng, CAPITALS, 6)}{born}H501", choices=CAPITALS) or ""
         return rng.choice([code, code.lower(), grouped(code, (3, 3, 5), " ")])
     if kind == "pesel":
-        return f"PESEL {digit_that(checksums.pesel, f'{year:02d}{month:02d}{day:02d}{text(rng, DIGITS, 4)}')}"
+        return f"PESEL {digit_that(national.pesel, f'{year:02d}{month:02d}{day:02d}{text(rng, DIGITS, 4)}')}"
     if kind.startswith("cpf"):
-        number = sampled(checksums.cpf, lambda: text(rng, DIGITS, 11))
+        number = sampled(national.cpf, lambda: text(rng, DIGITS, 11))
         return f"CPF {number}" if kind == "cpf bare" else f"{grouped(number[:9], (3, 3), '.')}-{number[9:]}"
     if kind == "bsn":
-        return f"{rng.choice(['BSN', 'Burgerservicenummer:', 'bsn='])} {sampled(checksums.bsn, lambda: text(rng, DIGITS, 9))}"
+        return f"{rng.choice(['BSN', 'Burgerservicenummer:', 'bsn='])} {sampled(national.bsn, lambda: text(rng, DIGITS, 9))}"
     if kind == "se":
-        short = digit_that(checksums.luhn, f"{year:02d}{month:02d}{day:02d}{text(rng, DIGITS, 3)}") or ""
+        short = digit_that(national.luhn, f"{year:02d}{month:02d}{day:02d}{text(rng, DIGITS, 3)}") or ""
         return rng.choice([grouped(short, (6,), "-"), f"19{short[:6]}-{short[6:]}", f"personnummer {short}"])
     first = rng.choice("23456789") + text(rng, DIGITS, 10)
-    return grouped(digit_that(checksums.verhoeff, first) or "", (4, 4), rng.choice([" ", "-"]))
+    return grouped(digit_that(national.verhoeff, first) or "", (4, 4), rng.choice([" ", "-"]))
 
 
 def email(rng: random.Random) -> str:

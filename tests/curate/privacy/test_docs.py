@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fineline.curate.privacy import KINDS, Cleaner, iban
+from fineline.curate.privacy import KINDS, Cleaner, accounts
 from fineline.project.params.curation import Privacy
 from tests.conftest import ROOT
 
@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
 
 def test_the_table_lists_every_kind():
     assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == set(KINDS)
-    assert f"{len(iban.STRUCTURES)} countries" in PAGE
+    assert f"{len(accounts.STRUCTURES)} countries" in PAGE
 
 
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))

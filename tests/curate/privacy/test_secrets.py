@@ -8,7 +8,7 @@ import random
 import detect_secrets.plugins
 from detect_secrets.plugins.base import RegexBasedDetector
 
-from fineline.curate.privacy import detectors
+from fineline.curate.privacy import secrets
 from tests.curate.privacy.planted import secret
 
 
@@ -28,8 +28,8 @@ def plugins() -> dict[str, type[RegexBasedDetector]]:
 
 
 def test_every_plugin_is_used_or_left_out_for_a_reason():
-    assert plugins().keys() == detectors.USED.keys() | detectors.LEFT_OUT.keys()
-    assert not detectors.USED.keys() & detectors.LEFT_OUT.keys()
+    assert plugins().keys() == secrets.PLUGINS.keys() | secrets.UNUSED_PLUGINS.keys()
+    assert not secrets.PLUGINS.keys() & secrets.UNUSED_PLUGINS.keys()
 
 
 def test_every_planted_secret_that_a_plugin_finds_is_found(cleaner):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fineline.preference import prompt
+from fineline.preference import choices
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ from fineline.preference import prompt
     ],
 )
 def test_an_answer_cannot_leave_its_tags(attack):
-    conversation = prompt.messages(attack, attack, "plain")
-    assert conversation[0] == {"role": "system", "content": prompt.SYSTEM}
+    conversation = choices.messages(attack, attack, "plain")
+    assert conversation[0] == {"role": "system", "content": choices.SYSTEM}
     text = conversation[1]["content"]
     tags = ["<question>", "</question>", "<first_answer>", "</first_answer>", "<second_answer>", "</second_answer>"]
     assert re.findall(r"<[^>]*>", text) == tags
@@ -36,8 +36,8 @@ def test_an_answer_cannot_leave_its_tags(attack):
 
 def test_different_answers_are_shown_differently():
     texts = ["<", "&lt;", "&amp;lt;", ">", "&gt;", "a\nb", "a b", "👩\u200d🚀"]
-    assert len({prompt.neutral(text) for text in texts}) == len(texts)
-    assert prompt.neutral("👩\u200d🚀 é 中\t\n") == "👩\u200d🚀 é 中\t\n"
+    assert len({choices.neutral(text) for text in texts}) == len(texts)
+    assert choices.neutral("👩\u200d🚀 é 中\t\n") == "👩\u200d🚀 é 中\t\n"
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_different_answers_are_shown_differently():
     ],
 )
 def test_nothing_is_guessed_from_a_reply(answer, choice):
-    assert prompt.choice(answer) == choice
+    assert choices.read_choice(answer) == choice

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fineline.artifacts import reports
-from fineline.curate.change import distance, since_last_commit, table
+from fineline.curate.summary import change_table, distance, since_last_commit
 
 WHERE = Path("reports/home")
 
@@ -59,7 +59,7 @@ NOTHING = {
 def test_without_a_committed_version_there_is_no_change(repository):
     two = report("two", 10, a=10)
     assert since_last_commit(two, [], WHERE) == NOTHING
-    assert table(NOTHING, two) == []
+    assert change_table(NOTHING, two) == []
 
 
 def test_outside_a_repository_there_is_no_change(tmp_path, monkeypatch):
@@ -74,7 +74,7 @@ def test_a_source_whose_share_jumped_is_named(repository):
     assert (change["previous"], change["rows"], change["kept"]) == ("one", 20, 20)
     assert change["source_shares"] == [{"source": "b", "before": 0.1, "now": 0.5}]
     assert change["drift"]["sources"] == change["largest_drift"] == 0.4
-    assert table(change, report("two", 120)) == [
+    assert change_table(change, report("two", 120)) == [
         {"what": "rows_in", "before": 100, "now": 120},
         {"what": "kept", "before": 100, "now": 120},
     ]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fineline.curate.label_noise import conflicts, resolve
+from fineline.curate.decide import conflicts, resolve
 
 NONE = np.full(6, np.nan)
 

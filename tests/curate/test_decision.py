@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fineline.curate.split import TEST, TRAIN, crossing, side, stratified
+from fineline.curate.decision import TEST, TRAIN, crossing, side, stratified
 from fineline.project.params.curation import Split
 
 
