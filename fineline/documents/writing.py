@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fineline.artifacts.files import write_text
 from fineline.documents import bom, card, chain, technical
 from fineline.documents.records import Records, copied, gather
 from fineline.errors import InputError
@@ -35,12 +36,8 @@ def write(name: str, target: Path, *, approvals: Iterable[Mapping[str, Any]] = (
     documents = contents(gather(name), list(approvals))
     written = []
     for path, text in documents.items():
-        file = target / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f".{file.name}.draft")
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        draft.replace(file)
-        written.append(file)
+        write_text(target / path, text)
+        written.append(target / path)
     return written
 
 

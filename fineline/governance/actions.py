@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from securesystemslib.signer import Signer
+from typing import TYPE_CHECKING
 
 from fineline import artifacts, documents
 from fineline.artifacts import canonical
@@ -28,8 +27,11 @@ from fineline.governance.past_promotions import unfounded
 from fineline.governance.signing import Who, checked_reason, refuse_contents, sign
 from fineline.governance.state import State
 
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
-def adopt(who: Who | None = None, signer: Signer | None = None, now: str | None = None) -> Entry:
+
+def adopt(who: Who | None = None, signer: "Signer | None" = None, now: str | None = None) -> Entry:
     """Put people.yaml and policy.yaml in force as they are now, or agree to them as another governor.
 
     Args:

@@ -9,6 +9,7 @@ from fineline.governance import evidence_bundle, state, statements
 from fineline.governance.evidence_bundle import ROLES, SHIPPED, EvidenceBundle
 from fineline.governance.ledger import Entry
 from fineline.governance.signing import Who, refuse_contents, sign
+from fineline.project import lock
 from fineline.project.candidate import provenance_of
 
 
@@ -23,6 +24,9 @@ class Attested(NamedTuple):
 def attest(adapter: str, who: Who, now: str | None = None) -> Attested:
     """Sign how each artifact of a candidate was made, and how the candidate was judged.
 
+    Results that an upgrade accepted (`fineline upgrade --keep`) are named. What was attested already is attested again where an
+    upgrade has accepted it since.
+
     Raises:
         InputError: An artifact or a report is missing (see `evidence_bundle.collect`).
         Refused: Artifacts or reports do not belong together, or the signer's roles do not allow it.
@@ -31,37 +35,48 @@ def attest(adapter: str, who: Who, now: str | None = None) -> Attested:
     refuse_contents(bundle)
     present = state.load(now)
     counting = [one for one in present.of(statements.PROVENANCE, statements.TEST_RESULT) if present.void(one) is None]
-    known = {digest for one in counting if one.kind == statements.PROVENANCE for digest in one.subjects.values()}
+    known = {
+        digest: one.predicate["buildDefinition"].get("internalParameters", {}).get("accepted")
+        for one in counting
+        if one.kind == statements.PROVENANCE
+        for digest in one.subjects.values()
+    }
+    kept = lock.read() if lock.FILE.is_file() else None
     made, incomplete = [], []
     for role, (path, artifact) in bundle.artifacts.items():
-        if role not in (*ROLES.values(), SHIPPED) or artifact.digest in known:
+        if role not in (*ROLES.values(), SHIPPED):
             continue
         file, found = provenance_of(path, artifact)
+        accepted = lock.accepted(kept, artifact.stage, found.stage_version) if kept and found else None
+        if artifact.digest in known and known[artifact.digest] == accepted:
+            continue
         if found is None and artifact.schema != SCHEMA_V1:
             incomplete.append(
                 f"{path}: {file} is missing or about another version, so code, times and libraries are not attested; run the"
                 " stage again, or restore the file from git"
             )
-        statement = _provenance(artifact, found, who[0])
+        statement = _provenance(artifact, found, accepted, who[0])
         made.append(sign(statements.PROVENANCE, {path.as_posix(): artifact.digest}, statement, who, now))
-        known.add(artifact.digest)
+        known[artifact.digest] = accepted
     judged = [one for one in counting if one.kind == statements.TEST_RESULT and bundle.digest in one.subjects.values()]
-    if not judged or judged[-1].predicate.get("evidence") != bundle.evidence:
+    result = _test_result(bundle, lock.accepted_results(adapter))
+    if not judged or any(judged[-1].predicate.get(key) != result.get(key) for key in ("evidence", "accepted")):
         subjects = {bundle.artifacts[SHIPPED][0].as_posix(): bundle.digest}
-        made.append(sign(statements.TEST_RESULT, subjects, _test_result(bundle), who, now))
+        made.append(sign(statements.TEST_RESULT, subjects, result, who, now))
     return Attested(made, incomplete)
 
 
-def _provenance(artifact: Artifact, found: Provenance | None, person: str) -> dict[str, Any]:
+def _provenance(artifact: Artifact, found: Provenance | None, accepted: str | None, person: str) -> dict[str, Any]:
     """Return SLSA provenance v1 (https://slsa.dev/spec/v1.0/provenance). It claims no more than level 1.
 
     Args:
         found: How the stage was run, where that is on record.
+        accepted: Note about an older version of the stage whose result an upgrade accepted.
     """
     build: dict[str, Any] = {
         "buildType": f"{statements.STAGE}{artifact.kind}:v1",
         "externalParameters": artifact.parameters,
-        "internalParameters": _internal(artifact, found),
+        "internalParameters": _internal(artifact, found) | ({"accepted": accepted} if accepted else {}),
         "resolvedDependencies": [_dependency(role, source) for role, source in artifact.inputs.items()],
     }
     run: dict[str, Any] = {"builder": {"id": f"urn:fineline:builder:{person}"}}
@@ -87,8 +102,12 @@ def _dependency(role: str, source: Input) -> dict[str, Any]:
     return found | ({"annotations": {"files": list(source.files)}} if source.files else {})
 
 
-def _test_result(bundle: EvidenceBundle) -> dict[str, Any]:
-    """Return the final verdict as an in-toto test result v0.1."""
+def _test_result(bundle: EvidenceBundle, accepted: list[str]) -> dict[str, Any]:
+    """Return the final verdict as an in-toto test result v0.1.
+
+    Args:
+        accepted: A line for each result of an older stage version that an upgrade accepted, reports included.
+    """
     candidate = bundle.reports["candidate"]
     named: dict[str, list[str]] = {"pass": [], "fail": [], "inconclusive": []}
     for form, decision in candidate["forms"].items():
@@ -104,4 +123,4 @@ def _test_result(bundle: EvidenceBundle) -> dict[str, Any]:
         "warnedTests": named["inconclusive"],
         "failedTests": named["fail"],
         "evidence": bundle.evidence,
-    }
+    } | ({"accepted": accepted} if accepted else {})

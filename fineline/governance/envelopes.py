@@ -1,16 +1,18 @@
-"""DSSE envelopes with one signature, parsed strictly (https://github.com/secure-systems-lab/dsse, version 1)."""
+"""DSSE envelopes with one signature, parsed strictly (https://github.com/secure-systems-lab/dsse, version 1).
+
+securesystemslib imports every installed key service, which takes seconds, so it is imported where it is used.
+"""
 
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import Any
-
-from securesystemslib.dsse import Envelope as Dsse
-from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import Signature, Signer, SSlibKey
+from typing import TYPE_CHECKING, Any
 
 from fineline.artifacts import canonical
 from fineline.errors import Refused
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer, SSlibKey
 
 STATEMENT = "application/vnd.in-toto+json"
 CHECKPOINT = "application/vnd.fineline.checkpoint+json"
@@ -28,8 +30,12 @@ class Envelope:
     signature: str
     """Hexadecimal."""
 
-    def verify(self, key: SSlibKey, place: str) -> None:
+    def verify(self, key: "SSlibKey", place: str) -> None:
         """Raise `Refused` unless the key made the signature."""
+        from securesystemslib.dsse import Envelope as Dsse
+        from securesystemslib.exceptions import VerificationError
+        from securesystemslib.signer import Signature
+
         dsse = Dsse(self.payload, self.payload_type, {self.keyid: Signature(self.keyid, self.signature)})
         try:
             dsse.verify([key], 1)
@@ -52,8 +58,10 @@ class Envelope:
         return canonical.text(content) + "\n"
 
 
-def sign(content: Any, payload_type: str, signer: Signer) -> Envelope:
+def sign(content: Any, payload_type: str, signer: "Signer") -> Envelope:
     """Sign the canonical JSON of a value, and return the envelope."""
+    from securesystemslib.dsse import Envelope as Dsse
+
     dsse = Dsse(canonical.text(content).encode(), payload_type, {})
     signature = dsse.sign(signer)
     return Envelope(dsse.payload, payload_type, signature.keyid, signature.signature)

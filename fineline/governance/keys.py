@@ -5,21 +5,13 @@ import os
 import stat
 import sys
 from pathlib import Path
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
-from securesystemslib.signer import CryptoSigner
-from securesystemslib.signer import Signer as Backend
+from typing import TYPE_CHECKING
 
 from fineline.errors import InputError, Refused
 from fineline.governance.people import People
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 VARIABLE = "FINELINE_KEY"
 """Environment variable: path of a private key, or a URI such as awskms:... or hsm:..."""
@@ -43,6 +35,15 @@ def make(file: Path, passphrase: str | None = None) -> str:
         InputError: The file exists.
         Refused: The file would be inside of the project, where it may be committed.
     """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import (
+        BestAvailableEncryption,
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
+
     if file.resolve().is_relative_to(Path.cwd().resolve()):
         raise Refused(f"{file}: is inside of the project, where a private key may be committed; choose another place with --to")
     private = Ed25519PrivateKey.generate()
@@ -57,7 +58,7 @@ def make(file: Path, passphrase: str | None = None) -> str:
     return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
 
 
-def signer(place: str | None, people: People) -> tuple[str, Backend]:
+def signer(place: str | None, people: People) -> "tuple[str, Signer]":
     """Return the owner of a key by the name in people.yaml, and the signer.
 
     Args:
@@ -77,7 +78,10 @@ def signer(place: str | None, people: People) -> tuple[str, Backend]:
     return found.id, backend
 
 
-def _from_file(file: Path) -> Backend:
+def _from_file(file: Path) -> "Signer":
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from securesystemslib.signer import CryptoSigner
+
     try:
         mode = file.stat().st_mode
         content = file.read_bytes()
@@ -106,12 +110,14 @@ def _passphrase(place: str) -> str:
     return given
 
 
-def _from_uri(uri: str, people: People) -> Backend:
+def _from_uri(uri: str, people: People) -> "Signer":
     """Return a signer of securesystemslib, which must be given the public key beforehand.
 
     A key service signs with its key, regardless of the public key it is given. So each known key is tried: a test signature is
     requested and verified.
     """
+    from securesystemslib.signer import Signer
+
     service = uri.partition(":")[0]
     asked: list[str] = []
 
@@ -124,7 +130,7 @@ def _from_uri(uri: str, people: People) -> Backend:
     for person in people.people.values():
         for key in person.keys:
             try:
-                backend = Backend.from_priv_key_uri(uri, key.verifier, secret)
+                backend = Signer.from_priv_key_uri(uri, key.verifier, secret)
                 key.verifier.verify_signature(backend.sign(_QUESTION), _QUESTION)
             except InputError:
                 raise

@@ -1,8 +1,6 @@
 """Sign an entry of the ledger."""
 
-from typing import Any
-
-from securesystemslib.signer import Signer
+from typing import TYPE_CHECKING, Any
 
 from fineline.errors import InputError, Refused
 from fineline.governance import contents, files, ledger, ledger_files
@@ -10,7 +8,10 @@ from fineline.governance.evidence_bundle import EvidenceBundle
 from fineline.governance.ledger import Entry
 from fineline.governance.state import State
 
-Who = tuple[str, Signer]
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+Who = tuple[str, "Signer"]
 """A person, by the name in people.yaml, and the key."""
 
 LONGEST_REASON = 2_000

@@ -3,14 +3,15 @@
 import base64
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from fineline.artifacts import canonical
 from fineline.errors import Refused
-from fineline.governance import envelopes, ledger, ledger_files, state, statements
+from fineline.governance import envelopes, ledger, ledger_files, state, statements, store
 from fineline.governance.state import State
-from tests.governance.conftest import day
+from tests.governance.conftest import NAME, day
 
 
 @pytest.fixture
@@ -232,6 +233,17 @@ def test_killed_after_the_entry_and_before_the_checkpoint_the_next_one_goes_on(w
     assert len(state.load(day(5)).of(statements.APPROVE)) == 1
     world.reject("bob", now=day(4))
     assert state.load(day(5)).ledger.checkpoints
+
+
+def test_a_process_killed_while_it_writes_leaves_a_draft_that_is_not_an_entry(world):
+    world.ready()
+    drafts = [ledger.ROOT / ".20260302T100000Z-0123456789abcdef.json.4711", ledger.ROOT / ledger.CHECKPOINTS / ".0123.json.4711"]
+    for draft in drafts:
+        draft.write_text('{"half"')
+    world.promote(now=day(5))
+    assert store.verified(store.directory(NAME, world.release()))
+    assert not list(store.directory(NAME, world.release()).rglob(".*"))
+    assert not Path(".fineline/building").exists()
 
 
 def test_a_long_line_of_one_signer_holds(world):
