@@ -27,12 +27,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Chain = Sequence[tuple[Path, Artifact]]
 
 
-def register(app: typer.Typer) -> None:
-    """Add both commands."""
-    for command in (verify, lineage):
-        app.command()(command)
-
-
 def verify(
     what: Annotated[
         Path, typer.Argument(metavar="RELEASE|ARTIFACT", help="A directory with a release.json or an artifact.json.")

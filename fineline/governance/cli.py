@@ -45,12 +45,6 @@ ForChannel = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the `fineline` command."""
-    for command in (keygen, adopt, attest, show, approve, reject, promote, rollback, revoke, history):
-        app.command()(command)
-
-
 def keygen(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Short, such as ada; part of every signature.")],
     email: Annotated[str, typer.Option(help="The person's address.")],

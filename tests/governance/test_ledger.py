@@ -237,7 +237,8 @@ def test_killed_after_the_entry_and_before_the_checkpoint_the_next_one_goes_on(w
 
 def test_a_process_killed_while_it_writes_leaves_a_draft_that_is_not_an_entry(world):
     world.ready()
-    drafts = [ledger.ROOT / ".20260302T100000Z-0123456789abcdef.json.4711", ledger.ROOT / ledger.CHECKPOINTS / ".0123.json.4711"]
+    places = (ledger.ROOT, ledger.ROOT / ledger.CHECKPOINTS)
+    drafts = [place / ".20260302T100000Z-0123456789abcdef.json.4711" for place in places]
     for draft in drafts:
         draft.write_text('{"half"')
     world.promote(now=day(5))
