@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fineline.documents import chain, intended_use, prompt
+from fineline.documents import chain, intended_use
 from fineline.documents.field import Field
 from fineline.documents.records import SHIPPED, Records
 
@@ -70,7 +70,7 @@ def _architecture(records: Records) -> dict[str, Any]:
 
 def _input(records: Records) -> str:
     how = "through the chat template that ships with it" if records.chat_template else "without a chat template"
-    return f"text, {how}{'; the system prompt of its training rows comes first' if prompt.system(records) else ''}"
+    return f"text, {how}{'; the system prompt of its training rows comes first' if records.system_prompt else ''}"
 
 
 def _context(records: Records) -> int | None:

@@ -20,6 +20,7 @@ from fineline.artifacts.provenance import Provenance
 from fineline.documents import installed
 from fineline.errors import InputError, Refused
 from fineline.project import candidate, layout, params
+from fineline.project import lock as project_lock
 from fineline.project.ownership import Ownership, ownership_by_role
 from fineline.project.params.block import NAME
 
@@ -62,6 +63,8 @@ class Records:
     """The text of requirements.lock."""
     paths: dict[str, Path]
     """Name of an artifact -> its directory."""
+    accepted: list[str]
+    """A line for each result of an older stage version that `fineline upgrade --keep` accepted."""
     digests: dict[str, str]
     """Path of every file that was read -> sha256 of its bytes."""
 
@@ -74,6 +77,12 @@ class Records:
     def owner(self) -> str:
         """Who is responsible for the adapter and everything made from it."""
         return self.ownership["adapter"].owner
+
+    @property
+    def system_prompt(self) -> str | None:
+        """The system prompt that curation added to rows; None if it added none."""
+        prompt = self.curated.parameters.get("system")
+        return prompt if isinstance(prompt, str) and prompt else None
 
     def license(self, name: str) -> str:
         """Return the license of an artifact: base, raw, curated, adapter, merged, or a form."""
@@ -188,8 +197,18 @@ def _gathered(name: str) -> Records:
         purposes=_purposes(reports["candidate"].get("suites", {}), digests),
         lock=_lock(digests),
         paths=paths,
+        accepted=_accepted(name, digests),
         digests=digests,
     )
+
+
+def _accepted(name: str, digests: dict[str, str]) -> list[str]:
+    """Return what an upgrade accepted. The lock and the provenance files are read then, as records that this rests on."""
+    found = project_lock.accepted_results(name)
+    for line in found:
+        for file in (project_lock.FILE, layout.provenance(line.partition("@")[0], name)):
+            _text(file, digests, "restore it from git")
+    return found
 
 
 def _lock(digests: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from fineline.documents.card import APPROVAL_KEYS
 from fineline.documents.compatibility import conflicts
 from fineline.documents.field import Field
 from fineline.documents.link import duties
-from fineline.documents.markdown import code, table, text, value
+from fineline.documents.markdown import render
 from fineline.documents.records import Records
 
 SCHEMA = "fineline/technical-documentation/v1"
@@ -74,20 +74,16 @@ def as_json(records: Records, found: Sequence[Section]) -> dict[str, Any]:
 
 def as_markdown(records: Records, found: Sequence[Section]) -> str:
     """Return the text of technical_documentation.md; the digests of records are in the table at the end."""
-    parts = [
-        f"# Technical documentation of {text(records.name)}",
-        INTRODUCTION,
-        f"- Owner and contact: {text(records.owner)}\n- Candidate: {code(records.shipped.digest)}",
-    ]
-    for number, section in enumerate(found, 1):
-        parts.append(f"## {number}. {section.title}")
-        for field in section.fields:
-            files = ", ".join(code(record["file"]) for record in field.records)
-            parts += [f"### {field.title}", value(field.value), f"From {files}." if files else ""]
     used = {record["file"]: record["sha256"] for section in found for field in section.fields for record in field.records}
-    rows = [[file, sha256] for file, sha256 in sorted(used.items())]
-    parts += ["## Records", table(("record", "sha256"), rows)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return render(
+        "technical_documentation.md.j2",
+        name=records.name,
+        introduction=INTRODUCTION,
+        owner=records.owner,
+        candidate=records.shipped.digest,
+        sections=found,
+        records=sorted(used.items()),
+    )
 
 
 def _licenses(records: Records) -> list[Field]:

@@ -194,3 +194,12 @@ def test_it_contains_no_date_and_no_text_of_a_row(make: Make) -> None:
     assert "very words" not in page + str(pack)
     assert "not legal advice" in page
     assert not re.search(r"\b20\d\d-\d\d-\d\d\b", page)
+
+
+def test_a_result_that_an_upgrade_accepted_is_stated(make: Make) -> None:
+    project = make()
+    assert all(field["id"] != "accepted" for section in _pack()[0]["sections"] for field in section["fields"])
+    project.accept()
+    pack, page = _pack()
+    assert _value(pack, "accepted") == [f"train@{NAME}: made by train version 1, accepted at the upgrade to 2"]
+    assert f"From `fineline.lock`, `{layout.provenance('train', NAME)}`." in page
