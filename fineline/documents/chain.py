@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from fineline.documents import licenses
-from fineline.documents.compatibility import conflicts
-from fineline.documents.link import Link, duties
-from fineline.documents.records import Records, gather
+from fineline.documents.compatibility import Link, conflicts, duties
+from fineline.documents.gathering import gather
+from fineline.documents.records import Records
 
 SCHEMA = "fineline/license-chain/v1"
 

@@ -1,13 +1,41 @@
-"""Compatibility of the licenses of a chain, and what a policy refuses of them. Decisions over plain data."""
+"""The links of a license chain, their compatibility, and what a policy refuses of them. Decisions over plain data."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from fineline.documents import licenses
 from fineline.documents.licenses import License
-from fineline.documents.link import Link, duties
 from fineline.errors import Refused
 
 _RESTRICTING = frozenset({"non-commercial", "no-derivatives", "use-restrictions"})
+
+
+@dataclass(frozen=True)
+class Link:
+    """One licensed item of the chain."""
+
+    role: str
+    """base, data (a part of the raw rows), curated, adapter, merged or exported."""
+    name: str
+    license: str
+    """As spelled in `record`."""
+    digest: str = ""
+    made_from: tuple[str, ...] = ()
+    """Roles of everything it was made from. Empty for items that come from outside."""
+    record: str = ""
+    """The file that states the license."""
+    origin: str = ""
+    """Where it came from, for items that come from outside."""
+
+    @property
+    def label(self) -> str:
+        """Its name in messages."""
+        return f"{self.role} {self.name!r} ({self.license})"
+
+
+def duties(link: Link) -> frozenset[str]:
+    """Return the duties of a link's license; empty for an unknown license."""
+    return frozenset().union(*(license.duties for license in licenses.licenses_of(link.license) or []))
 
 
 def conflicts(chain: Sequence[Link]) -> list[str]:

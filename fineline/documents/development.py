@@ -4,8 +4,9 @@ from typing import Any
 
 from fineline.curate import card as dataset_card
 from fineline.documents import compute
-from fineline.documents.field import Field
-from fineline.documents.records import LOCK, Records, settings_read
+from fineline.documents.packages import LOCK
+from fineline.documents.records import Records, settings_read
+from fineline.documents.technical import Field
 from fineline.project import layout, lock
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fineline.artifacts.files import write_text
-from fineline.documents import bom, card, chain, technical
-from fineline.documents.records import Records, copied, gather
+from fineline.documents import bom, card, chain, sections, technical
+from fineline.documents.gathering import copied, gather
+from fineline.documents.records import Records
 from fineline.errors import InputError
 
 COPIED = {"README.md": "dataset/README.md", "croissant.json": "dataset/croissant.json"}
@@ -48,7 +49,7 @@ def contents(records: Records, approvals: list[Mapping[str, Any]]) -> dict[str, 
         InputError: A record lacks a value that a document needs.
     """
     try:
-        found = technical.sections(records, approvals)
+        found = sections.sections(records, approvals)
         return {
             "README.md": card.render(records, approvals),
             "technical_documentation.md": technical.as_markdown(records, found),

@@ -13,7 +13,7 @@ import yaml
 from fineline import artifacts
 from fineline.artifacts import Input, provenance, reports
 from fineline.artifacts.provenance import Provenance
-from fineline.documents.records import LOCK
+from fineline.documents.packages import LOCK
 from fineline.project import layout, lock
 from tests.conftest import small_params
 

@@ -6,7 +6,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 from fineline.documents import card
-from fineline.documents.records import gather
+from fineline.documents.gathering import gather
 from tests.documents.conftest import NAME, OWNER, RULES, Make, rule
 
 
