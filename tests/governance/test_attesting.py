@@ -1,7 +1,7 @@
 """Attestations: SLSA provenance of every artifact, from its record and the provenance file of its stage."""
 
 from fineline import artifacts
-from fineline.governance import attesting, evidence_bundle, ledger_files, statements
+from fineline.governance import evidence_bundle, ledger_files, signing, statements
 from fineline.project import layout, lock
 from tests.governance.conftest import NAME, candidate, day
 
@@ -45,7 +45,7 @@ def test_it_states_inputs_parameters_stage_and_the_run(world):
 def test_without_a_provenance_file_the_rest_is_attested_and_the_gap_is_reported(world):
     world.adopt()
     layout.provenance("train", NAME).unlink()
-    made = attesting.attest(NAME, world.who("dan"), day(2))
+    made = signing.attest(NAME, world.who("dan"), day(2))
     assert len(made.entries) == 8
     (problem,) = made.incomplete
     assert problem.startswith(f"models/adapters/{NAME}: reports/{NAME}/provenance/train.json is missing")
@@ -59,7 +59,7 @@ def test_a_provenance_file_about_another_version_is_not_signed(world):
     before = layout.provenance("train", NAME).read_bytes()
     candidate("2")
     layout.provenance("train", NAME).write_bytes(before)
-    assert len(attesting.attest(NAME, world.who("dan"), day(2)).incomplete) == 1
+    assert len(signing.attest(NAME, world.who("dan"), day(2)).incomplete) == 1
 
 
 def accept(stage):

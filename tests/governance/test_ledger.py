@@ -230,7 +230,7 @@ def test_killed_after_the_entry_and_before_the_checkpoint_the_next_one_goes_on(w
         patch.setattr(ledger_files, "write_checkpoint", killed)
         with pytest.raises(KeyboardInterrupt):
             world.approve("bob")
-    assert len(state.load(day(5)).of(statements.APPROVE)) == 1
+    assert len(state.load(day(5)).entries_of(statements.APPROVE)) == 1
     world.reject("bob", now=day(4))
     assert state.load(day(5)).ledger.checkpoints
 
@@ -255,7 +255,7 @@ def test_a_long_line_of_one_signer_holds(world):
     for _ in range(200):
         entries.append(ledger.signed(grown, statements.REJECT, {"x": f"sha256:{'a' * 64}"}, predicate, who, day(2)))
         grown = ledger.Ledger(entries, [*book.checkpoints, checkpoint(world, entries)], ledger.ROOT)
-    assert len(State(grown, day(3)).of(statements.REJECT)) == 200
+    assert len(State(grown, day(3)).entries_of(statements.REJECT)) == 200
 
 
 def checkpoint(world, entries):
