@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fineline.curate import card as dataset_card
 from fineline.documents import chain, licenses, markdown
-from fineline.documents.compatibility import conflicts, duties
+from fineline.documents.chain import conflicts, duties
 from fineline.documents.compute import compute
 from fineline.documents.measures import ARMS, Measure, limits, meanings, measures, scored, uses
 from fineline.documents.records import SHIPPED, Records, settings_read

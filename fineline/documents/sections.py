@@ -8,7 +8,7 @@ from typing import Any
 
 from fineline.documents import chain, development
 from fineline.documents.card import APPROVAL_KEYS
-from fineline.documents.compatibility import conflicts, duties
+from fineline.documents.chain import conflicts, duties
 from fineline.documents.measures import ARMS, Measure, limits, meanings, measures, plain, uses
 from fineline.documents.records import SHIPPED, Records, suite_file
 from fineline.documents.technical import Field, Section

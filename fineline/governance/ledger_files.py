@@ -11,10 +11,9 @@ from pydantic import ValidationError
 from fineline.artifacts import locks, validation
 from fineline.artifacts.files import is_draft, write_text
 from fineline.errors import Refused
-from fineline.governance import envelopes
-from fineline.governance.envelopes import Envelope
+from fineline.governance import statements
 from fineline.governance.ledger import CHECKPOINTS, ROOT, Entry, Ledger
-from fineline.governance.statements import TYPES, Statement
+from fineline.governance.statements import TYPES, Envelope, Statement
 from fineline.project.layout import SCRATCH
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def read(root: Path = ROOT) -> Ledger:
     """
     checkpoints = []  # before the entries: an entry is written before its checkpoint, possibly at this moment
     for file in _files(root / CHECKPOINTS):
-        envelope = envelopes.parse(file.read_bytes(), envelopes.CHECKPOINT, str(file))
+        envelope = statements.parse(file.read_bytes(), statements.CHECKPOINT, str(file))
         if file.name != f"{envelope.keyid[:16]}.json":
             raise Refused(f"{file}: this checkpoint is of key {envelope.keyid[:16]}, so its name is wrong")
         checkpoints.append(envelope)
@@ -43,7 +42,7 @@ def entry(text: bytes, file: Path) -> Entry:
     Raises:
         Refused: It is not a statement in an envelope, or the file has another name than its content requires.
     """
-    envelope = envelopes.parse(text, envelopes.STATEMENT, str(file))
+    envelope = statements.parse(text, statements.STATEMENT, str(file))
     try:
         content = Statement.model_validate(envelope.content)
     except ValidationError as error:
@@ -83,7 +82,7 @@ def write_checkpoint(ledger: Ledger, signer: "Signer") -> None:
     """Sign and write the ends of a ledger as the checkpoint of a signer."""
     content = {"heads": ledger.heads, "entries": len(ledger)}
     keyid = signer.public_key.keyid
-    write(ledger.root / CHECKPOINTS / f"{keyid[:16]}.json", envelopes.sign(content, envelopes.CHECKPOINT, signer))
+    write(ledger.root / CHECKPOINTS / f"{keyid[:16]}.json", statements.sign(content, statements.CHECKPOINT, signer))
 
 
 def write(file: Path, envelope: Envelope) -> None:

@@ -1,12 +1,16 @@
-"""Revocations: those in the ledger that apply to a chain of artifacts, and signing one."""
+"""Revocations: those in the ledger that apply to a chain of artifacts, signing one, and everything made from withdrawn data."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from fineline.artifacts import canonical
+from fineline import artifacts
+from fineline.artifacts import Artifact, canonical, reports
 from fineline.errors import InputError
-from fineline.governance import downstream, state, statements, store
+from fineline.governance import state, statements, store
+from fineline.governance.evidence_bundle import SHIPPED
 from fineline.governance.ledger import Entry
 from fineline.governance.signing import Who, checked_reason, sign
 from fineline.governance.state import Kind, Revocation, State
@@ -143,7 +147,7 @@ def _chains(present: State) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for _, record in store.releases():
         for artifact in record["artifacts"].values():
             yield artifact["kind"], artifact["name"], artifact["parameters"]
-    for _, artifact in downstream.artifacts_here():
+    for _, artifact in artifacts_here():
         yield artifact.kind, artifact.name, artifact.parameters
 
 
@@ -152,3 +156,89 @@ def _names(kind: Kind, artifact: str, name: str, parameters: Mapping[str, Any]) 
     if kind == "base":
         return [name] if artifact == "base" else []
     return parameters.get("parts", {})
+
+
+_ROOTS = (Path("data"), Path("models"))
+_SPLITS = ("train", "validation", "test", "left_out")
+
+
+@dataclass(frozen=True)
+class Made:
+    """An artifact or a release that was made from the withdrawn data."""
+
+    path: Path
+    kind: str
+    digest: str
+    channels: tuple[str, ...] = ()
+    """For a release: the channels that point at it."""
+
+
+def from_source(part: str) -> list[Made]:
+    """Return everything in this project that was made from a source part, releases last.
+
+    Raises:
+        InputError: No raw data have such a part.
+    """
+    found = dict(artifacts_here())
+    raw = {path for path, artifact in found.items() if part in artifact.parameters.get("parts", {})}
+    released = [one for one in store.releases() if part in one[1]["artifacts"]["raw"]["parameters"].get("parts", {})]
+    if not raw and not released:
+        known = sorted({name for artifact in found.values() for name in artifact.parameters.get("parts", {})})
+        raise InputError(f"no raw data have a source part {part!r}; there are {', '.join(known) or 'none'}")
+    return [*_downstream(found, raw), *(_made(*one) for one in released)]
+
+
+def from_row(identity: str) -> list[Made]:
+    """Return everything in this project that was made from curated data with this row, releases last.
+
+    Raises:
+        InputError: No curated data have such a row, in any split or among the rows left out.
+    """
+    found = dict(artifacts_here())
+    data = {path for path, artifact in found.items() if artifact.kind == "training-data" and _has(path, identity)}
+    if not data:
+        raise InputError(
+            f"no curated data in this project have a row {identity!r}; restore older versions with `git checkout` and"
+            " `dvc checkout`"
+        )
+    digests = {found[path].digest for path in data}
+    released = [one for one in store.releases() if one[1]["artifacts"].get("data", {}).get("digest") in digests]
+    return [*_downstream(found, data), *(_made(*one) for one in released)]
+
+
+def artifacts_here() -> Iterator[tuple[Path, Artifact]]:
+    """Yield every artifact in this project."""
+    for root in _ROOTS:
+        for record in sorted(root.rglob(artifacts.RECORD)):
+            yield record.parent, artifacts.read(record.parent)
+
+
+def _downstream(found: dict[Path, Artifact], sources: set[Path]) -> list[Made]:
+    """Return the sources, artifacts with the same content, and everything made from them."""
+    reached = {path for path, artifact in found.items() if artifact.digest in {found[one].digest for one in sources}}
+    grown = True
+    while grown:
+        more = {
+            path
+            for path, artifact in found.items()
+            if any(_is_from(source, found[one]) for source in artifact.inputs.values() for one in reached)
+        }
+        grown = not more <= reached
+        reached |= more
+    return [Made(path, one.kind, one.digest) for path, one in found.items() if path in reached]
+
+
+def _is_from(source: artifacts.Input, artifact: Artifact) -> bool:
+    try:
+        return source.is_from(artifact)
+    except InputError:  # other files, so another artifact
+        return False
+
+
+def _has(data: Path, identity: str) -> bool:
+    files = (data / f"{split}.jsonl" for split in _SPLITS)
+    return any(str(row.get("id")) == identity for file in files if file.is_file() for row in reports.read_lines(file))
+
+
+def _made(path: Path, record: dict[str, Any]) -> Made:
+    return Made(path, "release", record["artifacts"][SHIPPED]["digest"], tuple(store.channels_of(path)))

@@ -9,7 +9,7 @@ import pytest
 
 from fineline.artifacts import canonical
 from fineline.errors import Refused
-from fineline.governance import envelopes, ledger, ledger_files, state, statements, store
+from fineline.governance import ledger, ledger_files, state, statements, store
 from fineline.governance.state import State
 from tests.governance.conftest import NAME, day
 
@@ -168,7 +168,7 @@ def forged(world, name, time, kind=statements.REJECT, link=None, person=None):
     predicate = {"role": "exported", "adapter": "support", "channel": "production", "reason": "x"}
     own = book.next_link(world.keyid(name), person or name, day(28)) | (link or {}) | {"time": time}
     content = statements.statement(kind, {"x": f"sha256:{'a' * 64}"}, predicate, own)
-    envelope = envelopes.sign(content, envelopes.STATEMENT, world.signers[name])
+    envelope = statements.sign(content, statements.STATEMENT, world.signers[name])
     import hashlib
 
     identity = hashlib.sha256(envelope.payload).hexdigest()
@@ -260,4 +260,4 @@ def test_a_long_line_of_one_signer_holds(world):
 
 def checkpoint(world, entries):
     heads = {"heads": [entries[-1].id], "entries": len(entries)}
-    return envelopes.sign(heads, envelopes.CHECKPOINT, world.signers["bob"])
+    return statements.sign(heads, statements.CHECKPOINT, world.signers["bob"])

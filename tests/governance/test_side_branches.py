@@ -9,7 +9,6 @@ import pytest
 from fineline.errors import InputError, Refused
 from fineline.governance import (
     actions,
-    envelopes,
     evidence_bundle,
     keys,
     ledger,
@@ -40,7 +39,7 @@ def next_to(world, name, entry, kind, subjects, predicate, time):
         "time": time,
         "person": name,
     }
-    envelope = envelopes.sign(statement(kind, subjects, predicate, link), envelopes.STATEMENT, world.signers[name])
+    envelope = statements.sign(statement(kind, subjects, predicate, link), statements.STATEMENT, world.signers[name])
     identity = f"sha256:{hashlib.sha256(envelope.payload).hexdigest()}"
     forged = Entry(identity, envelope, Statement.model_validate(envelope.content))
     ledger_files.write(ledger.ROOT / forged.file_name, envelope)
