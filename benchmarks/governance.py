@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fineline.governance import envelopes, ledger, ledger_files, state, statements, store
+from fineline.governance import ledger, ledger_files, state, statements, store
 from fineline.governance.verification import verify
 from tests.governance import conftest as project
 
@@ -84,7 +84,7 @@ def long_ledger() -> None:
         (ledger.ROOT / made.file_name).write_text(made.envelope.text())
     for name in ("bob", "cho", "dan"):
         content = {"heads": [entries[-1].id], "entries": len(entries)}
-        checkpoint = envelopes.sign(content, envelopes.CHECKPOINT, world.signers[name])
+        checkpoint = statements.sign(content, statements.CHECKPOINT, world.signers[name])
         (ledger.ROOT / ledger.CHECKPOINTS / f"{world.keyid(name)[:16]}.json").write_text(checkpoint.text())
     took = []
     for _ in range(ROUNDS):

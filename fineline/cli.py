@@ -5,21 +5,102 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from fineline.dagster import run_command
-from fineline.documents import cli as documents
 from fineline.errors import FinelineError
-from fineline.evidence import cli as evidence
-from fineline.governance import audit
-from fineline.governance import cli as governance
-from fineline.preference import cli as preference
-from fineline.project import root
-from fineline.scaffold import cli as scaffold
-from fineline.stages import cli as stages
+
+COMMANDS = {
+    "new": (
+        "scaffold.cli:create",
+        "Create a project: parameters, graph, entry points, regression guards, and a Dagster code location.",
+    ),
+    "init": (
+        "scaffold.cli:init",
+        "Add an adapter to params.yaml after reading its first rows; show a forecast and the next commands.",
+    ),
+    "retire": (
+        "scaffold.cli:retire",
+        "Remove an adapter from params.yaml. Its releases stay and can be verified as before.",
+    ),
+    "upgrade": (
+        "scaffold.upgrade_command:upgrade_project",
+        "Bring the project to the installed fineline, and list the stages that run again.",
+    ),
+    "doctor": (
+        "scaffold.cli:show_health",
+        "Check versions, hardware and configuration, and list the stages that would run.",
+    ),
+    "plan": (
+        "stages.cli:show_plan",
+        "Forecast memory, time and cost of each method, and show the settings that training will use.",
+    ),
+    "run": (
+        "dagster.run_command:run_adapter",
+        "Bring an adapter up to date: run its stale stages in order, then show the result.",
+    ),
+    "report": (
+        "stages.cli:show_report",
+        "Show the result of an adapter: scores of base, adapter and exported model, and the verdict.",
+    ),
+    "holdout": (
+        "stages.cli:open_holdout",
+        "Judge the exported model once on the sealed rows of its test split, before a promotion.",
+    ),
+    "evidence": ("evidence.cli:app", "Results of other tools, bound to the artifact that they judged."),
+    "preference": (
+        "preference.cli:prefer",
+        "Let a judge model decide which of two models answers better. It sends questions and answers to the endpoint.",
+    ),
+    "document": (
+        "documents.cli:document",
+        "Write model card, bill of materials, technical documentation and license chain from the records.",
+    ),
+    "keygen": (
+        "governance.cli:keygen",
+        "Generate a key. The first key also begins the ledger, with one person and a policy to start from.",
+    ),
+    "adopt": (
+        "governance.cli:adopt",
+        "Put people.yaml and policy.yaml in force as they are now, or agree to them as another governor.",
+    ),
+    "attest": (
+        "governance.cli:attest",
+        "Sign how a candidate was made and how it was judged. Run it where the stages ran.",
+    ),
+    "show": ("governance.cli:show", "Show a candidate with its evidence, and what each channel still needs."),
+    "approve": (
+        "governance.cli:approve",
+        "Approve a candidate or an artifact after it was shown. The signature binds every digest, every report and the policy.",
+    ),
+    "reject": (
+        "governance.cli:reject",
+        "Reject a candidate or an artifact. These bytes will not be promoted; other candidates are not affected.",
+    ),
+    "promote": (
+        "governance.cli:promote",
+        "Verify everything, place an immutable release, and point the channel at it.",
+    ),
+    "rollback": ("governance.cli:rollback", "Return a channel to a release that it had before, if that still verifies."),
+    "revoke": (
+        "governance.cli:revoke",
+        "Record that something may no longer be used, and list the releases that were made from it.",
+    ),
+    "history": ("governance.cli:history", "List who did what with the candidates of an adapter, in order."),
+    "verify": (
+        "governance.audit:verify",
+        "Recompute every digest back to the raw data; for a release, also check who approved it and whether that still counts.",
+    ),
+    "lineage": (
+        "governance.audit:lineage",
+        "Show what an artifact was made from and who signed it; or list everything that was made from a source or a row.",
+    ),
+}
+"""Command -> module below `fineline` and function, and its summary in `fineline --help`, which imports no module."""
 
 OUTSIDE = {"new", "upgrade"}
 """Commands that do not change to the root of a project."""
@@ -28,15 +109,23 @@ ANYWHERE = {"doctor", "history", "keygen", "lineage", "plan", "report", "show", 
 NAMES_OR_PATHS = {"base", "key", "what"}
 """Arguments that are a path or something else."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-app.add_typer(evidence.app, name="evidence")
-app.command("preference")(preference.prefer)
-app.command("run")(run_command.run_adapter)
-app.command("document")(documents.document)
-governance.register(app)
-audit.register(app)
-scaffold.register(app)
-stages.register(app)
+
+class LazyGroup(TyperGroup):
+    """The commands, of which a module is imported when one of its commands runs; `--help` needs the summaries only."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, (_, summary) in COMMANDS.items():
+            self.commands[name] = TyperCommand(name, help=summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the name of a command, the command itself, and its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _imported(name) if name and command else None, rest
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.callback()(lambda: None)  # without one, typer refuses an application that registers no command
 
 
 def main() -> None:
@@ -59,6 +148,8 @@ def _in_project(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def run(**arguments: Any) -> Any:
+        from fineline.project import root
+
         typed_in = root.enter(needed=name not in ANYWHERE)
         for argument, value in arguments.items():
             if argument in paths and value is not None:
@@ -75,18 +166,21 @@ def _is_path(value: str, typed_in: Path) -> bool:
     return ("/" in value or "." in value) and "://" not in value and (typed_in / value).exists()
 
 
-def _anchor(group: typer.Typer) -> None:
-    for info in group.registered_commands:
-        callback = info.callback
-        name = info.name or callback.__name__ if callback else None
-        if callback and name and name not in OUTSIDE:
-            info.callback = _in_project(name, callback)
-    for below in group.registered_groups:
-        if below.typer_instance:
-            _anchor(below.typer_instance)
+def _imported(name: str) -> Any:
+    """Return a command or a group of commands, ready to run in the root of the project."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    found = getattr(import_module(f"fineline.{module}"), attribute)
+    group = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    if isinstance(found, typer.Typer):
+        for info in found.registered_commands:
+            assert info.name is not None
+            assert info.callback is not None
+            group.command(info.name)(_in_project(info.name, info.callback))
+        group.info = found.info
+        return typer.main.get_group(group)
+    group.command(name)(found if name in OUTSIDE else _in_project(name, found))
+    return typer.main.get_command(group)
 
-
-_anchor(app)
 
 if __name__ == "__main__":
     main()

@@ -12,20 +12,34 @@ _BUILDING = ".building-"
 _KEPT = ".kept-"
 
 
-def write_text(file: Path, text: str) -> None:
-    """Write a text file atomically (UTF-8, line breaks as given)."""
-    write_bytes(file, text.encode("utf-8"))
+def write_text(file: Path, text: str, *, durable: bool = False) -> None:
+    """Write a text file as `write_bytes` does (UTF-8, line breaks as given)."""
+    write_bytes(file, text.encode("utf-8"), durable=durable)
 
 
-def write_bytes(file: Path, content: bytes) -> None:
-    """Write a file atomically: a reader sees either the old content or the new."""
+def write_bytes(file: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a file atomically: a reader sees either the old content or the new.
+
+    The draft is next to the file, and so on the same file system. A killed process may leave it there, see `is_draft`.
+
+    Args:
+        durable: Wait until the content is on disk.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         draft.write_bytes(content)
+        if durable:
+            with draft.open("rb") as stream:
+                os.fsync(stream.fileno())
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def is_draft(file: Path) -> bool:
+    """True for a file that a killed process left before it was complete: its name is that of no finished file."""
+    return file.name.startswith(".") and file.suffix[1:].isdecimal()
 
 
 @contextmanager

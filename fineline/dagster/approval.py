@@ -44,10 +44,10 @@ def status(stage: Stage) -> str | None:
     """Return `approved`, `refused` or `waiting` for a candidate; None if there is no ledger or no candidate."""
     if not _has_begun(stage.root):
         return None
-    from fineline.governance import approval_status
+    from fineline.governance import requirements
 
     try:
-        return approval_status.of_candidate(_state(stage.root), stage.subject, stage.root).word
+        return requirements.status_of_candidate(_state(stage.root), stage.subject, stage.root).word
     except FinelineError:
         return None
 
@@ -58,19 +58,19 @@ def judge(stage: Stage) -> Judgment:
         waits = stage.kind == CANDIDATE
         reason = "nothing is signed in this project yet; start with `fineline keygen NAME`"
         return Judgment(not waits, reason, WARN)
-    from fineline.governance import approval_status
+    from fineline.governance import requirements
 
     try:
         state = _state(stage.root)
         if stage.kind == CANDIDATE:
-            found = [approval_status.of_candidate(state, stage.subject, stage.root)]
+            found = [requirements.status_of_candidate(state, stage.subject, stage.root)]
         else:
-            found = [approval_status.of_artifact(state, directory, stage.root) for directory in directories(stage)]
+            found = [requirements.status_of_artifact(state, directory, stage.root) for directory in directories(stage)]
     except FinelineError as error:
         return Judgment(False, str(error), WARN)
     if not found:
         return Judgment(False, f"does not exist yet; materialize {stage.name}", WARN)
-    signed = {entry.id: approval_status.row(entry, state) for one in found for entry in one.signed}
+    signed = {entry.id: requirements.row(entry, state) for one in found for entry in one.signed}
     metadata: Metadata = {"signed": table(list(signed.values()), _COLUMNS)} if signed else {}
     worst = next((one for word in ("refused", "waiting") for one in found if one.word == word), found[0])
     severity = ERROR if worst.refused else WARN

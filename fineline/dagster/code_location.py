@@ -24,7 +24,7 @@ PRELOADED = (
     "dvc.scm",
     "dvc_data.hashfile.db.local",
     "networkx",
-    "fineline.governance.approval_status",
+    "fineline.governance.requirements",
     "ruamel.yaml",
 )
 EXECUTOR = dg.multiprocess_executor.configured({"start_method": {"forkserver": {"preload_modules": list(PRELOADED)}}})

@@ -6,8 +6,8 @@ Equal records give equal bytes: the serial number is derived from the digest of 
 import uuid
 from typing import Any
 
-from fineline.documents import chain, components, intended_use
-from fineline.documents.measures import Measure, measures
+from fineline.documents import chain, components
+from fineline.documents.measures import Measure, limits, measures, uses
 from fineline.documents.packages import Package, normal, parse
 from fineline.documents.records import SHIPPED, Records, settings_read
 
@@ -73,8 +73,8 @@ def _model_card(records: Records) -> dict[str, Any]:
         "quantitativeAnalysis": {"performanceMetrics": [_metric(measure) for measure in measures(records)]},
         "considerations": {
             "users": ["Users permitted by the owner, for the use cases below."],
-            "useCases": intended_use.uses(records),
-            "technicalLimitations": intended_use.limits(records),
+            "useCases": uses(records),
+            "technicalLimitations": limits(records),
             "performanceTradeoffs": _tradeoffs(records),
         },
         "properties": components.properties(settings | {"verdict": records.reports["candidate"]["verdict"]}),

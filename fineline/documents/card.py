@@ -4,85 +4,69 @@ Format: "Model Cards" in the documentation of the Hugging Face Hub. It contains 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fineline import artifacts
 from fineline.curate import card as dataset_card
-from fineline.documents import chain, header, intended_use, markdown, prompt
-from fineline.documents.compatibility import conflicts
+from fineline.documents import chain, licenses, markdown
+from fineline.documents.chain import conflicts, duties
 from fineline.documents.compute import compute
-from fineline.documents.link import duties
-from fineline.documents.markdown import code, table, text
-from fineline.documents.measures import ARMS, meanings, measures
+from fineline.documents.measures import ARMS, Measure, limits, meanings, measures, scored, uses
 from fineline.documents.records import SHIPPED, Records, settings_read
 
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCardData
+
+
 Approval = Mapping[str, Any]
+_TEXT = "(your text)"
 APPROVAL_KEYS = ("person", "role", "time", "decision", "reason", "entry")
-_MEASURES_LEGEND = """\
-All arms (models under comparison) answered the same items. `difference` is exported minus base (or minus champion, where the
-rule names it), and `interval` is its one-sided confidence bounds; for a floor, those of the score. Higher is better. Measures
-with the verdict `info` are reported and do not affect the verdict."""
 
 
 def render(records: Records, approvals: Sequence[Approval] = ()) -> str:
-    """Return the card as Markdown with its YAML header."""
-    sections = [
-        ("", _what(records)),
-        ("Intended use", markdown.bullets(intended_use.uses(records))),
-        ("Limits", markdown.bullets(intended_use.limits(records))),
-        ("Prompt format", _prompt(records)),
-        ("Evaluation", _evaluation(records)),
-        ("Forms", _forms(records)),
-        ("Training", _training(records)),
-        ("Data", _data(records)),
-        ("Licenses", _licenses(records)),
-        ("Lineage", _lineage(records)),
-        *([("Approvals", approved(approvals))] if approvals else []),
-        ("How to verify", _verify(records)),
-    ]
-    body = "\n\n".join(f"## {title}\n\n{content}" if title else content for title, content in sections)
-    return f"---\n{header.data(records).to_yaml(line_break=chr(10))}\n---\n\n# {text(records.name)}\n\n{body}\n"
-
-
-def approved(approvals: Sequence[Approval]) -> str:
-    """Return the approvals as a table."""
-    return table(APPROVAL_KEYS, [[approval.get(key, "") for key in APPROVAL_KEYS] for approval in approvals])
-
-
-def _what(records: Records) -> str:
-    verdict = records.reports["candidate"]["verdict"]
-    export = records.reports["export"]["forms"][SHIPPED]
-    return (
-        f"{code(records.base.name)} fine-tuned with {text(records.adapter.parameters.get('method'))} on"
-        f" {code(records.curated.name)}, exported to ONNX in {text(export['precision'])}. fineline generated this card from the"
-        " records of the run.\n\n"
-        f"- Owner and contact: {text(records.owner)}\n"
-        f"- License: {text(records.license(SHIPPED))}\n"
-        f"- Base: {code(records.base.name)} ({text(records.license('base'))}), {text(chain.base_origin(records))}\n"
-        f"- Verdict of the evaluation: **{text(verdict)}**\n"
-        f"- Candidate: {code(records.shipped.digest)}"
+    """Return the card as Markdown with its YAML header. The words are in model_card.md.j2."""
+    reports = records.reports
+    candidate, export = reports["candidate"], reports["export"]
+    links = chain.chain_of(records)
+    languages = dataset_card.languages(reports["curation"])
+    return markdown.render(
+        "model_card.md.j2",
+        records=records,
+        header=_header(records).to_yaml(line_break="\n"),
+        shipped=SHIPPED,
+        path=records.paths[SHIPPED].as_posix(),
+        base_origin=chain.base_origin(records),
+        uses=uses(records),
+        limits=limits(records),
+        prompt=example(records),
+        candidate=candidate,
+        gate_verdict=reports["gate"]["verdict"],
+        arms=list(ARMS),
+        measures=_measures(records),
+        meanings=meanings(records),
+        forms=export["forms"],
+        form_rows=_forms(export["forms"]),
+        merge=reports["merge"],
+        parity=export["parity"],
+        training=_training(records),
+        sources=", ".join(f"{part} ({facts['origin']}, {facts['rows']} rows)" for part, facts in records.parts.items()),
+        languages=", ".join(languages) or "not known",
+        funnel=_funnel(reports["curation"]),
+        splits=[
+            [split, *(counts[key] for key in ("rows", "groups", "tokens"))]
+            for split, counts in reports["curation"]["splits"].items()
+        ],
+        links=[[link.role, link.name, link.license, ", ".join(sorted(duties(link))) or "none known"] for link in links],
+        conflicts=conflicts(links),
+        lineage=_lineage(records),
+        approval_keys=APPROVAL_KEYS,
+        approvals=[[approval.get(key, "") for key in APPROVAL_KEYS] for approval in approvals],
     )
 
 
-def _prompt(records: Records) -> str:
-    first = prompt.system(records)
-    shown = prompt.example(records)
-    parts = [
-        f"Rows without a system prompt were given this one; use it unchanged:\n\n{markdown.block(first)}"
-        if first
-        else "No system prompt was added to the rows.",
-        f"A prompt as the model receives it:\n\n{markdown.block(shown)}" if shown else "",
-        f"The chat template (`chat_template.jinja`):\n\n{markdown.block(records.chat_template, 'jinja')}"
-        if records.chat_template
-        else "The model has no chat template.",
-    ]
-    return "\n\n".join(part for part in parts if part)
-
-
-def _evaluation(records: Records) -> str:
-    candidate = records.reports["candidate"]
-    rows = [
+def _measures(records: Records) -> list[list[Any]]:
+    return [
         [
             measure.measure if measure.unit == "share" else f"{measure.measure} ({measure.unit})",
             measure.demand,
@@ -94,18 +78,10 @@ def _evaluation(records: Records) -> str:
         ]
         for measure in measures(records)
     ]
-    heading = ("measure", "rule", "items", *ARMS, "difference", "interval", "verdict")
-    verdicts = ", ".join(f"{form} {decision['verdict']}" for form, decision in candidate["forms"].items())
-    return (
-        f"Verdict: **{text(candidate['verdict'])}** (adapter {text(records.reports['gate']['verdict'])}, {text(verdicts)}).\n\n"
-        f"{table(heading, rows, numeric=range(2, 9))}\n\n{_MEASURES_LEGEND}\n\n"
-        f"Meaning of the measures:\n\n{markdown.bullets(meanings(records))}"
-    )
 
 
-def _forms(records: Records) -> str:
-    export, merge = records.reports["export"], records.reports["merge"]
-    rows = [
+def _forms(forms: Mapping[str, Any]) -> list[list[Any]]:
+    return [
         [
             form,
             facts["precision"],
@@ -114,29 +90,11 @@ def _forms(records: Records) -> str:
             facts["mean_kl"],
             f"{facts['top1_agreement']:.1%}",
         ]
-        for form, facts in export["forms"].items()
+        for form, facts in forms.items()
     ]
-    heading = ("form", "precision", "MB", "tokens per second", "mean KL to merged", "same first token")
-    parity = export["parity"]
-    return (
-        f"{table(heading, rows, numeric=range(2, 6))}\n\n"
-        f"{code(SHIPPED)} is the form that ships and is evaluated. The speed was measured on the processor of the export.\n\n"
-        f"- The adapter was merged into the {text(merge['merged_into'])} base in {text(merge['precision'])}:"
-        f" {_held(merge)}.\n"
-        f"- The fp32 form was compared with the merged model: {_held(parity)}."
-    )
 
 
-def _held(facts: Mapping[str, Any]) -> str:
-    """Return a comparison of two forms, in words."""
-    holds = "equal within tolerance" if facts["passed"] else "**not equal**"
-    return (
-        f"{holds}, mean KL divergence {facts['mean_kl']:.3g} and the same first token at {facts['top1_agreement']:.1%} of"
-        f" {facts['positions']:,} positions"
-    )
-
-
-def _training(records: Records) -> str:
+def _training(records: Records) -> list[tuple[str, Any]]:
     settings, training, plan = settings_read(records), records.reports["training"], records.reports["plan"]
     work = compute(plan, training)
     shown: dict[str, Any] = {
@@ -158,7 +116,7 @@ def _training(records: Records) -> str:
         "work": f"{work.flops:.3g} floating-point operations" if work.flops else None,
         "share of the base's compute": f"{work.share:.2g}" if work.share else None,
     }
-    return table(("setting", "value"), list(shown.items()))
+    return list(shown.items())
 
 
 def _product(*factors: Any) -> int | None:
@@ -166,36 +124,20 @@ def _product(*factors: Any) -> int | None:
     return math.prod(factors) if all(isinstance(factor, int) for factor in factors) else None
 
 
-def _data(records: Records) -> str:
-    curation = records.reports["curation"]
+def _funnel(curation: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the rows that each step of curation left out, and how many were left."""
     left = curation["rows_in"]
     funnel: list[list[Any]] = [["raw rows", "", left]]
     for step, removed in curation["removed"].items():
         left -= removed
         funnel.append([step.replace("_", " "), removed, left])
-    splits = [[split, counts["rows"], counts["groups"], counts["tokens"]] for split, counts in curation["splits"].items()]
-    languages = ", ".join(dataset_card.languages(curation)) or "not known"
-    sources = ", ".join(f"{part} ({facts['origin']}, {facts['rows']} rows)" for part, facts in records.parts.items())
-    return (
-        f"Sources: {text(sources)}. Languages: {text(languages)}. The dataset card (`dataset/README.md`) and its Croissant"
-        " description (`dataset/croissant.json`) have the details.\n\n"
-        f"{table(('step', 'left out', 'rows left'), funnel, numeric=(1, 2))}\n\n"
-        f"{table(('split', 'rows', 'groups', 'tokens'), splits, numeric=(1, 2, 3))}"
-    )
+    return funnel
 
 
-def _licenses(records: Records) -> str:
-    links = chain.chain_of(records)
-    rows = [[link.role, link.name, link.license, ", ".join(sorted(duties(link))) or "none known"] for link in links]
-    found = conflicts(links)
-    outcome = f"Conflicts:\n\n{markdown.bullets(found)}" if found else "No conflicts were found in this chain."
-    return f"{table(('role', 'name', 'license', 'obligations'), rows)}\n\n{outcome} Not legal advice; see `licenses.json`."
-
-
-def _lineage(records: Records) -> str:
+def _lineage(records: Records) -> list[list[str]]:
     roles = {"raw": "raw data", "curated": "training data", "base": "base", "adapter": "adapter", "merged": "merged model"}
     made = {role: getattr(records, role) for role in roles} | records.exports
-    rows = [
+    return [
         [
             roles.get(role, f"exported model, {role}"),
             records.ownership[role].owner,
@@ -204,16 +146,93 @@ def _lineage(records: Records) -> str:
         ]
         for role, artifact in made.items()
     ]
-    return table(("artifact", "owner", "path", "digest"), rows)
 
 
-def _verify(records: Records) -> str:
-    path = records.paths[SHIPPED].as_posix()
-    commands = f"fineline verify {path}\nfineline lineage {path}"
-    return (
-        "In the project, recompute every digest back to the sources and show the lineage:\n\n"
-        f"{markdown.block(commands, 'sh')}\n\n"
-        f"Without fineline, compare `sha256sum` of each file with {code(artifacts.RECORD)} next to it. The digest of the"
-        " artifact is the sha256 of that record's `files` as JSON with sorted keys and no spaces."
-        " `bom.cdx.json` lists the same files."
+def example(records: Records) -> str | None:
+    """Return the template rendered with the system prompt and a placeholder; None if there is none or it cannot be rendered."""
+    if not records.chat_template:
+        return None
+    # Here, not above: the command line starts faster without it.
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    first = records.system_prompt
+    messages = [{"role": "system", "content": first}] if first else []
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.loopcontrols"],  # as transformers has it
+    )
+    try:
+        return environment.from_string(records.chat_template).render(
+            messages=[*messages, {"role": "user", "content": _TEXT}], add_generation_prompt=True, **_tokens(records.config)
+        )
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError):
+        return None
+
+
+def _tokens(config: Mapping[str, object]) -> dict[str, str]:
+    """Return placeholders for the special tokens that templates use: their texts are in the tokenizer, which is not read."""
+    return {name.removesuffix("_id"): f"({name.removesuffix('_token_id')})" for name in config if name.endswith("_token_id")}
+
+
+DIGITS = 6  # of a score in the header
+
+
+def _header(records: Records) -> "ModelCardData":
+    """Return the header as the Hub's own class. It is not validated: that would use the network."""
+    from huggingface_hub import ModelCardData  # here, not above: the command line starts faster without it
+
+    languages = dataset_card.languages(records.reports["curation"])
+    return ModelCardData(
+        model_name=records.name,
+        language=languages or None,
+        **_license(records.license(SHIPPED)),
+        base_model=base_model(records),
+        base_model_relation="finetune",
+        library_name="onnxruntime-genai",
+        pipeline_tag="text-generation",
+        datasets=datasets(records),
+        tags=["fineline", "onnx", "peft", str(records.adapter.parameters.get("method", "adapter"))],
+        eval_results=[_result(records, measure) for measure in scored(records) if measure.exported is not None] or None,
+    )
+
+
+def _license(text: str) -> dict[str, Any]:
+    """Return `license`, and `license_name` for a license that the Hub does not know."""
+    found = licenses.licenses_of(text)
+    if found and len(found) == 1:
+        return {"license": found[0].key.removesuffix("-or-later")}
+    name = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
+    return {"license": "other", "license_name": name or "unknown"}
+
+
+def base_model(records: Records) -> str:
+    """Return the Hub's id of the base if it came from there, else its name in params.yaml."""
+    return str(records.base.parameters.get("hub", {}).get("repo") or records.base.name)
+
+
+def datasets(records: Records) -> list[str]:
+    """Return the Hub's ids of the parts that came from there, else the name of the curated data."""
+    parts = records.raw.parameters.get("parts", {}).values()
+    ids = [str(part["hub"]["repo"]) for part in parts if isinstance(part.get("hub"), dict)]
+    return sorted(set(ids)) or [records.curated.name]
+
+
+def _result(records: Records, measure: Measure) -> "EvalResult":
+    """Return the score of the exported model on one measure."""
+    from huggingface_hub import EvalResult
+
+    suite = measure.measure.removesuffix("_gold")
+    suites: dict[str, Any] = records.reports["candidate"].get("suites", {})
+    own = measure.measure.startswith(("target_", "safety_"))
+    return EvalResult(
+        task_type="text-generation",
+        dataset_type=records.curated.name if own else suite,
+        dataset_name=f"{records.curated.name}, test split" if own else suite,
+        dataset_split="test" if own else None,
+        dataset_revision=records.curated.digest if own else suites.get(suite),
+        metric_type=measure.measure.partition("_")[2] if own else "log_likelihood" if measure.unit != "share" else "accuracy",
+        metric_name=measure.measure if measure.unit == "share" else f"{measure.measure} ({measure.unit})",
+        metric_value=round(float(measure.exported or 0), DIGITS),
     )

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from fineline.documents import writing
-from fineline.documents.chain import license_chain
-from fineline.documents.compatibility import conflicts
+from fineline.documents.chain import conflicts, license_chain
 from fineline.errors import Refused
 from fineline.project import layout, params
 

@@ -4,8 +4,10 @@ from typing import Any
 
 from fineline.curate import card as dataset_card
 from fineline.documents import compute
-from fineline.documents.field import Field
-from fineline.documents.records import LOCK, Records, settings_read
+from fineline.documents.packages import LOCK
+from fineline.documents.records import Records, settings_read
+from fineline.documents.technical import Field
+from fineline.project import layout, lock
 
 
 def method(records: Records) -> list[Field]:
@@ -29,7 +31,7 @@ def method(records: Records) -> list[Field]:
         for key in ("steps", "tokens", "train_loss", "validation_loss", "best_validation_loss", "best_step", "stopped_early")
     }
     chosen = {name: "none" if setting is None else setting for name, setting in settings.items()}
-    return [
+    found = [
         Field("design_choices", "Design choices and their reasons", choices, source("plan", "adapter", "training", "merge")),
         Field("methodology", "Training method and every setting", chosen, source("adapter")),
         Field("training_result", "Result of the training", result, source("training")),
@@ -40,6 +42,12 @@ def method(records: Records) -> list[Field]:
             source(*made, *records.provenance_files(*made), LOCK.as_posix()),
         ),
     ]
+    if records.accepted:
+        stages = (line.partition("@")[0] for line in records.accepted)
+        files = [lock.FILE, *(layout.provenance(stage, records.name) for stage in stages)]
+        title = "Results of older stage versions, accepted at an upgrade"
+        found.append(Field("accepted", title, records.accepted, source(*(file.as_posix() for file in files))))
+    return found
 
 
 def data(records: Records) -> list[Field]:

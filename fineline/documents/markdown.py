@@ -1,8 +1,13 @@
-"""Records as Markdown. Text of a record is never markup: it cannot end a table, a code block or the YAML header."""
+"""Records as Markdown. Text of a record is never markup: it cannot end a table, a code block or the YAML header.
+
+A template next to this file holds the words of a document. Every value in it is escaped by `text`, except what the filters
+`code`, `block`, `bullets`, `value` and the function `table` return, which escape it in their own way.
+"""
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
 from typing import Any
 
 from fineline.evaluate.tables import NOTHING, grid
@@ -11,6 +16,42 @@ _UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202
 _MARKUP = re.compile(r"([\\`*\[\]<|~&])")
 _BEGINNING = re.compile(r"^(\d{0,9})([#>+=_.)-])")
 NONE = "None."
+
+
+class Markup(str):
+    """Text that is Markdown already, and that a template does not escape."""
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a document.
+
+    Args:
+        template: A file of this package.
+        values: The values that it names.
+
+    Raises:
+        KeyError: A value that the template names is missing.
+    """
+    from jinja2 import Environment, StrictUndefined, UndefinedError  # here, not above: the command line starts faster
+
+    def markup(function: Callable[..., str]) -> Callable[..., Markup]:
+        return lambda *arguments: Markup(function(*arguments))
+
+    def escaped(content: Any) -> str:
+        return (
+            content if isinstance(content, Markup) else text(str(content) if isinstance(content, StrictUndefined) else content)
+        )
+
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=escaped
+    )
+    environment.filters |= {one.__name__: markup(one) for one in (code, block, bullets, value)} | {"raw": Markup}
+    environment.globals["table"] = markup(table)
+    source = resources.files(__package__).joinpath(template).read_text(encoding="utf-8")
+    try:
+        return environment.from_string(source).render(values)
+    except UndefinedError as error:
+        raise KeyError(str(error)) from error
 
 
 def text(value: Any) -> str:

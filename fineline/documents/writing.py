@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fineline.documents import bom, card, chain, technical
-from fineline.documents.records import Records, copied, gather
+from fineline.artifacts.files import write_text
+from fineline.documents import bom, card, chain, sections, technical
+from fineline.documents.gathering import copied, gather
+from fineline.documents.records import Records
 from fineline.errors import InputError
 
 COPIED = {"README.md": "dataset/README.md", "croissant.json": "dataset/croissant.json"}
@@ -35,12 +37,8 @@ def write(name: str, target: Path, *, approvals: Iterable[Mapping[str, Any]] = (
     documents = contents(gather(name), list(approvals))
     written = []
     for path, text in documents.items():
-        file = target / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f".{file.name}.draft")
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        draft.replace(file)
-        written.append(file)
+        write_text(target / path, text)
+        written.append(target / path)
     return written
 
 
@@ -51,7 +49,7 @@ def contents(records: Records, approvals: list[Mapping[str, Any]]) -> dict[str, 
         InputError: A record lacks a value that a document needs.
     """
     try:
-        found = technical.sections(records, approvals)
+        found = sections.sections(records, approvals)
         return {
             "README.md": card.render(records, approvals),
             "technical_documentation.md": technical.as_markdown(records, found),

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from securesystemslib.signer import Signer
+from typing import TYPE_CHECKING
 
 from fineline import artifacts, documents
 from fineline.artifacts import canonical
 from fineline.errors import InputError, Refused
 from fineline.governance import (
     approvals,
-    channels,
     contents,
     evidence_bundle,
     files,
@@ -22,14 +20,17 @@ from fineline.governance import (
     statements,
     store,
 )
+from fineline.governance.approvals import unfounded
 from fineline.governance.evidence_bundle import ROLES, SHIPPED, EvidenceBundle
 from fineline.governance.ledger import Entry
-from fineline.governance.past_promotions import unfounded
 from fineline.governance.signing import Who, checked_reason, refuse_contents, sign
 from fineline.governance.state import State
 
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
-def adopt(who: Who | None = None, signer: Signer | None = None, now: str | None = None) -> Entry:
+
+def adopt(who: Who | None = None, signer: "Signer | None" = None, now: str | None = None) -> Entry:
     """Put people.yaml and policy.yaml in force as they are now, or agree to them as another governor.
 
     Args:
@@ -135,7 +136,7 @@ def promote(adapter: str, channel: str, who: Who, now: str | None = None) -> Ent
         promoted = {one.predicate["release"]["record"] for one in same_name}
         if was_there and promoted and record not in promoted:
             raise Refused(f"{place}: release.json is not the one that was promoted; move that copy away and promote again")
-        before = channels.current(present, adapter, channel)
+        before = present.current(adapter, channel)
         release = {"name": bundle.release, "candidate": bundle.digest, "record": record}
         entry = None
         if before is None or before.predicate["release"] != release:
@@ -168,7 +169,7 @@ def rollback(adapter: str, channel: str, who: Who, reason: str, to: str | None =
     store.check_name(adapter)
     with store.locked(adapter):
         present = state.load(now)
-        had = channels.moves(present, adapter, channel)
+        had = present.moves_in(adapter, channel)
         if not had:
             raise InputError(f"{adapter} was never in {channel}, so there is no release to return to")
         target = _chosen(had, to, adapter, channel)
@@ -179,7 +180,7 @@ def rollback(adapter: str, channel: str, who: Who, reason: str, to: str | None =
         if not same:
             raise Refused(f"{place}: release.json is not one that was promoted to {channel}")
         target = same[-1]
-        if wrong := [*unfounded(present, target, release), *channels.tainted(present, release)]:
+        if wrong := [*unfounded(present, target, release), *requirements.tainted(present, release)]:
             raise Refused("\n".join(wrong))
         predicate = {
             "adapter": adapter,

@@ -15,7 +15,7 @@ from rich.tree import Tree
 from fineline import artifacts
 from fineline.artifacts import Artifact, Input
 from fineline.errors import InputError, Refused
-from fineline.governance import downstream, files, ledger, ledger_files, store, verification
+from fineline.governance import files, ledger, ledger_files, revocations, store, verification
 from fineline.governance.ledger import Entry
 from fineline.governance.state import State
 from fineline.project.ownership import ownership_by_role
@@ -25,12 +25,6 @@ console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Chain = Sequence[tuple[Path, Artifact]]
-
-
-def register(app: typer.Typer) -> None:
-    """Add both commands."""
-    for command in (verify, lineage):
-        app.command()(command)
 
 
 def verify(
@@ -79,7 +73,7 @@ def lineage(
         else:
             console.print(_tree(artifact, signed), soft_wrap=False)
         return
-    found = downstream.from_source(source) if source is not None else downstream.from_row(str(row))
+    found = revocations.from_source(source) if source is not None else revocations.from_row(str(row))
     if as_json:
         print(json.dumps([asdict(one) | {"path": one.path.as_posix()} for one in found], indent=2))
         return

@@ -10,9 +10,6 @@ import yaml
 from fineline.errors import InputError, Refused
 from fineline.governance import (
     actions,
-    attesting,
-    bootstrap,
-    channels,
     display,
     evidence_bundle,
     files,
@@ -21,7 +18,7 @@ from fineline.governance import (
     people,
     policy,
     requirements,
-    revoking,
+    revocations,
     signing,
     state,
     statements,
@@ -45,12 +42,6 @@ ForChannel = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the `fineline` command."""
-    for command in (keygen, adopt, attest, show, approve, reject, promote, rollback, revoke, history):
-        app.command()(command)
-
-
 def keygen(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Short, such as ada; part of every signature.")],
     email: Annotated[str, typer.Option(help="The person's address.")],
@@ -61,15 +52,15 @@ def keygen(
     ] = None,
 ) -> None:
     """Generate a key. The first key also begins the ledger, with one person and a policy to start from."""
-    bootstrap.check(name, email)
+    keys.check_person(name, email)
     first = not people.FILE.exists()
     place = to or keys.default(name)
     public = keys.make(place, os.environ.get(keys.PASSPHRASE))
-    roles = role or (bootstrap.ROLES if first else ["approver"])
-    entry = bootstrap.entry_of(full_name or name, email, roles, public)
+    roles = role or (keys.ROLES if first else ["approver"])
+    entry = keys.entry_of(full_name or name, email, roles, public)
     console.print(f"{place}: the private key; keep it secret, and keep a copy in a safe place")
     if first:
-        made = bootstrap.begin(name, entry, str(place))
+        made = keys.begin(name, entry, str(place))
         console.print(f"{people.FILE} and {policy.FILE} are in force, signed by {name}: {made.id}")
         console.print(f"to sign with this key: export {keys.VARIABLE}={place}")
         console.print("production promotion needs two more approvers")
@@ -94,7 +85,7 @@ def adopt(key: KeyPlace = None) -> None:
 def attest(name: AdapterName, key: KeyPlace = None) -> None:
     """Sign how a candidate was made and how it was judged. Run it where the stages ran."""
     params.load().adapter(name)
-    made = attesting.attest(name, _who(key))
+    made = signing.attest(name, _who(key))
     for entry in made.entries:
         what = "judged" if entry.kind == statements.TEST_RESULT else "made"
         console.print(f"{what}: {next(iter(entry.subjects))}, signed by {entry.person}: {entry.id}")
@@ -177,17 +168,17 @@ def revoke(
     """Record that something may no longer be used, and list the releases that were made from it."""
     who = _who(key)
     if kind == "key":
-        left, needed = revoking.governors_left(what, state.load())
+        left, needed = revocations.governors_left(what, state.load())
         if left < needed:
             console.print(f"Without this key {left} of {needed} governors remain, so no new key can be adopted any more.")
             console.print(
                 f"First add a key to {people.FILE} and run `fineline adopt`; then revoke this one, signed with the new."
             )
             _ask(f"{who[0]}, revoke it all the same?", yes)
-    entry = revoking.revoke(kind, what, who, reason, since)
+    entry = revocations.revoke(kind, what, who, reason, since)
     console.print(f"revoked by {entry.person}: {entry.id}")
     present = state.load()
-    tainted = [(place, problem) for place, record in store.releases() for problem in channels.tainted(present, record)]
+    tainted = [(place, problem) for place, record in store.releases() for problem in requirements.tainted(present, record)]
     for place, problem in tainted:
         in_use = ", ".join(store.channels_of(place))
         where = f", which is in {in_use} now: roll it back" if in_use else ""

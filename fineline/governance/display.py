@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fineline.errors import InputError
-from fineline.governance import channels, store
+from fineline.governance import store
 from fineline.governance.evidence_bundle import SHIPPED, EvidenceBundle
 from fineline.governance.state import State
 from fineline.project import lock
@@ -55,13 +55,13 @@ def show_history(name: str, present: State) -> None:
         raise InputError(f"no entry about an adapter {name!r}; there are entries about {', '.join(sorted(known)) or 'none'}")
     console.print(table)
     for each in present.present.policy.channels:
-        last = channels.current(present, name, each)
+        last = present.current(name, each)
         if last is not None:
             console.print(f"{each}: {last.predicate['release']['candidate']} since {last.time}")
 
 
 def _compared(bundle: EvidenceBundle, present: State, channel: str) -> str:
-    before = channels.current(present, bundle.adapter, channel)
+    before = present.current(bundle.adapter, channel)
     if before is None:
         return "empty"
     release = before.predicate["release"]

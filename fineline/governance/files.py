@@ -1,6 +1,5 @@
 """Read the files of governance/: YAML in which nothing is silently ignored."""
 
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ import yaml
 from pydantic import BaseModel
 
 from fineline.artifacts import canonical, validation
+from fineline.artifacts.provenance import now as now
 from fineline.errors import InputError
 from fineline.evidence.schema import StrictModel
 
@@ -63,8 +63,3 @@ class _AsWritten(validation.NoRepeats):
 
 
 _AsWritten.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: str(node.value))
-
-
-def now() -> str:
-    """Return the present time as all records have it: UTC, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from securesystemslib.signer import Signer
+from typing import TYPE_CHECKING, Any
 
 from fineline.errors import Refused
-from fineline.governance import envelopes, files
-from fineline.governance.envelopes import Envelope
-from fineline.governance.statements import ACTIONS, Link, Statement, statement
+from fineline.governance import files, statements
+from fineline.governance.statements import ACTIONS, Envelope, Link, Statement, statement
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 ROOT = files.ROOT / "ledger"
 CHECKPOINTS = "checkpoints"
@@ -213,7 +213,7 @@ class Ledger:
 
 
 def signed(
-    ledger: Ledger, kind: str, subjects: dict[str, str], predicate: dict[str, Any], who: tuple[str, Signer], time: str
+    ledger: Ledger, kind: str, subjects: dict[str, str], predicate: dict[str, Any], who: "tuple[str, Signer]", time: str
 ) -> Entry:
     """Return a statement as the next entry of a ledger, not written yet.
 
@@ -226,7 +226,7 @@ def signed(
     """
     person, signer = who
     content = statement(kind, subjects, predicate, ledger.next_link(signer.public_key.keyid, person, time))
-    envelope = envelopes.sign(content, envelopes.STATEMENT, signer)
+    envelope = statements.sign(content, statements.STATEMENT, signer)
     identity = f"sha256:{hashlib.sha256(envelope.payload).hexdigest()}"
     return Entry(identity, envelope, Statement.model_validate(envelope.content))
 

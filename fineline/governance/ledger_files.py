@@ -1,21 +1,23 @@
 """Reading and appending the files of governance/ledger/."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
-from securesystemslib.signer import Signer
 
 from fineline.artifacts import locks, validation
+from fineline.artifacts.files import is_draft, write_text
 from fineline.errors import Refused
-from fineline.governance import envelopes
-from fineline.governance.envelopes import Envelope
+from fineline.governance import statements
 from fineline.governance.ledger import CHECKPOINTS, ROOT, Entry, Ledger
-from fineline.governance.statements import TYPES, Statement
+from fineline.governance.statements import TYPES, Envelope, Statement
 from fineline.project.layout import SCRATCH
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 
 def read(root: Path = ROOT) -> Ledger:
@@ -26,7 +28,7 @@ def read(root: Path = ROOT) -> Ledger:
     """
     checkpoints = []  # before the entries: an entry is written before its checkpoint, possibly at this moment
     for file in _files(root / CHECKPOINTS):
-        envelope = envelopes.parse(file.read_bytes(), envelopes.CHECKPOINT, str(file))
+        envelope = statements.parse(file.read_bytes(), statements.CHECKPOINT, str(file))
         if file.name != f"{envelope.keyid[:16]}.json":
             raise Refused(f"{file}: this checkpoint is of key {envelope.keyid[:16]}, so its name is wrong")
         checkpoints.append(envelope)
@@ -40,7 +42,7 @@ def entry(text: bytes, file: Path) -> Entry:
     Raises:
         Refused: It is not a statement in an envelope, or the file has another name than its content requires.
     """
-    envelope = envelopes.parse(text, envelopes.STATEMENT, str(file))
+    envelope = statements.parse(text, statements.STATEMENT, str(file))
     try:
         content = Statement.model_validate(envelope.content)
     except ValidationError as error:
@@ -63,39 +65,29 @@ def locked() -> Iterator[None]:
         yield
 
 
-def completed(ledger: Ledger, signer: Signer) -> Ledger:
+def completed(ledger: Ledger, signer: "Signer") -> Ledger:
     """Write the checkpoint that a signer lacks after an interrupted first entry, and return the ledger with it."""
     write_checkpoint(ledger, signer)
     return read(ledger.root)
 
 
-def append(ledger: Ledger, made: Entry, signer: Signer) -> Entry:
+def append(ledger: Ledger, made: Entry, signer: "Signer") -> Entry:
     """Write an entry at the end of a ledger. A process that is killed leaves the whole entry or none."""
     write(ledger.root / made.file_name, made.envelope)
     write_checkpoint(Ledger([*ledger.entries, made], ledger.checkpoints, ledger.root), signer)
     return made
 
 
-def write_checkpoint(ledger: Ledger, signer: Signer) -> None:
+def write_checkpoint(ledger: Ledger, signer: "Signer") -> None:
     """Sign and write the ends of a ledger as the checkpoint of a signer."""
     content = {"heads": ledger.heads, "entries": len(ledger)}
     keyid = signer.public_key.keyid
-    write(ledger.root / CHECKPOINTS / f"{keyid[:16]}.json", envelopes.sign(content, envelopes.CHECKPOINT, signer))
+    write(ledger.root / CHECKPOINTS / f"{keyid[:16]}.json", statements.sign(content, statements.CHECKPOINT, signer))
 
 
 def write(file: Path, envelope: Envelope) -> None:
-    """Write an envelope in one step, and wait until it is on disk.
-
-    The draft is outside of the ledger: what a killed process leaves there would not be an entry.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = SCRATCH / "building" / f"{file.name}.{os.getpid()}"
-    draft.parent.mkdir(parents=True, exist_ok=True)
-    with draft.open("w", encoding="utf-8") as stream:
-        stream.write(envelope.text())
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(file)
+    """Write an envelope in one step, and wait until it is on disk."""
+    write_text(file, envelope.text(), durable=True)
 
 
 def _files(directory: Path) -> list[Path]:
@@ -103,7 +95,7 @@ def _files(directory: Path) -> list[Path]:
         return []
     if not directory.is_dir():
         raise Refused(f"{directory}: expected a directory; restore it from git")
-    found = sorted(path for path in directory.iterdir() if path.name != CHECKPOINTS)
+    found = sorted(path for path in directory.iterdir() if path.name != CHECKPOINTS and not is_draft(path))
     for path in found:
         if path.is_symlink() or not path.is_file() or path.suffix != ".json":
             raise Refused(f"{path}: a ledger contains its entries only, as plain .json files; move this file elsewhere")

@@ -2,15 +2,15 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import Field, model_validator
-from securesystemslib.signer import SSlibKey
 
 from fineline.evidence.schema import StrictModel, Text, Time
 from fineline.governance import files
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import SSlibKey
 
 FILE = files.ROOT / "people.yaml"
 
@@ -45,8 +45,12 @@ class Key(StrictModel):
         return self
 
     @cached_property
-    def verifier(self) -> SSlibKey:
+    def verifier(self) -> "SSlibKey":
         """The key as securesystemslib verifies with it. Two spellings of a key are the same key."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+        from securesystemslib.signer import SSlibKey
+
         if self.scheme == "ed25519":
             return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public)))
         return SSlibKey.from_crypto(load_pem_public_key(self.public.encode()), scheme=self.scheme)

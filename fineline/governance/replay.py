@@ -89,7 +89,7 @@ class Replay:
         """
         return self._only(self._known_to(entry), self.ledger.place(entry))
 
-    def of(self, *kinds: str) -> list[Entry]:
+    def entries_of(self, *kinds: str) -> list[Entry]:
         """Return the entries of these types, in order."""
         return [entry for entry in self.ledger.entries if entry.kind in kinds]
 
@@ -135,7 +135,7 @@ class Replay:
         Every other invalid entry is refused: damaging a signature must not make an entry disappear.
         """
         place = self.ledger.place(entry)
-        for one in self.of(statements.ADOPT):
+        for one in self.entries_of(statements.ADOPT):
             if one.id not in self._left_out or not self.ledger.follows(entry, one):
                 continue
             signer = files.checked(one.predicate.get("people"), People, place).signer(entry.keyid)

@@ -39,7 +39,16 @@ class State(Replay):
     @property
     def moves(self) -> list[Entry]:
         """Promotions and rollbacks, in order, except those whose key was revoked by a person who had not seen them."""
-        return [entry for entry in self.of(statements.PROMOTE, statements.ROLLBACK) if entry.id not in self._left_out]
+        return [entry for entry in self.entries_of(statements.PROMOTE, statements.ROLLBACK) if entry.id not in self._left_out]
+
+    def moves_in(self, adapter: str, channel: str) -> list[Entry]:
+        """Return the promotions and rollbacks of an adapter in a channel, in order."""
+        wanted = (adapter, channel)
+        return [entry for entry in self.moves if (entry.predicate["adapter"], entry.predicate["channel"]) == wanted]
+
+    def current(self, adapter: str, channel: str) -> Entry | None:
+        """Return the entry that put the present release into a channel; None if the channel is empty."""
+        return next(reversed(self.moves_in(adapter, channel)), None)
 
     def check_may(self, action: Action, keyid: str) -> None:
         """Raise `Refused` if the owner of a key may not do this now: before work that takes minutes."""

@@ -142,7 +142,7 @@ def _fill(building: Path, bundle: EvidenceBundle, documents: Mapping[str, str]) 
             raise Refused(f"{file}: changed while it was copied")
     for file in (people.FILE, policy.FILE):
         _copy(file, records / "governance" / file.name)
-    shutil.copytree(ledger.ROOT, records / "governance" / "ledger")
+    shutil.copytree(ledger.ROOT, records / "governance" / "ledger", ignore=shutil.ignore_patterns(".*"))  # drafts
     (building / RECORD).write_text(canonical.text(described(bundle, building)) + "\n", encoding="utf-8")
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from fineline.artifacts import canonical
 from fineline.errors import Refused
-from fineline.governance import channels, contents, files, ledger, ledger_files, state, statements, store
+from fineline.governance import contents, files, ledger, ledger_files, requirements, state, statements, store
+from fineline.governance.approvals import supporting, unfounded
 from fineline.governance.evidence_bundle import SHIPPED
-from fineline.governance.past_promotions import counting, unfounded
 from fineline.governance.state import State
 
 
@@ -59,11 +59,11 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
     for move in moves:
         if move.kind == statements.PROMOTE and (wrong := unfounded(present, move, record)):
             raise Refused("\n".join(wrong))
-    approvals = [one for one in present.of(statements.APPROVE) if shipped in one.subjects.values()]
-    counted = counting(present, approvals, moves, record)
+    approvals = [one for one in present.entries_of(statements.APPROVE) if shipped in one.subjects.values()]
+    counted = supporting(present, approvals, moves, record)
     if not counted:
         raise Refused(f"{release}: no approval of {shipped} with the evidence in this release")
-    if wrong := channels.tainted(present, record):
+    if wrong := requirements.tainted(present, record):
         raise Refused("\n".join(wrong))
     return Verified(
         release,
@@ -114,7 +114,7 @@ def _check_link(release: Path, root: Path | None, present: State, found: dict[st
     if root is None or not release.is_symlink() or release.parent.name != "channels":
         return
     adapter, channel = release.parent.parent.name, release.name
-    entry = channels.current(present, adapter, channel)
+    entry = present.current(adapter, channel)
     signed = entry.predicate["release"] if entry else None
     if signed != found:
         raise Refused(
@@ -134,7 +134,7 @@ def _state(release: Path, root: Path | None, now: str | None) -> State:
 def _in_use(present: State, adapter: str, release: dict[str, str]) -> list[str]:
     found = []
     for channel in sorted({one.predicate["channel"] for one in present.moves}):
-        entry = channels.current(present, adapter, channel)
+        entry = present.current(adapter, channel)
         if entry is not None and entry.predicate["release"] == release:
             found.append(channel)
     return found

@@ -12,19 +12,10 @@ import typer
 from fineline.errors import InputError
 from fineline.governance import store
 from fineline.project import layout, params
-from fineline.scaffold import adapter_block, base_block, doctor, first_rows, new, upgrade_command
+from fineline.scaffold import adapter_block, base_block, doctor, first_rows, new
 
 _BATCH = 8
 _LONGEST = 2048
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("new")(create)
-    app.command("init")(init)
-    app.command("retire")(retire)
-    app.command("upgrade")(upgrade_command.upgrade_project)
-    app.command("doctor")(show_health)
 
 
 def create(

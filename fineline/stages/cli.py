@@ -20,13 +20,6 @@ console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("plan")(show_plan)
-    app.command("report")(show_report)
-    app.command("holdout")(open_holdout)
-
-
 def show_plan(
     name: Annotated[
         str | None, typer.Argument(metavar="[ADAPTER]", help="A name under `adapters:`; without one, pass --base.")

@@ -28,6 +28,24 @@ def names(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_file_replaces_the_previous_one_and_leaves_no_draft(durable):
+    files.write_text(Path("governance/one.json"), "old", durable=durable)
+    files.write_text(Path("governance/one.json"), "new", durable=durable)
+    assert Path("governance/one.json").read_text() == "new"
+    assert names(Path("governance")) == {"one.json"}
+
+
+def test_a_draft_is_next_to_its_file_and_known_by_its_name(monkeypatch):
+    seen = []
+    monkeypatch.setattr(Path, "replace", lambda draft, file: seen.append((draft, file)))
+    files.write_text(Path("governance/one.json"), "text")
+    ((draft, file),) = seen
+    assert draft.parent == file.parent
+    assert files.is_draft(draft)
+    assert not files.is_draft(file)
+
+
 def test_a_directory_replaces_the_previous_one():
     build(Path("models/one"), "old")
     with files.directory_at(Path("models/one")) as directory:

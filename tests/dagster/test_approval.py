@@ -7,7 +7,7 @@ from fineline import artifacts
 from fineline.dagster.approval import CHECK, SENSOR, channel_assets, checks_of, judge, ledger_sensor
 from fineline.dagster.definitions import build_definitions
 from fineline.dagster.stages import Stage
-from fineline.governance import actions, people, revoking, store
+from fineline.governance import actions, people, revocations, store
 from fineline.project import layout
 from tests.governance.conftest import NAME, candidate, day, world
 
@@ -90,12 +90,12 @@ def test_an_artifact_that_must_be_approved_by_itself(world, stages):
 
 def test_results_of_a_revoked_artifact_fail(world, stages):
     world.ready()
-    revoking.revoke("base", "tiny", world.who("ada"), "Its license was withdrawn.", now=day(6))
+    revocations.revoke("base", "tiny", world.who("ada"), "Its license was withdrawn.", now=day(6))
     for kind in ("base", "train", "export", "assess"):
         judgment = stages["look"](kind)
         assert (judgment.passed, judgment.severity, judgment.metadata["approval"]) == (False, ERROR, "refused")
         assert "Its license was withdrawn." in judgment.reason
-    revoking.revoke("artifact", artifacts.read(layout.curated(NAME)).digest, world.who("ada"), "A secret in it.", now=day(7))
+    revocations.revoke("artifact", artifacts.read(layout.curated(NAME)).digest, world.who("ada"), "A secret in it.", now=day(7))
     assert "A secret in it." in stages["look"]("curate").reason
 
 

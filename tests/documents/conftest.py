@@ -13,8 +13,8 @@ import yaml
 from fineline import artifacts
 from fineline.artifacts import Input, provenance, reports
 from fineline.artifacts.provenance import Provenance
-from fineline.documents.records import LOCK
-from fineline.project import layout
+from fineline.documents.packages import LOCK
+from fineline.project import layout, lock
 from tests.conftest import small_params
 
 NAME = "support-de"
@@ -204,6 +204,11 @@ class Project:
             reports.write(layout.reports(NAME) / f"{part}.json", report)
         LOCK.write_text(self.lock, encoding="utf-8")
         return self
+
+    def accept(self) -> None:
+        """Record that an upgrade raised `train` to version 2 and accepted the result of version 1."""
+        stages = dict(lock.installed().stages) | {"train": 2}
+        lock.write(lock.Lock("0.2.0", stages, {}, {"train": {"from": 1, "to": 2}}))
 
     def _paths(self) -> dict[str, Path]:
         return {

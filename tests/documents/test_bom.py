@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fineline.documents.bom import bill
-from fineline.documents.records import gather
+from fineline.documents.gathering import gather
 from fineline.project import layout
 from tests.documents.conftest import NAME, TICKETS, Make
 

@@ -6,7 +6,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 from fineline.documents import card
-from fineline.documents.records import gather
+from fineline.documents.gathering import gather
 from tests.documents.conftest import NAME, OWNER, RULES, Make, rule
 
 
@@ -160,3 +160,10 @@ def test_it_contains_no_text_of_a_row(make: Make) -> None:
     make()
     assert "very words" not in _card()
     assert OWNER in _card()
+
+
+def test_a_result_that_an_upgrade_accepted_is_stated(make: Make) -> None:
+    project = make()
+    assert "accepted" not in _section(_card(), "Lineage")
+    project.accept()
+    assert f"- train@{NAME}: made by train version 1, accepted at the upgrade to 2" in _section(_card(), "Lineage")

@@ -6,7 +6,7 @@ import pytest
 
 from fineline.artifacts import reports
 from fineline.documents import chain, license_chain
-from fineline.documents.records import gather
+from fineline.documents.gathering import gather
 from fineline.project import layout
 from tests.documents.conftest import NAME, TICKETS, Make
 

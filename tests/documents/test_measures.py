@@ -1,7 +1,7 @@
 """Measures of every arm, each once, with bounds and meanings."""
 
+from fineline.documents.gathering import gather
 from fineline.documents.measures import meanings, measures, scored
-from fineline.documents.records import gather
 from tests.documents.conftest import NAME, Make, rule
 
 

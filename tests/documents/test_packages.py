@@ -1,10 +1,11 @@
-"""The lock file: pins, digests and what needs what."""
+"""The packages: pins, digests and dependencies of the lock file, and what is installed."""
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from fineline.documents.packages import parse
+from fineline.documents.packages import lock_text, parse
 from fineline.errors import InputError
 from tests.documents.conftest import LOCKED
 
@@ -36,3 +37,14 @@ def test_the_projects_own_lock_file_is_read_whole() -> None:
     assert all(package.hashes for package in packages)
     assert sum(len(package.hashes) for package in packages) == lock.count("--hash=sha256:")
     assert any(package.name == "torch" and package.is_direct for package in packages)
+
+
+def test_the_installed_packages_are_those_that_run_and_not_those_that_test() -> None:
+    found = {package.name: package for package in parse(lock_text())}
+    assert {"torch", "transformers", "dvc", "hydra-core", "sympy"} <= found.keys()
+    assert found.keys().isdisjoint({"fineline", "moto", "mypy", "playwright", "pytest"})
+    assert found["torch"].version == metadata.version("torch")
+    assert found["torch"].is_direct
+    assert not found["sympy"].is_direct
+    assert "torch" in found["sympy"].needed_by
+    assert "evaluate" in found["lm-eval"].needed_by or "lm-eval" in found["transformers"].needed_by  # of its extra `hf`

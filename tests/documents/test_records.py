@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fineline.artifacts import reports
-from fineline.documents.records import REPORTS, gather
+from fineline.documents.gathering import REPORTS, gather
 from fineline.errors import InputError, Refused
 from fineline.project import layout
 from tests.documents.conftest import NAME, Make

@@ -10,8 +10,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from fineline.artifacts import reports
-from fineline.documents import technical
-from fineline.documents.records import gather
+from fineline.documents import sections, technical
+from fineline.documents.gathering import gather
 from fineline.project import layout
 from tests.documents.conftest import NAME, TICKETS, Make
 
@@ -20,8 +20,8 @@ SUBJECTS = ["general", "development", "data", "compute", "energy", "evaluation",
 
 def _pack(approvals: tuple[dict[str, str], ...] = ()) -> tuple[dict[str, Any], str]:
     records = gather(NAME)
-    sections = technical.sections(records, approvals)
-    return technical.as_json(records, sections), technical.as_markdown(records, sections)
+    found = sections.sections(records, approvals)
+    return technical.as_json(records, found), technical.as_markdown(records, found)
 
 
 def _value(pack: dict[str, Any], field: str) -> Any:
@@ -176,7 +176,7 @@ def test_outside_evidence_is_listed(make: Make) -> None:
     finding = {"name": "red-team", "verdict": "pass", "reason": "held", "tool": "garak", "by": "A.", "made": "2026-01-01"}
     assert str(_value(_pack()[0], "evidence")).startswith("None was added")
     records.reports["candidate"]["evidence"] = [finding]
-    pack = technical.as_json(records, technical.sections(records))
+    pack = technical.as_json(records, sections.sections(records))
     assert _value(pack, "evidence") == [finding]
 
 
@@ -194,3 +194,12 @@ def test_it_contains_no_date_and_no_text_of_a_row(make: Make) -> None:
     assert "very words" not in page + str(pack)
     assert "not legal advice" in page
     assert not re.search(r"\b20\d\d-\d\d-\d\d\b", page)
+
+
+def test_a_result_that_an_upgrade_accepted_is_stated(make: Make) -> None:
+    project = make()
+    assert all(field["id"] != "accepted" for section in _pack()[0]["sections"] for field in section["fields"])
+    project.accept()
+    pack, page = _pack()
+    assert _value(pack, "accepted") == [f"train@{NAME}: made by train version 1, accepted at the upgrade to 2"]
+    assert f"From `fineline.lock`, `{layout.provenance('train', NAME)}`." in page

@@ -16,7 +16,7 @@ from fineline import artifacts
 from fineline.artifacts import provenance, reports
 from fineline.artifacts.provenance import Provenance
 from fineline.documents.records import LOCK
-from fineline.governance import actions, attesting, evidence_bundle, people, policy
+from fineline.governance import actions, evidence_bundle, people, policy, signing
 from fineline.project import layout, lock
 from tests.conftest import small_params
 from tests.documents.conftest import CROISSANT, CURATION, EXPORT, LOCKED, PLAN, RULES, SAME, TICKETS, TRAINING
@@ -85,7 +85,7 @@ class World:
         return actions.adopt(self.who(name), self.signers[name], now)
 
     def attest(self, name="dan", now=DAYS[2]):
-        return attesting.attest(NAME, self.who(name), now).entries
+        return signing.attest(NAME, self.who(name), now).entries
 
     def approve(self, name, channel="production", now=DAYS[3], **options):
         return actions.decide(NAME, channel, self.who(name), "Looks good.", approve=True, now=now, **options)

@@ -1,8 +1,8 @@
 """Attestations: SLSA provenance of every artifact, from its record and the provenance file of its stage."""
 
 from fineline import artifacts
-from fineline.governance import attesting, evidence_bundle, ledger_files, statements
-from fineline.project import layout
+from fineline.governance import evidence_bundle, ledger_files, signing, statements
+from fineline.project import layout, lock
 from tests.governance.conftest import NAME, candidate, day
 
 
@@ -45,7 +45,7 @@ def test_it_states_inputs_parameters_stage_and_the_run(world):
 def test_without_a_provenance_file_the_rest_is_attested_and_the_gap_is_reported(world):
     world.adopt()
     layout.provenance("train", NAME).unlink()
-    made = attesting.attest(NAME, world.who("dan"), day(2))
+    made = signing.attest(NAME, world.who("dan"), day(2))
     assert len(made.entries) == 8
     (problem,) = made.incomplete
     assert problem.startswith(f"models/adapters/{NAME}: reports/{NAME}/provenance/train.json is missing")
@@ -59,7 +59,36 @@ def test_a_provenance_file_about_another_version_is_not_signed(world):
     before = layout.provenance("train", NAME).read_bytes()
     candidate("2")
     layout.provenance("train", NAME).write_bytes(before)
-    assert len(attesting.attest(NAME, world.who("dan"), day(2)).incomplete) == 1
+    assert len(signing.attest(NAME, world.who("dan"), day(2)).incomplete) == 1
+
+
+def accept(stage):
+    """Record that an upgrade raised a stage to version 2 and accepted its results."""
+    stages = dict(lock.installed().stages) | {stage: 2}
+    lock.write(lock.Lock("0.2.0", stages, {}, {stage: {"from": 1, "to": 2}}))
+
+
+def test_a_result_that_an_upgrade_accepted_is_attested_as_such(world):
+    world.adopt()
+    accept("train")
+    world.attest()
+    note = "made by train version 1, accepted at the upgrade to 2"
+    assert signed(layout.adapter(NAME))["buildDefinition"]["internalParameters"]["accepted"] == note
+    assert "accepted" not in signed(layout.merged(NAME))["buildDefinition"]["internalParameters"]
+    judged = ledger_files.read().entries[-1]
+    assert judged.kind == statements.TEST_RESULT
+    assert judged.predicate["accepted"] == [f"train@{NAME}: {note}"]
+    assert world.attest(now=day(3)) == []
+
+
+def test_what_an_upgrade_accepts_later_is_attested_again(world):
+    world.adopt()
+    world.attest()
+    accept("train")
+    again = world.attest(now=day(3))
+    assert [entry.action for entry in again] == ["made", "judged"]
+    assert layout.adapter(NAME).as_posix() in again[0].subjects
+    assert world.attest(now=day(4)) == []
 
 
 def test_the_evidence_has_owner_and_license_of_every_artifact(world):

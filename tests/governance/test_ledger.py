@@ -3,14 +3,15 @@
 import base64
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from fineline.artifacts import canonical
 from fineline.errors import Refused
-from fineline.governance import envelopes, ledger, ledger_files, state, statements
+from fineline.governance import ledger, ledger_files, state, statements, store
 from fineline.governance.state import State
-from tests.governance.conftest import day
+from tests.governance.conftest import NAME, day
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def forged(world, name, time, kind=statements.REJECT, link=None, person=None):
     predicate = {"role": "exported", "adapter": "support", "channel": "production", "reason": "x"}
     own = book.next_link(world.keyid(name), person or name, day(28)) | (link or {}) | {"time": time}
     content = statements.statement(kind, {"x": f"sha256:{'a' * 64}"}, predicate, own)
-    envelope = envelopes.sign(content, envelopes.STATEMENT, world.signers[name])
+    envelope = statements.sign(content, statements.STATEMENT, world.signers[name])
     import hashlib
 
     identity = hashlib.sha256(envelope.payload).hexdigest()
@@ -229,9 +230,21 @@ def test_killed_after_the_entry_and_before_the_checkpoint_the_next_one_goes_on(w
         patch.setattr(ledger_files, "write_checkpoint", killed)
         with pytest.raises(KeyboardInterrupt):
             world.approve("bob")
-    assert len(state.load(day(5)).of(statements.APPROVE)) == 1
+    assert len(state.load(day(5)).entries_of(statements.APPROVE)) == 1
     world.reject("bob", now=day(4))
     assert state.load(day(5)).ledger.checkpoints
+
+
+def test_a_process_killed_while_it_writes_leaves_a_draft_that_is_not_an_entry(world):
+    world.ready()
+    places = (ledger.ROOT, ledger.ROOT / ledger.CHECKPOINTS)
+    drafts = [place / ".20260302T100000Z-0123456789abcdef.json.4711" for place in places]
+    for draft in drafts:
+        draft.write_text('{"half"')
+    world.promote(now=day(5))
+    assert store.verified(store.directory(NAME, world.release()))
+    assert not list(store.directory(NAME, world.release()).rglob(".*"))
+    assert not Path(".fineline/building").exists()
 
 
 def test_a_long_line_of_one_signer_holds(world):
@@ -242,9 +255,9 @@ def test_a_long_line_of_one_signer_holds(world):
     for _ in range(200):
         entries.append(ledger.signed(grown, statements.REJECT, {"x": f"sha256:{'a' * 64}"}, predicate, who, day(2)))
         grown = ledger.Ledger(entries, [*book.checkpoints, checkpoint(world, entries)], ledger.ROOT)
-    assert len(State(grown, day(3)).of(statements.REJECT)) == 200
+    assert len(State(grown, day(3)).entries_of(statements.REJECT)) == 200
 
 
 def checkpoint(world, entries):
     heads = {"heads": [entries[-1].id], "entries": len(entries)}
-    return envelopes.sign(heads, envelopes.CHECKPOINT, world.signers["bob"])
+    return statements.sign(heads, statements.CHECKPOINT, world.signers["bob"])

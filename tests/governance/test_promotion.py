@@ -9,7 +9,7 @@ import pytest
 from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.errors import InputError, Refused
-from fineline.governance import actions, approvals, attesting, ledger, requirements, revoking, state, statements, store
+from fineline.governance import actions, approvals, ledger, requirements, revocations, signing, state, statements, store
 from fineline.governance.verification import verify
 from fineline.project import layout
 from tests.governance.conftest import DAYS, NAME, candidate, change, configure, day, made, network, tensors, write_reports
@@ -36,7 +36,7 @@ def test_when_every_requirement_is_met_the_channel_moves(world):
     served = store.channel(NAME, "production") / "model"
     assert (served / "model.onnx").read_bytes() == (layout.export(NAME, "quantized") / "model.onnx").read_bytes()
     assert world.promote(now=day(5)) is None
-    assert len(state.load(day(5)).of(statements.PROMOTE)) == 1
+    assert len(state.load(day(5)).entries_of(statements.PROMOTE)) == 1
 
 
 def test_without_signatures_nothing_is_promoted(world):
@@ -126,7 +126,7 @@ def test_an_approval_that_is_too_old_does_not_count(world):
 def test_an_approval_of_another_candidate_does_not_count(world):
     world.ready()
     candidate("2")
-    attesting.attest(NAME, world.who("dan"), day(4))
+    signing.attest(NAME, world.who("dan"), day(4))
     refused(world, "has 0 of 2 approvals", "approved another artifact, sha256:", now=day(5))
 
 
@@ -201,7 +201,7 @@ def test_data_that_were_made_again_after_the_evaluation(world):
 def test_another_chat_template_is_another_candidate(world):
     world.ready()
     candidate("1", template="{{ messages }} and more")
-    attesting.attest(NAME, world.who("dan"), day(4))
+    signing.attest(NAME, world.who("dan"), day(4))
     refused(world, "has 0 of 2 approvals", now=day(5))
 
 
@@ -297,19 +297,19 @@ def test_what_was_revoked_is_not_promoted(world, kind, what, words):
     if what is None:
         directory = {"exported": layout.export(NAME, "quantized"), "data": layout.curated(NAME)}[kind]
         kind, what = "artifact", reports.read(directory / "artifact.json")["digest"]
-    revoking.revoke(kind, what, world.who("bob"), "Backdoor.", now=day(4))
+    revocations.revoke(kind, what, world.who("bob"), "Backdoor.", now=day(4))
     refused(world, words, now=day(5))
 
 
 def test_a_key_that_was_revoked_after_the_approval(world):
     world.ready()
-    revoking.revoke("key", world.keyid("bob"), world.who("ada"), "Laptop stolen.", since=day(2), now=day(4))
+    revocations.revoke("key", world.keyid("bob"), world.who("ada"), "Laptop stolen.", since=day(2), now=day(4))
     refused(world, "bob: its key was revoked from 2026-03-02T12:00:00Z on: Laptop stolen.", now=day(5))
 
 
 def test_what_a_key_signed_before_it_was_lost_still_counts(world):
     world.ready()
-    revoking.revoke("key", world.keyid("bob"), world.who("ada"), "New laptop.", now=day(4))
+    revocations.revoke("key", world.keyid("bob"), world.who("ada"), "New laptop.", now=day(4))
     world.promote(now=day(5))
     with pytest.raises(Refused, match="signed by bob with a key that was revoked before: New laptop"):
         world.reject("bob", now=day(5))

@@ -9,15 +9,14 @@ import pytest
 from fineline.errors import InputError, Refused
 from fineline.governance import (
     actions,
-    bootstrap,
-    channels,
-    envelopes,
     evidence_bundle,
+    keys,
     ledger,
     ledger_files,
     people,
     policy,
-    revoking,
+    requirements,
+    revocations,
     signing,
     state,
     statements,
@@ -40,7 +39,7 @@ def next_to(world, name, entry, kind, subjects, predicate, time):
         "time": time,
         "person": name,
     }
-    envelope = envelopes.sign(statement(kind, subjects, predicate, link), envelopes.STATEMENT, world.signers[name])
+    envelope = statements.sign(statement(kind, subjects, predicate, link), statements.STATEMENT, world.signers[name])
     identity = f"sha256:{hashlib.sha256(envelope.payload).hexdigest()}"
     forged = Entry(identity, envelope, Statement.model_validate(envelope.content))
     ledger_files.write(ledger.ROOT / forged.file_name, envelope)
@@ -67,7 +66,7 @@ def test_a_stolen_governor_s_key_puts_no_people_in_force(world, time):
     world.rules["acts"]["revoke"] = ["approver"]
     world.adopt()
     before = state.load(day(3)).present.digest
-    revoked = revoking.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
+    revoked = revocations.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
     world.content["people"]["dan"]["roles"] = ["governor", "approver", "releaser"]
     world.write()
     taken, rules = people.load(), policy.load()
@@ -86,24 +85,24 @@ def test_a_stolen_releaser_s_key_promotes_nothing(world, time):
     world.ready()
     world.promote("ada", channel="production", now=day(4))
     release = world.release()
-    revoked = revoking.revoke("key", world.keyid("cho"), world.who("ada"), "Stolen.", now=day(5))
+    revoked = revocations.revoke("key", world.keyid("cho"), world.who("ada"), "Stolen.", now=day(5))
     candidate("2")
     forged = next_to(world, "cho", revoked, statements.PROMOTE, *promotion_of(world, release), time)
     present = state.load(day(7))
     assert forged.id not in {entry.id for entry in present.moves}
     assert "who had not seen it" in present.void(forged)
-    assert channels.current(present, NAME, "production").person == "ada"
+    assert present.current(NAME, "production").person == "ada"
 
 
 def test_a_damaged_signature_makes_no_entry_disappear(world):
     world.rules["acts"]["revoke"] = ["approver"]
     world.adopt()
     before = state.load(day(3)).present.digest
-    revoked = revoking.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
+    revoked = revocations.revoke("key", world.keyid("ada"), world.who("bob"), "Stolen.", now=day(5))
     taken, rules = people.load(), policy.load()
     predicate = {"people": taken.content, "policy": rules.content, "replaces": before}
     next_to(world, "ada", revoked, statements.ADOPT, {str(people.FILE): taken.digest}, predicate, day(6))
-    withdrawn = revoking.revoke("source", "faq", world.who("bob"), "Consent withdrawn.", now=day(7))
+    withdrawn = revocations.revoke("source", "faq", world.who("bob"), "Consent withdrawn.", now=day(7))
     assert state.load(day(8)).revoked("source", "faq") is not None
     file = ledger.ROOT / withdrawn.file_name
     content = json.loads(file.read_text())
@@ -136,7 +135,7 @@ def test_the_project_s_ledger_counts_in_any_working_directory(world, monkeypatch
     world.ready()
     world.promote()
     release = store.directory(NAME, world.release()).resolve()
-    revoking.revoke("source", "faq", world.who("ada"), "Consent withdrawn.", now=day(5))
+    revocations.revoke("source", "faq", world.who("ada"), "Consent withdrawn.", now=day(5))
     (release.parents[2] / "docs").mkdir()
     monkeypatch.chdir(release.parents[2] / "docs")
     with pytest.raises(Refused, match="the source faq was withdrawn"):
@@ -180,13 +179,13 @@ def test_a_revocation_that_would_revoke_nothing_is_not_signed(world, kind, what,
     what = world.keyid("bob") if what == "KEY" else what
     before = sorted(ledger.ROOT.rglob("*"))
     with pytest.raises(InputError, match=complaint):
-        revoking.revoke(kind, what, world.who("ada"), "x", now=day(3), **options)
+        revocations.revoke(kind, what, world.who("ada"), "x", now=day(3), **options)
     assert sorted(ledger.ROOT.rglob("*")) == before
 
 
 def test_the_beginning_of_an_id_is_accepted(world):
     world.adopt()
-    entry = revoking.revoke("key", world.keyid("bob")[:16], world.who("ada"), "Lost.", now=day(3))
+    entry = revocations.revoke("key", world.keyid("bob")[:16], world.who("ada"), "Lost.", now=day(3))
     assert entry.predicate["what"] == world.keyid("bob")
 
 
@@ -194,13 +193,12 @@ def test_what_a_revoked_builder_signed_can_be_signed_again(world):
     world.content["people"]["cho"]["roles"] = ["builder", "releaser"]
     world.adopt()
     world.attest("dan")
-    revoking.revoke("key", world.keyid("dan"), world.who("ada"), "Stolen.", since=day(1), now=day(3))
+    revocations.revoke("key", world.keyid("dan"), world.who("ada"), "Stolen.", since=day(1), now=day(3))
     assert len(world.attest("cho", now=day(4))) > 1
     assert not list(_unattested(day(5)))
 
 
 def _unattested(time):
-    from fineline.governance import requirements
 
     return requirements.not_attested(state.load(time), evidence_bundle.collect(NAME))
 
@@ -211,7 +209,7 @@ def test_names_that_lead_elsewhere_are_refused(world, name, tmp_path):
     with pytest.raises(InputError, match="is not a valid adapter name"):
         actions.rollback(name, "staging", world.who("ada"), "x", now=day(3))
     with pytest.raises(InputError, match="is not a valid name"):
-        bootstrap.check(name, "a@example.com")
+        keys.check_person(name, "a@example.com")
 
 
 def test_no_second_ledger_begins_below_the_first(world, monkeypatch, tmp_path):
@@ -219,4 +217,4 @@ def test_no_second_ledger_begins_below_the_first(world, monkeypatch, tmp_path):
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path / "docs")
     with pytest.raises(InputError, match="is inside of the project"):
-        bootstrap.check("sub", "s@example.com")
+        keys.check_person("sub", "s@example.com")

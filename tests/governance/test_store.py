@@ -22,7 +22,7 @@ class TestKilled:
             store.verified(release)  # whole, or not there
         world.promote(now=day(5))
         assert store.current(NAME, "production") == world.release()
-        assert len(state.load(day(5)).of(statements.PROMOTE)) == 1
+        assert len(state.load(day(5)).entries_of(statements.PROMOTE)) == 1
         assert not list(Path(".fineline/building").glob("release.*"))
 
     def test_while_the_entry_is_written(self, world, monkeypatch):
@@ -30,7 +30,7 @@ class TestKilled:
         self.killed(world, monkeypatch, ledger_files, "append")
         assert store.current(NAME, "production") is None
         world.promote(now=day(5))
-        assert len(state.load(day(5)).of(statements.PROMOTE)) == 1
+        assert len(state.load(day(5)).entries_of(statements.PROMOTE)) == 1
 
     @staticmethod
     def killed(world, monkeypatch, module, name):
@@ -89,7 +89,7 @@ def test_the_release_contains_the_documents_with_the_approvals(world):
         "technical_documentation.md",
     }
     card = (documents / "README.md").read_text()
-    entries = [entry.id for entry in state.load(day(5)).of(statements.APPROVE)]
+    entries = [entry.id for entry in state.load(day(5)).entries_of(statements.APPROVE)]
     assert all(entry in card for entry in entries)
     assert card.count("approved for production") == 2
     assert world.digest().removeprefix("sha256:") in (documents / "bom.cdx.json").read_text()

@@ -92,7 +92,7 @@ def test_what_was_signed_on_each_branch_counts_by_the_policy_of_that_branch(worl
     present = state.load(day(5))
     asked = {
         entry.person: present.in_force(entry).policy.channels["production"].approve.people
-        for entry in present.of(statements.PROVENANCE, statements.REJECT)
+        for entry in present.entries_of(statements.PROVENANCE, statements.REJECT)
     }
     assert asked == {"dan": 1, "bob": 3}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fineline.errors import InputError, Refused
-from fineline.governance import actions, ledger, ledger_files, revoking, signing, store
+from fineline.governance import actions, ledger, ledger_files, revocations, signing, store
 from fineline.governance.verification import verify
 from tests.governance.conftest import NAME, candidate, change, day
 
@@ -89,13 +89,13 @@ def test_an_entry_that_was_kept_elsewhere_and_is_gone(release):
 
 
 def test_what_was_revoked_since(world, release):
-    revoking.revoke("source", "faq", world.who("ada"), "A customer withdrew.", now=day(5))
+    revocations.revoke("source", "faq", world.who("ada"), "A customer withdrew.", now=day(5))
     with pytest.raises(Refused, match=r"the source faq was withdrawn by ada: A customer withdrew."):
         verify(release, day(6))
 
 
 def test_an_approval_whose_key_turned_out_to_be_stolen(world, release):
-    revoking.revoke("key", world.keyid("bob"), world.who("ada"), "Stolen.", since=day(2), now=day(5))
+    revocations.revoke("key", world.keyid("bob"), world.who("ada"), "Stolen.", since=day(2), now=day(5))
     with pytest.raises(Refused, match="the approval of bob no longer counts: its key was revoked"):
         verify(release, day(6))
 
@@ -127,7 +127,7 @@ def test_three_people_and_two_channels_through_a_year(world):
     entry = world.promote("cho", now=day(9))
     assert entry.predicate["previous"] == first
 
-    revoking.revoke("artifact", model, world.who("bob"), "Tells secrets.", now=day(10))
+    revocations.revoke("artifact", model, world.who("bob"), "Tells secrets.", now=day(10))
     with pytest.raises(Refused, match="Tells secrets"):
         world.promote("cho", "production", now=day(11))
     back = actions.rollback(NAME, "production", world.who("cho"), "It was revoked.", now=day(11))
