@@ -90,7 +90,7 @@ def _show_methods(report: dict[str, Any], subject: str, costs: Costs | None) -> 
         shown.add_row(*line)
     console.print(shown)
     console.print(
-        "Memory in GiB. batch: rows x micro-steps; r: gradient checkpointing; u: four-bit weights are dequantized once."
+        "Memory in GiB. batch: rows x micro-steps; r: gradient checkpointing; d: four-bit weights are dequantized once."
     )
     for entry in report["methods"]:
         if "not_possible" in entry:
