@@ -12,7 +12,7 @@ export PYTHONUNBUFFERED := 1
 
 SPELLED := fineline pipelines assets benchmarks tools docs suites Makefile dvc.yaml params.yaml $(wildcard *.md)
 
-.PHONY: help setup demo announce shipped dagster ui test test-all lint accept golden bench lock clean
+.PHONY: help setup demo announce shipped dagster ui test test-all lint docs accept golden bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,14 +49,18 @@ test: setup ## unit and integration tests on a tiny model built on the spot
 test-all: setup ## the same, the simulated year and a project from an installed wheel
 	pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
-lint: setup ## ruff, mypy, layers of imports, stage versions, words
+lint: setup ## ruff, mypy, layers of imports, stage versions, words, docs/parameters.md
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 	python tools/stage_digests.py check
 	python tools/words.py
+	python tools/parameters.py check
 	codespell $(SPELLED)
+
+docs: setup ## write docs/parameters.md from the models of the configuration files
+	python tools/parameters.py
 
 accept: setup ## record changed code of a stage whose results are the same: make accept STAGE=train, or STAGE=all
 	python tools/stage_digests.py accept $(STAGE)

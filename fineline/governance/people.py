@@ -21,18 +21,24 @@ class Revoked(StrictModel):
     """The time from which signatures of a key do not count, and why."""
 
     at: Time
+    """First time at which signatures do not count (UTC), such as `2026-03-01T12:00:00Z`."""
     reason: Text
+    """Reason of the revocation."""
 
 
 class Key(StrictModel):
     """A public key. Its id is computed from its value, never given."""
 
     scheme: Scheme = "ed25519"
+    """Signature scheme. `fineline keygen` generates Ed25519 keys; key services have others."""
     public: str
     """64 hexadecimal digits of an Ed25519 key; PEM of others."""
     valid_from: Time
+    """First time at which signatures count (UTC)."""
     valid_until: Time | None = None
+    """Time from which signatures do not count (UTC). By default the key does not expire."""
     revoked: Revoked | None = None
+    """Revocation of the key."""
 
     @model_validator(mode="after")
     def _is_a_key(self) -> Self:
@@ -75,9 +81,13 @@ class Person(StrictModel):
     """A person, or a machine that signs what it made."""
 
     name: Text
+    """Full name, shown in cards and records."""
     email: Text
+    """E-mail address. Each address belongs to one person."""
     roles: list[Text] = Field(min_length=1)
+    """Roles, as policy.yaml names them: `governor`, `builder`, `approver`, `releaser`, or your own."""
     keys: list[Key] = Field(min_length=1)
+    """Public keys. Each key belongs to one person."""
 
 
 class Signer(NamedTuple):
@@ -92,6 +102,7 @@ class People(files.Adopted):
     """The whole file."""
 
     people: dict[str, Person] = Field(min_length=1)
+    """Short name -> person. The short name is part of every signature."""
 
     @model_validator(mode="after")
     def _keys_are_personal(self) -> Self:

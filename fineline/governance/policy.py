@@ -15,34 +15,35 @@ Action = Literal["attest", "promote", "rollback", "revoke"]
 
 
 class Rule(StrictModel):
-    """How many people must approve."""
+    """The people who must approve."""
 
     roles: list[Text] = Field(min_length=1)
-    """Each of them has one of these roles."""
+    """Roles that count. Each approver has one of them."""
     people: Annotated[int, Field(ge=1)] = 1
-    """Different people; a person with two keys counts once."""
+    """Number of different people. A person with two keys counts once."""
     producer: bool = False
-    """Accept the approval of a person who made it."""
+    """True accepts the approval of a person who made the candidate."""
     max_age_days: Annotated[int, Field(ge=1)] | None = None
-    """Older approvals do not count."""
+    """Age in days above which an approval does not count. By default approvals do not expire."""
 
 
 class Channel(StrictModel):
     """Requirements for promoting a release to a channel."""
 
     approve: Rule
+    """Approvals that a candidate needs."""
     upstream: dict[Literal["base", "raw", "data", "adapter", "merged"], Rule] = {}
-    """Role (base, raw, data, adapter, merged) -> who must have approved the artifact that it was made from."""
+    """Artifact that the candidate was made from -> approvals that this artifact needs."""
     attested: bool = True
     """Require attestations of how it was made and how it was judged."""
     verdicts: list[Verdict] = ["pass"]
     """Verdicts of the gate that are accepted."""
     evidence: list[Text] = []
-    """Outside evidence that must be there, be about these bytes and pass."""
+    """External evidence that must be about these bytes and have the verdict pass, by name."""
     bases: list[Text] | None = None
-    """Base models that are allowed, by name; None allows any."""
+    """Allowed base models, by name. By default any."""
     licenses: list[Text] | None = None
-    """Licenses that are allowed of base, data and adapter, spelled as in params.yaml; None allows any."""
+    """Allowed licenses of base, data and adapter, spelled as in params.yaml. By default any."""
     refolded: bool = True
     """Verify the merge: promotion merges the adapter into its base again and compares the weights."""
     fitting_licenses: bool = True
@@ -55,10 +56,11 @@ class Policy(files.Adopted):
     """The whole file."""
 
     govern: Rule
-    """Who decides about people.yaml and policy.yaml; `producer` does not apply."""
+    """The people who decide about people.yaml and policy.yaml; `producer` does not apply."""
     acts: dict[Action, list[Text]]
-    """Action -> roles that may do it."""
+    """Action -> roles that may do it. Every action needs at least one role."""
     channels: dict[Text, Channel] = Field(min_length=1)
+    """Name of a channel -> its requirements."""
 
     @model_validator(mode="after")
     def _every_action_has_a_role(self) -> Self:

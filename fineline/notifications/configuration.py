@@ -18,6 +18,7 @@ Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
 
 class _Addressed(Block):
     url: Address | None = None
+    """URL, unless it is a secret."""
     url_env: str | None = None
     """Name of the environment variable with the URL, if it is a secret."""
 
@@ -47,24 +48,34 @@ class Email(Block):
     """Mail through an SMTP server."""
 
     host: str
+    """Name of the SMTP server."""
     port: Annotated[int, Field(ge=1, le=65535)] = 587
+    """Port of the SMTP server."""
     encryption: Literal["starttls", "tls", "none"] = "starttls"
+    """Encryption of the connection."""
     user: str | None = None
+    """User name, if the server asks for one."""
     password_env: str | None = None
+    """Name of the environment variable with the password."""
     sender: str
+    """Address of the sender."""
     to: Annotated[list[str], Field(min_length=1)]
+    """Addresses of the recipients."""
 
 
 class Receiver(Block):
     """One receiver: exactly one of webhook, slack and email."""
 
     webhook: Webhook | None = None
+    """A POST of the notice as JSON."""
     slack: Slack | None = None
+    """A chat."""
     email: Email | None = None
+    """Mail."""
     events: Annotated[list[Event], Field(min_length=1, default_factory=lambda: list(EVENTS))]
-    """All if left out."""
+    """Events to send. By default all."""
     adapters: list[str] | None = None
-    """Only about these; all if left out."""
+    """Adapters to report about. By default all."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -76,6 +87,7 @@ class Configuration(Block):
     """The whole file."""
 
     receivers: Annotated[dict[str, Receiver], Named, Field(default_factory=dict)]
+    """Name -> receiver."""
 
     def wanting(self, event: Event, subject: str) -> list[str]:
         """Return the names of the receivers of an event."""

@@ -32,21 +32,22 @@ class Drift(Block):
     """Retrain when the champion answers the examples in data/inbox/<adapter>/ worse than its holdout."""
 
     examples: Annotated[int, Field(ge=20)] = 50
-    """The number needed for a decision."""
+    """Number of examples that a decision needs."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
-    """Of the decision that they are answered worse; at 0.99, one look in a hundred is a false alarm."""
+    """Confidence of the one-sided test. At 0.99, one check in a hundred is a false alarm."""
 
 
 class Triggers(Block):
-    """Each of them starts a retraining by itself; without any, users start it (`manual`)."""
+    """The triggers of a retraining. Each starts one by itself; without any, users start it."""
 
     cron: Annotated[str, AfterValidator(_cron)] | None = None
-    """Five fields: minute, hour, day of month, month, day of week."""
+    """Schedule in five fields: minute, hour, day of month, month, day of week; or a word such as `@daily`."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
-    """Of the schedule, a name of the tz database: Europe/Berlin."""
+    """Time zone of the schedule, such as `Europe/Berlin`."""
     data: bool = False
-    """New or changed files at the source, a newer commit of its Hub dataset, a newer release of its package."""
+    """Retrain when the source has new or changed files, its Hub dataset a newer commit, or its package a newer release."""
     drift: Drift | None = None
+    """Retrain when production drifts. `{}` uses the defaults."""
 
     @property
     def words(self) -> list[str]:
