@@ -10,6 +10,7 @@ from fineline.artifacts import Artifact, reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
 from fineline.project.params.evaluation import Evaluate
+from fineline.report import page
 from fineline.stages import rows
 from fineline.stages.evaluate import subject
 
@@ -41,9 +42,10 @@ class AssessInputs:
 
 
 def run(name: str) -> None:
-    """Assess the models made from adapter `name`: reports/<name>/assessment/ and reports/<name>/candidate.json."""
+    """Assess the models made from adapter `name`: reports/<name>/assessment/, reports/<name>/candidate.json and the HTML report."""
     with parameters_of(f"adapters.{name}"):
         assess(read(name))
+    page.write(name)
 
 
 def read(name: str) -> AssessInputs:
