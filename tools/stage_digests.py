@@ -28,8 +28,7 @@ RECORD = Path("tools/stage_digests.json")
 VERSIONS = Path("fineline/project/versions.py")
 CHANGELOG = Path("CHANGELOG.md")
 LEFT_OUT = (VERSIONS, Path("fineline/errors.py"), Path("fineline/report"))
-"""Files that decide no result: the versions, which are recorded themselves, the exceptions, and the page for people with all that
-only the page reads."""
+"""Files that decide no result: the versions, which are recorded themselves, the exceptions, and the HTML report."""
 ALL = "all"
 
 Read = Callable[[Path], str | None]

@@ -42,7 +42,7 @@ class AssessInputs:
 
 
 def run(name: str) -> None:
-    """Assess the models made from adapter `name`: reports/<name>/assessment/, reports/<name>/candidate.json and the HTML report."""
+    """Assess the models made from adapter `name`: assessment/, candidate.json and index.html in reports/<name>/."""
     with parameters_of(f"adapters.{name}"):
         assess(read(name))
     page.write(name)
