@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORD = Path("tools/stage_digests.json")
 VERSIONS = Path("fineline/project/versions.py")
 CHANGELOG = Path("CHANGELOG.md")
-LEFT_OUT = (VERSIONS, Path("fineline/errors.py"))
-"""Files that decide no result: the versions, which are recorded themselves, and the exceptions."""
+LEFT_OUT = (VERSIONS, Path("fineline/errors.py"), Path("fineline/report"))
+"""Files that decide no result: the versions, which are recorded themselves, the exceptions, and the HTML report."""
 ALL = "all"
 
 Read = Callable[[Path], str | None]
@@ -157,7 +157,8 @@ def module_digests(module: str, read: Read) -> dict[Path, str]:
         name = waiting.pop()
         path = Path(*name.split("."))
         for file in (path / "__init__.py", path.with_suffix(".py")):
-            source = None if file in found or file in LEFT_OUT or name.split(".")[0] != "fineline" else read(file)
+            left_out = name.split(".")[0] != "fineline" or any(file.is_relative_to(one) for one in LEFT_OUT)
+            source = None if file in found or left_out else read(file)
             if source is None:
                 continue
             found[file], imported = _of_source(source)

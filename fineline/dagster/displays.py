@@ -146,6 +146,7 @@ DISPLAYS: Displays = {
     "assess": Display(
         (
             evaluation_metadata.candidate,
+            evaluation_metadata.page,
             Shown("candidate.json", "evidence", rows_as("evidence", evaluation_metadata.EVIDENCE_COLUMNS)),
             evaluation_metadata.files("assessment"),
         ),

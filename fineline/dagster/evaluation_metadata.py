@@ -59,6 +59,11 @@ def per_point(stage: Stage) -> Metadata:
     return {"per_point": table(points, POINT_COLUMNS)} if points else {}
 
 
+def page(stage: Stage) -> Metadata:
+    """Return a link to the page for people."""
+    return paths(stage, [report_file(stage, "index.html")])
+
+
 def files(directory: str) -> Source:
     """Return a source of links to the files of a report directory."""
     return lambda stage: paths(stage, sorted(report_file(stage, directory).glob("*")))

@@ -10,6 +10,7 @@ from fineline.artifacts import Artifact, reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
 from fineline.project.params.evaluation import Evaluate
+from fineline.report import page
 from fineline.stages import handover
 
 Records = list[dict[str, Any]]
@@ -40,9 +41,10 @@ class AssessInputs:
 
 
 def run(name: str) -> None:
-    """Assess the models made from adapter `name`: reports/<name>/assessment/ and reports/<name>/candidate.json."""
+    """Assess the models made from adapter `name`: assessment/, candidate.json and index.html in reports/<name>/."""
     with parameters_of(f"adapters.{name}"):
         assess(read(name))
+    page.write(name)
 
 
 def read(name: str) -> AssessInputs:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,12 +92,21 @@ def _show_methods(report: dict[str, Any], subject: str, costs: Costs | None) -> 
     console.print(f"recommended: {report['recommended']}. {report['reason']}", highlight=False)
 
 
-def show_report(name: AdapterName) -> None:
+def show_report(
+    name: AdapterName,
+    in_browser: Annotated[
+        bool, typer.Option("--open", help="Open it as a page in the browser, with examples and the present approval status.")
+    ] = False,
+) -> None:
     """Show the result of an adapter: scores of base, adapter and exported model, and the verdict."""
     from fineline.plan.workload import file_size
+    from fineline.report import page
 
     params.load().adapter(name)  # an unknown name is reported as such
     directory = layout.reports(name)
+    if in_browser:
+        _open(page.write_local(name))
+        return
     gate, candidate, export = (reports.read(directory / f"{part}.json") for part in ("gate", "candidate", "export"))
     form = export["forms"]["quantized"]
     console.print(_scores(gate, candidate["forms"], form["precision"]))
@@ -109,6 +119,14 @@ def show_report(name: AdapterName) -> None:
     for line in [*_cost_per_point(directory), *lock.accepted_results(name)]:
         console.print(line, highlight=False)
     console.print(f"verdict: [bold]{candidate['verdict']}[/], candidate {candidate['candidate']['digest']}")
+    if page.file_of(name).is_file():
+        console.print(f"page: {page.file_of(name)}; `fineline report {name} --open` shows it in the browser", highlight=False)
+
+
+def _open(file: Path) -> None:
+    """Open a page in the browser, and print its path: there may be no browser."""
+    opened = webbrowser.open(file.absolute().as_uri())
+    console.print(f"page: {file}" if opened else f"page: {file}; no browser was found, so open it yourself", highlight=False)
 
 
 def _scores(gate: dict[str, Any], forms: dict[str, Any], precision: str) -> Table:

@@ -136,6 +136,7 @@ def made(tmp_path) -> Path:
         "curation/change.csv": "what,before,now\nrows,4,7\n",
         "loss.csv": "step,loss,learning_rate\n1,2.0,0.1\n2,1.0,0.1\n",
         "evaluation/table.md": "",
+        "index.html": "",
         "../../.fineline/preflight/home-en.md": rendered,
         "../../data/curated/home-en/train.jsonl": json.dumps({"source": "tickets", "messages": messages}) + "\n",
         "../../data/raw/home-en/tickets.jsonl": '{"id": "1", "at": "a:1", "content": {"q": "Why?"}}\n',
