@@ -20,7 +20,7 @@ from fineline.artifacts.provenance import Provenance
 from fineline.documents import installed
 from fineline.errors import InputError, Refused
 from fineline.project import candidate, layout, params
-from fineline.project.ownership import Ownership, ownership_by_role
+from fineline.project.candidate import Ownership, ownership_by_role
 from fineline.project.params.block import NAME
 
 _SUITE = re.compile(r"[A-Za-z0-9_-]+")  # a name, never a path

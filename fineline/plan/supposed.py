@@ -10,7 +10,7 @@ from fineline.models.shape import Shape
 from fineline.plan import pretraining
 from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
-from fineline.project.params.bases import Base
+from fineline.project.params.sources import Base
 from fineline.project.params.training import Train
 
 Known = Mapping[str, tuple[Path, Base]]

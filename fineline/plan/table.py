@@ -3,7 +3,7 @@
 from typing import Any
 
 from fineline.plan.value import cost
-from fineline.project.params.costs import Costs
+from fineline.project.params.project import Costs
 
 COLUMNS = (
     "method", "trained", "batch", "base", "adapters", "gradients, optimizer", "activations", "logits", "context", "total",

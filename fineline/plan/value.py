@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fineline.project.params.costs import Costs
+from fineline.project.params.project import Costs
 
 
 def cost(seconds: float, costs: Costs | None) -> float | None:

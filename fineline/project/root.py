@@ -1,9 +1,13 @@
-"""The root of a project: the nearest directory upwards with fineline.lock, as git, DVC and dbt find theirs."""
+"""The root of a project, which is the working directory of every command and stage, and the entry of what runs there."""
 
+import logging
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
-from fineline.errors import InputError
+from fineline.errors import FinelineError, InputError
 from fineline.project import lock, params
 
 _GRAPH = "dvc.yaml"
@@ -94,3 +98,32 @@ def seen_from_root(path: Path, typed_in: Path) -> Path:
 def in_git(directory: Path) -> bool:
     """True if a directory is in the working tree of a git repository."""
     return any((above / ".git").exists() for above in (directory, *directory.parents))
+
+
+def command(run: Callable[[str], None]) -> NoReturn:
+    """Call `run` with the only argument of the command line, and exit.
+
+    Exit codes: 0 done, 1 the work failed, 2 the input or configuration is wrong, 3 refused by policy, 130 interrupted. A
+    `FinelineError` prints its message; any other exception is a defect and shows its traceback.
+    """
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' progress bars flood logs; stages print lines of their own
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # bitsandbytes warns on import that an optional kernel package is missing; its built-in kernels are the ones used here
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    try:
+        match sys.argv[1:]:
+            case [name]:
+                run(name)
+            case _:
+                raise InputError(f"usage: python -m {_started_as()} NAME")
+    except FinelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _started_as() -> str:
+    spec = sys.modules["__main__"].__spec__
+    return spec.name.removesuffix(".__main__") if spec else sys.argv[0]

@@ -12,7 +12,7 @@ import typer
 from fineline.errors import InputError
 from fineline.governance import store
 from fineline.project import layout, params
-from fineline.scaffold import adapter_block, base_block, doctor, first_rows, new, upgrade_command
+from fineline.scaffold import adapter, doctor, new, upgrade
 
 _BATCH = 8
 _LONGEST = 2048
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("new")(create)
     app.command("init")(init)
     app.command("retire")(retire)
-    app.command("upgrade")(upgrade_command.upgrade_project)
+    app.command("upgrade")(upgrade.upgrade_project)
     app.command("doctor")(show_health)
 
 
@@ -55,12 +55,12 @@ def init(
     ] = None,
 ) -> None:
     """Add an adapter to params.yaml after reading its first rows; show a forecast and the next commands."""
-    known = adapter_block.check(name, data)
-    found = first_rows.look(data)
-    used = base_block.find(base, known, name, owner, base_license)
+    known = adapter.check_new(name, data)
+    found = adapter.read_first_rows(data)
+    used = adapter.find_base(base, known, name, owner, base_license)
     chosen = license or used.license
     relative = data.resolve().relative_to(Path.cwd().resolve()).as_posix()
-    adapter_block.add(name, adapter_block.block(owner, chosen, used.name, relative), used)
+    adapter.add_adapter(name, adapter.adapter_block(owner, chosen, used.name, relative), used)
 
     usable = "all usable" if found.usable == found.looked_at else f"{found.usable} usable"
     files = f"{found.files} file{'s' if found.files > 1 else ''}"
@@ -80,7 +80,7 @@ def retire(
     name: Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")],
 ) -> None:
     """Remove an adapter from params.yaml. Its releases stay and can be verified as before."""
-    adapter_block.remove(name)
+    adapter.remove_adapter(name)
     worktree = layout.SCRATCH / "worktrees" / name
     if worktree.exists():
         shutil.rmtree(worktree)
@@ -106,7 +106,7 @@ def show_health() -> None:
         raise InputError("; ".join(f"{check.subject}: {check.state}" for check in wrong))
 
 
-def _show_forecast(base: str, found: first_rows.FirstRows) -> None:
+def _show_forecast(base: str, found: adapter.FirstRows) -> None:
     from fineline.hardware import device
     from fineline.plan import table
     from fineline.stages.plan import suppose

@@ -15,7 +15,7 @@ from fineline.plan import pretraining, supposed
 from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
 from fineline.project import layout, params
-from fineline.project.params.bases import Base
+from fineline.project.params.sources import Base
 from fineline.project.params.training import AUTO, Train
 from fineline.stages import rows, settings
 

