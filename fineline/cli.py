@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -16,14 +16,16 @@ from fineline.evidence import cli as evidence
 from fineline.governance import audit
 from fineline.governance import cli as governance
 from fineline.preference import cli as preference
-from fineline.project import root
+from fineline.project import lock, root
 from fineline.scaffold import cli as scaffold
 from fineline.stages import cli as stages
 
 OUTSIDE = {"new", "upgrade"}
 """Commands that do not change to the root of a project."""
-ANYWHERE = {"doctor", "history", "keygen", "lineage", "plan", "report", "show", "stamp", "verify"}
+ANYWHERE = {"doctor", "history", "keygen", "lineage", "plan", "show", "stamp", "verify"}
 """Commands that also work where there is no fineline.lock: on a release alone, or in a project that is not upgraded yet."""
+NOT_UPGRADED = {"report"}
+"""Commands that need a project, which may be one that is not upgraded yet."""
 NAMES_OR_PATHS = {"base", "key", "what"}
 """Arguments that are a path or something else."""
 
@@ -35,6 +37,16 @@ governance.register(app)
 audit.register(app)
 scaffold.register(app)
 stages.register(app)
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version of fineline.", is_eager=True)] = False,
+) -> None:
+    """Fine-tune language models, verify them, and release them."""
+    if version:
+        print(f"fineline {lock.fineline_version()}")
+        raise typer.Exit
 
 
 def main() -> None:
@@ -57,7 +69,7 @@ def _in_project(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def run(**arguments: Any) -> Any:
-        typed_in = root.enter(needed=name not in ANYWHERE)
+        typed_in = root.enter(needed=name not in ANYWHERE, upgraded=name not in NOT_UPGRADED)
         for argument, value in arguments.items():
             if argument in paths and value is not None:
                 arguments[argument] = root.seen_from_root(value, typed_in)

@@ -1,4 +1,4 @@
-"""What DVC has recorded and what it considers changed: dvc.lock, its cache, `dvc status`."""
+"""The results that DVC has recorded, and the stages that it considers changed: dvc.lock, its cache, `dvc status`."""
 
 import configparser
 import json

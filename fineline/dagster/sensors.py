@@ -36,7 +36,7 @@ REMOTE_SECONDS = 3_600
 _LIMIT = 6 * 3_600.0  # seconds that scoring an inbox may take
 
 Memory = dict[str, Any]
-"""What a sensor remembers of one adapter, with `asked`, the number of runs.
+"""The memory of a sensor about one adapter, with `asked`, the number of runs.
 
 For new data: `started` and `seen`, fingerprints; `far`, what was found at remote places, and `far_at`, when (seconds);
 `problem`, a digest of the error in its block. For drift: `seen` and `looked`, digests of its inbox; `started`, the result that

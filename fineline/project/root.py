@@ -56,11 +56,12 @@ def _graph(directory: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace")
 
 
-def enter(*, needed: bool) -> Path:
+def enter(*, needed: bool, upgraded: bool = True) -> Path:
     """Make the root of the project the working directory.
 
     Args:
         needed: Raise if the working directory is in no project, rather than stay there.
+        upgraded: Raise also if the project was made by an older fineline; otherwise stay in the working directory.
 
     Returns:
         The working directory before.
@@ -72,14 +73,14 @@ def enter(*, needed: bool) -> Path:
     try:
         found = find(before)
     except InputError:
-        if needed:
+        if needed and upgraded:
             raise
         return before
     if found is None:
         if needed:
             raise InputError(
-                f"{before}: not in a fineline project (no {lock.FILE} here or in a directory above); change to one, or"
-                " create one with `fineline new DIRECTORY`"
+                f"{before}: not in a fineline project (no {lock.FILE} in this directory or any above); run the command"
+                " inside a project, or create one with `fineline new DIRECTORY`"
             )
         return before
     os.chdir(found)

@@ -1,4 +1,4 @@
-"""What a retraining sets before it runs: pins of the newest data, and the champion that the challenger is compared with.
+"""Sets the inputs of a retraining: pins of the newest data, and the champion that the challenger is compared with.
 
 Files need no pin, because DVC sees their changes. Pins are in params.yaml and in a lock file, so the diff of a retraining shows
 which were moved.

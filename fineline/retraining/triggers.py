@@ -1,4 +1,4 @@
-"""What starts a retraining: the `retrain:` block of an adapter, and fingerprints of what its source has now."""
+"""The triggers of a retraining: the `retrain:` block of an adapter, and fingerprints of the present content of its source."""
 
 import hashlib
 import importlib.metadata

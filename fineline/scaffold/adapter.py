@@ -17,6 +17,7 @@ from fineline.errors import InputError, Unreachable, did_you_mean
 from fineline.models import bases
 from fineline.project import editing, layout, params
 from fineline.project.params.block import NAME, proposed_name
+from fineline.project.params.project import RESERVED
 from fineline.project.params.sources import Part
 from fineline.sources import formats, local
 from fineline.sources.readers import RawRow
@@ -52,8 +53,7 @@ def read_first_rows(path: Path) -> FirstRows:
     problems: Counter[str] = Counter()
     lengths: list[int] = []
     looked_at = size = 0
-    for number, row in enumerate(itertools.islice(itertools.chain.from_iterable(map(_rows, stored)), MOST_ROWS)):
-        looked_at = number + 1
+    for looked_at, row in enumerate(itertools.islice(itertools.chain.from_iterable(map(_rows, stored)), MOST_ROWS), 1):
         if row.content is None:
             problems[row.problem or "cannot be read"] += 1
             continue
@@ -108,6 +108,7 @@ def find_base(base: str, known: params.Params, adapter: str, owner: str, license
         InputError: There is no such base, it is not a usable model, or its license is unknown.
         Unreachable: The Hub does not answer.
     """
+    accepted = "--base accepts a name under `bases:`, a model directory, and OWNER/NAME on the Hub"
     if base in known.bases:
         return Base(base, known.bases[base].license, None)
     if Path(base).is_dir():
@@ -115,10 +116,11 @@ def find_base(base: str, known: params.Params, adapter: str, owner: str, license
     elif base.count("/") == 1 and not base.startswith((".", "/", "~")):
         named = base.partition("/")[2]
         origin, found = _of_hub(base)
+    elif base.startswith((".", "/", "~")):
+        raise InputError(f"{base}: no such directory; {accepted}")
     else:
         hint = did_you_mean(base, list(known.bases)) if known.bases else ""
-        also = "--base also accepts a model directory and OWNER/NAME on the Hub"
-        raise InputError(f"{params.FILE}: there is no base {base!r}{hint}; {also}")
+        raise InputError(f"{params.FILE}: there is no base {base!r}{hint}; {accepted}")
     used = license or found
     if used is None:
         raise InputError(f"{base}: names no license; pass it with --base-license, as an SPDX id such as apache-2.0")
@@ -131,6 +133,8 @@ def find_base(base: str, known: params.Params, adapter: str, owner: str, license
 
 
 def _of_directory(directory: Path) -> dict[str, Any]:
+    if not (directory / "config.json").is_file():
+        raise InputError(f"{directory}: has no config.json; pass the directory of a model")
     whole = directory.resolve()
     path = whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
     return {"path": path.as_posix(), "digest": artifacts.digest(bases.manifest(directory))}
@@ -165,10 +169,8 @@ _GUARD, _MARGIN = "mmlu_dev", 0.08
 
 def adapter_block(owner: str, license: str, base: str, data: str) -> dict[str, Any]:
     """Return the block of a new adapter, which must predict held-out rows better than the base and pass the guard."""
-    guards = [_GUARD] if (layout.SUITES / _GUARD).is_dir() else []
-    rules: dict[str, Any] = {"must_improve": {"target_gold": 0}}
-    if guards:
-        rules["must_not_regress"] = {_GUARD: _MARGIN}
+    guards = {_GUARD: _MARGIN} if (layout.SUITES / _GUARD).is_dir() else {}
+    rules = {"must_improve": {"target_gold": 0}} | ({"must_not_regress": guards} if guards else {})
     return {
         "owner": owner,
         "license": license,
@@ -176,7 +178,7 @@ def adapter_block(owner: str, license: str, base: str, data: str) -> dict[str, A
         "source": {"path": data},
         "curate": {},
         "train": {},
-        "evaluate": {"target": {"metrics": ["exact_match", "gold"]}, "guards": guards, "gate": rules},
+        "evaluate": {"target": {"metrics": ["exact_match", "gold"]}, "guards": list(guards), "gate": rules},
         "export": {},
         "retrain": {},
     }
@@ -197,6 +199,8 @@ def check_new(name: str, data: Path) -> params.Params:
     known = params.load()
     if name in known.adapters:
         raise InputError(f"{params.FILE}: there is an adapter {name!r} already")
+    if name in RESERVED:
+        raise InputError(f"{name!r} is taken, because {RESERVED[name]}; use another name")
     if name in known.bases:
         raise InputError(f"{params.FILE}: {name!r} is a base; in Dagster both would be one group, so take another name")
     if not data.exists():
@@ -220,11 +224,7 @@ def add_adapter(name: str, content: dict[str, Any], base: Base) -> None:
 
 
 def remove_adapter(name: str) -> None:
-    """Remove the block of an adapter.
-
-    Raises:
-        InputError: There is none.
-    """
+    """Remove the block of an adapter. Raises `InputError` if there is none."""
     params.load().adapter(name)
     _write(editing.remove(params.FILE.read_text(encoding="utf-8"), ("adapters", name)))
 

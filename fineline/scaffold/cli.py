@@ -46,7 +46,9 @@ def init(
     base: Annotated[
         str, typer.Option(metavar="NAME|DIRECTORY|REPO", help="A base model: in params.yaml, a local model, or on the Hub.")
     ],
-    owner: Annotated[str, typer.Option(help="Who answers for the adapter: an address or a team.")],
+    owner: Annotated[
+        str | None, typer.Option(help="Who answers for the adapter: an address or a team. Default: git's user.email.")
+    ] = None,
     license: Annotated[
         str | None, typer.Option(help="License of the adapter, as an SPDX id. Default: that of the base.")
     ] = None,
@@ -57,6 +59,9 @@ def init(
     """Add an adapter to params.yaml after reading its first rows; show a forecast and the next commands."""
     known = adapter.check_new(name, data)
     found = adapter.read_first_rows(data)
+    owner = owner or new.git_address()
+    if owner is None:
+        raise InputError("no owner: pass --owner ADDRESS, or set it for git with `git config user.email ADDRESS`")
     used = adapter.find_base(base, known, name, owner, base_license)
     chosen = license or used.license
     relative = data.resolve().relative_to(Path.cwd().resolve()).as_posix()

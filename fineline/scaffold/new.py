@@ -5,6 +5,7 @@ copy of them (see `force-include` in pyproject.toml); in a checkout they are rea
 """
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ SHARED = (
     ".gitattributes",
     ".gitignore",
     "assets",
+    "deploy",
     "dvc.yaml",
     "evidence/README.md",
     "pipelines",
@@ -34,11 +36,12 @@ SHARED = (
 """Files and directories that are the same in every project. `.dvc` is what `dvc init` writes, with a local remote."""
 OWN = ("README.md", "params.yaml", "pyproject.toml")
 """Files that begin as fineline's templates and then belong to the project."""
+_SUITE_OWNER = "owner: evaluation@fineline.example\n"
 _TEMPLATE = Path(__file__).parent / "template"
 
 
 def create(directory: Path) -> None:
-    """Write a new project into `directory`, which must not exist or be empty.
+    """Write a new project into `directory`, which must not exist, or be empty except for `.git`.
 
     It becomes a git repository, unless it is inside of one: then it is a project in a subdirectory.
 
@@ -47,7 +50,7 @@ def create(directory: Path) -> None:
         FinelineError: git cannot be started. Nothing is left behind.
     """
     target = directory.resolve()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if target.exists() and (not target.is_dir() or any(path.name != ".git" for path in target.iterdir())):
         raise InputError(f"{directory}: exists and is not an empty directory; pass a directory that does not exist yet")
     outer = root.nearest(target.parent)
     if outer is not None:
@@ -55,8 +58,8 @@ def create(directory: Path) -> None:
     exists = target.exists()
     try:
         with files.directory_at(target / ".new" if exists else target) as building:
-            write(building, _name(target.name))
-            if not root.in_git(target.parent):
+            write(building, _name(target.name), git_address())
+            if not root.in_git(target):
                 git("init", "--quiet", directory=building)
         if exists:  # a shell may be in it, so it stays the same directory
             for path in (target / ".new").iterdir():
@@ -66,10 +69,13 @@ def create(directory: Path) -> None:
         raise InputError(f"{directory}: cannot be written: {error.strerror}; choose another directory") from error
 
 
-def write(directory: Path, name: str) -> None:
-    """Write the files of a project into an empty directory."""
+def write(directory: Path, name: str, owner: str | None = None) -> None:
+    """Write the files of a project into an empty directory; `owner` answers for its suites, if one is known."""
     for path in SHARED:
         copy_shared(path, directory)
+    for suite in (directory / "suites").glob("*/suite.yaml") if owner else ():
+        text = suite.read_text(encoding="utf-8")
+        files.write_text(suite, text.replace(_SUITE_OWNER, f"owner: {json.dumps(owner, ensure_ascii=False)}\n"))
     for path in OWN:
         text = (_TEMPLATE / path).read_text(encoding="utf-8")
         for placeholder, value in (('name = "project"', f'name = "{name}"'), ("# project\n", f"# {name}\n")):
@@ -103,6 +109,14 @@ def shared() -> Path:
 def _name(directory: str) -> str:
     """Return a name that pyproject.toml accepts."""
     return re.sub(r"[^a-z0-9]+", "-", directory.lower()).strip("-") or "project"
+
+
+def git_address() -> str | None:
+    """Return the address that git signs commits with; None if none is configured, or there is no git."""
+    try:
+        return "".join(git("config", "user.email")).strip() or None
+    except FinelineError:
+        return None
 
 
 def git(*arguments: str, directory: Path = Path()) -> list[str]:

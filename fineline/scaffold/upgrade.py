@@ -147,7 +147,9 @@ def upgrade_project(
     """Bring the project to the installed fineline, and list the stages that run again."""
     place = root.nearest(Path.cwd())
     if place is None:
-        raise InputError(f"{Path.cwd()}: not in a fineline project; change to one, or create one with `fineline new DIRECTORY`")
+        raise InputError(
+            f"{Path.cwd()}: not in a fineline project; run the command inside one, or create one with `fineline new DIRECTORY`"
+        )
     os.chdir(place)
     if root.is_lockless(place):
         root.find(place)  # raises: a deleted lock is restored, not written again

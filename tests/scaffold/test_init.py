@@ -192,6 +192,44 @@ def test_a_base_on_the_hub_is_pinned_to_its_commit(monkeypatch, project):
     assert params.load().base("qwen3-4b").hub.revision == "0" * 40
 
 
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ("/no/such/model", "/no/such/model: no such directory; --base accepts a name under `bases:`"),
+        ("empty", "empty: has no config.json; pass the directory of a model"),
+    ],
+)
+def test_a_base_that_is_no_model_is_refused(project, fineline, base, expected):
+    (project / "empty").mkdir()
+    before = params.FILE.read_text()
+    code, _, err = init(fineline, "support", "tickets.jsonl", base)
+    assert (code, expected in err) == (2, True), err
+    assert params.FILE.read_text() == before
+
+
+def test_the_owner_is_by_default_that_of_git(project, fineline):
+    subprocess.run("git init -q && git config user.email ada@example.com", shell=True, check=True)
+    assert fineline("init", "support", "--data", "tickets.jsonl", "--base", "tiny")[0] == 0
+    assert params.load().adapter("support").owner == "ada@example.com"
+
+
+def test_without_an_owner_nothing_is_added(project, fineline, monkeypatch):
+    monkeypatch.setattr("fineline.scaffold.new.git_address", lambda: None)
+    code, _, err = fineline("init", "support", "--data", "tickets.jsonl", "--base", "tiny")
+    assert (code, "no owner: pass --owner ADDRESS" in err) == (2, True)
+    assert "support" not in params.load().adapters
+
+
+def test_a_reserved_name_is_refused(project, fineline):
+    code, _, err = init(fineline, "bases")
+    assert (code, "reports/bases contains the reports of base models" in err) == (2, True)
+    content = yaml.safe_load(params.FILE.read_text())
+    content["adapters"]["bases"] = content["adapters"]["home"]
+    params.FILE.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=r"adapters\.bases: this name is taken, .*; rename the adapter"):
+        params.load()
+
+
 def test_a_base_cannot_have_the_name_of_the_adapter(project, tiny_base, fineline):
     shutil.copytree(tiny_base, project / "support")
     code, _, err = init(fineline, "support", "tickets.jsonl", "support", "--base-license", "mit")

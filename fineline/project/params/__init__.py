@@ -66,6 +66,11 @@ def load_adapter(name: str, file: Path = FILE) -> Adapter:
 def _content(file: Path) -> Any:
     try:
         return yaml.load(file.read_text(encoding="utf-8"), Loader=validation.NoRepeats)
+    except FileNotFoundError as error:
+        where = "" if file.parent.joinpath("fineline.lock").is_file() else f"; there is no project in {file.parent.absolute()}"
+        raise InputError(
+            f"{file}: no such file{where}; run the command inside a project, or create one with `fineline new DIRECTORY`"
+        ) from error
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

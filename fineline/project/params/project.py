@@ -23,6 +23,10 @@ class Costs(Block):
     """Currency of the price, shown with every cost."""
 
 
+RESERVED = {"bases": "reports/bases contains the reports of base models"}
+"""Names that no adapter can have, and why."""
+
+
 class Export(Block):
     """The exported model: block `export:` of an adapter."""
 
@@ -68,6 +72,8 @@ class Params(Block):
     @model_validator(mode="after")
     def _bases_exist(self) -> Self:
         for name, adapter in self.adapters.items():
+            if name in RESERVED:
+                raise ValueError(f"adapters.{name}: this name is taken, because {RESERVED[name]}; rename the adapter")
             if adapter.base not in self.bases:
                 hint = did_you_mean(adapter.base, list(self.bases))
                 raise ValueError(f"adapters.{name}.base: there is no base {adapter.base!r}{hint}")
