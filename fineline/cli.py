@@ -39,14 +39,19 @@ scaffold.register(app)
 stages.register(app)
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version of fineline.", is_eager=True)] = False,
-) -> None:
-    """Fine-tune language models, verify them, and release them."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"fineline {lock.fineline_version()}")
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version of fineline.")
+    ] = False,
+) -> None:
+    """Fine-tune language models, verify them, and release them."""
 
 
 def main() -> None:

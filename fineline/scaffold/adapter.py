@@ -50,10 +50,10 @@ def read_first_rows(path: Path) -> FirstRows:
         InputError: There is no data file, one is damaged, or not one row can be used.
     """
     stored = local.find("**", path)
-    problems: Counter[str] = Counter()
-    lengths: list[int] = []
-    looked_at = size = 0
-    for looked_at, row in enumerate(itertools.islice(itertools.chain.from_iterable(map(_rows, stored)), MOST_ROWS), 1):
+    problems, lengths = Counter[str](), list[int]()
+    rows = list(itertools.islice(itertools.chain.from_iterable(map(_rows, stored)), MOST_ROWS))
+    looked_at, size = len(rows), 0
+    for row in rows:
         if row.content is None:
             problems[row.problem or "cannot be read"] += 1
             continue
