@@ -73,7 +73,7 @@ def test_a_lock_without_the_pin_is_an_error(project):
 
 def test_the_newest_commit_of_a_dataset_is_asked_of_the_hub(tmp_path):
     (tmp_path / "a.jsonl").write_text("{}")
-    code = "from fineline.retraining import newest; print(newest.commit('acme/tiny'))"
+    code = "from fineline.retraining import triggers; print(triggers.newest_commit('acme/tiny'))"
     with serving(tmp_path, "datasets") as environment:
         answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == REVISION
