@@ -363,7 +363,7 @@ def test_what_was_at_a_url_is_read_again_only_if_it_changed(project, monkeypatch
     (project.root / "params.yaml").write_text(yaml.safe_dump(content))
     project.run("dvc", "repro", "--quiet")
     project.commit("a source far away")
-    monkeypatch.setattr(challenge.newest, "fingerprint", lambda *_, **__: next(seen))
+    monkeypatch.setattr(challenge.triggers, "fingerprint", lambda *_, **__: next(seen))
     ran = project.runs().count("ingest@support")
     counts = []
     for _ in range(3):
@@ -417,7 +417,7 @@ def test_remote_places_are_asked_once_an_hour(project, monkeypatch):
         asked.append(remote)
         return {"near": "1"} | ({"far": "1"} if remote else {})
 
-    monkeypatch.setattr("fineline.dagster.sensors.newest.fingerprint", fingerprint)
+    monkeypatch.setattr("fineline.dagster.sensors.triggers.fingerprint", fingerprint)
     memory: dict = {}
     hour = REMOTE_SECONDS
     for now in (hour, hour + 60, hour + 120, 2 * hour, 2 * hour + 60):
