@@ -69,7 +69,8 @@ def _content(file: Path) -> Any:
     except FileNotFoundError as error:
         where = "" if file.parent.joinpath("fineline.lock").is_file() else f"; there is no project in {file.parent.absolute()}"
         raise InputError(
-            f"{file}: cannot be read: no such file{where}; run the command inside a project, or create one with `fineline new DIRECTORY`"
+            f"{file}: cannot be read: no such file{where}; run the command inside a project, or create one with"
+            " `fineline new DIRECTORY`"
         ) from error
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
