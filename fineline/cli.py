@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -28,7 +28,7 @@ COMMANDS = {
         "Remove an adapter from params.yaml. Its releases stay and can be verified as before.",
     ),
     "upgrade": (
-        "scaffold.upgrade_command:upgrade_project",
+        "scaffold.upgrade:upgrade_project",
         "Bring the project to the installed fineline, and list the stages that run again.",
     ),
     "doctor": (
@@ -104,8 +104,10 @@ COMMANDS = {
 
 OUTSIDE = {"new", "upgrade"}
 """Commands that do not change to the root of a project."""
-ANYWHERE = {"doctor", "history", "keygen", "lineage", "plan", "report", "show", "stamp", "verify"}
+ANYWHERE = {"doctor", "history", "keygen", "lineage", "plan", "show", "stamp", "verify"}
 """Commands that also work where there is no fineline.lock: on a release alone, or in a project that is not upgraded yet."""
+NOT_UPGRADED = {"report"}
+"""Commands that need a project, which may be one that is not upgraded yet."""
 NAMES_OR_PATHS = {"base", "key", "what"}
 """Arguments that are a path or something else."""
 
@@ -124,8 +126,24 @@ class LazyGroup(TyperGroup):
         return name, _imported(name) if name and command else None, rest
 
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-app.callback()(lambda: None)  # without one, typer refuses an application that registers no command
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from fineline.project import lock
+
+        print(f"fineline {lock.fineline_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version of fineline.")
+    ] = False,
+) -> None:
+    """Fine-tune language models, verify them, and release them."""
 
 
 def main() -> None:
@@ -150,7 +168,7 @@ def _in_project(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
     def run(**arguments: Any) -> Any:
         from fineline.project import root
 
-        typed_in = root.enter(needed=name not in ANYWHERE)
+        typed_in = root.enter(needed=name not in ANYWHERE, upgraded=name not in NOT_UPGRADED)
         for argument, value in arguments.items():
             if argument in paths and value is not None:
                 arguments[argument] = root.seen_from_root(value, typed_in)

@@ -1,7 +1,7 @@
 """The errors of fineline, and the exit code of each.
 
 Every message names the cause, the place (file, line or key) and the remedy. Errors that a user can cause never show a
-traceback: `fineline.project.command` and `fineline.cli` print the message and exit with the code of its class.
+traceback: `fineline.project.root` and `fineline.cli` print the message and exit with the code of its class.
 """
 
 import difflib

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,11 @@ def trained(curated):
     for step in (plan, train):
         step.run("home")
     return curated
+
+
+def test_the_version_is_that_of_the_package():
+    answer = fineline("--version")
+    assert (answer.returncode, answer.stdout) == (0, f"fineline {version('fineline')}\n")
 
 
 def test_verify_and_lineage_follow_the_chain_to_its_sources(trained):

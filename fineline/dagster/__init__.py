@@ -9,8 +9,8 @@ imports torch or transformers, and only `fineline.dagster.graph` imports dvc, wh
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fineline.dagster.code_location import EXECUTOR
     from fineline.dagster.definitions import build_definitions
+    from fineline.dagster.launcher import EXECUTOR
 
 __all__ = ["EXECUTOR", "build_definitions"]
 
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> Any:
 
         return build_definitions
     if name == "EXECUTOR":
-        from fineline.dagster.code_location import EXECUTOR
+        from fineline.dagster.launcher import EXECUTOR
 
         return EXECUTOR
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

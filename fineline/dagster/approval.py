@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fineline.dagster.code_location import reload
-from fineline.dagster.display import ERROR, WARN, Check, Judgment
+from fineline.dagster.checks import ERROR, WARN, Check, Judgment
+from fineline.dagster.launcher import reload
 from fineline.dagster.metadata import Metadata, directories, table
 from fineline.dagster.notices import notify_actions
 from fineline.dagster.stages import Stage

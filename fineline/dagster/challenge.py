@@ -4,20 +4,25 @@ They work in a worktree (see `fineline.dagster.worktree`) and save the result as
 them a Dagster job.
 """
 
-from collections.abc import Callable, Sequence
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from fineline import artifacts
 from fineline.artifacts import reports
-from fineline.dagster import champions, worktree
+from fineline.dagster import dvc_state, worktree
+from fineline.dagster.dvc_state import would_run
 from fineline.dagster.repro import Outcome, reproduce
 from fineline.dagster.stages import Stage, read_stages
-from fineline.dagster.status import would_run
-from fineline.dagster.worktree import Worktree
-from fineline.errors import InputError
+from fineline.dagster.worktree import Worktree, git
+from fineline.errors import FinelineError, InputError
 from fineline.project import layout, params
-from fineline.retraining import champion, newest, refresh
+from fineline.retraining import refresh, triggers
+from fineline.retraining.refresh import Champion
 from fineline.sources import listing
 
 _SEEN = Path("retraining")
@@ -83,9 +88,9 @@ def begin(project: Path, adapter: str, show: Show) -> list[str]:
     if not stale:
         return []
     show(f"{adapter}: would run {', '.join(stale)}")
-    if current := champion.of(adapter, project):
-        champions.fetch(current, project)
-        if champion.set_champion(current, place.root):
+    if current := refresh.champion_of(adapter, project):
+        fetch_champion(current, project)
+        if refresh.set_champion(current, place.root):
             show(f"{adapter}: the champion is {current.digest}")
     return stale
 
@@ -136,7 +141,7 @@ def _read_urls_again(place: Worktree, stages: Sequence[Stage], show: Show) -> No
     far = {name: part for name, part in source.parts.items() if part.files is not None and listing.is_url(part.files)}
     if not far:
         return
-    found: dict[str, Any] = newest.fingerprint(source.model_copy(update={"parts": far}), place.root, remote=True)
+    found: dict[str, Any] = triggers.fingerprint(source.model_copy(update={"parts": far}), place.root, remote=True)
     file = place.root / layout.SCRATCH / _SEEN / f"{place.adapter}.json"
     if file.exists() and reports.read(file) == found:
         return
@@ -152,3 +157,75 @@ def _environment(place: Worktree) -> dict[str, str]:
     """Return the environment of the stages: packages pinned by the source come before those that are installed."""
     more = [str(path) for path in refresh.packages(place.adapter, place.root)]
     return {"PYTHONPATH": ":".join(more)} if more else {}
+
+
+_COMMITS = 500  # changes of dvc.lock to search, on any branch
+
+
+def fetch_champion(champion: Champion, project: Path) -> Path:
+    """Return the directory of its adapter, copied from the present one or from DVC's cache as an earlier dvc.lock names it.
+
+    Raises:
+        FinelineError: It is not on this machine.
+    """
+    place = project / champion.place
+    if place.is_dir():
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=place.parent, prefix="building.") as building:
+        target = Path(building) / "adapter"
+        present = project / layout.adapter(champion.adapter)
+        if _recorded_digest(present / artifacts.RECORD) == champion.digest:
+            shutil.copytree(present, target)
+        else:
+            _copy_from_cache(champion, project, target)
+        if artifacts.verified(target).digest != champion.digest:
+            raise FinelineError(f"{champion.place}: the copy is not {champion.digest}; run `dvc fetch` and try again")
+        target.rename(place)
+    return place
+
+
+def _copy_from_cache(champion: Champion, project: Path, target: Path) -> None:
+    for md5 in _former_versions(champion.adapter, project):
+        listed = dvc_state.cached_files(project, md5)
+        if listed is None:
+            continue
+        files = {Path(name): dvc_state.cached_file(project, inner) for name, inner in listed.items()}
+        record = files.get(Path(artifacts.RECORD))
+        if record is None or _recorded_digest(record) != champion.digest or not all(file.is_file() for file in files.values()):
+            continue
+        for name, file in files.items():
+            if name.is_absolute() or ".." in name.parts:
+                raise FinelineError(f"{dvc_state.cached_file(project, md5)}: names {name}, which is outside of the adapter")
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target / name)
+        return
+    raise FinelineError(
+        f"{champion.adapter}: the adapter in production ({champion.digest}) is in no dvc.lock of this repository with its"
+        " files in the cache; run `git fetch` and `dvc fetch --all-commits` to get what other machines made"
+    )
+
+
+def _former_versions(adapter: str, project: Path) -> Iterator[str]:
+    """Yield the md5 of every version of the adapter that was ever committed, the newest first."""
+    seen: set[str] = set()
+    wanted = layout.adapter(adapter).as_posix()
+    for commit in git(
+        project, "log", "--all", f"--max-count={_COMMITS}", "--format=%H", "--", dvc_state.LOCK_FILE
+    ).splitlines():
+        try:
+            found = dvc_state.parse_lock(git(project, "show", f"{commit}:./{dvc_state.LOCK_FILE}"))
+        except FinelineError:  # the commit removed it, or left a conflict in it
+            continue
+        recorded = found.stages.get(f"train@{adapter}", {})
+        for out in recorded.get("outs", ()):
+            if out["path"] == wanted and out.get("md5") and out["md5"] not in seen:
+                seen.add(out["md5"])
+                yield out["md5"]
+
+
+def _recorded_digest(record: Path) -> str | None:
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

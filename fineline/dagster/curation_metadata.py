@@ -12,8 +12,8 @@ from typing import Any
 
 import dagster as dg
 
-from fineline.dagster.curation_pictures import counts, funnel, makeup
 from fineline.dagster.metadata import Metadata, Rows, Shown, json_object, paths, report, report_file, rows_as, table
+from fineline.dagster.pictures import counts, funnel, makeup
 from fineline.dagster.stages import Stage
 from fineline.project import layout
 

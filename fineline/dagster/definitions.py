@@ -5,16 +5,13 @@ from pathlib import Path
 import dagster as dg
 
 from fineline.dagster.approval import CANDIDATE, channel_assets, ledger_sensor
-from fineline.dagster.drift_sensor import drift_job, drift_sensor
-from fineline.dagster.jobs import asset_jobs
-from fineline.dagster.labels import labels
-from fineline.dagster.new_data_sensor import new_data_sensor
+from fineline.dagster.jobs import asset_jobs, retrain_schedules
 from fineline.dagster.notices import delivery_sensor, failure_sensor
 from fineline.dagster.retraining import challenger_asset, retrain_job
-from fineline.dagster.schedules import retrain_schedules
+from fineline.dagster.sensors import drift_job, drift_sensor, new_data_sensor
 from fineline.dagster.stages import read_stages
 from fineline.dagster.staleness_sync import staleness_sensor
-from fineline.dagster.translation import stage_asset
+from fineline.dagster.translation import labels, stage_asset
 
 
 def build_definitions(project: str | Path, *, executor: dg.ExecutorDefinition | None = None) -> dg.Definitions:

@@ -4,16 +4,19 @@ The kinds are those of `fineline.dagster.metadata`. Functions stand in for what 
 """
 
 import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from fineline.dagster import curation_checks, curation_metadata, evaluation_checks, evaluation_metadata, model_checks, pictures
-from fineline.dagster.display import GPU, Display, Displays
+from fineline.dagster import checks, curation_metadata, evaluation, pictures
+from fineline.dagster.checks import Check
 from fineline.dagster.metadata import (
     Kind,
     Metadata,
     Shown,
+    Source,
     count_as,
     for_each,
     json_as,
@@ -28,6 +31,7 @@ from fineline.dagster.metadata import (
 from fineline.dagster.stages import Stage
 from fineline.project import layout
 
+GPU = "gpu"
 SPLIT_COLUMNS = "split rows:int groups:int tokens:int"
 NOISE_COLUMNS = "kind prompts:int rows:int"
 SUITE_COLUMNS = "suite rows:int items:int"
@@ -35,6 +39,32 @@ PHRASE_COLUMNS = "phrase rows:int completion_share:float"
 METHOD_COLUMNS = "method trained_parameters:int memory_bytes:int fits:bool seconds:float flops:float"
 FINDING_COLUMNS = "severity name found message"
 ROW_COLUMNS = "file line:int id tokens:int learned:int"
+
+
+@dataclass(frozen=True)
+class Display:
+    """How a kind of stage is shown in the asset graph, and which pool its steps wait in."""
+
+    sources: tuple[Source, ...]
+    """Where its metadata come from, in the order shown."""
+    kind: str | None = None
+    """The tool shown next to DVC; Dagster has an icon for most."""
+    checks: tuple[Check, ...] | Callable[[Stage], tuple[Check, ...]] = ()
+    """The same for every stage of the kind, or derived from the stage's parameters."""
+    pool: str | None = None
+    fetches: bool = False
+    """True if it reads from remote places, which may be unreachable for a while."""
+
+    def metadata(self, stage: Stage) -> Metadata:
+        """Return the metadata of the stage's present result; empty before the first run."""
+        return {name: value for source in self.sources for name, value in source(stage).items()}
+
+    def checks_of(self, stage: Stage) -> tuple[Check, ...]:
+        """Return the checks of one stage."""
+        return self.checks(stage) if callable(self.checks) else self.checks
+
+
+Displays = Mapping[str, Display]
 
 
 def nested_without(*names: str) -> Kind:
@@ -59,7 +89,7 @@ def numbers_in_line(finding: dict[str, Any]) -> dict[str, Any]:
 
 def rendered_rows(stage: Stage) -> Metadata:
     """Return three rows as the model reads them; nothing if they are on another machine or of another run."""
-    digest = report(stage, model_checks.PREFLIGHT).get("rendered")
+    digest = report(stage, checks.PREFLIGHT).get("rendered")
     file = stage.root / layout.rendered(stage.subject)
     content = file.read_bytes() if file.exists() else b""
     is_current = content and hashlib.sha256(content).hexdigest() == digest
@@ -89,7 +119,7 @@ DISPLAYS: Displays = {
             Shown("curation.json", "signals.rare_phrases", count_as("rare_phrases/count")),
         ),
         kind="json",
-        checks=curation_checks.CHECKS,
+        checks=checks.CURATION_CHECKS,
     ),
     "plan": Display(
         (
@@ -113,25 +143,25 @@ DISPLAYS: Displays = {
             Shown("preflight.json", "lengths", nested_numbers, "lengths/"),
         ),
         kind="peft",
-        checks=model_checks.TRAINING_CHECKS,
+        checks=checks.TRAINING_CHECKS,
         pool=GPU,
     ),
     "evaluate": Display(
         (
-            evaluation_metadata.gate,
+            evaluation.gate,
             Shown("gate.json", "noise", nested_numbers, "noise/"),
             Shown("evaluation/speed.json", "", nested_numbers, "speed/"),
-            evaluation_metadata.per_point,
-            evaluation_metadata.files("evaluation"),
+            evaluation.per_point,
+            evaluation.files("evaluation"),
         ),
         kind="lm_eval",
-        checks=evaluation_checks.gate_checks,
+        checks=evaluation.gate_checks,
         pool=GPU,
     ),
     "merge": Display(
         (made, Shown("merge.json", "", numbers, "fidelity/")),
         kind="huggingface",
-        checks=model_checks.MERGE_CHECKS,
+        checks=checks.MERGE_CHECKS,
     ),
     "export": Display(
         (
@@ -141,17 +171,17 @@ DISPLAYS: Displays = {
             Shown("export.json", "forms", for_each(texts("precision"))),
         ),
         kind="onnx",
-        checks=model_checks.EXPORT_CHECKS,
+        checks=checks.EXPORT_CHECKS,
     ),
     "assess": Display(
         (
-            evaluation_metadata.candidate,
-            evaluation_metadata.page,
-            Shown("candidate.json", "evidence", rows_as("evidence", evaluation_metadata.EVIDENCE_COLUMNS)),
-            evaluation_metadata.files("assessment"),
+            evaluation.candidate,
+            evaluation.page,
+            Shown("candidate.json", "evidence", rows_as("evidence", evaluation.EVIDENCE_COLUMNS)),
+            evaluation.files("assessment"),
         ),
         kind="onnx",
-        checks=evaluation_checks.candidate_checks,
+        checks=evaluation.candidate_checks,
         pool=GPU,
     ),
 }

@@ -75,7 +75,7 @@ def notify_verdict(stage: Stage) -> None:
     candidate = report(stage, "candidate.json")
     if candidate:
         verdict, reasons = str(candidate["verdict"]), tuple(candidate["reasons"])
-        outbox.put(stage.root, notice.of_verdict(stage.subject, verdict, reasons, candidate["candidate"]["digest"]))
+        outbox.put(stage.root, notice.verdict_notice(stage.subject, verdict, reasons, candidate["candidate"]["digest"]))
 
 
 def notify_actions(root: Path, entries: Sequence["Entry"]) -> None:

@@ -1,7 +1,8 @@
 """A command in a process group that ends with this process, has a time limit, and leaves no process behind.
 
 `dvc repro` ignores SIGINT while a stage runs, so stopping DVC alone would leave the training alive, to be recorded as a
-result when it ends. An interrupt therefore ends the whole group; if this process is killed, the watchdog ends it.
+result when it ends. An interrupt therefore ends the whole group. If this process is killed, the watchdog ends it: this file
+run as a script, `python -I -S process_group.py GRACE COMMAND...`, as leader of the group. It imports what loads fast only.
 """
 
 import os
@@ -12,8 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-from fineline.dagster import watchdog
 
 GRACE = 10.0  # seconds that a command has to end after SIGINT
 
@@ -42,7 +41,7 @@ def run(
         TooLong: It reached the limit.
     """
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", watchdog.__file__, str(grace), *command],
+        [sys.executable, "-I", "-S", __file__, str(grace), *command],
         cwd=root,
         env=_environment(environment or {}),
         stdin=subprocess.PIPE,  # open as long as this process lives
@@ -112,3 +111,31 @@ def _signal(process: subprocess.Popen[str], number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _guard() -> int:
+    """Run a command as the watchdog of its group, and end all of it when the caller is gone.
+
+    Standard input is a pipe that only the caller keeps open, so end of file means that the caller has ended.
+
+    Returns:
+        The exit status of the command; 128 plus the number of the signal that ended it, as a shell does.
+    """
+    grace, command = float(sys.argv[1]), sys.argv[2:]
+    signal.signal(signal.SIGINT, lambda *_: None)  # meant for the command; a handler is not inherited, an ignored signal is
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    threading.Thread(target=_watch, args=(grace,), daemon=True).start()
+    status = child.wait()
+    return status if status >= 0 else 128 - status
+
+
+def _watch(grace: float) -> None:
+    while os.read(0, 1):
+        pass
+    os.killpg(0, signal.SIGINT)
+    time.sleep(grace)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(_guard())

@@ -15,10 +15,9 @@ import dagster as dg
 from fineline.artifacts import locks
 from fineline.dagster import challenge
 from fineline.dagster.challenge import Challenger
-from fineline.dagster.jobs import time_limit
+from fineline.dagster.jobs import adapters, time_limit
 from fineline.dagster.metadata import Metadata
 from fineline.dagster.repro import ReproFailed, lock_file
-from fineline.dagster.schedules import adapters
 from fineline.dagster.stages import Stage
 from fineline.dagster.translation import RETRIES, Knobs, failure, once, pool_of, shown
 from fineline.errors import FinelineError, Unreachable
@@ -159,7 +158,9 @@ def _key(adapter: str) -> dg.AssetKey:
 
 
 def _notice(challenger: Challenger) -> notice.Notice:
-    return notice.of_verdict(challenger.adapter, challenger.verdict, challenger.reasons, challenger.digest, challenger.branch)
+    return notice.verdict_notice(
+        challenger.adapter, challenger.verdict, challenger.reasons, challenger.digest, challenger.branch
+    )
 
 
 def _materialization(challenger: Challenger) -> dg.AssetMaterialization:

@@ -14,10 +14,10 @@ from typing import Any
 
 import dagster as dg
 
-from fineline.dagster import dvc_lock, graph, status
-from fineline.dagster.code_location import reload
+from fineline.dagster import dvc_state, graph
+from fineline.dagster.dvc_state import Change
+from fineline.dagster.launcher import reload
 from fineline.dagster.stages import Stage, asset_key, digest, read_stages
-from fineline.dagster.status import Change
 from fineline.dagster.translation import checks_of, shown
 from fineline.errors import FinelineError
 from fineline.project import lock, params
@@ -129,7 +129,7 @@ def staleness_sensor(root: Path, stages: Sequence[Stage]) -> dg.SensorDefinition
         if now != list(stages):
             done = "the definitions were loaded again" if reload(context) else "press *Reload definitions*"
             return dg.SkipReason(f"{graph.FILE}, {params.FILE}, {lock.FILE} or a source changed since the last load: {done}")
-        busy = status.at_work(root, stages)
+        busy = dvc_state.at_work(root, stages)
         try:
             events = list(reports(context.instance, [stage for stage in stages if stage.name not in busy], stages))
         except FinelineError as error:
@@ -149,8 +149,8 @@ def reports(instance: dg.DagsterInstance, looked_at: Sequence[Stage], stages: Se
     if not stages:
         return
     root = stages[0].root
-    recorded = dvc_lock.read(root)
-    changed = status.changes(root, looked_at)
+    recorded = dvc_state.read_lock(root)
+    changed = dvc_state.changes(root, looked_at)
     present = {
         stage.name: _present(stage, version, changed.get(stage.name))
         for stage in stages
@@ -165,7 +165,7 @@ def reports(instance: dg.DagsterInstance, looked_at: Sequence[Stage], stages: Se
 
 def fingerprint(root: Path, stages: Sequence[Stage]) -> str:
     """Return a digest of the sizes and times of every file of the graph: cheap, and different after every change."""
-    paths = {graph.FILE, dvc_lock.FILE, str(params.FILE), str(lock.FILE)}
+    paths = {graph.FILE, dvc_state.LOCK_FILE, str(params.FILE), str(lock.FILE)}
     for stage in stages:
         paths |= {*stage.sources, *stage.outs}
     return digest([_file_states(root / path) for path in sorted(paths)])

@@ -1,20 +1,22 @@
 """A stage of dvc.yaml as a Dagster asset: the only seam between the two graphs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
-from fineline.dagster import approval, dvc_lock
-from fineline.dagster.display import Check, Display
-from fineline.dagster.displays import DISPLAYS, UNKNOWN
+from fineline.dagster import approval, dvc_state
+from fineline.dagster.checks import Check
+from fineline.dagster.displays import DISPLAYS, UNKNOWN, Display
 from fineline.dagster.metadata import Metadata
 from fineline.dagster.notices import notify_verdict
 from fineline.dagster.repro import Outcome, ReproFailed, reproduce
 from fineline.dagster.stages import Stage, asset_key
-from fineline.errors import FinelineError
+from fineline.errors import FinelineError, InputError
+from fineline.project import params
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 _ADDRESS = re.compile(r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+")
@@ -142,7 +144,7 @@ def _action(outcome: Outcome) -> dict[str, dg.MetadataValue]:
 
 
 def _version(stage: Stage) -> dg.DataVersion | None:
-    version = dvc_lock.read(stage.root).data_version(stage)
+    version = dvc_state.read_lock(stage.root).data_version(stage)
     return dg.DataVersion(version) if version else None
 
 
@@ -153,3 +155,38 @@ def _owners(owner: str) -> list[str]:
     if _ADDRESS.fullmatch(owner):
         return [owner]
     return ["team:" + re.sub(r"[^A-Za-z0-9_.-]", "_", owner.removeprefix("team:"))]
+
+
+_RELEASES = "releases"  # `governance.store.ROOT`, whose import would import every key service
+
+Labels = Mapping[str, Mapping[str, str]]
+"""Name of an adapter -> its tags."""
+
+
+def labels(root: Path, stages: Sequence[Stage]) -> Labels:
+    """Return base, method, approval status and channels of every adapter, as far as they are known."""
+    found: dict[str, dict[str, str]] = {stage.subject: {} for stage in stages if stage.subject and not stage.is_base}
+    try:
+        for name, adapter in params.load(root / params.FILE).adapters.items():
+            if name in found:
+                found[name] |= {"fineline/base": adapter.base, "fineline/method": adapter.train.method}
+    except InputError:  # every stage reports it
+        pass
+    for stage in stages:
+        if stage.kind == approval.CANDIDATE and (word := approval.status(stage)):
+            found[stage.subject]["fineline/approval"] = word
+    for name, tags in found.items():
+        if channels := _channels(root, name):
+            tags["fineline/channel"] = _value(".".join(channels))
+    return found
+
+
+def _channels(root: Path, adapter: str) -> list[str]:
+    """Return the channels that have a release of the adapter."""
+    place = root / _RELEASES / adapter / "channels"
+    return sorted(link.name for link in place.iterdir() if link.is_symlink()) if place.is_dir() else []
+
+
+def _value(text: str) -> str:
+    """Return the text as a valid value of a Dagster tag."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:63]

@@ -5,17 +5,70 @@ The project is at the same path in it as in the repository. It shares the projec
 the scores of base models. Rows that git ignores, because they are data, are copied from the project as they are.
 """
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
-from fineline.dagster import dvc_cache
-from fineline.dagster.git import branches, git, head, prefix, tracks
+from fineline.dagster import dvc_state
 from fineline.errors import FinelineError, InputError
 from fineline.project import layout, params
+
+# Commits made without a person: no editor, hook or signing key is used.
+_UNATTENDED = ("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "core.editor=true", "-c", "gc.auto=0")
+_AUTHOR = {
+    "GIT_AUTHOR_NAME": "fineline",
+    "GIT_AUTHOR_EMAIL": "fineline@localhost",
+    "GIT_COMMITTER_NAME": "fineline",
+    "GIT_COMMITTER_EMAIL": "fineline@localhost",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+_OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set inside hooks, for another repository
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Return the output of a git command, without the last line break.
+
+    Raises:
+        FinelineError: The command failed, or git is not installed.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY} | _AUTHOR
+    try:
+        answer = subprocess.run(
+            ["git", *_UNATTENDED, *arguments], cwd=root, env=environment, capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise FinelineError(f"git cannot be started: {error.strerror}; install it") from error
+    if answer.returncode:
+        raise FinelineError(f"{root}: `git {' '.join(arguments)}` failed: {answer.stderr.strip()}")
+    return answer.stdout.rstrip("\n")
+
+
+def head(root: Path) -> str:
+    """Return the commit that the project at `root` has checked out.
+
+    Raises:
+        InputError: It is not in a git repository, or there is no commit yet.
+    """
+    try:
+        return git(root, "rev-parse", "--verify", "HEAD^{commit}")
+    except FinelineError as error:
+        raise InputError(f"{root}: retraining starts from a commit, and there is none; make one with `git commit`") from error
+
+
+@lru_cache
+def prefix(root: Path) -> str:
+    """Return the path of `root` in its git repository; empty for the top."""
+    return git(root, "rev-parse", "--show-prefix").rstrip("/")
+
+
+def tracks(root: Path, path: str) -> bool:
+    """True if the commit that is checked out has a file at the path."""
+    return bool(git(root, "ls-tree", "-r", "--name-only", "HEAD", "--", path))
+
 
 _SHARED = ("champions", "scores")  # scratch directories whose entries are named after digests
 
@@ -108,7 +161,8 @@ def save(worktree: Worktree, message: str, moment: datetime | None = None) -> tu
     tree = git(root, "write-tree")
     if not git(root, "diff", "--name-only", "HEAD", tree, "--", *compared):
         return None
-    for branch in branches(root, worktree.branches):
+    listed = git(root, "for-each-ref", "--sort=-creatordate", "--format=%(refname:short)", f"refs/heads/{worktree.branches}")
+    for branch in listed.splitlines():
         if not git(root, "diff", "--name-only", branch, tree, "--", *compared):  # other files may differ
             return branch, False
     name = f"{worktree.branches}{(moment or datetime.now(UTC)).strftime('%Y-%m-%dT%H%M%SZ')}"
@@ -135,21 +189,21 @@ def _compared(worktree: Worktree) -> list[str]:
 def _share(worktree: Worktree) -> None:
     """Give the worktree the project's cache and remotes, wherever they are relative to."""
     project, root = worktree.project / ".dvc", worktree.root
-    local = dvc_cache.read_config(worktree.project / dvc_cache.LOCAL_CONFIG)
-    merged = dvc_cache.read_config(project / "config", worktree.project / dvc_cache.LOCAL_CONFIG)
+    local = dvc_state.read_config(worktree.project / dvc_state.LOCAL_CONFIG)
+    merged = dvc_state.read_config(project / "config", worktree.project / dvc_state.LOCAL_CONFIG)
     for section in ("core", "cache"):
         if not local.has_section(section):
             local.add_section(section)
-    local.set("cache", "dir", str(dvc_cache.directory(worktree.project)))
+    local.set("cache", "dir", str(dvc_state.cache_directory(worktree.project)))
     for section in merged.sections():
         url = merged.get(section, "url", fallback="")
         if section.startswith("'remote ") and url and "://" not in url:
             if not local.has_section(section):
                 local.add_section(section)
             local.set(section, "url", str((project / url).resolve()))
-    with (root / dvc_cache.LOCAL_CONFIG).open("w", encoding="utf-8") as file:
+    with (root / dvc_state.LOCAL_CONFIG).open("w", encoding="utf-8") as file:
         local.write(file)
-    (root / dvc_cache.LOCAL_CONFIG).chmod(0o600)  # it may contain the keys of a store
+    (root / dvc_state.LOCAL_CONFIG).chmod(0o600)  # it may contain the keys of a store
     for name in _SHARED:
         place, link = worktree.project / layout.SCRATCH / name, root / layout.SCRATCH / name
         place.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from fineline.documents.records import SHIPPED, Records, suite_file
 from fineline.errors import InputError, Refused
 from fineline.project import candidate, layout, params
 from fineline.project import lock as project_lock
-from fineline.project.ownership import ownership_by_role
+from fineline.project.candidate import ownership_by_role
 from fineline.project.params.block import NAME
 
 _SUITE = re.compile(r"[A-Za-z0-9_-]+")  # a name, never a path

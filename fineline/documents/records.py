@@ -11,7 +11,7 @@ from fineline.artifacts import Artifact
 from fineline.artifacts.provenance import Provenance
 from fineline.documents.packages import LOCK as LOCK
 from fineline.project import candidate, layout, params
-from fineline.project.ownership import Ownership
+from fineline.project.candidate import Ownership
 
 SHIPPED = candidate.SHIPPED_FORM
 

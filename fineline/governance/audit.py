@@ -18,7 +18,7 @@ from fineline.errors import InputError, Refused
 from fineline.governance import files, ledger, ledger_files, revocations, store, verification
 from fineline.governance.ledger import Entry
 from fineline.governance.state import State
-from fineline.project.ownership import ownership_by_role
+from fineline.project.candidate import ownership_by_role
 
 _WIDTH = 132  # of trees that go to a file or a log
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)

@@ -12,8 +12,7 @@ from fineline.artifacts.artifact import SCHEMA_V1
 from fineline.documents import Link, conflicts
 from fineline.errors import InputError, Refused
 from fineline.project import layout
-from fineline.project.candidate import ROLES, SHIPPED, SHIPPED_FORM, ancestry, mismatches
-from fineline.project.ownership import Ownership, ownership_by_role
+from fineline.project.candidate import ROLES, SHIPPED, SHIPPED_FORM, Ownership, ancestry, mismatches, ownership_by_role
 
 __all__ = ["ROLES", "SHIPPED", "EvidenceBundle", "chain", "collect"]
 

@@ -20,7 +20,7 @@ from fineline.errors import InputError, Unreachable
 from fineline.models import hub
 
 if TYPE_CHECKING:
-    from fineline.project.params.bases import Base, Wheel
+    from fineline.project.params.sources import Base, Wheel
 
 ACCEPTED = (
     "*.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json", "tokenizer.json",

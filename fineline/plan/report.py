@@ -11,7 +11,7 @@ from fineline.models.config import Precision
 from fineline.models.shape import Shape
 from fineline.plan import choice, forecast
 from fineline.plan.workload import Lengths, Workload, count, duration, energy_wh, price
-from fineline.project.params.costs import Costs
+from fineline.project.params.project import Costs
 from fineline.project.params.training import AUTO, Train
 
 

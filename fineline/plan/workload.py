@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fineline.project.params.costs import Costs
+from fineline.project.params.project import Costs
 
 if TYPE_CHECKING:
     from fineline.chat.tokens import TokenizedRow

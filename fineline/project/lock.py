@@ -4,7 +4,7 @@ The file is committed next to params.yaml and written by `fineline new` and `fin
 `stages`, so a raised version makes exactly that stage stale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -16,11 +16,12 @@ from fineline.artifacts import provenance
 from fineline.artifacts.files import write_text
 from fineline.artifacts.validation import NoRepeats
 from fineline.errors import InputError
-from fineline.project import layout
+from fineline.project import editing, layout, versions
 from fineline.project.versions import DECISIVE_LIBRARIES, STAGES
 
 FILE = Path("fineline.lock")
 HEADER = "# Written by `fineline new` and `fineline upgrade`. Commit it; do not edit it.\n"
+DVC_LOCK = Path("dvc.lock")
 KEYS = ("fineline", "stages", "libraries", "kept")
 
 
@@ -92,7 +93,7 @@ def write(lock: Lock, root: Path = Path()) -> None:
 def check(stage: str, root: Path = Path()) -> None:
     """Raise `InputError` unless the project's lock has the version of `stage` that is installed."""
     lock, version, present = read(root), STAGES[stage], fineline_version()
-    if newer(lock.fineline, present):
+    if versions.newer(lock.fineline, present):
         raise InputError(
             f"{root / FILE}: written by fineline {lock.fineline}, and {present} is installed; install that version or a newer"
             " one"
@@ -126,11 +127,46 @@ def accepted_results(adapter: str, root: Path = Path()) -> list[str]:
     return [f"{stage}@{adapter}: {note}" for stage, note in notes.items() if note]
 
 
-def newer(one: str, other: str) -> bool:
-    """True if version `one` is later than `other`."""
-    from packaging.version import Version
+def with_kept_results(stages: Mapping[str, int], bases: Sequence[str], adapters: Sequence[str]) -> str | None:
+    """Return the text of dvc.lock with the new versions of kept stages: DVC then takes their results for up to date.
 
-    return Version(one) > Version(other)
+    Args:
+        stages: Stage -> new version, of the stages whose results are kept.
+        bases: Names of all base models, and `adapters` those of all adapters.
+
+    Returns:
+        None if no stage is kept.
+
+    Raises:
+        InputError: Results of a kept stage are missing.
+    """
+    if not stages:
+        return None
+    try:
+        text = DVC_LOCK.read_text(encoding="utf-8")
+        recorded: Mapping[str, Any] = yaml.safe_load(text)["stages"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{DVC_LOCK}: cannot be read, so there are no results to keep; restore it from git") from error
+    for stage, version in stages.items():
+        for name in bases if stage == "base" else adapters:
+            entry = f"{stage}@{name}"
+            _check_results(entry, recorded.get(entry))
+            place = ("stages", entry, "params", str(FILE), f"stages.{stage}")
+            text = editing.replace(text, place, version)
+    return text
+
+
+def _check_results(entry: str, recorded: Any) -> None:
+    remedy = f"run `dvc checkout {entry}` or `dvc repro {entry}` with the older fineline first, or upgrade without --keep"
+    if not isinstance(recorded, dict):
+        raise InputError(f"--keep: {entry} is not in {DVC_LOCK}, so it has no results to keep; {remedy}")
+    missing = [out["path"] for out in recorded.get("outs", ()) if not Path(out["path"]).exists()]
+    if missing:
+        raise InputError(f"--keep: results of {entry} are missing: {', '.join(missing)}; {remedy}")
+    if str(FILE) not in recorded.get("params", {}):
+        raise InputError(
+            f"--keep: {DVC_LOCK} has no version of {entry}, so its results are not known to belong to one; {remedy}"
+        )
 
 
 def _parsed(content: Any, file: Path) -> Lock:
@@ -141,12 +177,12 @@ def _parsed(content: Any, file: Path) -> Lock:
     if unknown:
         raise InputError(f"{file}: unknown key {unknown[0]!r}; accepted: {', '.join(KEYS)}; {remedy}")
     stages, libraries, version = content.get("stages"), content.get("libraries"), content.get("fineline")
-    if not isinstance(version, str) or not _is_version(version):
+    if not isinstance(version, str) or not versions.is_version(version):
         raise InputError(f"{file}: fineline: expected a version such as 0.2.0, found {version!r}; {remedy}")
     if not isinstance(stages, dict) or not isinstance(libraries, dict):
         raise InputError(f"{file}: `stages` and `libraries` must be mappings; {remedy}")
     unknown = [str(stage) for stage in stages if stage not in STAGES]
-    if unknown and not newer(version, fineline_version()):
+    if unknown and not versions.newer(version, fineline_version()):
         raise InputError(f"{file}: stages.{unknown[0]}: unknown stage; accepted: {', '.join(STAGES)}; {remedy}")
     for stage, number in stages.items():
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
@@ -158,16 +194,6 @@ def _parsed(content: Any, file: Path) -> Lock:
     if odd is not None:
         raise InputError(f"{file}: libraries.{odd}: expected a version, found {libraries[odd]!r}; {remedy}")
     return Lock(version, stages, libraries, kept)
-
-
-def _is_version(text: str) -> bool:
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True
 
 
 def _is_change(versions: Any) -> bool:

@@ -1,9 +1,13 @@
-"""The root of a project: the nearest directory upwards with fineline.lock, as git, DVC and dbt find theirs."""
+"""The root of a project, which is the working directory of every command and stage, and the entry of what runs there."""
 
+import logging
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
-from fineline.errors import InputError
+from fineline.errors import FinelineError, InputError
 from fineline.project import lock, params
 
 _GRAPH = "dvc.yaml"
@@ -52,11 +56,12 @@ def _graph(directory: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace")
 
 
-def enter(*, needed: bool) -> Path:
+def enter(*, needed: bool, upgraded: bool = True) -> Path:
     """Make the root of the project the working directory.
 
     Args:
         needed: Raise if the working directory is in no project, rather than stay there.
+        upgraded: Raise also if the project was made by an older fineline; otherwise stay in the working directory.
 
     Returns:
         The working directory before.
@@ -68,14 +73,14 @@ def enter(*, needed: bool) -> Path:
     try:
         found = find(before)
     except InputError:
-        if needed:
+        if needed and upgraded:
             raise
         return before
     if found is None:
         if needed:
             raise InputError(
-                f"{before}: not in a fineline project (no {lock.FILE} here or in a directory above); change to one, or"
-                " create one with `fineline new DIRECTORY`"
+                f"{before}: not in a fineline project (no {lock.FILE} in this directory or any above); run the command"
+                " inside a project, or create one with `fineline new DIRECTORY`"
             )
         return before
     os.chdir(found)
@@ -94,3 +99,32 @@ def seen_from_root(path: Path, typed_in: Path) -> Path:
 def in_git(directory: Path) -> bool:
     """True if a directory is in the working tree of a git repository."""
     return any((above / ".git").exists() for above in (directory, *directory.parents))
+
+
+def command(run: Callable[[str], None]) -> NoReturn:
+    """Call `run` with the only argument of the command line, and exit.
+
+    Exit codes: 0 done, 1 the work failed, 2 the input or configuration is wrong, 3 refused by policy, 130 interrupted. A
+    `FinelineError` prints its message; any other exception is a defect and shows its traceback.
+    """
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' progress bars flood logs; stages print lines of their own
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # bitsandbytes warns on import that an optional kernel package is missing; its built-in kernels are the ones used here
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    try:
+        match sys.argv[1:]:
+            case [name]:
+                run(name)
+            case _:
+                raise InputError(f"usage: python -m {_started_as()} NAME")
+    except FinelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _started_as() -> str:
+    spec = sys.modules["__main__"].__spec__
+    return spec.name.removesuffix(".__main__") if spec else sys.argv[0]

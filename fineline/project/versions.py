@@ -22,3 +22,21 @@ REASONS: dict[str, dict[int, str]] = {}
 
 DECISIVE_LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
 """Distributions whose version can change a trained weight."""
+
+
+def newer(one: str, other: str) -> bool:
+    """True if version `one` is later than `other`."""
+    from packaging.version import Version
+
+    return Version(one) > Version(other)
+
+
+def is_version(text: str) -> bool:
+    """True if a text is the version of a Python package."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True

@@ -10,8 +10,8 @@ from fineline.artifacts import provenance, reports
 from fineline.errors import FinelineError
 from fineline.evaluate import flips
 from fineline.evaluate.flips import Flips
-from fineline.governance import approval_status, files, ledger_files
-from fineline.governance.approval_status import ApprovalStatus
+from fineline.governance import files, ledger_files
+from fineline.governance.requirements import ApprovalStatus, status_of_candidate
 from fineline.governance.state import Adoption, State
 from fineline.project import layout, params
 
@@ -103,9 +103,7 @@ def read_local(name: str, adoption: Adoption | None) -> Local:
         lost, gained = flips.find(before, after), flips.find(after, before)
     status, problem = None, None
     if adoption is not None:
-        status, problem = _or_reason(
-            lambda: approval_status.of_candidate(State(ledger_files.read(), files.now()), name, Path())
-        )
+        status, problem = _or_reason(lambda: status_of_candidate(State(ledger_files.read(), files.now()), name, Path()))
     return Local(arm, lost, gained, status, problem)
 
 

@@ -18,12 +18,12 @@ from fineline.artifacts import reports
 from fineline.curate import layouts
 from fineline.errors import InputError
 from fineline.project import layout, params
-from fineline.project.command import command
 from fineline.project.params.evaluation import Target
 from fineline.project.params.project import Adapter
 from fineline.project.params.sources import Part
+from fineline.project.root import command
 from fineline.retraining import triggers
-from fineline.retraining.champion import CHANNEL
+from fineline.retraining.refresh import CHANNEL
 from fineline.retraining.triggers import Drift
 from fineline.sources import formats, listing
 
@@ -88,7 +88,7 @@ def run(name: str) -> None:
         InputError: `retrain.drift` is not configured, or there is no model.
     """
     block = params.load().adapter(name)
-    rule = triggers.of(name, block).drift
+    rule = triggers.triggers_of(name, block).drift
     if rule is None:
         raise InputError(f"params.yaml: adapters.{name}.retrain: `drift` is missing; add `drift: {{}}`")
     rows = read_inbox(name, block)

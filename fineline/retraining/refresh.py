@@ -1,4 +1,4 @@
-"""Moves the pins of a source to the newest version: the commit of a Hub dataset, the release of a packaged corpus.
+"""Sets the inputs of a retraining: pins of the newest data, and the champion that the challenger is compared with.
 
 Files need no pin, because DVC sees their changes. Pins are in params.yaml and in a lock file, so the diff of a retraining shows
 which were moved.
@@ -7,13 +7,17 @@ which were moved.
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from fineline import artifacts
+from fineline.artifacts import reports
 from fineline.errors import InputError, Unreachable
 from fineline.project import editing, layout, params
-from fineline.retraining import newest
-from fineline.retraining.newest import CORPUS, Release
+from fineline.retraining import triggers
+from fineline.retraining.triggers import CORPUS, Release
 
 
 def refresh(name: str, root: Path) -> list[str]:
@@ -24,8 +28,8 @@ def refresh(name: str, root: Path) -> list[str]:
         Unreachable: A place does not answer. Nothing is changed then.
     """
     source = params.load(root / params.FILE).adapter(name).source
-    commits = {part: newest.commit(block.hub.repo) for part, block in source.parts.items() if block.hub is not None}
-    release = newest.release(CORPUS) if _is_packaged(name, root) else None
+    commits = {part: triggers.newest_commit(block.hub.repo) for part, block in source.parts.items() if block.hub is not None}
+    release = triggers.newest_release(CORPUS) if _is_packaged(name, root) else None
 
     moved = []
     text = (root / params.FILE).read_text(encoding="utf-8")
@@ -67,7 +71,7 @@ def packages(name: str, root: Path) -> list[Path]:
         return []
     file = root / params.load(root / params.FILE).adapter(name).source.path
     version = pinned(file)
-    if version == newest.installed(CORPUS):
+    if version == triggers.installed_version(CORPUS):
         return []
     place = root / layout.SCRATCH / "packages" / f"{CORPUS}-{version}"
     if not place.is_dir():
@@ -105,3 +109,59 @@ def _install(pin: re.Match[str] | None, place: Path) -> None:
             reason = " ".join(line for line in answer.stderr.splitlines() if line.startswith("ERROR"))
             raise Unreachable(f"{CORPUS}=={pin['version']}: pip could not fetch it with the pinned digest: {reason}")
         target.rename(place)
+
+
+CHANNEL = "production"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The release in a channel."""
+
+    adapter: str
+    digest: str
+    """Of the adapter that was merged into the released model."""
+    release: str
+
+    @property
+    def place(self) -> Path:
+        """Return the path of its adapter once it is fetched: a copy that nothing else writes to."""
+        return layout.SCRATCH / "champions" / self.adapter / self.digest.removeprefix("sha256:")
+
+
+def champion_of(adapter: str, root: Path, channel: str = CHANNEL) -> Champion | None:
+    """Return the champion of an adapter in the project at `root`; None if nothing was promoted.
+
+    Raises:
+        InputError: The release cannot be read.
+    """
+    from fineline.governance import store  # imports every installed key service, which takes a second
+
+    link = root / store.channel(adapter, channel)
+    if not link.is_symlink():
+        return None
+    record: dict[str, Any] = reports.read(link / store.RECORD)
+    try:
+        return Champion(adapter, record["artifacts"]["adapter"]["digest"], link.readlink().name)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{link / store.RECORD}: names no adapter; run `fineline verify` for details") from error
+
+
+def set_champion(champion: Champion, root: Path) -> bool:
+    """Set the fetched champion as `evaluate.champion` in the project at `root`; return False if it was set already.
+
+    Raises:
+        InputError: The copy is not the champion, or params.yaml cannot be changed.
+    """
+    found = artifacts.verified(root / champion.place)
+    if found.digest != champion.digest:
+        raise InputError(f"{champion.place}: is {found.digest}, but {champion.digest} is in production; remove it")
+    file = root / params.FILE
+    configured = params.load(file).adapter(champion.adapter).evaluate.champion
+    if configured is not None and configured.digest == champion.digest:
+        return False
+    block = {"path": champion.place.as_posix(), "digest": champion.digest}
+    text = editing.put(file.read_text(encoding="utf-8"), ("adapters", champion.adapter, "evaluate", "champion"), block)
+    file.write_text(text, encoding="utf-8")
+    params.load(file)
+    return True

@@ -12,7 +12,7 @@ import typer
 from fineline.errors import InputError
 from fineline.governance import store
 from fineline.project import layout, params
-from fineline.scaffold import adapter_block, base_block, doctor, first_rows, new
+from fineline.scaffold import adapter, doctor, new
 
 _BATCH = 8
 _LONGEST = 2048
@@ -37,7 +37,9 @@ def init(
     base: Annotated[
         str, typer.Option(metavar="NAME|DIRECTORY|REPO", help="A base model: in params.yaml, a local model, or on the Hub.")
     ],
-    owner: Annotated[str, typer.Option(help="Who answers for the adapter: an address or a team.")],
+    owner: Annotated[
+        str | None, typer.Option(help="Who answers for the adapter: an address or a team. Default: git's user.email.")
+    ] = None,
     license: Annotated[
         str | None, typer.Option(help="License of the adapter, as an SPDX id. Default: that of the base.")
     ] = None,
@@ -46,12 +48,15 @@ def init(
     ] = None,
 ) -> None:
     """Add an adapter to params.yaml after reading its first rows; show a forecast and the next commands."""
-    known = adapter_block.check(name, data)
-    found = first_rows.look(data)
-    used = base_block.find(base, known, name, owner, base_license)
+    known = adapter.check_new(name, data)
+    found = adapter.read_first_rows(data)
+    owner = owner or new.git_address()
+    if owner is None:
+        raise InputError("no owner: pass --owner ADDRESS, or set it for git with `git config user.email ADDRESS`")
+    used = adapter.find_base(base, known, name, owner, base_license)
     chosen = license or used.license
     relative = data.resolve().relative_to(Path.cwd().resolve()).as_posix()
-    adapter_block.add(name, adapter_block.block(owner, chosen, used.name, relative), used)
+    adapter.add_adapter(name, adapter.adapter_block(owner, chosen, used.name, relative), used)
 
     usable = "all usable" if found.usable == found.looked_at else f"{found.usable} usable"
     files = f"{found.files} file{'s' if found.files > 1 else ''}"
@@ -71,7 +76,7 @@ def retire(
     name: Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")],
 ) -> None:
     """Remove an adapter from params.yaml. Its releases stay and can be verified as before."""
-    adapter_block.remove(name)
+    adapter.remove_adapter(name)
     worktree = layout.SCRATCH / "worktrees" / name
     if worktree.exists():
         shutil.rmtree(worktree)
@@ -97,7 +102,7 @@ def show_health() -> None:
         raise InputError("; ".join(f"{check.subject}: {check.state}" for check in wrong))
 
 
-def _show_forecast(base: str, found: first_rows.FirstRows) -> None:
+def _show_forecast(base: str, found: adapter.FirstRows) -> None:
     from fineline.hardware import device
     from fineline.plan.workload import duration
     from fineline.stages.plan import suppose

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fineline import artifacts
 from fineline.errors import InputError
-from fineline.project import layout, lock, params
+from fineline.project import layout, lock, params, versions
 from fineline.project.versions import STAGES
 
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "lm-eval", "dagster", "dvc")
@@ -106,7 +106,7 @@ def _lock() -> list[DoctorCheck]:
     except InputError as error:
         return [DoctorCheck(str(lock.FILE), str(error), passed=False)]
     checks = []
-    if lock.newer(locked.fineline, installed.fineline):
+    if versions.newer(locked.fineline, installed.fineline):
         checks.append(f"written by fineline {locked.fineline}, and {installed.fineline} is installed")
     stages = [
         f"{stage} {locked.stages.get(stage)} -> {version}"
@@ -193,20 +193,20 @@ def _retraining() -> list[DoctorCheck]:
         return []
     for name, adapter in known.items():
         try:
-            checks.append(DoctorCheck(f"retrain {name}", ", ".join(triggers.of(name, adapter).words)))
+            checks.append(DoctorCheck(f"retrain {name}", ", ".join(triggers.triggers_of(name, adapter).words)))
         except InputError as error:
             checks.append(DoctorCheck(f"retrain {name}", str(error), passed=False))
     return checks
 
 
 def _notifications() -> DoctorCheck:
-    from fineline.notifications import configuration
+    from fineline.notifications import notice
 
     try:
-        receivers = configuration.load(Path()).receivers
+        receivers = notice.load_receivers(Path()).receivers
     except InputError as error:
-        return DoctorCheck(str(configuration.FILE), str(error), passed=False)
-    return DoctorCheck(str(configuration.FILE), ", ".join(receivers) or "no notification receivers configured")
+        return DoctorCheck(str(notice.FILE), str(error), passed=False)
+    return DoctorCheck(str(notice.FILE), ", ".join(receivers) or "no notification receivers configured")
 
 
 def _dagster_home() -> DoctorCheck:

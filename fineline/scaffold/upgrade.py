@@ -4,21 +4,22 @@ A raised stage version makes exactly that stage stale, and what follows where re
 existing results of an older version instead: dvc.lock then has the new version for them, and fineline.lock records it.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import yaml
+import typer
 
-from fineline.artifacts import provenance, reports
+from fineline.artifacts import files, provenance, reports
 from fineline.errors import InputError
-from fineline.project import editing, layout, lock, params
+from fineline.plan.workload import duration
+from fineline.project import layout, lock, params, root, versions
 from fineline.project.lock import Lock
 from fineline.project.versions import REASONS, STAGES
-
-DVC_LOCK = Path("dvc.lock")
+from fineline.scaffold import new
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def compare(before: Lock, installed: Lock, keep: Sequence[str] = ()) -> Upgrade:
         InputError: The lock is newer than the installed fineline, or a stage to keep is not raised.
     """
     lowered = [stage for stage, version in installed.stages.items() if before.stages.get(stage, 0) > version]
-    if lowered or lock.newer(before.fineline, installed.fineline):
+    if lowered or versions.newer(before.fineline, installed.fineline):
         what = f"stages.{lowered[0]} is {before.stages[lowered[0]]}" if lowered else f"fineline is {before.fineline}"
         raise InputError(
             f"{lock.FILE}: {what}, which is newer than the installed fineline {installed.fineline}; install fineline"
@@ -131,44 +132,102 @@ def hours(stage: str, name: str) -> float | None:
         return None
 
 
-def with_kept_results(stages: Sequence[StageChange], configured: params.Params) -> str | None:
-    """Return the text of dvc.lock with the new versions of kept stages, so that DVC takes their results for up to date.
-
-    Returns:
-        None if no stage is kept.
-
-    Raises:
-        InputError: Results of a kept stage are missing.
-    """
-    if not stages:
-        return None
-    try:
-        text = DVC_LOCK.read_text(encoding="utf-8")
-        recorded: Mapping[str, Any] = yaml.safe_load(text)["stages"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise InputError(f"{DVC_LOCK}: cannot be read, so there are no results to keep; restore it from git") from error
-    for change in stages:
-        for name in configured.bases if change.stage == "base" else configured.adapters:
-            entry = f"{change.stage}@{name}"
-            _check_results(entry, recorded.get(entry))
-            place = ("stages", entry, "params", str(lock.FILE), f"stages.{change.stage}")
-            text = editing.replace(text, place, change.now)
-    return text
-
-
-def _check_results(entry: str, recorded: Any) -> None:
-    remedy = f"run `dvc checkout {entry}` or `dvc repro {entry}` with the older fineline first, or upgrade without --keep"
-    if not isinstance(recorded, dict):
-        raise InputError(f"--keep: {entry} is not in {DVC_LOCK}, so it has no results to keep; {remedy}")
-    missing = [out["path"] for out in recorded.get("outs", ()) if not Path(out["path"]).exists()]
-    if missing:
-        raise InputError(f"--keep: results of {entry} are missing: {', '.join(missing)}; {remedy}")
-    if str(lock.FILE) not in recorded.get("params", {}):
-        raise InputError(
-            f"--keep: {DVC_LOCK} has no version of {entry}, so its results are not known to belong to one; {remedy}"
-        )
-
-
 def _reasons(stage: str, before: int) -> tuple[str, ...]:
     """Return why a stage was raised since a version, the oldest first."""
     return tuple(reason for version, reason in sorted(REASONS.get(stage, {}).items()) if version > before)
+
+
+def upgrade_project(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change and run again; write nothing.")] = False,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE", help="Accept the existing results of a raised stage, on record. May be repeated."),
+    ] = None,
+) -> None:
+    """Bring the project to the installed fineline, and list the stages that run again."""
+    place = root.nearest(Path.cwd())
+    if place is None:
+        raise InputError(
+            f"{Path.cwd()}: not in a fineline project; run the command inside one, or create one with `fineline new DIRECTORY`"
+        )
+    os.chdir(place)
+    if root.is_lockless(place):
+        root.find(place)  # raises: a deleted lock is restored, not written again
+    if not dry_run:
+        _check_committed(place)
+    if root.is_older(place):
+        _upgrade_older(dry_run, keep or [])
+        return
+    found = compare(lock.read(), lock.installed(), keep or [])
+    if found.is_empty:
+        print(f"{lock.FILE}: up to date with fineline {found.lock.fineline}")
+        return
+    configured, raised = params.load(), {change.stage: change.now for change in found.stages if change.kept}
+    kept = lock.with_kept_results(raised, list(configured.bases), list(configured.adapters))
+    _show(found, dry_run)
+    if not dry_run:
+        if kept is not None:
+            files.write_text(lock.DVC_LOCK, kept)
+        lock.write(found.lock)
+        print(f"{lock.FILE}: written; commit it, then run `dvc repro`")
+
+
+def _show(found: Upgrade, dry_run: bool) -> None:
+    would = "would run" if dry_run else "will run"
+    before, now = found.fineline
+    if before != now:
+        print(f"fineline {before} -> {now}")
+    for name, locked, present in found.libraries:
+        print(f"{name} {locked} -> {present}: recorded; nothing runs again for it")
+    for change in found.stages:
+        print(f"{change.stage} {change.before} -> {change.now}: {'; '.join(change.reasons) or 'no reason is recorded'}")
+        if change.kept:
+            print(f"  its existing results are kept, on record in {lock.FILE}")
+    again = [change.stage for change in found.stages if not change.kept]
+    if not again:
+        print("nothing runs again")
+        return
+    print(f"{would} again, and after each what follows if its result differs:")
+    _show_reruns(again)
+
+
+def _show_reruns(stages: Sequence[str]) -> None:
+    for rerun in reruns(stages, params.load()):
+        expected = "time unknown" if rerun.hours is None else f"about {duration(rerun.hours * 3600)}"
+        print(f"  {rerun.name}: {expected}")
+
+
+def _upgrade_older(dry_run: bool, keep: list[str]) -> None:
+    if keep:
+        raise InputError(
+            f"--keep: a project without {lock.FILE} has no stage versions, so no results can be kept; drop the option"
+        )
+    new.check_older(Path())
+    changes = new.changes_of_older(Path())
+    print(f"{lock.FILE}: {'would be written' if dry_run else 'written'} for fineline {lock.fineline_version()}")
+    for said, change in changes:
+        print(said)
+        if not dry_run:
+            change()
+    if not dry_run:
+        lock.write(lock.installed())
+    print("every stage runs again, because stages depended on source files before; forecasts:")
+    _show_reruns(list(STAGES))
+    if not dry_run:
+        print("what was replaced is in git; review it with `git diff`, commit, then run `dvc repro`")
+
+
+def _check_committed(place: Path) -> None:
+    """Raise `InputError` if an upgrade could overwrite something that is not in git."""
+    if not root.in_git(place):
+        if root.is_older(place):
+            raise InputError(
+                f"{place}: not in a git repository, so replaced files would be lost; run `git init` and commit first"
+            )
+        return
+    changed = new.git("status", "--porcelain", "--untracked-files=no", "--", ".")
+    if root.is_older(place):
+        changed += new.git("ls-files", "--others", "--exclude-standard", "--", *new.LIBRARY)
+    if changed:
+        paths = ", ".join(line.strip().split(maxsplit=1)[-1] for line in changed[:5])
+        raise InputError(f"{place}: uncommitted changes ({paths}); commit or stash them, so that the upgrade is one commit")

@@ -7,7 +7,7 @@ from fineline import artifacts
 from fineline.errors import InputError
 from fineline.models import bases
 from fineline.project import layout, params
-from fineline.project.params.bases import Base
+from fineline.project.params.sources import Base
 
 
 def run(name: str) -> None:

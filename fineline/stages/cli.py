@@ -13,7 +13,7 @@ from rich.table import Table
 from fineline.artifacts import reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, lock, params
-from fineline.project.params.costs import Costs
+from fineline.project.params.project import Costs
 
 _WIDTH = 132  # of tables that are written to a file or a log
 

@@ -7,12 +7,12 @@ from typing import NoReturn
 from fineline import artifacts
 from fineline.artifacts import provenance
 from fineline.project import layout, lock, params
-from fineline.project.command import command
+from fineline.project.root import command
 from fineline.project.versions import STAGES
 
 
 def main(stage: str, run: Callable[[str], None]) -> NoReturn:
-    """Run a stage on the name given on the command line, and exit (see `fineline.project.command`)."""
+    """Run a stage on the name given on the command line, and exit (see `fineline.project.root`)."""
     command(partial(execute, stage, run))
 
 

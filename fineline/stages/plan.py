@@ -19,7 +19,7 @@ from fineline.plan import workload
 from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
 from fineline.project import layout, params
-from fineline.project.params.bases import Base
+from fineline.project.params.sources import Base
 from fineline.project.params.training import AUTO, Train
 from fineline.stages import handover
 

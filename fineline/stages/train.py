@@ -20,7 +20,7 @@ from fineline.models import config
 from fineline.models.config import Precision
 from fineline.plan.workload import cost, energy_wh
 from fineline.project import layout, lock, params
-from fineline.project.params.costs import Costs
+from fineline.project.params.project import Costs
 from fineline.project.params.training import AUTO, Train
 from fineline.project.versions import STAGES
 from fineline.stages import handover

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fineline.dagster.curation_checks import CHECKS
+from fineline.dagster.checks import CURATION_CHECKS
 from fineline.dagster.curation_metadata import LONGEST_TEXT, spread
 from fineline.dagster.displays import DISPLAYS
 
@@ -192,7 +192,7 @@ def test_before_the_first_run_nothing_is_shown(stage):
 
 
 def test_the_checks_of_curation_are_declared_once_each():
-    names = [check.name for check in CHECKS]
+    names = [check.name for check in CURATION_CHECKS]
     assert names == ["no_leak_between_splits", "privacy", "contamination", "rejected_share", "drift"]
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from fineline.dagster.display import GPU
+from fineline.dagster.displays import GPU
 from fineline.dagster.retraining import JOB
 from tests.dagster.conftest import BIN
 from tests.dagster.small import SERVED, Small, until

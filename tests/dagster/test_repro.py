@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fineline.dagster.display import Display
+from fineline.dagster.displays import Display
 from fineline.dagster.repro import ReproFailed, reproduce
 from fineline.dagster.translation import may_succeed_later
 

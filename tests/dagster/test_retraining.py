@@ -13,16 +13,15 @@ from fineline.artifacts import reports
 from fineline.dagster import challenge, worktree
 from fineline.dagster.challenge import lineage
 from fineline.dagster.definitions import build_definitions
-from fineline.dagster.git import git
-from fineline.dagster.jobs import EVERYTHING
-from fineline.dagster.new_data_sensor import REMOTE_SECONDS, look
+from fineline.dagster.jobs import EVERYTHING, configured
 from fineline.dagster.retraining import JOB
-from fineline.dagster.schedules import configured
+from fineline.dagster.sensors import REMOTE_SECONDS, look
 from fineline.dagster.stages import read_stages
+from fineline.dagster.worktree import git
 from fineline.errors import FinelineError, InputError
 from fineline.notifications import outbox
 from fineline.project import layout
-from fineline.retraining import champion
+from fineline.retraining import refresh
 from tests.dagster.small import Small
 
 
@@ -364,7 +363,7 @@ def test_what_was_at_a_url_is_read_again_only_if_it_changed(project, monkeypatch
     (project.root / "params.yaml").write_text(yaml.safe_dump(content))
     project.run("dvc", "repro", "--quiet")
     project.commit("a source far away")
-    monkeypatch.setattr(challenge.newest, "fingerprint", lambda *_, **__: next(seen))
+    monkeypatch.setattr(challenge.triggers, "fingerprint", lambda *_, **__: next(seen))
     ran = project.runs().count("ingest@support")
     counts = []
     for _ in range(3):
@@ -377,7 +376,7 @@ def test_a_release_without_an_adapter_is_an_error(project):
     project.promote()
     reports.write(next((project.root / "releases/support").glob("*/release.json")), {"artifacts": {}})
     with pytest.raises(InputError, match="names no adapter"):
-        champion.of("support", project.root)
+        refresh.champion_of("support", project.root)
 
 
 def look_at(project, remembered, now, **retrain):
@@ -418,7 +417,7 @@ def test_remote_places_are_asked_once_an_hour(project, monkeypatch):
         asked.append(remote)
         return {"near": "1"} | ({"far": "1"} if remote else {})
 
-    monkeypatch.setattr("fineline.dagster.new_data_sensor.newest.fingerprint", fingerprint)
+    monkeypatch.setattr("fineline.dagster.sensors.triggers.fingerprint", fingerprint)
     memory: dict = {}
     hour = REMOTE_SECONDS
     for now in (hour, hour + 60, hour + 120, 2 * hour, 2 * hour + 60):

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fineline.dagster.definitions import build_definitions
+from fineline.dagster.dvc_state import Change, at_work, changes
 from fineline.dagster.stages import Stage, read_stages, stage_name
 from fineline.dagster.staleness_sync import OTHER, Known, disagreements, fingerprint, from_tags, is_stale, staleness_sensor
-from fineline.dagster.status import Change, at_work, changes
 from tests.dagster.conftest import Project
 
 HOME = ("base@tiny-1m", "curate@home-en", "train@home-en", "evaluate@home-en")

@@ -7,7 +7,7 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from fineline.dagster import dvc_lock
+from fineline.dagster import dvc_state
 from fineline.dagster.definitions import build_definitions
 from fineline.dagster.stages import read_stages, stage_name
 from fineline.dagster.staleness_sync import reports
@@ -76,7 +76,7 @@ def test_after_dvc_repro_nothing_is_left_for_dagster(made_project):
     for event in result.get_asset_materialization_events():
         materialization, stage = event.materialization, stages[tuple(event.asset_key.path)]
         assert materialization.metadata["dvc/action"].value == "unchanged"
-        assert materialization.tags["dagster/data_version"] == dvc_lock.read(made_project.root).data_version(stage)
+        assert materialization.tags["dagster/data_version"] == dvc_state.read_lock(made_project.root).data_version(stage)
         assert materialization.tags["dagster/code_version"] == stage.code_version
 
 

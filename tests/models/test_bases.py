@@ -14,7 +14,7 @@ import yaml
 
 from fineline.errors import InputError
 from fineline.models import bases
-from fineline.project.params.bases import Base, Wheel
+from fineline.project.params.sources import Base, Wheel
 from tests.conftest import ROOT, small_params
 from tests.hub_server import REVISION, serving
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from fineline.errors import InputError
-from fineline.notifications import configuration, notice, outbox
+from fineline.notifications import notice, outbox
 from fineline.notifications.notice import Notice
 
 HELLO = Notice("approval", "home-en", "home-en: a candidate passed", ("Candidate sha256:1.",), "sha256:1", notice.now())
@@ -93,7 +93,7 @@ class running:
 
 
 def configure(root, **receivers):
-    (root / configuration.FILE).write_text(yaml.safe_dump({"receivers": receivers}))
+    (root / notice.FILE).write_text(yaml.safe_dump({"receivers": receivers}))
 
 
 def test_a_webhook_gets_the_notice_as_signed_json(tmp_path, web, monkeypatch):
@@ -200,7 +200,7 @@ def test_receivers_filter_by_event_and_adapter(tmp_path):
         all={"webhook": {"url": "http://a.example"}},
         some={"webhook": {"url": "http://a.example"}, "events": ["failed"], "adapters": ["home-en"]},
     )
-    known = configuration.load(tmp_path)
+    known = notice.load_receivers(tmp_path)
     assert known.wanting("failed", "home-en") == ["all", "some"]
     assert known.wanting("failed", "support") == ["all"]
     assert known.wanting("promoted", "home-en") == ["all"]
@@ -212,7 +212,7 @@ def test_without_a_file_nothing_waits(tmp_path):
 
 
 def test_a_notice_survives_an_invalid_file(tmp_path, web):
-    (tmp_path / configuration.FILE).write_text("receivers: {ops: {webhok: {}}}")
+    (tmp_path / notice.FILE).write_text("receivers: {ops: {webhok: {}}}")
     assert outbox.put(tmp_path, HELLO)
     with pytest.raises(InputError, match=r"receivers\.ops"):
         outbox.deliver(tmp_path)
@@ -233,9 +233,9 @@ def test_a_notice_survives_an_invalid_file(tmp_path, web):
     ],
 )
 def test_an_invalid_file_is_reported_with_the_key_and_without_addresses(tmp_path, content, complaint):
-    (tmp_path / configuration.FILE).write_text(content)
+    (tmp_path / notice.FILE).write_text(content)
     with pytest.raises(InputError) as why:
-        configuration.load(tmp_path)
+        notice.load_receivers(tmp_path)
     assert complaint in str(why.value)
     assert "key@host" not in str(why.value)
 
@@ -255,13 +255,13 @@ def test_old_marks_are_removed(tmp_path):
 
 
 def test_a_verdict_becomes_a_request_or_a_report():
-    passed = notice.of_verdict("home-en", "pass", (), "sha256:1", "retrain/home-en/x")
+    passed = notice.verdict_notice("home-en", "pass", (), "sha256:1", "retrain/home-en/x")
     assert passed.event == "approval"
     assert "fineline approve home-en" in passed.text
     assert "retrain/home-en/x" in passed.text
-    failed = notice.of_verdict("home-en", "inconclusive", ("mmlu: 3 points",), "sha256:1")
+    failed = notice.verdict_notice("home-en", "inconclusive", ("mmlu: 3 points",), "sha256:1")
     assert (failed.event, failed.lines) == ("verdict", ("Candidate sha256:1.", "mmlu: 3 points"))
-    assert passed.id != notice.of_verdict("home-en", "pass", (), "sha256:2", "retrain/home-en/x").id
+    assert passed.id != notice.verdict_notice("home-en", "pass", (), "sha256:2", "retrain/home-en/x").id
 
 
 def free_port():

@@ -4,7 +4,7 @@ import pytest
 
 from fineline.hardware import device
 from fineline.plan import report, workload
-from fineline.project.params.costs import Costs
+from fineline.project.params.project import Costs
 from fineline.stages import plan
 from tests.models.shapes import LLAMA_2_7B, write_config
 

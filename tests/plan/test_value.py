@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fineline.plan import workload
-from fineline.project.params.costs import Costs
+from fineline.project.params.project import Costs
 from tests.conftest import ROOT
 
 

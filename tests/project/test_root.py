@@ -100,10 +100,11 @@ def test_a_command_in_a_subdirectory_works_on_the_project(tmp_path, tiny_base):
     assert json.loads(planned.stdout)["rows"] == 10_000
 
 
-def test_outside_of_a_project_a_command_says_what_to_do(tmp_path):
-    answer = fineline("retire", "home", cwd=tmp_path)
+@pytest.mark.parametrize("command", ["retire", "report"])
+def test_outside_of_a_project_a_command_says_what_to_do(tmp_path, command):
+    answer = fineline(command, "home", cwd=tmp_path)
     assert answer.returncode == 2
     assert answer.stderr == (
-        f"error: {tmp_path}: not in a fineline project (no fineline.lock here or in a directory above); change to one, or"
-        " create one with `fineline new DIRECTORY`\n"
+        f"error: {tmp_path}: not in a fineline project (no fineline.lock in this directory or any above); run the command"
+        " inside a project, or create one with `fineline new DIRECTORY`\n"
     )

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from fineline.dagster.drift_sensor import decide
+from fineline.dagster.sensors import decide_drift
 from fineline.errors import InputError
 from fineline.project import layout, params
 from fineline.retraining import drift
@@ -100,19 +100,19 @@ def test_an_unchanged_inbox_is_scored_and_drift_starts_one_retraining(tmp_path):
     rule = {"support": Triggers(drift=Drift()), "other": Triggers()}
     write = tmp_path / layout.inbox("support")
     write.mkdir(parents=True)
-    assert decide(tmp_path, rule, {}, "retrain") == ([], {"support": {"seen": None}})
+    assert decide_drift(tmp_path, rule, {}, "retrain") == ([], {"support": {"seen": None}})
     write_lines(write / "a.jsonl", [{"prompt": "a", "completion": "b"}])
-    requests, memory = decide(tmp_path, rule, {}, "retrain")
+    requests, memory = decide_drift(tmp_path, rule, {}, "retrain")
     assert requests == []
-    (request,), memory = decide(tmp_path, rule, memory, "retrain")
+    (request,), memory = decide_drift(tmp_path, rule, memory, "retrain")
     assert (request.job_name, request.partition_key) == ("look_for_drift", "support")
-    assert decide(tmp_path, rule, memory, "retrain")[0] == []
+    assert decide_drift(tmp_path, rule, memory, "retrain")[0] == []
     file = tmp_path / drift.result_file("support")
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"drifted": True, "p": 0.001}))
-    (request,), memory = decide(tmp_path, rule, memory, "retrain")
+    (request,), memory = decide_drift(tmp_path, rule, memory, "retrain")
     assert request.job_name == "retrain"
-    assert decide(tmp_path, rule, memory, "retrain")[0] == []
+    assert decide_drift(tmp_path, rule, memory, "retrain")[0] == []
 
 
 def test_without_the_trigger_it_says_so(production):

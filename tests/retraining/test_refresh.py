@@ -10,11 +10,11 @@ import yaml
 
 from fineline.errors import InputError, Unreachable
 from fineline.project import params
-from fineline.retraining import newest, refresh
+from fineline.retraining import refresh, triggers
 from tests.conftest import small_params
 from tests.hub_server import REVISION, serving
 
-PIN = f"{newest.CORPUS}==1.0 \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{'1' * 64}\n"
+PIN = f"{triggers.CORPUS}==1.0 \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{'1' * 64}\n"
 LOCK = f"before==1.0\n{PIN}    # via us\nlater==2.0\n"
 
 
@@ -30,7 +30,7 @@ def project(tmp_path, monkeypatch):
     info = "home_assistant_intents-9999.1.dist-info"
     with zipfile.ZipFile(shelf / "home_assistant_intents-9999.1-py3-none-any.whl", "w") as wheel:
         wheel.writestr("home_assistant_intents/__init__.py", "HERE = True\n")
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {newest.CORPUS}\nVersion: 9999.1\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {triggers.CORPUS}\nVersion: 9999.1\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -39,9 +39,9 @@ def project(tmp_path, monkeypatch):
 
 
 def test_a_newer_release_is_pinned_by_its_digest_and_put_before_the_installed_one(project):
-    assert refresh.refresh("home", project) == [f"{newest.CORPUS}: 1.0 -> 9999.1"]
+    assert refresh.refresh("home", project) == [f"{triggers.CORPUS}: 1.0 -> 9999.1"]
     (wheel,) = (project / "shelf").iterdir()
-    pin = f"{newest.CORPUS}==9999.1 \\\n    --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n"
+    pin = f"{triggers.CORPUS}==9999.1 \\\n    --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n"
     assert (project / "some.lock").read_text() == f"before==1.0\n{pin}    # via us\nlater==2.0\n"
     assert refresh.refresh("home", project) == [], "a current pin does not move"
     (place,) = refresh.packages("home", project)
@@ -73,7 +73,7 @@ def test_a_lock_without_the_pin_is_an_error(project):
 
 def test_the_newest_commit_of_a_dataset_is_asked_of_the_hub(tmp_path):
     (tmp_path / "a.jsonl").write_text("{}")
-    code = "from fineline.retraining import newest; print(newest.commit('acme/tiny'))"
+    code = "from fineline.retraining import triggers; print(triggers.newest_commit('acme/tiny'))"
     with serving(tmp_path, "datasets") as environment:
         answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == REVISION
@@ -84,7 +84,7 @@ def test_a_newer_commit_is_pinned_and_comments_stay(project, monkeypatch):
     hub = {"repo": "acme/tiny", "revision": "f" * 40}
     content["adapters"]["home"]["source"]["parts"] = {"faq": {"hub": hub}}
     (project / "params.yaml").write_text("# ours\n" + yaml.safe_dump(content))
-    monkeypatch.setattr(newest, "commit", lambda repo: REVISION)
+    monkeypatch.setattr(triggers, "newest_commit", lambda repo: REVISION)
     assert refresh.refresh("home", project) == [f"acme/tiny: {'f' * 12} -> {REVISION[:12]}"]
     assert params.load(project / "params.yaml").adapter("home").source.parts["faq"].hub.revision == REVISION
     assert (project / "params.yaml").read_text().startswith("# ours\n")

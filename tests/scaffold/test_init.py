@@ -12,8 +12,8 @@ from fineline import artifacts, cli
 from fineline.errors import InputError
 from fineline.models import bases
 from fineline.project import layout, params
-from fineline.scaffold import adapter_block, base_block, first_rows
-from fineline.scaffold.base_block import Base
+from fineline.scaffold import adapter
+from fineline.scaffold.adapter import Base
 from tests.conftest import ROOT, small_params, write_lines, write_project
 from tests.governance.conftest import NAME, world  # noqa: F401
 
@@ -118,8 +118,8 @@ def test_an_adapter_that_cannot_be_added_is_reported_and_nothing_is_written(proj
 
 def test_the_size_of_a_large_source_is_estimated(tmp_path):
     write_lines(tmp_path / "a.jsonl", [{"prompt": "p" * 50, "completion": "c" * 50} for _ in range(4000)])
-    found = first_rows.look(tmp_path)
-    assert found.looked_at == first_rows.MOST
+    found = adapter.read_first_rows(tmp_path)
+    assert found.looked_at == adapter.MOST_ROWS
     assert 3600 < found.estimated < 4400
     assert found.tokens == pytest.approx(100 / 3.5, abs=1)
 
@@ -154,7 +154,7 @@ def test_the_releases_of_a_retired_adapter_can_be_verified(world, fineline, tiny
 def test_an_edit_that_would_not_load_is_not_written(project):
     before = (project / "params.yaml").read_text()
     with pytest.raises(InputError):
-        adapter_block.add("support", {"owner": "a"}, Base("tiny", "mit", None))
+        adapter.add_adapter("support", {"owner": "a"}, Base("tiny", "mit", None))
     assert (project / "params.yaml").read_text() == before
 
 
@@ -185,11 +185,49 @@ def test_a_base_on_the_hub_is_pinned_to_its_commit(monkeypatch, project):
             return SimpleNamespace(sha="0" * 40, card_data={"license": "apache-2.0"})
 
     monkeypatch.setattr("huggingface_hub.HfApi", Api)
-    base = base_block.find("Qwen/Qwen3-4B", params.load(), "support", "a@example.com", None)
+    base = adapter.find_base("Qwen/Qwen3-4B", params.load(), "support", "a@example.com", None)
     assert base.name == "qwen3-4b"
     assert base.block["hub"] == {"repo": "Qwen/Qwen3-4B", "revision": "0" * 40}
-    adapter_block.add("support", adapter_block.block("a@example.com", "mit", base.name, "tickets.jsonl"), base)
+    adapter.add_adapter("support", adapter.adapter_block("a@example.com", "mit", base.name, "tickets.jsonl"), base)
     assert params.load().base("qwen3-4b").hub.revision == "0" * 40
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ("/no/such/model", "/no/such/model: no such directory; --base accepts a name under `bases:`"),
+        ("empty", "empty: has no config.json; pass the directory of a model"),
+    ],
+)
+def test_a_base_that_is_no_model_is_refused(project, fineline, base, expected):
+    (project / "empty").mkdir()
+    before = params.FILE.read_text()
+    code, _, err = init(fineline, "support", "tickets.jsonl", base)
+    assert (code, expected in err) == (2, True), err
+    assert params.FILE.read_text() == before
+
+
+def test_the_owner_is_by_default_that_of_git(project, fineline):
+    subprocess.run("git init -q && git config user.email ada@example.com", shell=True, check=True)
+    assert fineline("init", "support", "--data", "tickets.jsonl", "--base", "tiny")[0] == 0
+    assert params.load().adapter("support").owner == "ada@example.com"
+
+
+def test_without_an_owner_nothing_is_added(project, fineline, monkeypatch):
+    monkeypatch.setattr("fineline.scaffold.new.git_address", lambda: None)
+    code, _, err = fineline("init", "support", "--data", "tickets.jsonl", "--base", "tiny")
+    assert (code, "no owner: pass --owner ADDRESS" in err) == (2, True)
+    assert "support" not in params.load().adapters
+
+
+def test_a_reserved_name_is_refused(project, fineline):
+    code, _, err = init(fineline, "bases")
+    assert (code, "reports/bases contains the reports of base models" in err) == (2, True)
+    content = yaml.safe_load(params.FILE.read_text())
+    content["adapters"]["bases"] = content["adapters"]["home"]
+    params.FILE.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=r"adapters\.bases: this name is taken, .*; rename the adapter"):
+        params.load()
 
 
 def test_a_base_cannot_have_the_name_of_the_adapter(project, tiny_base, fineline):

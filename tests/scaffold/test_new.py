@@ -1,5 +1,6 @@
 """fineline.scaffold.new: a project that is complete or not there, and of which the repository is an instance."""
 
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fineline.dagster import graph
 from fineline.errors import FinelineError, InputError
 from fineline.project import lock, params
 from fineline.project.versions import STAGES
@@ -30,6 +32,12 @@ def tracked(*paths):
     return {line for line in listed.stdout.splitlines() if (ROOT / line).is_file()}
 
 
+def content(file):
+    """The content of a shared file, without the owner of a suite, which is that of the project."""
+    text = file.read_bytes()
+    return re.sub(rb"(?m)^owner: .*$", b"owner:", text) if file.name == "suite.yaml" else text
+
+
 @pytest.fixture(scope="module")
 def created(tmp_path_factory):
     directory = tmp_path_factory.mktemp("new") / "Demo One"
@@ -40,7 +48,7 @@ def created(tmp_path_factory):
 def test_the_repository_is_an_instance_of_a_new_project(created):
     shared = tracked(*new.SHARED)
     assert files(created) == shared | set(new.OWN) | {"fineline.lock"}
-    assert {path: (created / path).read_bytes() for path in shared} == {path: (ROOT / path).read_bytes() for path in shared}
+    assert {path: content(created / path) for path in shared} == {path: content(ROOT / path) for path in shared}
     assert set(new.OWN) <= files(ROOT)
     assert yaml.safe_load((ROOT / "fineline.lock").read_text())["stages"] == STAGES == dict(lock.read(created).stages)
 
@@ -93,6 +101,32 @@ def test_an_empty_directory_is_filled_in_place(tmp_path):
     assert not (tmp_path / ".new").exists()
 
 
+def test_a_directory_with_only_a_git_repository_is_filled(tmp_path):
+    for command in ("git init -q", "git config user.email ada@example.com"):
+        assert shell(command, tmp_path).returncode == 0
+    identity = (tmp_path / ".git").stat().st_ino
+    answer = shell("fineline new .", tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / ".git").stat().st_ino == identity
+    assert (tmp_path / "fineline.lock").is_file()
+    owners = {yaml.safe_load(file.read_text())["owner"] for file in tmp_path.glob("suites/*/suite.yaml")}
+    assert owners == {"ada@example.com"}
+
+
+def test_a_readme_in_a_suite_changes_no_dependency(created):
+    def digest():
+        with graph.opened(created) as repo:
+            return graph.Files(repo).md5("suites")
+
+    before = digest()
+    readme = created / "suites" / "refusal" / "README.md"
+    readme.write_text("# Refusal\n")
+    try:
+        assert digest() == before is not None
+    finally:
+        readme.unlink()
+
+
 def test_a_directory_that_is_not_empty_is_refused_and_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="not an empty directory"):
@@ -108,10 +142,10 @@ def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch, exists)
     if exists:
         target.mkdir()
 
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise FinelineError("no git")
 
-    monkeypatch.setattr(new, "_git_init", fail)
+    monkeypatch.setattr(new, "git", fail)
     with pytest.raises(FinelineError, match="no git"):
         new.create(target)
     assert list(tmp_path.rglob("*")) == ([target] if exists else [])

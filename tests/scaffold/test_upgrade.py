@@ -12,7 +12,7 @@ from fineline.errors import InputError
 from fineline.project import lock, params, versions
 from fineline.project.lock import Lock
 from fineline.project.versions import STAGES
-from fineline.scaffold import new, older, upgrade
+from fineline.scaffold import new, upgrade
 from tests.conftest import shell
 
 LIBRARIES = {"torch": "2.13.0", "peft": "0.21.2"}
@@ -209,7 +209,7 @@ def clone(project):
 
 @pytest.fixture
 def known_graph(monkeypatch):
-    monkeypatch.setattr(older, "_GRAPHS", {hashlib.sha256(GRAPH.encode()).hexdigest()[:16]})
+    monkeypatch.setattr(new, "_GRAPHS", {hashlib.sha256(GRAPH.encode()).hexdigest()[:16]})
 
 
 def test_a_project_of_fineline_0_1_becomes_one_of_today(clone, fineline, known_graph):

@@ -1,17 +1,30 @@
-"""The content of params.yaml: bases and adapters."""
+"""The content of params.yaml: bases, adapters and costs."""
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from fineline.errors import InputError, did_you_mean
-from fineline.project.params.bases import Base
 from fineline.project.params.block import Block, Named
-from fineline.project.params.costs import Costs
 from fineline.project.params.curation import Curate
 from fineline.project.params.evaluation import Evaluate
-from fineline.project.params.sources import Source
+from fineline.project.params.sources import Base, Source
 from fineline.project.params.training import Train
+
+
+class Costs(Block):
+    """Price and power of the machine that trains. No stage depends on them: costs are computed when they are shown."""
+
+    per_hour: Annotated[float, Field(gt=0)]
+    """Price of the machine per hour, in `currency`."""
+    watts: Annotated[float, Field(gt=0)] | None = None
+    """Power in watts during training. Set it for machines that are not in fineline's table of devices."""
+    currency: Annotated[str, Field(min_length=1)] = "USD"
+    """Currency of the price, shown with every cost."""
+
+
+RESERVED = {"bases": "reports/bases contains the reports of base models"}
+"""Names that no adapter can have, and why."""
 
 
 class Export(Block):
@@ -59,6 +72,8 @@ class Params(Block):
     @model_validator(mode="after")
     def _bases_exist(self) -> Self:
         for name, adapter in self.adapters.items():
+            if name in RESERVED:
+                raise ValueError(f"adapters.{name}: this name is taken, because {RESERVED[name]}; rename the adapter")
             if adapter.base not in self.bases:
                 hint = did_you_mean(adapter.base, list(self.bases))
                 raise ValueError(f"adapters.{name}.base: there is no base {adapter.base!r}{hint}")

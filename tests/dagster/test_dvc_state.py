@@ -1,12 +1,12 @@
-"""fineline.dagster.dvc_lock: which result each stage has."""
+"""fineline.dagster.dvc_state: which result each stage has."""
 
-from fineline.dagster import dvc_lock
+from fineline.dagster import dvc_state
 from fineline.dagster.stages import read_stages
 
 
 def version(root, name="train@home-en"):
     (stage,) = [stage for stage in read_stages(root) if stage.name == name]
-    return dvc_lock.read(root).data_version(stage)
+    return dvc_state.read_lock(root).data_version(stage)
 
 
 def test_a_stage_that_never_ran_has_no_data_version(fresh_project):

@@ -1,17 +1,24 @@
-"""The checks of an adapter and of the models that ship: the whole verdict, and each measure of the gate's policy.
+"""The verdicts of the gate and of the assessment: as checks, as tables and as numbers over time.
 
 Only a pass passes. Too few items to decide is a warning, a proven loss an error.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from fineline.dagster.display import ERROR, WARN, Check, Judgment
-from fineline.dagster.metadata import Metadata, numbers, report
+from fineline.artifacts import reports
+from fineline.dagster.checks import ERROR, WARN, Check, Judgment
+from fineline.dagster.metadata import Metadata, Source, numbers, paths, report, report_file, table
+from fineline.dagster.pictures import picture
 from fineline.dagster.stages import Stage
+from fineline.evaluate import flips, forest
+from fineline.evaluate.tables import prose
+from fineline.plan import workload
 
 GATE, CANDIDATE = "gate.json", "candidate.json"
 JUDGED = ("must_improve", "must_not_regress", "champion", "floor")
@@ -46,7 +53,7 @@ def judge_candidate(stage: Stage) -> Judgment:
 def judge_measure(stage: Stage, name: str, measure: str) -> Judgment:
     """Pass if every rule on a measure is satisfied, in every variant."""
     content = report(stage, name)
-    if found := problem(stage, name, content):
+    if found := unreadable(stage, name, content):
         return Judgment(False, found, WARN)
     entries = {
         f"{variant}/{entry['rule']}" if variant else entry["rule"]: entry
@@ -67,7 +74,7 @@ def judge_measure(stage: Stage, name: str, measure: str) -> Judgment:
     return Judgment(bool(judged) and set(judged) == {"pass"}, reason, severity("fail" in judged), figures)
 
 
-def problem(stage: Stage, name: str, content: Mapping[str, Any]) -> str:
+def unreadable(stage: Stage, name: str, content: Mapping[str, Any]) -> str:
     """Return why a report cannot be read, with the remedy; empty if it can."""
     if not content:
         return f"{name} does not exist yet; materialize {stage.name}"
@@ -102,7 +109,7 @@ def severity(failed: bool) -> dg.AssetCheckSeverity:
 
 def _judge_whole(stage: Stage, name: str) -> Judgment:
     content = report(stage, name)
-    if found := problem(stage, name, content):
+    if found := unreadable(stage, name, content):
         return Judgment(False, found, WARN)
     verdict = content.get("verdict", "no verdict")
     reason = "\n".join([verdict, *content.get("reasons", [])])
@@ -130,3 +137,101 @@ def _unused(name: str, taken: Sequence[str]) -> str:
     while name in taken:
         name += "_"
     return name
+
+
+FLIPS = 10  # shown of each measure; flips.md has more
+
+MEASURE_COLUMNS = (
+    "measure rule against limit:float unit items:int reference:float "
+    "candidate:float difference:float lower:float upper:float detectable:float needed:int verdict"
+)
+POINT_COLUMNS = "measure points:float seconds:float energy_wh:float cost:float"
+EVIDENCE_COLUMNS = "name verdict tool subject made by reason digest"
+
+
+def gate(stage: Stage) -> Metadata:
+    """Return the comparison of the adapter with its base and the champion, and the items that regressed."""
+    content = report(stage, GATE)
+    if problem := unreadable(stage, GATE, content):
+        return {"problem": problem} if content else {}
+    shown = _verdict(content) | _decision(stage, content)
+    return shown | _flips(stage, content, report_file(stage, "evaluation"), "candidate")
+
+
+def candidate(stage: Stage) -> Metadata:
+    """Return the comparisons of the merged and the exported model with the base."""
+    content = report(stage, CANDIDATE)
+    if problem := unreadable(stage, CANDIDATE, content):
+        return {"problem": problem} if content else {}
+    shown = _verdict(content)
+    for variant, decision in decisions(content).items():
+        of_variant = {"verdict": decision["verdict"], **_decision(stage, decision, variant)}
+        of_variant |= _flips(stage, decision, report_file(stage, "assessment"), variant)
+        shown |= {f"{variant}/{name}": entry for name, entry in of_variant.items()}
+    return shown
+
+
+def per_point(stage: Stage) -> Metadata:
+    """Return what training cost for each point gained."""
+    training = report(stage, "training.json")
+    content = report(stage, GATE)
+    if "seconds" not in training or unreadable(stage, GATE, content):
+        return {}
+    points = workload.per_point(training, {"rules": [], **content})
+    return {"per_point": table(points, POINT_COLUMNS)} if points else {}
+
+
+def page(stage: Stage) -> Metadata:
+    """Return a link to the page for people."""
+    return paths(stage, [report_file(stage, "index.html")])
+
+
+def files(directory: str) -> Source:
+    """Return a source of links to the files of a report directory."""
+    return lambda stage: paths(stage, sorted(report_file(stage, directory).glob("*")))
+
+
+def _verdict(content: Mapping[str, Any]) -> Metadata:
+    shown: Metadata = {"verdict": content.get("verdict", "no verdict")}
+    if content.get("reasons"):
+        shown["reasons"] = dg.MetadataValue.md("\n".join(f"- {prose(reason)}" for reason in content["reasons"]))
+    return shown
+
+
+def _decision(stage: Stage, decision: Mapping[str, Any], variant: str = "") -> Metadata:
+    """Return the table of all measures, the forest plot, and the numbers that Dagster plots over time."""
+    if not decision.get("rules"):
+        return {}
+    drawn = forest.figure(decision, ", ".join(filter(None, (stage.subject, variant))))
+    return {
+        "measures": table(decision["rules"], MEASURE_COLUMNS),
+        "forest": picture(drawn, "differences with their confidence bounds"),
+        **_numbers(decision),
+    }
+
+
+def _numbers(decision: Mapping[str, Any]) -> Metadata:
+    """Return the score of each arm: `<measure>/base`, `/candidate`, `/champion`.
+
+    Of the comparison with the base also `/difference`, `/lower` and `/detectable`.
+    """
+    found: dict[str, Any] = {}
+    for entry in decision["rules"]:
+        arms = {entry["against"]: entry["reference"]} if entry["against"] else {}
+        found |= {f"{entry['measure']}/{arm}": score for arm, score in {**arms, "candidate": entry["candidate"]}.items()}
+        if entry["against"] == "base":
+            found |= {f"{entry['measure']}/{name}": entry[name] for name in ("difference", "lower", "detectable")}
+    for arm, scores in decision.get("scores", {}).items():
+        found |= {f"{measure}/{arm}": score for measure, score in scores.items()}
+    return {name: float(number) for name, number in found.items() if number is not None and math.isfinite(number)}
+
+
+def _flips(stage: Stage, decision: Mapping[str, Any], directory: Path, arm: str) -> Metadata:
+    """Return the items that went from right to wrong; nothing where the answers are on another machine."""
+    files = (report_file(stage, "evaluation") / "samples" / "base.jsonl", directory / "samples" / f"{arm}.jsonl")
+    if not decision.get("rules") or not all(file.exists() for file in files):
+        return {}
+    base, candidate = (reports.read_lines(file) for file in files)
+    pools = settings(stage).get("pools")
+    text = flips.markdown(base, candidate, decision, pools=pools, arms=("base", arm), most=FLIPS)
+    return {"flips": dg.MetadataValue.md(text)}

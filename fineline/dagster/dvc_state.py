@@ -1,5 +1,6 @@
-"""The stages that DVC considers changed, and why."""
+"""The results that DVC has recorded, and the stages that it considers changed: dvc.lock, its cache, `dvc status`."""
 
+import configparser
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -7,11 +8,99 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fineline.dagster import dvc_cache, dvc_lock, process_group
-from fineline.dagster.dvc_lock import DvcLock
+import yaml
+
+from fineline.dagster import process_group
 from fineline.dagster.graph import Paths
-from fineline.dagster.stages import Stage
-from fineline.errors import FinelineError
+from fineline.dagster.stages import Stage, digest
+from fineline.errors import FinelineError, InputError
+
+LOCAL_CONFIG = Path(".dvc/config.local")
+
+
+def cache_directory(project: Path) -> Path:
+    """Return where DVC keeps every version of every result."""
+    place = project / ".dvc"
+    configured = read_config(place / "config", project / LOCAL_CONFIG).get("cache", "dir", fallback="cache")
+    return (place / configured).resolve()
+
+
+def read_config(*files: Path) -> configparser.ConfigParser:
+    """Return the configuration in those of the files that exist, the later ones before the earlier."""
+    found = configparser.ConfigParser(interpolation=None)
+    found.read([cached_file for cached_file in files if cached_file.exists()], encoding="utf-8")
+    return found
+
+
+def cached_file(project: Path, md5: str) -> Path:
+    """Return where the cache keeps a file, or the list of a directory (`...dir`)."""
+    return cache_directory(project) / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def cached_files(project: Path, md5: str) -> dict[str, str] | None:
+    """Return relative path -> md5 of the files of a cached directory; None if its list is not in the cache."""
+    try:
+        entries = json.loads(cached_file(project, md5).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return {entry["relpath"]: entry["md5"] for entry in entries}
+
+
+LOCK_FILE = "dvc.lock"
+
+
+@dataclass(frozen=True)
+class DvcLock:
+    """The content of dvc.lock at one moment."""
+
+    stages: Mapping[str, Any]
+
+    def data_version(self, stage: Stage) -> str | None:
+        """Return the digest of the stage's result; None if it was never made."""
+        recorded = self.stages.get(stage.name)
+        if recorded is None:
+            return None
+        return digest({out["path"]: out.get("md5") for out in recorded.get("outs", ()) if out["path"] in stage.identity})
+
+    def made(self, stage: str, path: str) -> str | None:
+        """Return the md5 of a result of a stage."""
+        return self._md5(stage, "outs", path)
+
+    def read(self, stage: str, path: str) -> str | None:
+        """Return the md5 of a dependency that a stage has read."""
+        return self._md5(stage, "deps", path)
+
+    def _md5(self, stage: str, kind: str, path: str) -> str | None:
+        entries = self.stages.get(stage, {}).get(kind, ())
+        return next((entry.get("md5") for entry in entries if entry["path"] == path), None)
+
+
+def read_lock(root: Path) -> DvcLock:
+    """Return the present content; empty for a project in which nothing was made.
+
+    Raises:
+        InputError: The file is not valid.
+    """
+    file = root / LOCK_FILE
+    return parse_lock(file.read_text(encoding="utf-8")) if file.exists() else DvcLock({})
+
+
+def parse_lock(text: str) -> DvcLock:
+    """Return the content of a dvc.lock.
+
+    Raises:
+        InputError: The text is not a valid dvc.lock.
+    """
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # thousands of lines, read at every tick that sees a change
+    try:
+        content = yaml.load(text, Loader=loader) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{LOCK_FILE}: not valid YAML, maybe with an unresolved merge conflict: {error}") from error
+    stages = content.get("stages") or {} if isinstance(content, dict) else None
+    if not isinstance(stages, dict):
+        raise InputError(f"{LOCK_FILE}: not as DVC writes it; restore it from git")
+    return DvcLock(stages)
+
 
 _SECONDS = 50.0  # a tick of a sensor has a minute
 _RWLOCK = Path(".dvc/tmp/rwlock")
@@ -67,7 +156,7 @@ def would_run(root: Path, stages: Sequence[Stage]) -> list[str]:
     Raises:
         FinelineError: DVC failed.
     """
-    recorded = dvc_lock.read(root)
+    recorded = read_lock(root)
     found: dict[str, bool] = {}
     for name, change in changes(root, stages).items():
         there = (change.deps | change.outs) - change.missing
@@ -92,7 +181,7 @@ def _is_as_made(root: Path, dep: str, reader: str, stages: Sequence[Stage], reco
             if out == dep:
                 return read is not None and read == made
             if dep.startswith(f"{out}/") and made is not None:
-                return read is not None and read == (dvc_cache.listed(root, made) or {}).get(dep.removeprefix(f"{out}/"))
+                return read is not None and read == (cached_files(root, made) or {}).get(dep.removeprefix(f"{out}/"))
     return False
 
 

@@ -1,12 +1,96 @@
-"""fineline.dagster.model_checks: a table of figures and judgments."""
+"""fineline.dagster.checks: a table of figures and judgments."""
+
+import json
 
 import dagster as dg
 import pytest
 
-from fineline.dagster.model_checks import EXPORT_CHECKS, MERGE_CHECKS, TRAINING_CHECKS, loss_fell, memory_forecast, preflight
+from fineline.dagster.checks import (
+    CURATION_CHECKS,
+    EXPORT_CHECKS,
+    MERGE_CHECKS,
+    TRAINING_CHECKS,
+    loss_fell,
+    memory_forecast,
+    preflight,
+)
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
-JUDGES = {check.name: check.judge for check in TRAINING_CHECKS}
+SOUND = {
+    "links_across_splits": 0,
+    "private_values_left": 0,
+    "contaminated_left": 0,
+    "audited": 870,
+    "rejected_share": 0.003,
+    "rejected_limit": 0.01,
+}
+JUDGES = {check.name: check.judge for check in CURATION_CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("check", "figures", "passed", "severity", "said"),
+    [
+        ("no_leak_between_splits", {}, True, ERROR, "0 groups, prompts and near-duplicates are in more than one split"),
+        ("no_leak_between_splits", {"links_across_splits": 3}, False, ERROR, "3 groups"),
+        ("privacy", {}, True, ERROR, "0 private values that `curate.privacy` removes are left in 870 rows"),
+        ("privacy", {"private_values_left": 1}, False, ERROR, "1 private values"),
+        ("contamination", {}, True, ERROR, "0 of 870 rows"),
+        ("contamination", {"contaminated_left": 2}, False, ERROR, "2 of 870 rows"),
+        ("rejected_share", {}, True, WARN, "0.30% of the raw rows are malformed; `curate.max_rejected` tolerates 1.00%"),
+        ("rejected_share", {"rejected_share": 0.008}, True, WARN, "0.80%"),
+        ("rejected_share", {"rejected_share": 0.009}, False, WARN, "more than 80% of the limit"),
+        ("rejected_share", {"rejected_share": 0.0, "rejected_limit": 0.0}, True, WARN, "tolerates 0.00%"),
+    ],
+)
+def test_a_check_answers_by_the_figures_and_names_them(stage, check, figures, passed, severity, said):
+    judgment = JUDGES[check](stage("curate", curation={"checks": SOUND | figures}))
+    assert (judgment.passed, judgment.severity) == (passed, severity)
+    assert said in judgment.reason
+
+
+@pytest.mark.parametrize(
+    ("drift", "passed", "said"),
+    [
+        (0.04, True, "0.04; 0.20 is tolerated"),
+        (0.2, True, "0.20"),
+        (0.25, False, "Look at the table of changes"),
+        (None, True, "no previous version"),
+    ],
+)
+def test_drift_is_judged_by_the_report_on_the_change(stage, tmp_path, drift, passed, said):
+    file = tmp_path / "reports" / "home-en" / "curation" / "change.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"largest_drift": drift, "drift_limit": 0.2}))
+    judgment = JUDGES["drift"](stage("curate", curation={"checks": SOUND}))
+    assert (judgment.passed, judgment.severity) == (passed, WARN)
+    assert said in judgment.reason
+
+
+def test_the_figures_of_a_check_can_be_plotted(stage):
+    judgment = JUDGES["rejected_share"](stage("curate", curation={"checks": SOUND}))
+    assert judgment.metadata == {"rejected_share": 0.003, "rejected_limit": 0.01}
+
+
+def test_without_a_report_on_the_change_drift_says_what_to_do(stage):
+    judgment = JUDGES["drift"](stage("curate", curation={"checks": SOUND}))
+    assert (judgment.passed, judgment.severity) == (False, WARN)
+    assert "curation/change.json does not exist yet; materialize curate@home-en" in judgment.reason
+
+
+@pytest.mark.parametrize("check", [check for check in JUDGES if check != "drift"])
+@pytest.mark.parametrize(
+    ("reports", "said"),
+    [({}, "curation.json does not exist yet"), ({"curation": {"rows_in": 4}}, "curation.json lacks")],
+)
+def test_without_its_figures_a_check_says_what_to_do(stage, check, reports, said):
+    judgment = JUDGES[check](stage("curate", **reports))
+    assert (judgment.passed, judgment.severity) == (False, WARN)
+    assert said in judgment.reason
+    assert "materialize curate@home-en" in judgment.reason
+
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+MODEL_JUDGES = {check.name: check.judge for check in TRAINING_CHECKS}
 
 
 def finding(name, severity):
@@ -75,14 +159,14 @@ def test_the_checks_read_the_reports_of_their_stage(stage, tmp_path):
         preflight={"findings": [finding("labels", "ok")], "rows": {"train": 1}},
     )
     (tmp_path / "reports" / "home-en" / "loss.csv").write_text("step,loss\n1,2\n2,1\n")
-    assert {name: judge(train).passed for name, judge in JUDGES.items()} == dict.fromkeys(JUDGES, True)
+    assert {name: judge(train).passed for name, judge in MODEL_JUDGES.items()} == dict.fromkeys(MODEL_JUDGES, True)
 
 
 @pytest.mark.parametrize(
     ("check", "said"), [("preflight", "preflight.json"), ("loss_fell", "loss.csv"), ("memory_forecast", "training.json")]
 )
 def test_without_its_report_a_check_says_what_to_do(stage, check, said):
-    judgment = JUDGES[check](stage("train"))
+    judgment = MODEL_JUDGES[check](stage("train"))
     assert (judgment.passed, judgment.severity) == (False, WARN)
     assert judgment.reason == f"{said} does not exist yet; materialize train@home-en"
 

@@ -1,4 +1,4 @@
-"""fineline.dagster.schedules: an error in the block of an adapter affects only its own schedule."""
+"""fineline.dagster.jobs: an error in the block of an adapter affects only its own schedule."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fineline.dagster.new_data_sensor import look, notify_invalid
+from fineline.dagster.jobs import configured, retrain_schedules
 from fineline.dagster.retraining import retrain_job
-from fineline.dagster.schedules import configured, retrain_schedules
+from fineline.dagster.sensors import look, notify_invalid
 from fineline.dagster.stages import Stage
 from fineline.errors import InputError
 from fineline.retraining.triggers import Triggers
