@@ -12,7 +12,7 @@ export PYTHONUNBUFFERED := 1
 
 SPELLED := fineline pipelines assets benchmarks tools docs suites Makefile dvc.yaml params.yaml $(wildcard *.md)
 
-.PHONY: help setup demo announce shipped dagster ui test test-all lint docs accept golden bench lock clean
+.PHONY: help setup demo announce shipped dagster ui test test-all soak programs lint docs accept golden bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,11 +43,19 @@ dagster: setup ## every stage that is stale, through Dagster without a browser
 ui: setup ## the graph in Dagster, on http://127.0.0.1:3000
 	dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
-test: setup ## unit and integration tests on a tiny model built on the spot
-	pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder -m "not slow"
+PYTEST := pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-test-all: setup ## the same, the simulated year and a project from an installed wheel
-	pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
+test: setup ## every behavior, on a tiny model built on the spot
+	$(PYTEST) -m "not slow and not soak"
+
+test-all: setup programs ## the same, whole chains, daemon, browser, README, eight weeks of faults, an installed wheel
+	$(PYTEST) -m "not soak"
+
+soak: setup ## a simulated year and long sequences of random actions
+	$(PYTEST) -m soak
+
+programs: ## install Chromium, nginx, Postgres and SoftHSM for tests, as root where apt-get is at hand
+	@tests/programs.sh
 
 lint: setup ## ruff, mypy, layers of imports, stage versions, words, docs/parameters.md
 	ruff check .

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
+from fineline.artifacts import locks
 from fineline.project import lock
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -29,6 +30,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # A suite that a script starts in the background is deaf to SIGINT, and so would be every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+pytest_plugins = ["tests.cpu_durations", "tests.not_run"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,36 +52,23 @@ DEVICES = ("lamp", "fan", "heater", "radio")
 PHRASES = ("turn {state} the {room} {device}", "{room} {device} {state}", "please switch the {device} in the {room} {state}")
 
 
-SHARED = (
-    "tests/test_chain.py",
-    "tests/project/test_staleness.py",
-    "tests/test_declared.py",
-    "tests/test_readme.py",
-    "tests/retraining/test_drift.py",
-    "tests/golden/test_golden_chain.py",
-)  # they use one project, which takes longest to make
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that `make golden` uses."""
     parser.addoption("--record-golden", action="store_true", help="write tests/golden/results.json")
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Files go to processes whole, and the files that share a project go to one."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            return SHARED[0] if file in SHARED else file
-
-    return ByFile(config, log)
-
-
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest starts first."""
-    items.sort(key=lambda item: not item.nodeid.startswith(SHARED))
+    """Mark the tests that need the whole chain as slow, and start them first: it takes longest to make."""
+    for item in items:
+        if _needs_chain(item):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(1800))
+    items.sort(key=lambda item: (not _needs_chain(item), item.get_closest_marker("slow") is None))
+
+
+def _needs_chain(item: pytest.Item) -> bool:
+    return "readme_chain" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
@@ -268,14 +258,27 @@ def readme_project(directory: Path, tiny_base: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
-    """A project after the README's commands for the user's data: all nine stages, run by DVC.
+def readme_chain(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
+    """A project after the README's commands for the user's data: all nine stages, run by DVC. Copied, never changed.
 
-    The files that each stage opened are in a directory next to the project, see tests/test_declared.py.
+    The processes of the suite share it: the first that needs it makes it while the others wait. The files that each stage
+    opened are in the directory `opened` next to the project, see tests/test_declared.py.
     """
-    project = tmp_path_factory.mktemp("made")
-    readme_project(project, tiny_base)
-    opened = project.parent / f"{project.name}-opened"
+    place = tmp_path_factory.getbasetemp()
+    place = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "readme-chain"
+    project, finished = place / "project", place / "finished"
+    with locks.hold(place / "lock"):
+        if not finished.exists():
+            assert not project.exists(), "it could not be made; the first test that needed it shows why"
+            project.mkdir()
+            readme_project(project, tiny_base)
+            run_readme(project, place / "opened")
+            finished.touch()
+    return project
+
+
+def run_readme(project: Path, opened: Path) -> None:
+    """Run the README's commands for the user's data, with the files that each stage opens recorded in a directory."""
     opened.mkdir()
     paths = os.pathsep.join(filter(None, (str(ROOT / "tests" / "audit"), os.environ.get("PYTHONPATH"))))
     audited = {"PYTHONPATH": paths, "FINELINE_TEST_OPENED": str(opened)}
@@ -283,4 +286,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
         if "support" in command and command.split()[1] not in ("report", "init", "retire"):
             answer = shell(command, project, **audited)
             assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
-    return project
+
+
+@pytest.fixture(scope="session")
+def made(readme_chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project after all nine stages for this process of the suite."""
+    return shutil.copytree(readme_chain, tmp_path_factory.mktemp("made") / "project", symlinks=True)

@@ -24,8 +24,6 @@ from fineline.project.versions import STAGES
 from fineline.stages import holdout, train
 from tests.conftest import ENVIRONMENT
 
-pytestmark = pytest.mark.timeout(900)  # the whole chain runs first, and a machine may be slow
-
 
 @pytest.fixture
 def chain(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -13,18 +13,25 @@ from fineline import artifacts
 from fineline.adapters.methods import METHODS
 from fineline.project import layout
 from fineline.stages import base, curate, ingest, plan, train
+from tests.conftest import ROOT
+from tests.in_process import fineline, stage
 from tests.models.shapes import LLAMA_31_8B, write_config
 
 
-def fineline(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    command = [str(Path(sys.executable).with_name("fineline")), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "300"}, cwd=cwd)
+@pytest.mark.parametrize("arguments", [("--help",), ("report", "home")], ids=["help", "failure"])
+def test_the_installed_command_does_the_same(project, arguments):
+    command = [Path(sys.executable).with_name("fineline"), *arguments]
+    environment = os.environ | {"COLUMNS": "300"}
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    expected = fineline(*arguments)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (expected.returncode, expected.stdout, expected.stderr)
 
 
-def stage(module: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", f"pipelines.{module}", *arguments], capture_output=True, text=True, check=False
-    )
+def test_a_stage_in_a_process_of_its_own_ends_with_the_same_exit_code(project):
+    command = [sys.executable, "-m", "pipelines.assess"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    expected = stage("assess")
+    assert (answer.returncode, answer.stderr) == (expected.returncode, expected.stderr)
 
 
 @pytest.fixture

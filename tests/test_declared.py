@@ -13,8 +13,6 @@ import yaml
 from fineline.artifacts import RECORD
 from fineline.project.versions import STAGES
 
-pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow
-
 DRAFT = re.compile(r"\.(.+?)\.(?:building-)?\d+")
 PARAMETERS = {Path("params.yaml"), Path("fineline.lock")}
 SHOWN_ONLY = {
@@ -30,15 +28,17 @@ SHOWN_ONLY = {
 
 
 @pytest.fixture(scope="module")
-def opened(made: Path) -> dict[str, dict[str, set[Path]]]:
+def opened(readme_chain: Path) -> dict[str, dict[str, set[Path]]]:
     """Stage -> `r` and `w` -> files of the project that it opened, drafts under the names of what they become."""
     found = {}
-    for log in (made.parent / f"{made.name}-opened").iterdir():
+    for log in (readme_chain.parent / "opened").iterdir():
         modes: dict[str, set[Path]] = {"r": set(), "w": set()}
         for line in log.read_text(encoding="utf-8").splitlines():
             path = Path(line[2:])
-            if path.is_relative_to(made):
-                parts = [DRAFT.sub(r"\1", part) if DRAFT.fullmatch(part) else part for part in path.relative_to(made).parts]
+            if path.is_relative_to(readme_chain):
+                parts = [
+                    DRAFT.sub(r"\1", part) if DRAFT.fullmatch(part) else part for part in path.relative_to(readme_chain).parts
+                ]
                 modes[line[0]].add(Path(*parts))
         found[log.name] = modes
     return found
@@ -48,9 +48,9 @@ def name(stage: str) -> str:
     return f"{stage}@{'tiny' if stage == 'base' else 'support'}"
 
 
-def declared(made: Path, stage: str, kind: str) -> set[Path]:
+def declared(readme_chain: Path, stage: str, kind: str) -> set[Path]:
     """Return the dependencies or outputs of a stage, as DVC resolved them."""
-    locked = yaml.safe_load((made / "dvc.lock").read_text())["stages"][name(stage)]
+    locked = yaml.safe_load((readme_chain / "dvc.lock").read_text())["stages"][name(stage)]
     return {Path(entry["path"]) for entry in locked.get(kind, [])}
 
 
@@ -64,9 +64,9 @@ def is_internal(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
-def test_every_file_that_a_stage_reads_is_declared(made, opened, stage):
-    deps, outs = declared(made, stage, "deps"), declared(made, stage, "outs")
-    records = {(dep if (made / dep).is_dir() else dep.parent) / RECORD for dep in deps}  # only to verify declared files
+def test_every_file_that_a_stage_reads_is_declared(readme_chain, opened, stage):
+    deps, outs = declared(readme_chain, stage, "deps"), declared(readme_chain, stage, "outs")
+    records = {(dep if (readme_chain / dep).is_dir() else dep.parent) / RECORD for dep in deps}  # only to verify declared files
     read = {path for path in opened[name(stage)]["r"] if not is_internal(path)}
     assert read >= PARAMETERS
     allowed = PARAMETERS | records | SHOWN_ONLY.get(stage, set())
@@ -74,15 +74,15 @@ def test_every_file_that_a_stage_reads_is_declared(made, opened, stage):
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
-def test_every_file_that_a_stage_writes_is_declared(made, opened, stage):
+def test_every_file_that_a_stage_writes_is_declared(readme_chain, opened, stage):
     written = {path for path in opened[name(stage)]["w"] if not is_internal(path)}
     assert written
-    assert not {path for path in written if not within(path, declared(made, stage, "outs"))}
+    assert not {path for path in written if not within(path, declared(readme_chain, stage, "outs"))}
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
-def test_every_declared_dependency_is_read(made, opened, stage):
+def test_every_declared_dependency_is_read(readme_chain, opened, stage):
     """A dependency that is not read makes a stage stale for nothing."""
     read = opened[name(stage)]["r"]
-    needed = declared(made, stage, "deps") - {Path("evidence/support")}  # which contains no evidence here
+    needed = declared(readme_chain, stage, "deps") - {Path("evidence/support")}  # which contains no evidence here
     assert not {dep for dep in needed if not any(within(path, {dep}) for path in read)}

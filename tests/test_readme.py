@@ -18,8 +18,6 @@ from fineline.dagster.definitions import build_definitions
 from fineline.project import params
 from tests.conftest import ENVIRONMENT, ROOT, blocks, commands, readme_commands, shell, write_lines
 
-pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow
-
 SIGNED = ("keygen", "attest", "show", "approve", "promote")
 """Commands that need a key, in the order in which they run."""
 NEW = "fineline new my-project"
@@ -84,6 +82,7 @@ def test_the_commands_that_sign_work_in_their_order(made, tmp_path):
     assert "in use in staging" in answer.stdout
 
 
+@pytest.mark.slow
 def test_a_new_project_takes_an_adapter_on_a_base_from_a_directory(tiny_base, tmp_path):
     assert NEW in readme_commands("fineline")
     (init,) = [command for command in readme_commands("fineline") if command.split()[1] == "init"]
@@ -145,6 +144,7 @@ def test_a_removed_result_comes_back_from_the_run_cache(made):
     assert (made / "models" / "adapters" / "support" / "adapter_model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_the_browser_front_answers(tmp_path):
     """The command of `make ui`, on a free port and with a separate history."""
     (start,) = re.findall(r"^\t(dagster dev .*)$", MAKEFILE, re.MULTILINE)

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -39,11 +40,12 @@ ALWAYS = [  # one row for each outcome, so that every outcome occurs
 ]
 
 
-def test_no_row_is_lost(run):
+@pytest.mark.parametrize("examples", [12, pytest.param(60, marks=pytest.mark.slow)])
+def test_no_row_is_lost(run, examples):
     """One project, many inputs."""
     outcomes = Counter()
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(st.lists(LINE, min_size=1, max_size=40))
     def check(lines):
         curated = run(b"\n".join([*ALWAYS, *lines]), split={"validation": 0, "test": 0}, guards=("greetings",))
@@ -60,7 +62,9 @@ def test_no_row_is_lost(run):
         outcomes.update(curated.report["removed"])
 
     check()
-    assert min(outcomes[step] for step in ("rejected", "quality", "contamination", "label_noise", "exact_duplicates")) >= 60
+    assert (
+        min(outcomes[step] for step in ("rejected", "quality", "contamination", "label_noise", "exact_duplicates")) >= examples
+    )
 
 
 def test_a_line_of_ten_megabytes_is_a_row_like_any_other(run):

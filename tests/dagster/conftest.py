@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
+from fineline.dagster import process_group
 from fineline.dagster.stages import Stage
 from fineline.project.versions import STAGES
+from tests.dagster import warm_dvc
 
 BIN = Path(sys.executable).parent
+WARM = "FINELINE_TEST_DVC"
+"""Names the command `dvc` of tests.dagster.warm_dvc."""
 ROOT = Path(__file__).resolve().parents[2]
 
 GRAPH = """
@@ -207,16 +211,32 @@ class Project:
 
 def dvc(root: Path, *arguments: str) -> str:
     environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run(["dvc", *arguments], cwd=root, env=environment, check=True, capture_output=True, text=True).stdout
+    command = [os.environ[WARM], *arguments]
+    return subprocess.run(command, cwd=root, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture(scope="session", autouse=True)
 def quiet_dvc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Switch off analytics, and keep DVC's state of these projects in a temporary directory."""
+    """Switch off analytics, keep DVC's state of these projects in a temporary directory, and import DVC once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_NO_ANALYTICS", "1")
         patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("dvc-state")))
-        yield
+        with warm_dvc.served() as command:
+            patch.setenv(WARM, str(command))
+            yield
+
+
+@pytest.fixture(autouse=True)
+def stages_through_warm_dvc(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start stages with the command that has DVC imported already, unless the test asks for the installed one."""
+    if request.node.get_closest_marker("installed_dvc") is None:
+        run = process_group.run
+
+        def warm(command: Sequence[str], *arguments: Any, **options: Any) -> int:
+            program = os.environ[WARM] if command[0] == "dvc" else command[0]
+            return run([program, *command[1:]], *arguments, **options)
+
+        monkeypatch.setattr(process_group, "run", warm)
 
 
 @pytest.fixture(scope="session")

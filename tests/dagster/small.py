@@ -15,7 +15,7 @@ import yaml
 from fineline.artifacts import reports
 from fineline.governance import store
 from fineline.project import layout, lock
-from tests.dagster.conftest import BIN
+from tests.dagster.conftest import BIN, WARM
 
 GRAPH = """
 stages:
@@ -154,7 +154,10 @@ class Small:
 
     def run(self, *command: str) -> str:
         environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-        answer = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+        program = os.environ[WARM] if command[0] == "dvc" else command[0]
+        answer = subprocess.run(
+            [program, *command[1:]], cwd=self.root, env=environment, capture_output=True, text=True, check=False
+        )
         assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
         return answer.stdout
 

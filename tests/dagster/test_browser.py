@@ -11,7 +11,10 @@ from tests.dagster.front import CHROMIUM, ROOT, SETTINGS, browser, front
 from tests.dagster.small import SERVED, Small, until
 
 pytest.importorskip("playwright")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (chromium)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (chromium)"),
+]
 
 
 @pytest.fixture

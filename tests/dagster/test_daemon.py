@@ -19,6 +19,7 @@ from fineline.dagster.retraining import JOB
 from tests.dagster.conftest import BIN
 from tests.dagster.small import SERVED, Small, until
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ROOT / ".dagster" / "dagster.yaml"
 OVER = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)

@@ -77,7 +77,7 @@ def seen(address, monkeypatch):
         return event.asset_materialization.metadata["rows"].value if event else None
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_state_lies_in_postgres_and_comes_back_from_a_backup(postgres, home, monkeypatch):
     address, run = postgres
     monkeypatch.setenv("FINELINE_POSTGRES", address)
@@ -103,7 +103,7 @@ def test_state_lies_in_postgres_and_comes_back_from_a_backup(postgres, home, mon
     assert seen(address, monkeypatch) == 7
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_an_upgrade_finds_the_tables_up_to_date(postgres, home, monkeypatch):
     address, _ = postgres
     monkeypatch.setenv("FINELINE_POSTGRES", address)

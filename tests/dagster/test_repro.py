@@ -16,6 +16,7 @@ from fineline.dagster.displays import Display
 from fineline.dagster.repro import ReproFailed, reproduce
 from fineline.dagster.translation import may_succeed_later
 
+pytestmark = pytest.mark.installed_dvc
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -249,20 +249,23 @@ class TwoFronts(RuleBasedStateMachine):
         dg.materialize(assets, selection=selection, instance=self.instance, raise_on_error=False)
 
 
-@pytest.mark.timeout(1200)
-def test_dagster_and_dvc_agree_after_any_sequence_of_actions(made):
+@pytest.mark.parametrize(
+    ("sequences", "steps"), [pytest.param(3, 8, marks=pytest.mark.slow), pytest.param(40, 20, marks=pytest.mark.soak)]
+)
+@pytest.mark.timeout(7200)
+def test_dagster_and_dvc_agree_after_any_sequence_of_actions(made, sequences, steps):
     TwoFronts.made = made
-    run_machine()
+    run_machine(sequences, steps)
 
 
-def run_machine() -> None:
+def run_machine(sequences: int, steps: int) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
     run_state_machine_as_test(
         TwoFronts,
         settings=settings(
-            max_examples=3,
-            stateful_step_count=8,
+            max_examples=sequences,
+            stateful_step_count=steps,
             deadline=None,
             derandomize=True,
             database=None,

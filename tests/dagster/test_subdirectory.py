@@ -29,6 +29,7 @@ def retrain(project, instance):
     return job.execute_in_process(instance=instance, partition_key="support", raise_on_error=False)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_project_below_the_top_of_its_repository_is_retrained(project):
     champion = project.promote()

@@ -1,4 +1,4 @@
-"""A year of an unattended project: 52 Mondays, new data at random times, and every kind of fault.
+"""Weeks of an unattended project: a Monday each, new data at random times, and every kind of fault.
 
 The clock is advanced by asking the schedule what it starts at each Monday's hour. Runs that are to be killed are separate
 processes, and they are really killed.
@@ -26,7 +26,6 @@ from fineline.dagster.retraining import JOB
 from fineline.notifications import outbox
 from tests.dagster.small import Small
 
-WEEKS = 52
 MONDAY = datetime(2026, 1, 5, 3, tzinfo=UTC)
 RUN = """
 import sys
@@ -61,11 +60,11 @@ class Year:
         """True if there are rows that no finished run has seen."""
         self.faults: list[str] = []
 
-    def week(self, number: int) -> None:
+    def week(self, number: int, rows: bool, fault: str | None) -> None:
+        """Let a week pass, with new rows and a fault if they are due."""
         moment = MONDAY + timedelta(weeks=number)
-        if self.random.random() < 0.4:
+        if rows:
             self.rows_come(number)
-        fault = self.random.choice(FAULTS) if self.random.random() < 0.35 else None
         context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=self.repository)
         (request,) = self.schedule.evaluate_tick(context).run_requests
         assert request.partition_key == "support"
@@ -147,13 +146,14 @@ class Year:
         """Kill a process while the training runs, if there is something to train."""
         self.pause.write_text("60")
         process = self.start()
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 600
         victim = None
         while process.poll() is None and victim is None and time.monotonic() < deadline:
             victim = self.find("stage.py train")
             time.sleep(0.05)
         self.pause.unlink()
-        if victim is None:  # there was nothing to train
+        if victim is None:
+            assert not self.pending, "a training starts if there is something to train"
             process.wait(90)
             return
         if fault == "kill the run":
@@ -210,14 +210,28 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(2400)
-def test_a_year_passes_and_nothing_is_lost(tmp_path, monkeypatch):
+def eight_weeks(draw: random.Random) -> list[tuple[bool, str | None]]:
+    """Return for each week if rows come, and its fault: each kind of fault once, when there is something to train."""
+    weeks: list[tuple[bool, str | None]] = [*((True, fault) for fault in FAULTS), (True, None), (False, None)]
+    draw.shuffle(weeks)
+    return weeks
+
+
+def a_year(draw: random.Random) -> list[tuple[bool, str | None]]:
+    """Return 52 weeks, with faults also when there is nothing to train."""
+    return [(draw.random() < 0.4, draw.choice(FAULTS) if draw.random() < 0.35 else None) for _ in range(52)]
+
+
+@pytest.mark.parametrize(
+    "weeks", [pytest.param(eight_weeks, marks=pytest.mark.slow), pytest.param(a_year, marks=pytest.mark.soak)]
+)
+@pytest.mark.timeout(7200)
+def test_weeks_pass_and_nothing_is_lost(tmp_path, monkeypatch, weeks):
     for name in ("RUNS", "PAUSE"):
         monkeypatch.setenv(name, "")
     year = Year(tmp_path, seed=2026)
-    for number in range(WEEKS):
-        year.week(number)
+    for number, (rows, fault) in enumerate(weeks(random.Random(2036))):
+        year.week(number, rows, fault)
     assert set(year.faults) == set(FAULTS), "each kind of fault came up"
     reported = [(notice["event"], notice["occasion"].split()[-1]) for notice in year.notices()]
     verdicts = {

@@ -182,14 +182,19 @@ def clustered(sizes, correlations, seed):
     return max(passes), max(fails)
 
 
-@pytest.mark.parametrize("clusters", EQUAL)
+def some_slow(sizes):
+    """Return the numbers of clusters; many clusters take long to draw."""
+    return [pytest.param(clusters, marks=[pytest.mark.slow] * (clusters > 60)) for clusters in sizes]
+
+
+@pytest.mark.parametrize("clusters", some_slow(EQUAL))
 def test_clusters_of_one_size_keep_the_nominal_rate(clusters):
     wrong_pass, wrong_fail = clustered(EQUAL[clusters], (0.01, 0.1, 0.6), seed=clusters)
     assert wrong_pass <= CHANCE + NOISE  # 4.9% with 8,000 draws
     assert wrong_fail <= CHANCE  # 2.7%
 
 
-@pytest.mark.parametrize("clusters", UNEQUAL)
+@pytest.mark.parametrize("clusters", some_slow(UNEQUAL))
 def test_clusters_of_different_sizes_exceed_the_nominal_rate_by_at_most_a_point(clusters):
     wrong_pass, wrong_fail = clustered(UNEQUAL[clusters], (0.1, 0.6), seed=clusters)
     assert wrong_pass <= CHANCE + 0.01 + NOISE  # 5.4 to 6.0% with 8,000 draws, where few clusters lose all their items

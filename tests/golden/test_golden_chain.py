@@ -5,8 +5,6 @@ import pytest
 from fineline.project.versions import STAGES
 from tests.golden import results
 
-pytestmark = pytest.mark.timeout(900)  # the whole chain is made first, and a machine may be slow
-
 LIBRARIES = {"torch": "2.13.0"}
 RECORDED = {
     "libraries": LIBRARIES,

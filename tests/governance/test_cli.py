@@ -9,7 +9,7 @@ import yaml
 from fineline.governance import keys, people, policy
 from fineline.project import lock
 from tests.governance.conftest import NAME, candidate
-from tests.test_cli import fineline
+from tests.in_process import fineline
 
 
 @pytest.fixture

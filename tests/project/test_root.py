@@ -1,21 +1,14 @@
 """fineline.project.root: a command finds its project from any directory of it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from fineline.errors import InputError
 from fineline.project import lock, root
-from tests.conftest import ENVIRONMENT, small_params, write_lines, write_project
-
-FINELINE = str(Path(sys.executable).with_name("fineline"))
-
-
-def fineline(*arguments, cwd):
-    return subprocess.run([FINELINE, *arguments], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+from tests.conftest import small_params, write_lines, write_project
+from tests.in_process import fineline
 
 
 @pytest.fixture

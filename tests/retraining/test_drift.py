@@ -72,7 +72,6 @@ def look(project):
     return answer.stdout.splitlines()[-1]
 
 
-@pytest.mark.timeout(900)
 def test_the_champion_scores_the_inbox(production):
     files = (layout.curated("support") / f"{split}.jsonl" for split in ("test", "validation", "train"))
     lines = [line for file in files for line in file.read_text().splitlines()]

@@ -14,7 +14,8 @@ from fineline.models import bases
 from fineline.project import layout, params
 from fineline.scaffold import adapter
 from fineline.scaffold.adapter import Base
-from tests.conftest import ROOT, small_params, write_lines, write_project
+from tests import in_process
+from tests.conftest import small_params, write_lines, write_project
 from tests.governance.conftest import NAME, world  # noqa: F401
 
 
@@ -71,11 +72,8 @@ def editing_leaves(before, after):
 
 def test_a_new_adapter_can_be_planned_at_once(project, fineline):
     init(fineline, "support", "tickets.jsonl", "tiny", "--license", "mit")
-    shutil.copytree(ROOT / "pipelines", project / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
     for stage, name in (("base", "tiny"), ("ingest", "support"), ("curate", "support"), ("plan", "support")):
-        answer = subprocess.run(
-            ["python", "-m", f"pipelines.{stage}", name], cwd=project, capture_output=True, text=True, check=False
-        )
+        answer = in_process.stage(stage, name)
         assert answer.returncode == 0, answer.stderr
     assert json.loads((project / layout.reports("support") / "plan.json").read_text())["recommended"]
 

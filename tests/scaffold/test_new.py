@@ -3,7 +3,6 @@
 import re
 import subprocess
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,7 +12,8 @@ from fineline.errors import FinelineError, InputError
 from fineline.project import lock, params
 from fineline.project.versions import STAGES
 from fineline.scaffold import new
-from tests.conftest import ENVIRONMENT, ROOT, shell
+from tests.conftest import ROOT, shell
+from tests.in_process import fineline
 
 
 def files(directory):
@@ -152,19 +152,14 @@ def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch, exists)
 
 
 def test_the_command_says_what_comes_next(tmp_path):
-    fineline = Path(ENVIRONMENT["PATH"].split(":")[0]) / "fineline"
-    answer = subprocess.run(
-        [fineline, "new", "demo"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    answer = fineline("new", "demo", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert "demo: created a project" in answer.stdout
     assert "stages" in answer.stdout
     following, after = answer.stdout.splitlines()[-2:]
     assert following.startswith("next: cd demo && fineline init support --data ")
     assert after == "then: dvc repro assess@support && fineline report support"
-    again = subprocess.run(
-        [fineline, "new", "demo"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    again = fineline("new", "demo", cwd=tmp_path)
     assert again.returncode == 2
     assert again.stderr.startswith("error: demo: exists and is not an empty directory")
 

@@ -83,7 +83,7 @@ def test_it_learns_and_repeats_itself_bit_for_bit(tiny_base, tmp_path, undisturb
     assert result.metrics["tokens"] == 2 * sum(len(row.input_ids) for row in data()[0])
 
 
-@pytest.mark.parametrize(("kill_at", "signum"), [(6, signal.SIGTERM), (8, signal.SIGKILL)])
+@pytest.mark.parametrize(("kill_at", "signum"), [pytest.param(6, signal.SIGTERM, marks=pytest.mark.slow), (8, signal.SIGKILL)])
 def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tiny_base, tmp_path, undisturbed, kill_at, signum):
     """At the end of the first epoch, and within the second. Dropout draws random numbers throughout."""
     _, expected, _ = undisturbed
