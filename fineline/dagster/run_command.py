@@ -142,8 +142,11 @@ class Progress:
         code = int(codes[-1]) if codes else status
         kind: type[FinelineError] = {2: InputError, 3: Refused}.get(code, FinelineError)
         reasons = [line.removeprefix("error: ") for line in self._tail if line.startswith("error: ")]
-        if reasons:
+        refused = re.findall(r"^ERROR: (?!.*failed to run: )(.+)", text, re.MULTILINE)  # by DVC, before a stage started
+        if reasons and self.running:
             why = reasons[-1]
+        elif refused:
+            why = refused[-1]
         else:
             why = "\n".join(["failed; the last lines were", *(f"  {line}" for line in [*self._tail][-_TAIL:])])
         if _NO_SPACE in text:

@@ -79,6 +79,17 @@ def test_the_exit_code_of_a_stage_is_kept(output):
     assert str(error).startswith("curate@home-en: rows.jsonl:3: not valid JSON")
 
 
+def test_an_error_of_dvc_itself_is_named(output):
+    progress = progress_to(output)
+    for line in (
+        "Running stage 'train@home-en':",
+        "Updating lock file 'dvc.lock'",
+        "ERROR: failed to reproduce 'evaluate@home-en': [Errno 2] No such file or directory: 'evidence/home-en'",
+    ):
+        progress.line(line)
+    assert str(progress.failure(Path(), 255)).startswith("dvc repro: failed to reproduce 'evaluate@home-en': [Errno 2]")
+
+
 def test_a_full_disk_is_named(output):
     progress = progress_to(output)
     progress.line("Running stage 'train@home-en':")
