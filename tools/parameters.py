@@ -25,7 +25,7 @@ import type_words
 from fineline.adapters.methods import METHODS, SELECTABLE
 from fineline.governance.people import People
 from fineline.governance.policy import Policy
-from fineline.notifications.configuration import Configuration
+from fineline.notifications.notice import Configuration
 from fineline.project.params.project import Adapter, Params
 from fineline.project.params.training import AUTO, Train
 from fineline.retraining.triggers import Triggers
