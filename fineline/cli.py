@@ -43,6 +43,7 @@ COMMANDS = {
         "dagster.run_command:run_adapter",
         "Bring an adapter up to date: run its stale stages in order, then show the result.",
     ),
+    "status": ("scaffold.status:show_status", "Show every adapter: what is stale, the last verdict, and what waits for whom."),
     "report": (
         "stages.cli:show_report",
         "Show the result of an adapter: scores of base, adapter and exported model, and the verdict.",
@@ -102,6 +103,31 @@ COMMANDS = {
 }
 """Command -> module below `fineline` and function, and its summary in `fineline --help`, which imports no module."""
 
+EXAMPLES = {
+    "new": ("fineline new my-project",),
+    "init": (
+        "fineline init support --data tickets.csv --base Qwen/Qwen3-4B --owner support@example.com",
+        "fineline init support --data tickets/ --base models/my-llama --base-license mit",
+    ),
+    "upgrade": ("fineline upgrade --dry-run", "fineline upgrade --keep train"),
+    "plan": ("fineline plan support", "fineline plan --base meta-llama/Llama-3.1-8B --device rtx4090"),
+    "run": ("fineline run support", "fineline run support --quiet"),
+    "status": ("fineline status", "fineline status --json"),
+    "report": ("fineline report support", "fineline report support --open"),
+    "holdout": ('fineline holdout support --reason "release 2.0"',),
+    "document": ("fineline document support",),
+    "keygen": ("fineline keygen ada --email ada@example.com",),
+    "attest": ("fineline attest support",),
+    "show": ("fineline show support",),
+    "approve": ('fineline approve support --for staging --reason "Read the flips."',),
+    "reject": ('fineline reject support --reason "Leaks names."',),
+    "promote": ("fineline promote support --to staging",),
+    "rollback": ('fineline rollback support --in production --reason "Too slow."',),
+    "verify": ("fineline verify releases/support/channels/production", "fineline verify models/adapters/support"),
+    "lineage": ("fineline lineage models/export/support/quantized",),
+}
+"""Command -> examples at the end of its `--help`."""
+
 OUTSIDE = {"new", "upgrade"}
 """Commands that do not change to the root of a project."""
 ANYWHERE = {"doctor", "history", "keygen", "lineage", "plan", "show", "stamp", "verify"}
@@ -118,7 +144,7 @@ class LazyGroup(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         for name, (_, summary) in COMMANDS.items():
-            self.commands[name] = TyperCommand(name, help=summary)
+            self.commands[name] = TyperCommand(name, help=summary, short_help=summary)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the name of a command, the command itself, and its arguments."""
@@ -126,7 +152,13 @@ class LazyGroup(TyperGroup):
         return name, _imported(name) if name and command else None, rest
 
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help in plain text: rich takes longer to import than everything else
+    context_settings={"max_content_width": 100},
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -188,7 +220,7 @@ def _imported(name: str) -> Any:
     """Return a command or a group of commands, ready to run in the root of the project."""
     module, _, attribute = COMMANDS[name][0].partition(":")
     found = getattr(import_module(f"fineline.{module}"), attribute)
-    group = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    group = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     if isinstance(found, typer.Typer):
         for info in found.registered_commands:
             assert info.name is not None
@@ -196,7 +228,8 @@ def _imported(name: str) -> Any:
             group.command(info.name)(_in_project(info.name, info.callback))
         group.info = found.info
         return typer.main.get_group(group)
-    group.command(name)(found if name in OUTSIDE else _in_project(name, found))
+    epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in EXAMPLES[name])]) if name in EXAMPLES else None
+    group.command(name, epilog=epilog)(found if name in OUTSIDE else _in_project(name, found))
     return typer.main.get_command(group)
 
 

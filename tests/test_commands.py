@@ -1,6 +1,7 @@
 """`fineline --help`: one summary for each command, and no import of what only running a command needs."""
 
 import inspect
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -9,7 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from fineline.cli import COMMANDS, app
+from fineline import cli
+from fineline.cli import COMMANDS, EXAMPLES, app
+from tests.conftest import ROOT
 
 HEAVY = (
     "cryptography",
@@ -18,6 +21,7 @@ HEAVY = (
     "jinja2",
     "numpy",
     "pydantic",
+    "rich",
     "scipy",
     "securesystemslib",
     "torch",
@@ -64,3 +68,31 @@ def test_a_mistyped_command_is_answered_with_the_nearest():
     answer = CliRunner().invoke(app, ["aprove"])
     assert answer.exit_code == 2
     assert "Did you mean 'approve'" in answer.output
+
+
+@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+def test_every_example_is_a_command_that_is_accepted(line):
+    program, name, *arguments = shlex.split(line)
+    assert program == "fineline"
+    cli._imported(name).make_context(name, arguments)  # parses, and runs nothing
+
+
+def test_examples_are_shown_as_written():
+    shown = CliRunner().invoke(app, ["rollback", "--help"], env={"COLUMNS": "60"}).output
+    assert f"  {EXAMPLES['rollback'][0]}\n" in shown
+
+
+def completed(words: str, cwd) -> list[str]:
+    """Return what a shell is offered for the last word."""
+    asked = {"_FINELINE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    program = "import sys; sys.argv = ['fineline']; from fineline.cli import main; main()"
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | asked, cwd=cwd, capture_output=True, text=True, check=True
+    )
+    return answer.stdout.split()
+
+
+def test_a_shell_completes_commands_and_adapters(tmp_path):
+    assert completed("fineline rep", ROOT) == ["report"]
+    assert completed("fineline report home-", ROOT) == ["home-demo", "home-en"]
+    assert completed("fineline report ", tmp_path) == []

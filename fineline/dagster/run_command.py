@@ -18,6 +18,7 @@ from fineline.artifacts import provenance, reports
 from fineline.dagster import process_group
 from fineline.errors import FinelineError, InputError, Refused
 from fineline.project import layout, params
+from fineline.project.argument import AdapterName
 from fineline.project.versions import STAGES
 
 _TAIL = 12  # lines of a failed stage that its error shows
@@ -26,7 +27,7 @@ _NO_SPACE = "No space left on device"
 
 
 def run_adapter(
-    name: Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")],
+    name: AdapterName,
     force: Annotated[bool, typer.Option("--force", help="Run every stage, also those that are up to date.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print one line per stage, without its output.")] = False,
 ) -> None:

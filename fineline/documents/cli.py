@@ -9,8 +9,7 @@ from fineline.documents import writing
 from fineline.documents.chain import conflicts, license_chain
 from fineline.errors import Refused
 from fineline.project import layout, params
-
-AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")]
+from fineline.project.argument import AdapterName
 
 
 def document(

@@ -27,14 +27,19 @@ from fineline.governance import (
 from fineline.governance.display import console
 from fineline.governance.state import Kind, State
 from fineline.project import params
+from fineline.project.argument import AdapterName, adapter_names
 
-AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")]
 KeyPlace = Annotated[
     str | None, typer.Option("--key", metavar="FILE|URI", help=f"Your signing key; {keys.VARIABLE} if not given.")
 ]
 Reason = Annotated[str, typer.Option(help="Signed with the rest, for later readers of the record.")]
 Subject = Annotated[
-    str, typer.Argument(metavar="ADAPTER|ARTIFACT", help="An adapter, for its candidate, or the directory of an artifact.")
+    str,
+    typer.Argument(
+        metavar="ADAPTER|ARTIFACT",
+        help="An adapter, for its candidate, or the directory of an artifact.",
+        autocompletion=adapter_names,
+    ),
 ]
 ForChannel = Annotated[
     str | None, typer.Option("--for", metavar="CHANNEL", help="The channel, for the candidate of an adapter.")

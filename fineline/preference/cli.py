@@ -6,10 +6,11 @@ import typer
 
 from fineline.evidence.cli import show
 from fineline.project import params
+from fineline.project.argument import AdapterName
 
 
 def prefer(
-    name: Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")],
+    name: AdapterName,
     endpoint: Annotated[str, typer.Option(metavar="URL", help="An OpenAI-compatible API, such as https://judge.example/v1.")],
     model: Annotated[str, typer.Option(help="Name of the judge model on the server.")],
     key_variable: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the API key.")] = None,

@@ -12,6 +12,7 @@ import typer
 from fineline.errors import InputError
 from fineline.governance import store
 from fineline.project import layout, params
+from fineline.project.argument import AdapterName
 from fineline.scaffold import adapter, doctor, new
 
 _BATCH = 8
@@ -73,7 +74,7 @@ def init(
 
 
 def retire(
-    name: Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")],
+    name: AdapterName,
 ) -> None:
     """Remove an adapter from params.yaml. Its releases stay and can be verified as before."""
     adapter.remove_adapter(name)

@@ -13,17 +13,20 @@ from rich.table import Table
 from fineline.artifacts import reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, lock, params
+from fineline.project.argument import AdapterName, adapter_names
 from fineline.project.params.project import Costs
 
 _WIDTH = 132  # of tables that are written to a file or a log
 
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
-AdapterName = Annotated[str, typer.Argument(metavar="ADAPTER", help="A name under `adapters:` in params.yaml.")]
 
 
 def show_plan(
     name: Annotated[
-        str | None, typer.Argument(metavar="[ADAPTER]", help="A name under `adapters:`; without one, pass --base.")
+        str | None,
+        typer.Argument(
+            metavar="[ADAPTER]", help="A name under `adapters:`; without one, pass --base.", autocompletion=adapter_names
+        ),
     ] = None,
     device_name: Annotated[
         str | None, typer.Option("--device", help="A device such as rtx4090 or h100. Default: this machine.")

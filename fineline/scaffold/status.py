@@ -1,0 +1,133 @@
+"""`fineline status`: every adapter on one screen, with what is stale, the last verdict, and what waits for whom."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from fineline.artifacts import reports
+from fineline.errors import FinelineError, InputError
+from fineline.governance import files, ledger_files
+from fineline.governance.requirements import status_of_candidate
+from fineline.governance.state import State
+from fineline.project import layout, params
+from fineline.project.versions import STAGES
+from fineline.scaffold import doctor
+
+Found = TypeVar("Found")
+_COLORS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+
+
+@dataclass(frozen=True)
+class AdapterStatus:
+    """The state of one adapter."""
+
+    name: str
+    stale: tuple[str, ...]
+    """Stages whose inputs changed, or that never ran, in the order of the graph."""
+    verdict: str | None
+    """Of the last candidate; None if there is none."""
+    reasons: tuple[str, ...]
+    """Why the verdict is not *pass*."""
+    channels: tuple[str, ...]
+    """Channel by channel, what its promotion waits for. Empty without a candidate or without a policy."""
+    released: tuple[str, ...]
+    """Channels with a release of the adapter, and since when."""
+
+    @property
+    def next_step(self) -> str | None:
+        """Return the command to run next; None if only people's decisions are left."""
+        if self.stale:
+            return f"fineline run {self.name}"
+        if self.verdict in ("fail", "inconclusive"):
+            return f"fineline report {self.name}"
+        return f"fineline show {self.name}" if self.channels else None
+
+
+def show_status(as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False) -> None:
+    """Show every adapter: what is stale, the last verdict, and what waits for whom."""
+    found = examine()
+    if as_json:
+        print(json.dumps([vars(status) for status in found], indent=2))
+        return
+    console = Console(highlight=False, soft_wrap=False)
+    for status in found:
+        _show(status, console)
+    if not found:
+        console.print("no adapter yet: add one with `fineline init NAME --data FILE --base MODEL`", markup=False)
+
+
+def examine() -> list[AdapterStatus]:
+    """Return the state of every adapter of the project, in the order of params.yaml.
+
+    Raises:
+        InputError: params.yaml or dvc.yaml cannot be read.
+    """
+    configured = params.load()
+    stale = stale_stages() if configured.adapters else set()
+    ledger, _ = _or_reason(lambda: State(ledger_files.read(), files.now()))
+    present = ledger if ledger is not None and ledger.adoptions else None
+    return [_status(name, block.base, stale, present) for name, block in configured.adapters.items()]
+
+
+def stale_stages() -> set[str]:
+    """Return the names of the stages, as in DVC, whose inputs or outputs are not those of dvc.lock.
+
+    Raises:
+        InputError: DVC cannot read the graph.
+        FinelineError: DVC cannot be started.
+    """
+    try:
+        result = doctor.dvc("status", "--json")
+    except OSError as error:
+        raise FinelineError(f"dvc cannot be started: {error.strerror}; install fineline's dependencies again") from error
+    if result.returncode:
+        raise InputError(result.stderr.strip() or "dvc.yaml cannot be read; run `fineline doctor`")
+    return set(json.loads(result.stdout[result.stdout.find("{") :] or "{}"))
+
+
+def _status(name: str, base: str, stale: set[str], ledger: State | None) -> AdapterStatus:
+    of_adapter = tuple(stage for stage in STAGES if f"{stage}@{base if stage == 'base' else name}" in stale)
+    candidate, _ = _or_reason(lambda: reports.read(layout.reports(name) / "candidate.json"))
+    decision: dict[str, Any] = candidate or {}
+    channels: tuple[str, ...] = ()
+    released: list[str] = []
+    if ledger is not None:
+        approval, problem = _or_reason(lambda: status_of_candidate(ledger, name, Path()))
+        channels = approval.reasons if approval else (problem,) if decision and problem else ()
+        known, _ = _or_reason(lambda: list(ledger.present.policy.channels))
+        moves = {channel: ledger.current(name, channel) for channel in known or ()}
+        released = [f"{channel} since {entry.time}" for channel, entry in moves.items() if entry is not None]
+    verdict = decision.get("verdict")
+    reasons = () if verdict == "pass" else tuple(decision.get("reasons", ()))
+    return AdapterStatus(name, of_adapter, verdict, reasons, channels, tuple(released))
+
+
+def _or_reason(ask: Callable[[], Found]) -> tuple[Found | None, str | None]:
+    """Return an answer, or None and its error: one broken adapter hides no other."""
+    try:
+        return ask(), None
+    except FinelineError as error:
+        return None, str(error)
+
+
+def _show(status: AdapterStatus, console: Console) -> None:
+    color = _COLORS.get(status.verdict or "", "dim")
+    freshness = _freshness(status.stale)
+    console.print(f"[bold]{status.name}[/]  [{color}]{status.verdict or 'no candidate yet'}[/]  {freshness}")
+    lines = [("release", line) for line in status.released] + [("waits", line) for line in status.channels]
+    lines += [("reason", line) for line in status.reasons]
+    lines += [("next", status.next_step)] if status.next_step else []
+    for label, line in lines:
+        console.print(f"  {label:<8} {line}", markup=False)
+
+
+def _freshness(stale: tuple[str, ...]) -> str:
+    stages = tuple(STAGES)
+    if len(stale) > 1 and stale == stages[-len(stale) :]:
+        return f"stale from {stale[0]} on"
+    return f"stale: {', '.join(stale)}" if stale else "up to date"
