@@ -1,6 +1,7 @@
 """`fineline --help`: one summary for each command, and no import of what only running a command needs."""
 
 import inspect
+import os
 import shlex
 import subprocess
 import sys
