@@ -47,6 +47,8 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = len(os.sched_getaffinity(0))  # the cores that this process may use
+        # a waiting thread that keeps its core busy slows this process down as soon as another one runs
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_mem_pattern = False  # every pack has a different shape
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(directory))
         try:

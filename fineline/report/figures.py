@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
-from fineline.evaluate import forest_axis
+from fineline.evaluate import forest, tables
 from fineline.evaluate.tables import Entry
 
 LANE = 15  # pixels from one model to the next in a row of the forest plot
@@ -43,7 +43,7 @@ def strip(arms: Mapping[str, Entry], limits: Limits, label: str) -> Markup:
     root = _svg(label, "100%", str(height))
     for tick in ticks(*limits):
         _line(root, _across(tick, limits), 0, _across(tick, limits), height, "zero" if tick == 0 else "grid")
-    edges = {place for entry in arms.values() if (place := forest_axis.edge(entry)) is not None}
+    edges = {place for entry in arms.values() if (place := tables.bound_to_exceed(entry)) is not None}
     for place in sorted(edges):
         ET.SubElement(root, "rect", {"width": _across(place, limits), "height": str(height), "class": "excluded"})
         _line(root, _across(place, limits), 0, _across(place, limits), height, "limit")
@@ -51,7 +51,7 @@ def strip(arms: Mapping[str, Entry], limits: Limits, label: str) -> Markup:
         middle = EDGE + LANE * (lane + 0.5)
         if entry["difference"] is None:
             continue
-        if forest_axis.has_bounds(entry):
+        if tables.has_bounds(entry):
             ends = (_across(entry["lower"], limits), _across(entry["upper"], limits))
             _line(root, ends[0], middle, ends[1], middle, f"interval {arm}")
         center = ET.SubElement(root, "svg", {"x": _across(entry["difference"], limits), "y": f"{middle:g}", "class": "at"})
@@ -150,7 +150,7 @@ def _ends(name: str, points: Points) -> str:
 def _difference(value: float, unit: str) -> str:
     if value == 0:
         return "0"
-    return forest_axis.minus(f"{100 * value:+g}%" if unit == "share" else f"{value:+g}")
+    return forest.minus(f"{100 * value:+g}%" if unit == "share" else f"{value:+g}")
 
 
 def _across(value: float, limits: Limits) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from fineline.evaluate.tables import NOTHING
-from fineline.plan.table import duration
+from fineline.plan.workload import duration
 from fineline.report import figures
 from fineline.report.reading import Content
 

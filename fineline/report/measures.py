@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fineline.evaluate import forest, forest_axis
+from fineline.evaluate import forest
 from fineline.evaluate.tables import NOTHING, Entry, amount, between, demand
 from fineline.report import figures
 from fineline.report.reading import Content
@@ -128,7 +128,7 @@ def plot(content: Content) -> list[Panel]:
     drawn = []
     for panel in forest.panels(list(judged.values())[-1]):
         rows = [_same(judged, entry) for entry in panel.rows]
-        limits = forest_axis.limits([entry for arms in rows for entry in arms.values()])
+        limits = forest.limits([entry for arms in rows for entry in arms.values()])
         strips = [_strip(entry, arms, limits) for entry, arms in zip(panel.rows, rows, strict=True)]
         judged_rows = any(entry["rule"] != "info" for entry in panel.rows)
         drawn.append(Panel(panel.title, figures.axis(limits, panel.unit), strips, judged_rows))
@@ -195,8 +195,8 @@ def _row(content: Content, judged: Mapping[str, Mapping[str, Any]], entry: Entry
         measure=named(entry),
         demand="" if entry["rule"] == "info" else demand(entry),
         items=NOTHING if entry["items"] is None else f"{entry['items']:,}",
-        scores=[forest_axis.minus(amount(mean, unit)) for mean in means],
-        difference=forest_axis.minus(amount(entry["difference"], unit, signed=True)),
+        scores=[forest.minus(amount(mean, unit)) for mean in means],
+        difference=forest.minus(amount(entry["difference"], unit, signed=True)),
         bounds=_bounds(entry),
         verdict=worst,
         detail="" if len(judged_so) == len(verdicts) else ", ".join(judged_so),
@@ -206,15 +206,15 @@ def _row(content: Content, judged: Mapping[str, Mapping[str, Any]], entry: Entry
 def _bounds(entry: Entry) -> str:
     if entry["rule"] == "champion" and entry["difference"] is None:
         return "no champion yet"
-    return forest_axis.minus(between(entry))
+    return forest.minus(between(entry))
 
 
 def _strip(entry: Entry, arms: Mapping[str, Entry], limits: figures.Limits) -> Strip:
     said = [f"{arm} {amount(one['difference'], one['unit'], signed=True)}, {between(one)}" for arm, one in arms.items()]
     return Strip(
         measure=named(entry),
-        difference=forest_axis.minus(amount(entry["difference"], entry["unit"], signed=True)),
-        bounds=forest_axis.minus(between(entry)),
+        difference=forest.minus(amount(entry["difference"], entry["unit"], signed=True)),
+        bounds=forest.minus(between(entry)),
         verdict=min((one["verdict"] for one in arms.values()), key=WORST_FIRST.index),
         drawn=figures.strip(arms, limits, f"Difference of {entry['measure']}: {'; '.join(said)}"),
     )

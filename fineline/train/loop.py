@@ -19,13 +19,16 @@ from fineline.hardware.device import native
 from fineline.models import loading
 from fineline.models.config import Precision, dtype
 from fineline.project.params.training import AUTO, Train
-from fineline.train import attention, batches, check, checkpoints, memory
+from fineline.train import attention, batches, check, checkpoints, memory, workers
 from fineline.train.fused import fused
+from fineline.train.loss import completion_loss
 from fineline.train.progress import Progress
-from fineline.train.trainer import CheckpointCallback, RowsTrainer
+from fineline.train.trainer import CheckpointCallback, RowsTrainer, collate
+from fineline.train.workers import Workers
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 _INITIALIZATION_ITEMS = 64  # items for initializations that use data
+_TRIAL_ROWS = 2  # of each worker
 
 
 @dataclass(frozen=True)
@@ -76,20 +79,23 @@ def train(
     model = adapters.attach(model, config, base=base, batches=_initialization_batches(items))
     model.get_base_model().set_attn_implementation(attention.NAME)
     progress, checkpointing = Progress(report), CheckpointCallback(config, between)
-    trainer = RowsTrainer(
-        model,
-        config,
-        items,
-        batches.items(validation_rows, config.packing),
-        scratch=scratch,
-        precision=precision,
-        virtual=config.virtual_tokens if METHODS[config.method].prompt_learning else 0,
-        checkpointing=checkpointing,
-        progress=progress,
-    )
+    virtual = config.virtual_tokens if METHODS[config.method].prompt_learning else 0
     resumed = _checkpoint(scratch)
-    with fused(model), _stopping(checkpointing), memory.explained(config, predicted):
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    with fused(model), _workers(model, items, config, precision, virtual) as several:
+        trainer = RowsTrainer(
+            model,
+            config,
+            items,
+            batches.items(validation_rows, config.packing),
+            scratch=scratch,
+            precision=precision,
+            virtual=virtual,
+            workers=several,
+            checkpointing=checkpointing,
+            progress=progress,
+        )
+        with _stopping(checkpointing), memory.explained(config, predicted):
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     state = trainer.state
     if checkpointing.terminated and state.global_step < state.max_steps:
         raise FinelineError(
@@ -113,6 +119,29 @@ def _base_model(base: Path, train_rows: Sequence[TokenizedRow], config: Train, p
     check.model(model)
     check.flat_rows(model, train_rows, precision)
     return model
+
+
+@contextmanager
+def _workers(model: Any, items: Sequence[batches.Item], config: Train, precision: Precision, virtual: int) -> Iterator[Workers]:
+    """Within the context, workers compute parts of a micro-step, if a trial gives the gradient of the whole."""
+    count = workers.planned(items, config, torch.get_num_threads(), loading.device().type)
+    with workers.started(count) as several:
+        if count == 1 or _same_gradient(several, model, items, precision, virtual):
+            yield several
+            return
+    print("threads that work on parts of a micro-step give another gradient for this model: not used", flush=True)
+    yield Workers()
+
+
+def _same_gradient(several: Workers, model: Any, items: Sequence[batches.Item], precision: Precision, virtual: int) -> bool:
+    """Try the workers on a few short rows."""
+    given = sorted((row for item in items[:_INITIALIZATION_ITEMS] for row in item), key=lambda row: len(row.input_ids))
+    trial = [[row] for row in given[: _TRIAL_ROWS * several.count]]
+    (whole,) = collate(trial, virtual=virtual)["parts"]
+    parts = collate(trial, virtual=virtual, count=several.count)["parts"]
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    model.train()
+    return workers.agree(several, lambda part: completion_loss(model, part, 1, precision=precision), whole, parts, weights)
 
 
 def _checkpoint(scratch: Path) -> Path | None:
@@ -141,6 +170,7 @@ def _metrics(trainer: RowsTrainer) -> dict[str, Any]:
         "stopped_early": checkpointing.stopped_early,
         "tokens": checkpointing.tokens_before + progress.tokens,
         "tokens_per_second": progress.tokens / progress.seconds(),
+        "workers": trainer.workers.count,
         "trained_parameters": sum(weight.numel() for weight in checkpoints.trained(model).values()),
         "peak_memory_bytes": memory.peak(),
     }

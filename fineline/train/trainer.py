@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fineline.models.config import Precision
 from fineline.project.params.training import Train
 from fineline.train import batches, checkpoints, loss, rows
 from fineline.train.progress import Progress
+from fineline.train.workers import Part, Workers, split
 
 _OPTIMIZERS = {
     "adamw": "adamw_torch_fused",
@@ -93,6 +94,7 @@ class RowsTrainer(Trainer):
     Args:
         scratch: Directory for checkpoints.
         virtual: Number of virtual tokens before every row.
+        workers: Threads that compute the parts of a micro-step.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class RowsTrainer(Trainer):
         scratch: Path,
         precision: Precision,
         virtual: int,
+        workers: Workers,
         checkpointing: CheckpointCallback,
         progress: Progress,
     ) -> None:
@@ -113,10 +116,11 @@ class RowsTrainer(Trainer):
             args=_arguments(config, len(train_items), bool(validation_items), scratch, precision),
             train_dataset=train_items,
             eval_dataset=validation_items or None,
-            data_collator=partial(_collate, virtual=virtual),
+            data_collator=partial(collate, virtual=virtual, count=workers.count),
             callbacks=[progress, checkpointing],
         )
         self.precision = precision
+        self.workers = workers
         self.checkpointing = checkpointing
         self.progress = progress
         self.model_accepts_loss_kwargs = True  # the Trainer then counts labels over accumulated micro-steps
@@ -129,17 +133,18 @@ class RowsTrainer(Trainer):
 
     def _get_num_items_in_batch(self, batch_samples: Any, device: Any) -> torch.Tensor:
         """Return the labels of an optimizer step. The Trainer would skip the first label of each micro-step as padding."""
-        return torch.tensor(sum(len(batch["labels"]) for batch in batch_samples), device=device)
+        return torch.tensor(sum(_labels(batch) for batch in batch_samples), device=device)
 
-    def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> torch.Tensor:
-        """Return the loss of a micro-step, see `fineline.train.loss`.
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Add the gradients of a micro-step and return its loss, see `fineline.train.loss`.
 
         Raises:
             FinelineError: The loss is not a finite number.
         """
-        value = loss.completion_loss(model, inputs, num_items_in_batch, precision=self.precision)
+        model.train()
+        inputs = self._prepare_inputs(inputs)
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        value = self.workers.backward(self._part_loss(model, num_items_in_batch), inputs["parts"], weights)
         if not torch.isfinite(value):
             raise FinelineError(
                 f"the loss became {value.item()} at step {self.state.global_step}; lower `train.learning_rate`"
@@ -148,16 +153,18 @@ class RowsTrainer(Trainer):
         self.progress.tokens += inputs["tokens"]
         return value
 
+    def _part_loss(self, model: Any, learned: Any) -> Callable[[Part], torch.Tensor]:
+        return lambda part: loss.completion_loss(model, part, learned, precision=self.precision)
+
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Return the mean loss over every label of the validation rows."""
         model: Any = self.model
         model.eval()
         total, labels = 0.0, 0
-        with torch.no_grad():
-            for batch in self.get_eval_dataloader():
-                inputs = self._prepare_inputs(batch)
-                total += loss.completion_loss(model, inputs, 1, precision=self.precision).item()
-                labels += len(inputs["labels"])
+        for batch in self.get_eval_dataloader():
+            inputs: Any = self._prepare_inputs(batch)
+            total += self.workers.losses(self._part_loss(model, 1), inputs["parts"]).item()
+            labels += _labels(inputs)
         metrics = {"eval_loss": total / labels}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -184,9 +191,15 @@ class RowsTrainer(Trainer):
             checkpoints.read_random(Path(checkpoint))
 
 
-def _collate(drawn: Sequence[batches.Item], *, virtual: int) -> dict[str, Any]:
+def collate(drawn: Sequence[batches.Item], *, virtual: int = 0, count: int = 1) -> dict[str, Any]:
+    """Return a micro-step as at most `count` parts of `rows.collate`, with the number of its tokens."""
     together = [row for item in drawn for row in item]
-    return rows.collate(together, virtual=virtual) | {"tokens": sum(len(row.input_ids) for row in together)}
+    parts = [rows.collate(part, virtual=virtual) for part in split(together, count)]
+    return {"parts": parts, "tokens": sum(len(row.input_ids) for row in together)}
+
+
+def _labels(batch: Mapping[str, Any]) -> int:
+    return sum(len(part["labels"]) for part in batch["parts"])
 
 
 def _arguments(config: Train, items: int, validate: bool, scratch: Path, precision: Precision) -> TrainingArguments:

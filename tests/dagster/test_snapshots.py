@@ -22,7 +22,7 @@ from fineline.dagster.stages import Stage
 from tests.conftest import ROOT
 from tests.dagster.test_curation_metadata import CHANGE, CURATION, PARTS
 from tests.dagster.test_displays import COMPARISON, EXPORT, PLAN
-from tests.dagster.test_evaluation_metadata import ASSESSED, REPORT, lay_down, record
+from tests.dagster.test_evaluation import ASSESSED, REPORT, lay_down, record
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
