@@ -61,7 +61,8 @@ def enter(*, needed: bool, upgraded: bool = True) -> Path:
 
     Args:
         needed: Raise if the working directory is in no project, rather than stay there.
-        upgraded: Raise also if the project was made by an older fineline; otherwise stay in the working directory.
+        upgraded: Raise also if the project was made by an older fineline; otherwise stay in the working directory. A directory
+            with params.yaml then counts as such a project.
 
     Returns:
         The working directory before.
@@ -77,7 +78,8 @@ def enter(*, needed: bool, upgraded: bool = True) -> Path:
             raise
         return before
     if found is None:
-        if needed:
+        older = not upgraded and (before / "params.yaml").is_file()
+        if needed and not older:
             raise InputError(
                 f"{before}: not in a fineline project (no {lock.FILE} in this directory or any above); run the command"
                 " inside a project, or create one with `fineline new DIRECTORY`"

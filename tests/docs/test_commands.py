@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from fineline.cli import app
+from fineline import cli
 from fineline.project.versions import STAGES
 from tests.conftest import ROOT
 from tests.docs.test_links import PAGES
@@ -29,7 +29,7 @@ def code(page) -> Iterator[str]:
 @cache
 def accepted() -> dict[str, set[str]]:
     """Return command -> its options; a command of a group is `group command`."""
-    return dict(leaves(typer.main.get_command(app)))
+    return dict(leaves(typer.main.get_command(cli.app)))
 
 
 def leaves(command: Any, path: str = "") -> Iterator[tuple[str, set[str]]]:
@@ -38,7 +38,8 @@ def leaves(command: Any, path: str = "") -> Iterator[tuple[str, set[str]]]:
     if isinstance(command, typer.core.TyperGroup):
         context = typer.Context(command)
         for name in command.list_commands(context):
-            yield from leaves(command.get_command(context, name), f"{path} {name}".strip())
+            below = cli._imported(name) if isinstance(command, cli.LazyGroup) else command.get_command(context, name)
+            yield from leaves(below, f"{path} {name}".strip())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
