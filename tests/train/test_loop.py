@@ -25,6 +25,7 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 from fineline.train import loop, trainer
+from tests.train.test_loop import config, data
 
 base, place, kill_at, signum = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 ended = trainer.CheckpointCallback.on_step_end
