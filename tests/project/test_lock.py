@@ -58,10 +58,11 @@ def test_without_a_lock_no_stage_runs(project):
 
 
 def test_a_stage_with_an_older_version_in_the_lock_needs_an_upgrade(locked, monkeypatch):
-    monkeypatch.setitem(STAGES, "train", 2)
+    locked_version = STAGES["train"]
+    monkeypatch.setitem(STAGES, "train", locked_version + 1)
     message = refused()
-    assert "stages.train is 1, but the installed fineline" in message
-    assert "has version 2; run `fineline upgrade --dry-run`" in message
+    assert f"stages.train is {locked_version}, but the installed fineline" in message
+    assert f"has version {locked_version + 1}; run `fineline upgrade --dry-run`" in message
     lock.check("plan")  # the other stages are not affected
 
 
