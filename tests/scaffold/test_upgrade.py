@@ -20,7 +20,7 @@ REASON = "gradients are clipped before they are scaled"
 
 
 def made(fineline="0.2.0", libraries=LIBRARIES, kept=None, **stages):
-    return Lock(fineline, {**STAGES, **stages}, libraries, kept or {})
+    return Lock(fineline, dict.fromkeys(STAGES, 1) | stages, libraries, kept or {})
 
 
 @pytest.fixture
