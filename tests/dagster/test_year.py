@@ -240,6 +240,8 @@ def test_weeks_pass_and_nothing_is_lost(tmp_path, monkeypatch, weeks):
     }
     expected = [("approval" if verdict == "pass" else "verdict", branch) for branch, verdict in verdicts.items()]
     assert sorted(reported) == sorted(expected), "every verdict was reported, once"
-    assert year.project.git("fsck", "--no-progress") == ""
+    found = year.project.git("fsck", "--no-progress").splitlines()
+    # a result that equals a branch except for its times is compared as a tree and not committed
+    assert [line for line in found if not line.startswith("dangling tree ")] == []
     (year.project.root / "notifications.yaml").write_text("receivers: {}")
     assert outbox.deliver(year.project.root).waiting == 0
