@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fineline.project.versions import STAGES
 from tests.conftest import ENVIRONMENT, ROOT, commands, write_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -82,4 +83,4 @@ def test_the_project_ends_with_a_candidate(project, environment):
 def test_its_provenance_is_that_of_the_installed_library(project):
     provenance = json.loads((project / "reports" / "home" / "provenance" / "train.json").read_text())
     assert provenance["code"].startswith("sha256:")
-    assert provenance["stage_version"] == 1
+    assert provenance["stage_version"] == STAGES["train"]

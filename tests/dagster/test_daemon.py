@@ -46,6 +46,7 @@ class Service:
             "RUNS": str(self.project.log),
         }
         self.daemons: list[subprocess.Popen] = []
+        self.runs()  # makes the databases: Dagster cannot make them in two processes at once
 
     def daemon(self) -> subprocess.Popen:
         log = (self.place / f"daemon-{len(self.daemons)}.log").open("w")

@@ -83,7 +83,7 @@ def test_a_stopped_training_resumes_after_a_change_of_code_with_the_same_bytes(h
 def test_a_stopped_training_does_not_resume_after_its_identity_changed(home, monkeypatch, changed):
     stop_at_step_three()
     if changed == "version":
-        monkeypatch.setitem(STAGES, "train", 2)
+        monkeypatch.setitem(STAGES, "train", STAGES["train"] + 1)
     elif changed == "libraries":
         monkeypatch.setattr(lock, "library_versions", lambda: {"torch": "0.0"})
     elif changed == "settings":
