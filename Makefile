@@ -29,7 +29,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-demo: announce ## a small adapter from raw rows to a judged, exported candidate, in about ten minutes
+demo: announce ## a small adapter from raw rows to a judged, exported candidate
 	@$(MAKE) --no-print-directory setup
 	fineline run home-demo
 

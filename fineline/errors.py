@@ -5,8 +5,11 @@ traceback: `fineline.project.root` and `fineline.cli` print the message and exit
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 
 class FinelineError(Exception):
@@ -62,3 +65,11 @@ def did_you_mean(word: str, accepted: Sequence[str]) -> str:
     """Return the end of a message about an unknown word: the nearest accepted word, or all of them."""
     near = difflib.get_close_matches(word, accepted, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; accepted: {', '.join(accepted)}"
+
+
+def or_reason(ask: Callable[[], Found]) -> tuple[Found | None, str | None]:
+    """Return an answer, or None and its error: a page or a status also describes a project in which something is wrong."""
+    try:
+        return ask(), None
+    except FinelineError as error:
+        return None, str(error)

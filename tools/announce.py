@@ -31,7 +31,7 @@ def main(root: str = ".") -> int:
         return problem(needs, "free some space, or clone the repository to another disk")
     if missing:
         print(f"Downloads about {download:.1f} GB and writes {disk:.1f} GB to this directory ({free:.0f} GB are free).")
-    print("Nine stages on the CPU, about ten minutes on two cores. An interrupted demo continues where it stopped.")
+    print("Nine stages on the CPU. An interrupted demo continues where it stopped.")
     return 0
 
 

@@ -52,7 +52,7 @@ def bounds(limits: list[Any]) -> str:
 
 
 def length(limits: list[Any]) -> str:
-    """Return the smallest number of entries of a list, after a comma; empty if there is none."""
+    """Return the smallest number of entries of a list, after a comma; empty without a minimum."""
     least = [limit.min_length for limit in inner_limits(limits) if isinstance(limit, annotated_types.MinLen)]
     return "".join(f", at least {count} {'entry' if count == 1 else 'entries'}" for count in least)
 

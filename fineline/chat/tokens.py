@@ -170,7 +170,7 @@ def _endless(tokenizer: Any) -> InputError:
 
 
 def _context_ids(tokenizer: Any, context: str, after_turn: bool) -> list[int]:
-    """Return the token ids of a context. Some tokenizers add a space at the beginning of a text; after a turn there is none."""
+    """Return the token ids of a context. Some tokenizers add a space at the beginning of a text; but not after a turn."""
     return _ids(tokenizer, tokenizer.eos_token + context)[1:] if after_turn else _ids(tokenizer, context)
 
 

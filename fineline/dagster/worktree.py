@@ -56,7 +56,7 @@ def head(root: Path) -> str:
     try:
         return git(root, "rev-parse", "--verify", "HEAD^{commit}")
     except FinelineError as error:
-        raise InputError(f"{root}: retraining starts from a commit, and there is none; make one with `git commit`") from error
+        raise InputError(f"{root}: no commit yet, and retraining starts from a commit; run `git commit`") from error
 
 
 @lru_cache

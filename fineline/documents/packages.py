@@ -115,7 +115,7 @@ def lock_text() -> str:
 
 
 def _needs(name: str, extra: str) -> Iterator[tuple[str, set[str]]]:
-    """Yield the requirements of a package: normalized name, and which of its extras. An empty `extra` is none."""
+    """Yield the requirements of a package: normalized name, and which of its extras. An empty `extra` means no extra."""
     for requirement in map(Requirement, metadata.requires(name) or ()):
         if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
             yield canonicalize_name(requirement.name), requirement.extras

@@ -157,7 +157,7 @@ class Judgment:
     reason: str
     tool: str
     subject: str | None
-    """The artifact of this candidate that was judged; None if there is none."""
+    """The judged artifact of this candidate; None if another artifact was judged."""
     made: str
     by: str
     measures: dict[str, dict[str, Any]]

@@ -159,7 +159,7 @@ def _digests(artifact: Artifact, names: Sequence[str]) -> set[str]:
 
 
 def _value(content: Any, key: str) -> str | None:
-    """Return the text at a dotted key; None if there is none."""
+    """Return the text at a dotted key; None if the key is missing."""
     for part in key.split("."):
         content = content.get(part) if isinstance(content, Mapping) else None
     return content if isinstance(content, str) else None

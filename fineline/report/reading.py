@@ -1,13 +1,13 @@
 """Everything that the page of an adapter shows, read from the project. What does not exist is empty or None."""
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fineline.artifacts import provenance, reports
-from fineline.errors import FinelineError
+from fineline.errors import or_reason
 from fineline.evaluate import flips
 from fineline.evaluate.flips import Flips
 from fineline.governance import files, ledger_files
@@ -18,7 +18,6 @@ from fineline.project import layout, params
 Report = dict[str, Any]
 Points = list[tuple[float, float]]
 """(step, loss), in the order of the steps."""
-Found = TypeVar("Found")
 
 NAMES = ("candidate", "gate", "curation", "training", "plan", "settings", "merge", "export")
 STAGES = ("ingest", "curate", "train", "merge", "export")
@@ -103,24 +102,16 @@ def read_local(name: str, adoption: Adoption | None) -> Local:
         lost, gained = flips.find(before, after), flips.find(after, before)
     status, problem = None, None
     if adoption is not None:
-        status, problem = _or_reason(lambda: status_of_candidate(State(ledger_files.read(), files.now()), name, Path()))
+        status, problem = or_reason(lambda: status_of_candidate(State(ledger_files.read(), files.now()), name, Path()))
     return Local(arm, lost, gained, status, problem)
 
 
 def _adoption() -> tuple[Adoption | None, str | None]:
     """Return people and policy in force; without any signature, neither these nor a problem."""
-    state, problem = _or_reason(lambda: State(ledger_files.read(), files.now()))
+    state, problem = or_reason(lambda: State(ledger_files.read(), files.now()))
     if state is None or not state.adoptions:
         return None, problem
-    return _or_reason(lambda: state.present)
-
-
-def _or_reason(ask: Callable[[], Found]) -> tuple[Found | None, str | None]:
-    """Return an answer, or None and the error instead of it: a page is also about projects in which something is wrong."""
-    try:
-        return ask(), None
-    except FinelineError as error:
-        return None, str(error)
+    return or_reason(lambda: state.present)
 
 
 def _points(file: Path) -> Points:

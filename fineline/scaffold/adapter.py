@@ -224,7 +224,7 @@ def add_adapter(name: str, content: dict[str, Any], base: Base) -> None:
 
 
 def remove_adapter(name: str) -> None:
-    """Remove the block of an adapter. Raises `InputError` if there is none."""
+    """Remove the block of an adapter. Raises `InputError` if the adapter is unknown."""
     params.load().adapter(name)
     _write(editing.remove(params.FILE.read_text(encoding="utf-8"), ("adapters", name)))
 

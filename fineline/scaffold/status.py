@@ -1,16 +1,15 @@
 """`fineline status`: every adapter on one screen, with what is stale, the last verdict, and what waits for whom."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from fineline.artifacts import reports
-from fineline.errors import FinelineError, InputError
+from fineline.errors import FinelineError, InputError, or_reason
 from fineline.governance import files, ledger_files
 from fineline.governance.requirements import status_of_candidate
 from fineline.governance.state import State
@@ -18,7 +17,6 @@ from fineline.project import layout, params
 from fineline.project.versions import STAGES
 from fineline.scaffold import doctor
 
-Found = TypeVar("Found")
 _COLORS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 
@@ -30,7 +28,7 @@ class AdapterStatus:
     stale: tuple[str, ...]
     """Stages whose inputs changed, or that never ran, in the order of the graph."""
     verdict: str | None
-    """Of the last candidate; None if there is none."""
+    """Verdict on the last candidate; None without a candidate."""
     reasons: tuple[str, ...]
     """Why the verdict is not *pass*."""
     channels: tuple[str, ...]
@@ -69,7 +67,7 @@ def examine() -> list[AdapterStatus]:
     """
     configured = params.load()
     stale = stale_stages() if configured.adapters else set()
-    ledger, _ = _or_reason(lambda: State(ledger_files.read(), files.now()))
+    ledger, _ = or_reason(lambda: State(ledger_files.read(), files.now()))
     present = ledger if ledger is not None and ledger.adoptions else None
     return [_status(name, block.base, stale, present) for name, block in configured.adapters.items()]
 
@@ -92,27 +90,19 @@ def stale_stages() -> set[str]:
 
 def _status(name: str, base: str, stale: set[str], ledger: State | None) -> AdapterStatus:
     of_adapter = tuple(stage for stage in STAGES if f"{stage}@{base if stage == 'base' else name}" in stale)
-    candidate, _ = _or_reason(lambda: reports.read(layout.reports(name) / "candidate.json"))
+    candidate, _ = or_reason(lambda: reports.read(layout.reports(name) / "candidate.json"))
     decision: dict[str, Any] = candidate or {}
     channels: tuple[str, ...] = ()
     released: list[str] = []
     if ledger is not None:
-        approval, problem = _or_reason(lambda: status_of_candidate(ledger, name, Path()))
+        approval, problem = or_reason(lambda: status_of_candidate(ledger, name, Path()))
         channels = approval.reasons if approval else (problem,) if decision and problem else ()
-        known, _ = _or_reason(lambda: list(ledger.present.policy.channels))
+        known, _ = or_reason(lambda: list(ledger.present.policy.channels))
         moves = {channel: ledger.current(name, channel) for channel in known or ()}
         released = [f"{channel} since {entry.time}" for channel, entry in moves.items() if entry is not None]
     verdict = decision.get("verdict")
     reasons = () if verdict == "pass" else tuple(decision.get("reasons", ()))
     return AdapterStatus(name, of_adapter, verdict, reasons, channels, tuple(released))
-
-
-def _or_reason(ask: Callable[[], Found]) -> tuple[Found | None, str | None]:
-    """Return an answer, or None and its error: one broken adapter hides no other."""
-    try:
-        return ask(), None
-    except FinelineError as error:
-        return None, str(error)
 
 
 def _show(status: AdapterStatus, console: Console) -> None:
