@@ -149,7 +149,7 @@ def _lineage(records: Records) -> list[list[str]]:
 
 
 def example(records: Records) -> str | None:
-    """Return the template rendered with the system prompt and a placeholder; None without a template or if it cannot be rendered."""
+    """Return the template rendered with the system prompt and a placeholder; None if that is not possible."""
     if not records.chat_template:
         return None
     # Here, not above: the command line starts faster without it.
