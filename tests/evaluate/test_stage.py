@@ -132,7 +132,7 @@ def test_an_adapter_that_does_nothing_does_not_pass(home):
 def test_an_adapter_with_large_random_weights_fails(home):
     draw = torch.Generator().manual_seed(0)
     change_adapter(
-        lambda name, weight: 3 * torch.randn(weight.shape, generator=draw).to(weight.dtype) if "lora_B" in name else weight
+        lambda name, weight: 30 * torch.randn(weight.shape, generator=draw).to(weight.dtype) if "lora_B" in name else weight
     )
     policy(gate={"must_not_regress": {"target_gold": 0.005}})
     decision = judged()

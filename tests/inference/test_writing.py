@@ -13,7 +13,7 @@ def tokenizer(tiny_base):
 
 def written(tokenizer, text, *stops, limit=100):
     """The text that results, and how many tokens were taken."""
-    subject = GeneratedText(tokenizer, tokenizer.eos_token_id, limit, stops)
+    subject = GeneratedText(tokenizer.decode, {tokenizer.eos_token_id}, limit, stops)
     tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
     for count, token in enumerate(tokens, start=1):
         if subject.take(token):
