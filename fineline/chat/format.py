@@ -3,7 +3,6 @@
 Everything that concerns the text of a row is decided here: what is learned is what is judged is what is served.
 """
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ class RenderedAnswer:
     """True if the message has reasoning that the template does not show."""
 
     tail: str = ""
-    """What the template writes between the answer and the token that ends the turn: the beginning of `end`."""
+    """The text that the template writes between the answer and the token that ends the turn: the beginning of `end`."""
 
     @property
     def completion(self) -> str:
@@ -345,8 +344,9 @@ class _Answering:
 
 
 def _common(one: str, other: str) -> int:
-    """Return the length of the common beginning of two texts, which ends before a mark such as `<think>` that only begins alike."""
-    same = len(os.path.commonprefix([one, other]))
+    """Return the length of the common beginning of two texts. A mark such as `<think>` that only begins alike is not part of it."""
+    pairs = enumerate(zip(one, other, strict=False))
+    same = next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
     for begin, end in (("<", ">"), ("[", "]")):
         mark = one.rfind(begin, 0, same)
         if mark >= 0 and end not in one[mark:same]:

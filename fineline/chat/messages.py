@@ -1,5 +1,6 @@
 """Messages in the form that a template reads: reasoning, system message, arguments of calls, ids and contents."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -71,10 +72,8 @@ def _call(call: Mapping[str, Any], form: TemplateForm) -> dict[str, Any]:
     )
     arguments = function.get("arguments", {})
     if isinstance(arguments, str) and not form.arguments_as_text:
-        try:
+        with contextlib.suppress(ValueError):
             arguments = json.loads(arguments)
-        except ValueError:
-            pass
     elif not isinstance(arguments, str) and form.arguments_as_text:
         arguments = json.dumps(arguments, ensure_ascii=False)
     return {"type": "function", **call, "function": function | {"arguments": arguments}}

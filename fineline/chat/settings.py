@@ -1,6 +1,6 @@
 """The block `chat:` of an adapter: how its rows become conversations of the base model."""
 
-from datetime import date as Date  # noqa: N812 (a field has the name of the type)
+import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -15,9 +15,9 @@ class ChatSettings(BaseModel):
 
     reasoning: Reasoning = "learn"
     """Treatment of reasoning (`reasoning_content`, or a `<think>` block before an answer). `learn`: it is learned with the
-    answer; an empty block that the template writes or opens is learned too. `mask`: it is context of the answer and not learned.
+    answer; an empty block that the template writes or opens is learned too. `mask`: it is context of the answer, not learned.
     `drop`: it is removed from the rows, and the block is left out where the template has a variable for that."""
-    date: Date = Date(2026, 1, 1)
+    date: datetime.date = datetime.date(2026, 1, 1)
     """The date that a template sees if it asks for today's, so that a row always becomes the same tokens. A server sends
     today's."""
     system: Literal["refuse", "merge"] = "refuse"

@@ -56,8 +56,8 @@ def missing(template: ChatTemplate, form: TemplateForm, messages: Sequence[Mappi
             )
         if any(_call_word(word, number) not in text for number in range(len(message.get("tool_calls") or ()))):
             return (
-                f"the chat template does not show the calls of message {place}, or not all of them, so they would not be learned;"
-                " use a base model whose template supports tools"
+                f"the chat template does not show the calls of message {place}, or not all of them, so they would not be"
+                " learned; use a base model whose template supports tools"
             )
     if tools and served == _text(template, marked[:-1], None):
         return (
@@ -75,7 +75,7 @@ def _no_system() -> str:
 
 
 def _marked(message: Mapping[str, Any], word: str, form: TemplateForm) -> dict[str, Any]:
-    """Return a message with words of its own as content and as names of its calls."""
+    """Return a message with a word in place of its content, and others in place of the names of its calls."""
     marked = form.content(message["role"], word, message) if message.get("content") else dict(message)
     if message.get("tool_calls"):
         marked["tool_calls"] = [

@@ -1,6 +1,6 @@
 """A chat template: the Jinja program of a base model that turns messages into text.
 
-It is compiled as transformers and servers do (sandboxed, with the same filters), but a call for today's date returns a fixed one.
+It is compiled as transformers and servers do (sandboxed, with the same filters), but a call for the date returns a fixed one.
 """
 
 from collections.abc import Mapping, Sequence

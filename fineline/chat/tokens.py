@@ -77,7 +77,7 @@ def prompt_and_completion(chat: Any, row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def encode(chat: Any, row: Mapping[str, Any], learn: Learn = "completion") -> TokenizedRow:
-    """Tokenize one curated row. With `completion` the last answer is learned, with `turns` every answer that has no weight of 0.
+    """Tokenize one curated row. With `completion` the last answer is learned, with `turns` every answer without a weight of 0.
 
     Args:
         chat: A `ChatFormat`, or a tokenizer of transformers.
@@ -153,7 +153,9 @@ def encode_segments(ids: Callable[[str], list[int]], parts: Sequence[Segment], e
     """
     text = "".join(part for part, _ in parts)
     whole = ids(text)
-    found, labels, end = [], [], 0
+    found: list[int] = []
+    labels: list[int] = []
+    end = 0
     for part, learned in parts:
         end += len(part)
         before = ids(text[:end]) if end < len(text) else whole

@@ -83,7 +83,7 @@ def curate(
     total = sum(part["rows"] for part in parts.values())
     scratch.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=scratch, prefix="curate.") as temporary, RowProgress(total) as progress:
-        settings = ExaminerSettings(rule, tokenizer, items, parts, Path(temporary), chat or ChatSettings())
+        settings = ExaminerSettings(rule, tokenizer, items, parts, Path(temporary), chat)
         chunks = examine_all(settings, files, lambda chunk: progress.advance(chunk.outcomes.rows_in))
         outcomes = Outcomes()
         for chunk in chunks:

@@ -39,7 +39,7 @@ class ExaminerSettings:
     parts: Mapping[str, Mapping[str, Any]]
     """Part -> its entry in parts.json."""
     scratch: Path
-    chat: ChatSettings = ChatSettings()
+    chat: ChatSettings | None = None
 
 
 class Examiner:

@@ -46,7 +46,7 @@ class Asked:
 
     @property
     def around(self) -> dict[str, str]:
-        """What an answer may have around it that is not compared: see `fineline.suites.metrics.bare_answer`."""
+        """The texts around an answer that are not compared: see `fineline.suites.metrics.bare_answer`."""
         return {"lead": self.rendered.lead, "mark": self.mark, "tail": self.rendered.tail}
 
 
@@ -72,8 +72,8 @@ def tasks(rows: list[dict[str, Any]], target: Target, chat: Any) -> list[Task]:
     """Return the target tasks of a curated test split.
 
     One task generates completions and scores them with every metric of `target.metrics` that reads an answer. `gold` asks for
-    the likelihood of everything that is learned of the reference, its end included. `target_choice` offers the completion up to `target.choice_field`, with the right value and
-    with values drawn from other rows.
+    the likelihood of everything that is learned of the reference, its end included. `target_choice` offers the completion up to
+    `target.choice_field`, with the right value and with values drawn from other rows.
 
     Raises:
         InputError: There are no test rows, a completion is not what a metric needs, or none has the field.

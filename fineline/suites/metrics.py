@@ -80,8 +80,8 @@ def bare_answer(text: str, item: Mapping[str, Any]) -> str:
     """Return a generated text without what the chat template writes around an answer.
 
     Args:
-        item: `lead` (before the answer of this item), `mark` (the end of a block of reasoning) and `tail` (between the answer and
-            the token that ends the turn), each of which may be missing.
+        item: `lead` (the text before the answer of this item), `mark` (the end of a block of reasoning) and `tail` (the text
+            between the answer and the token that ends the turn), each of which may be missing.
     """
     lead, mark, tail = (item.get(name) or "" for name in ("lead", "mark", "tail"))
     if lead and text.startswith(lead):

@@ -38,7 +38,7 @@ def stop_token(base: Path, chat: ChatFormat, lines: Sequence[Line]) -> Preflight
 def end_token_trained(base: Path, lines: Sequence[Line], train: Train | None) -> PreflightIssue:
     """Check that the model can write the token with which answers end: its row of the head is not (nearly) zero.
 
-    A method that leaves the head alone cannot teach a token without a row: its logit stays zero, whatever the layers compute.
+    A method that leaves the head alone cannot teach a token without a row: its logit is zero for every context.
     """
     learned = sorted({end for line in lines for end in learned_ends(line.tokens.labels)})
     norms = head_norms(base, learned)

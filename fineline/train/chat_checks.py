@@ -1,4 +1,4 @@
-"""Checks of what the chat template makes of rows: what it adds to answers, what it changes, and whether judging asks the same."""
+"""Checks of what the chat template makes of rows: what it adds to answers, what it changes, and which tokens judging asks for."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def _same_tokens(lines: Sequence[Line], answers: Sequence[RenderedAnswer], chat:
         return PreflightIssue("same_tokens", "error", found, message)
     if seams:
         message = (
-            f"at the end of the prompt, {seams} of {len(lines)} rows are tokenized as a server does it, prompt and answer apart:"
+            f"at the end of the prompt, {seams} of {len(lines)} rows are tokenized as a server does, prompt and answer apart:"
             " one token would reach across"
         )
         return PreflightIssue("same_tokens", "info", found, message)
@@ -93,7 +93,7 @@ def _date(chat: ChatFormat) -> PreflightIssue:
     if not chat.asks_for_date:
         return PreflightIssue("date", "ok", found, "the prompt does not depend on the date")
     message = (
-        f"the chat template writes the date of the day: training and judging use {chat.settings.date.isoformat()} (`chat.date`),"
-        " and a server will send today's"
+        f"the chat template writes the date: training and judging use {chat.settings.date.isoformat()} (`chat.date`), and"
+        " a server will send today's"
     )
     return PreflightIssue("date", "info", found, message)

@@ -5,6 +5,7 @@ import re
 from fineline.chat.tokenizer import ChatTokenizer
 
 _OPEN = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}"
+_ASK_THINKING = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}"
 _ASK = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 _REASONS = "{% if m.role == 'assistant' %}{{ '<think>\n' + (m.reasoning_content or '') + '\n</think>\n\n' }}{% endif %}"
 
@@ -17,11 +18,11 @@ EMPTY_BLOCK = (  # the last answer begins with a block of reasoning, an empty on
 )
 OPENS_BLOCK = (  # the generation prompt opens a block, which an answer has only if the row reasons
     _OPEN + _REASONS.replace("== 'assistant'", "== 'assistant' and m.reasoning_content")
-    + "{{ m.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}"
+    + "{{ m.content + '<|im_end|>\n' }}{% endfor %}" + _ASK_THINKING + "{% endif %}"
 )  # fmt: skip
 CLOSES_BLOCK = (  # the generation prompt has an empty block, unless a variable opens it
     _OPEN + _REASONS.replace("== 'assistant'", "== 'assistant' and m.reasoning_content")
-    + "{{ m.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}"
+    + "{{ m.content + '<|im_end|>\n' }}{% endfor %}" + _ASK_THINKING +
     "{% if not enable_thinking %}{{ '\n</think>\n\n' }}{% endif %}{% endif %}"
 )  # fmt: skip
 CHANNELS = (
@@ -46,7 +47,8 @@ CALLS_AS_TEXT = (  # arguments are pasted as they are
 CALLS_WITH_IDS = (  # arguments are objects, and ids have nine letters
     "{% if tools %}{{ tools | tojson }}{% endif %}" + _OPEN + "{{ m.content }}{% for c in m.tool_calls or [] %}"
     "{% if c.id is not defined or c.id | length != 9 %}{{ raise_exception('ids have nine letters') }}{% endif %}"
-    "{{ {'name': c.function.name, 'arguments': c.function.arguments} | tojson }}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}" + _ASK
+    "{{ {'name': c.function.name, 'arguments': c.function.arguments} | tojson }}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+    + _ASK
 )  # fmt: skip
 LOSES_SYSTEM = CHATML.replace(
     "{% for m in messages %}",
@@ -54,7 +56,8 @@ LOSES_SYSTEM = CHATML.replace(
 )
 SYSTEM_LAST = (  # the system message is in the last user message, if that is the last message of all
     "{% set system = messages[0].content if messages[0].role == 'system' else '' %}{% for m in messages %}"
-    "{% if m.role == 'user' %}{{ '[INST]' }}{% if loop.last and system %}{{ system + '\n\n' }}{% endif %}{{ m.content + '[/INST]' }}"
+    "{% if m.role == 'user' %}{{ '[INST]' }}{% if loop.last and system %}{{ system + '\n\n' }}{% endif %}"
+    "{{ m.content + '[/INST]' }}"
     "{% elif m.role == 'assistant' %}{{ m.content + '</s>' }}{% endif %}{% endfor %}"
 )
 PARTS_ONLY = (

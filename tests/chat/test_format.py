@@ -3,6 +3,11 @@
 from datetime import date
 
 import pytest
+
+from fineline.chat.format import ChatFormat
+from fineline.chat.settings import ChatSettings
+from fineline.chat.tokens import IGNORED, cut, encode
+from fineline.errors import InputError
 from tests.chat.templates import (
     ASKS_DATE,
     CALLS_AS_TEXT,
@@ -19,11 +24,6 @@ from tests.chat.templates import (
     TRIMS,
     tokenizer_with,
 )
-
-from fineline.chat.format import ChatFormat
-from fineline.chat.settings import ChatSettings
-from fineline.chat.tokens import IGNORED, cut, encode
-from fineline.errors import InputError
 
 ASK = {"role": "user", "content": "7 boxes of 6?"}
 PLAIN = {"role": "assistant", "content": "42"}

@@ -37,7 +37,9 @@ class Standard(HFLM):
     """lm-eval's own model class, but a continuation has the tokens that follow its context, white space included."""
 
     def _encode_pair(self, context, continuation):
-        return cut(lambda text: self.tok_encode(text, add_special_tokens=False), context, continuation, self.tokenizer.eos_token)
+        return cut(
+            lambda text: self.tok_encode(text, add_special_tokens=False), context, continuation, self.tokenizer.eos_token
+        )
 
 
 @pytest.fixture(scope="module")

@@ -43,9 +43,5 @@ def test_the_first_of_several_stop_texts_counts(tokenizer):
     assert written(tokenizer, "zzxqw", "w", "xq", "z" * 9)[0] == "zz"
 
 
-def test_special_tokens_inside_a_stop_text_do_not_hide_it(tokenizer):
-    assert written(tokenizer, "zz ab<|im_start|><|im_start|><|im_start|>cd zz", "bc")[0] == "zz a"
-
-
 def test_without_a_stop_the_text_goes_on(tokenizer):
     assert written(tokenizer, "kitchen lamp", "heater") == ("kitchen lamp", None)
