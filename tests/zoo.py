@@ -1,7 +1,5 @@
 """A tiny random model of every class in transformers' causal and image-text mappings, from configuration alone."""
 
-import json
-import random
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, PreTrainedTokenizerFast
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedTokenizerFast
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
@@ -21,7 +19,7 @@ from tests.zoo_sizes import BOS, EOS, MEDIA, PAD, shrink
 
 Kind = Literal["causal", "image-text"]
 VOCABULARY = 400
-_MAPPINGS = {"causal": MODEL_FOR_CAUSAL_LM_MAPPING, "image-text": MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING}
+AUTO = {"causal": AutoModelForCausalLM, "image-text": AutoModelForImageTextToText}
 _NAMES = {"causal": MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "image-text": MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES}
 
 
@@ -60,10 +58,8 @@ def _default(model_type: str) -> Any:
 
 def build(model_type: str, kind: Kind = "causal", seed: int = 0) -> Any:
     """Return a tiny model with random weights in fp32."""
-    config = tiny_config(model_type, kind)
-    found = _MAPPINGS[kind][type(config)]
     torch.manual_seed(seed)
-    return (found[0] if isinstance(found, tuple) else found)(config).eval()
+    return AUTO[kind].from_config(tiny_config(model_type, kind)).eval()
 
 
 def save(model_type: str, kind: Kind, directory: Path, *, seed: int = 0, tokenizer: Any = None) -> Path:

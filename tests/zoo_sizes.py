@@ -17,7 +17,7 @@ _BY_NAME: list[tuple[int, str]] = [
         shared_experts_intermediate_size feed_forward_size projector_input_dim projector_output_dim
         projection_hidden_size projection_intermediate_size backbone_hidden_size alignment_intermediate_size
         merged_hidden_size moe_hidden_size share_expert_dim image_text_hidden_size d_ssm hidden_size_global
-        adapter_out_dim projection_hidden_dim patch_embed_hidden_size decoder_hidden_size attention_hidden_size
+        adapter_out_dim projection_hidden_dim patch_embed_hidden_size decoder_hidden_size
         mamba_d_ssm input_size router_hidden_size pooler_output_size output_channels pronunciation_embed_dim
         shape_embed_dim prompt_mid_dim downsample_hidden_size position_embedding_size classifier_proj_size"""),
     (LAYERS, """num_hidden_layers n_layer n_layers num_layers layers encoder_layers decoder_layers depth num_encoder_layers
@@ -43,7 +43,7 @@ _BY_NAME: list[tuple[int, str]] = [
     (1, """num_dense_layers first_k_dense_replace n_group topk_group num_expert_group num_shared_experts n_shared_experts
         moe_num_shared_experts moe_layer_start_index mamba_n_groups mamba_ngroups first_num_dense_layers
         num_nextn_predict_layers"""),
-    (WINDOW, """sliding_window sliding_window_size attention_window_size attention_chunk_size local_attention index_topk
+    (WINDOW, """sliding_window sliding_window_size attention_window_size attention_chunk_size local_attention index_topk index_kpool
         keep_window_size local_attention_window_len index_block_size local_attn_chunk_length lsh_attn_chunk_length"""),
     (512, """max_position_embeddings n_positions n_ctx max_seq_len context_length model_max_length max_target_positions
         max_sequence_length position_bias_max_distance rel_extent"""),
@@ -56,7 +56,16 @@ SIZES = {name: size for size, names in _BY_NAME for name in names.split()}
 DRAWN = {name: 0.05 for name in ("initializer_range", "init_std", "embed_init_std")}
 """Larger random weights than the published, so that windows, routers and caps show in the logits of a tiny model."""
 _COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "layers", "decoder_layers", "depth", "num_blocks")
-_KINDS = ("layer_types", "layers_block_type", "mlp_layer_types", "indexer_types", "block_types", "attn_layers", "attention_layers")
+_KINDS = (
+    "layer_types",
+    "layers_block_type",
+    "mlp_layer_types",
+    "indexer_types",
+    "block_types",
+    "attn_layers",
+    "attention_layers",
+)
+_DERIVED = ("qk_head_dim", "swa_qk_head_dim", "mamba_headdim", "hybrid_layer_ids", "attention_hidden_size")
 _MAY_BE_ZERO = ("num_nextn_predict_layers", "first_k_dense_replace", "num_dense_layers", "num_shared_experts", "n_shared_experts",
                 "shared_intermediate_size", "chunk_size_feed_forward", "num_kv_shared_layers", "moe_layer_start_index")  # fmt: skip
 
@@ -75,12 +84,20 @@ def _shrunk(config: dict[str, Any], vocabulary: int, media: Any, seen: dict[int,
     chosen, length = _layers(config)
     result: dict[str, Any] = {}
     for name, value in config.items():
-        if isinstance(value, dict):
+        if name in _DERIVED or (name == "head_dim" and value and value == config.get("qk_head_dim")):
+            continue  # from the sizes that remain
+        if name == "per_layer_config" and isinstance(value, dict):
+            single = _single(config)
+            kept = {str(new): single[old] for new, old in enumerate(chosen) if old in single}
+            result[name] = {layer: _shrunk(one, vocabulary, media, seen) for layer, one in kept.items()}
+        elif isinstance(value, dict):
             result[name] = _rope(value, config) if "rope" in name else _shrunk(value, vocabulary, media, seen)
         elif isinstance(value, list) and length and len(value) == length and not name.endswith(("ids", "tokens")):
             result[name] = [value[index] for index in chosen]
         else:
             result[name] = _value(name, value, vocabulary, media, seen)
+    if "kv_lora_rank" in config and "num_key_value_heads" in result:
+        result["num_key_value_heads"] = HEADS  # latent attention (MLA) has no groups
     for name in _COUNTS:
         if chosen and config.get(name) == length:
             result[name] = len(chosen)
@@ -90,6 +107,8 @@ def _shrunk(config: dict[str, Any], vocabulary: int, media: Any, seen: dict[int,
 def _value(name: str, value: Any, vocabulary: int, media: Any, seen: dict[int, int]) -> Any:
     if name in DRAWN:
         return DRAWN[name]
+    if value is None and name == "head_dim":
+        return HEAD_DIM
     if isinstance(value, bool | str) or value is None or not isinstance(name, str):
         return value
     if name.endswith(("token_id", "token_index", "token_idx", "tokens_id")) or name in ("image_patch_id", "im_start_id"):
@@ -125,8 +144,9 @@ def _layers(config: dict[str, Any]) -> tuple[list[int], int]:
     if not kinds:
         return ([*range(min(LAYERS, count))], count) if count else ([], 0)
     first: dict[tuple[str, ...], int] = {}
+    single = _single(config)
     for index in range(count):
-        first.setdefault(tuple(str(kind[index]) for kind in kinds), index)
+        first.setdefault((*(str(kind[index]) for kind in kinds), str(single.get(index))), index)
     chosen = sorted(first.values())
     for index in range(count):
         if len(chosen) >= LAYERS:
@@ -134,6 +154,11 @@ def _layers(config: dict[str, Any]) -> tuple[list[int], int]:
         if index not in chosen:
             chosen = sorted([*chosen, index])
     return chosen, count
+
+
+def _single(config: dict[str, Any]) -> dict[int, Any]:
+    """Return the values of single layers."""
+    return {int(layer): values for layer, values in (config.get("per_layer_config") or {}).items()}
 
 
 def _rope(rope: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
