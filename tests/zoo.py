@@ -30,17 +30,20 @@ class Entry:
     architecture: str
     """Name of the class."""
     model_type: str
-    """The first model type that has it."""
+    """A model type that has it."""
     kind: Kind
 
 
 def classes() -> list[Entry]:
     """Return every class of the two mappings once, by name."""
-    found: dict[str, Entry] = {}
-    for kind, names in _NAMES.items():
-        for model_type, architecture in names.items():
-            found.setdefault(architecture, Entry(architecture, model_type, kind))
-    return [found[name] for name in sorted(found)]
+    every = [Entry(name, given, kind) for kind, names in _NAMES.items() for given, name in names.items()]
+    every.sort(key=lambda entry: (entry.architecture, not _named_after(entry), entry.kind == "causal"), reverse=True)
+    return list({entry.architecture: entry for entry in every}.values())[::-1]
+
+
+def _named_after(entry: Entry) -> bool:
+    """True if the class has the name of the model type: a Llama is `llama`, though `internlm3` has the same class."""
+    return entry.architecture.lower().replace("_", "").startswith(entry.model_type.replace("-", "").replace("_", ""))
 
 
 def tiny_config(model_type: str, kind: Kind = "causal") -> Any:

@@ -57,6 +57,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "hrm_text": {"num_hidden_layers": 16, "num_layers_per_stack": 2},
     "hunyuan_vl": {"text_config.rope_parameters.mrope_section": [2, 2, 2, 2]},
     "inkling_mm_model": {"audio_config.n_mel_bins": 8, "audio_config.mel_vocab_size": 8},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "longcat_flash": {"head_dim": 16},
     "mamba2": {"num_heads": 8},

@@ -17,7 +17,7 @@ _BY_NAME: list[tuple[int, str]] = [
         shared_experts_intermediate_size feed_forward_size projector_input_dim projector_output_dim
         projection_hidden_size projection_intermediate_size backbone_hidden_size alignment_intermediate_size
         merged_hidden_size moe_hidden_size share_expert_dim image_text_hidden_size d_ssm hidden_size_global
-        adapter_out_dim projection_hidden_dim patch_embed_hidden_size decoder_hidden_size
+        adapter_out_dim adapter_in_dim projection_hidden_dim patch_embed_hidden_size decoder_hidden_size
         mamba_d_ssm input_size router_hidden_size pooler_output_size output_channels pronunciation_embed_dim
         shape_embed_dim prompt_mid_dim downsample_hidden_size position_embedding_size classifier_proj_size"""),
     (LAYERS, """num_hidden_layers n_layer n_layers num_layers layers encoder_layers decoder_layers depth num_encoder_layers
@@ -43,8 +43,8 @@ _BY_NAME: list[tuple[int, str]] = [
     (1, """num_dense_layers first_k_dense_replace n_group topk_group num_expert_group num_shared_experts n_shared_experts
         moe_num_shared_experts moe_layer_start_index mamba_n_groups mamba_ngroups first_num_dense_layers
         num_nextn_predict_layers"""),
-    (WINDOW, """sliding_window sliding_window_size attention_window_size attention_chunk_size local_attention index_topk index_kpool
-        keep_window_size local_attention_window_len index_block_size local_attn_chunk_length lsh_attn_chunk_length"""),
+    (WINDOW, """sliding_window sliding_window_size attention_window_size attention_chunk_size local_attention index_topk
+        index_kpool keep_window_size local_attention_window_len index_block_size local_attn_chunk_length lsh_attn_chunk_length"""),
     (512, """max_position_embeddings n_positions n_ctx max_seq_len context_length model_max_length max_target_positions
         max_sequence_length position_bias_max_distance rel_extent"""),
     (32, """image_size crop_size resolution max_source_positions base_channels num_filters codebook_size audio_vocab_size
@@ -53,7 +53,7 @@ _BY_NAME: list[tuple[int, str]] = [
 ]  # fmt: skip
 SIZES = {name: size for size, names in _BY_NAME for name in names.split()}
 """Name of a size in a configuration -> its value in a tiny model."""
-DRAWN = {name: 0.05 for name in ("initializer_range", "init_std", "embed_init_std")}
+DRAWN = dict.fromkeys(("initializer_range", "init_std", "embed_init_std"), 0.05)
 """Larger random weights than the published, so that windows, routers and caps show in the logits of a tiny model."""
 _COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "layers", "decoder_layers", "depth", "num_blocks")
 _KINDS = (
@@ -66,8 +66,15 @@ _KINDS = (
     "attention_layers",
 )
 _DERIVED = ("qk_head_dim", "swa_qk_head_dim", "mamba_headdim", "hybrid_layer_ids", "attention_hidden_size")
-_MAY_BE_ZERO = ("num_nextn_predict_layers", "first_k_dense_replace", "num_dense_layers", "num_shared_experts", "n_shared_experts",
-                "shared_intermediate_size", "chunk_size_feed_forward", "num_kv_shared_layers", "moe_layer_start_index")  # fmt: skip
+_MAY_BE_ZERO = (
+    "num_nextn_predict_layers",
+    "first_k_dense_replace",
+    "num_dense_layers",
+    "num_shared_experts",
+    "n_shared_experts",
+    "shared_intermediate_size",
+    "moe_layer_start_index",
+)
 
 
 def shrink(config: dict[str, Any], vocabulary: int) -> dict[str, Any]:
@@ -115,7 +122,8 @@ def _value(name: str, value: Any, vocabulary: int, media: Any, seen: dict[int, i
         return _token(name, value, media, seen)
     if name.endswith("token_ids") and isinstance(value, list):
         return [_token(name, one, media, seen) for one in value]
-    if name.endswith("vocab_size") and name not in SIZES and name != "type_vocab_size" or name == "vocab_size_per_layer_input":
+    words = name.endswith("vocab_size") and name not in SIZES and name != "type_vocab_size"
+    if words or name == "vocab_size_per_layer_input":
         return vocabulary if isinstance(value, int) else value
     if name in SIZES and isinstance(value, int) and not (value == 0 and name in _MAY_BE_ZERO):
         return min(value, SIZES[name]) if value > 0 else value
