@@ -18,10 +18,16 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serving(directory: Path, kind: Literal["models", "datasets"], repo: str = REPO) -> Iterator[dict[str, str]]:
+def serving(
+    directory: Path, kind: Literal["models", "datasets"], repo: str = REPO, *, cut: dict[str, int] | None = None
+) -> Iterator[dict[str, str]]:
     """Serve the files below `directory` as a repository; yields the environment of a process that takes it for the Hub.
 
     A process of its own, because huggingface_hub reads its endpoint once, at import.
+
+    Args:
+        cut: File -> number of bytes after which every connection breaks, for as long as the file is in there. The first bytes
+            of what was asked for are recorded under `ranges`.
     """
     prefix = "" if kind == "models" else "datasets/"
 
@@ -57,6 +63,8 @@ def serving(directory: Path, kind: Literal["models", "datasets"], repo: str = RE
                 content = json.dumps(tree).encode()
             elif name in names:
                 content = names[name].read_bytes()
+                if body and self._broken(name, content):
+                    return
                 headers = {
                     "ETag": f'"{sha256(content).hexdigest()}"',
                     "X-Repo-Commit": REVISION,
@@ -76,6 +84,26 @@ def serving(directory: Path, kind: Literal["models", "datasets"], repo: str = RE
             self.end_headers()
             if body:
                 self.wfile.write(content)
+
+        def _broken(self, name: str, content: bytes) -> bool:
+            """Answer with a part of a file, and break the connection if that was asked for."""
+            asked = self.headers.get("Range")
+            if cut is None or (name not in cut and not asked):
+                return False
+            start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
+            cut.setdefault("ranges", []).append(start)  # type: ignore[arg-type]
+            self.send_response(206 if asked else 200)
+            self.send_header("ETag", f'"{sha256(content).hexdigest()}"')
+            self.send_header("X-Repo-Commit", REVISION)
+            self.send_header("Content-Length", str(len(content) - start))
+            if asked:
+                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            self.end_headers()
+            self.wfile.write(content[start : start + cut[name]] if name in cut else content[start:])
+            if name in cut:
+                self.close_connection = True
+                self.connection.close()
+            return True
 
         def log_message(self, *_: object) -> None:
             pass

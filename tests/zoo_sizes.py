@@ -44,7 +44,8 @@ _BY_NAME: list[tuple[int, str]] = [
         moe_num_shared_experts moe_layer_start_index mamba_n_groups mamba_ngroups first_num_dense_layers
         num_nextn_predict_layers"""),
     (WINDOW, """sliding_window sliding_window_size attention_window_size attention_chunk_size local_attention index_topk
-        index_kpool keep_window_size local_attention_window_len index_block_size local_attn_chunk_length lsh_attn_chunk_length"""),
+        index_kpool keep_window_size local_attention_window_len index_block_size local_attn_chunk_length
+        lsh_attn_chunk_length"""),
     (512, """max_position_embeddings n_positions n_ctx max_seq_len context_length model_max_length max_target_positions
         max_sequence_length position_bias_max_distance rel_extent"""),
     (32, """image_size crop_size resolution max_source_positions base_channels num_filters codebook_size audio_vocab_size

@@ -9,6 +9,8 @@ TRAINING_ROWS = ("train.jsonl", "validation.jsonl")
 """The curated files that training reads."""
 JUDGING_ROWS = ("test.jsonl", "train.jsonl", "validation.jsonl")
 """The curated files that evaluation reads: held-out rows, and the others for leaks and for the probes of memorization."""
+DOWNLOADS = SCRATCH / "downloads"
+"""Base models that are being downloaded, by repository and commit."""
 SCORES = SCRATCH / "scores"
 """Scores of models, shared between adapters and runs."""
 

