@@ -99,6 +99,9 @@ def manifest(source: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: There are none.
     """
+    here = _files(source)
+    if base_files.ADAPTER in here and not {integrity.SINGLE, integrity.INDEX} & set(here):
+        return artifacts.manifest(source, [base_files.ADAPTER, *(name for name in here if name.startswith("adapter_model"))])
     return artifacts.manifest(source, _names(source))
 
 
@@ -161,9 +164,9 @@ def _directory(path: str) -> Path:
 
 def _names(source: Path) -> list[str]:
     """Return the files of a local directory that belong to a base model."""
-    here = [file.relative_to(source).as_posix() for depth in ("*", "*/*") for file in source.glob(depth) if file.is_file()]
-    if base_files.ADAPTER in here and not {integrity.SINGLE, integrity.INDEX} & set(here):
-        return sorted(
-            {*base_files.chosen(here), base_files.ADAPTER, *(name for name in here if name.startswith("adapter_model"))}
-        )
+    here = _files(source)
     return [*base_files.chosen(here), *base_files.weights(source, here)]
+
+
+def _files(source: Path) -> list[str]:
+    return [file.relative_to(source).as_posix() for depth in ("*", "*/*") for file in source.glob(depth) if file.is_file()]

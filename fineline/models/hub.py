@@ -24,7 +24,8 @@ def download(
     """
     from huggingface_hub import snapshot_download
 
-    with _explained(repo, revision, instead):
+    again = " and run the stage again, which resumes" if kind == "model" else ""
+    with _explained(repo, revision, instead, again):
         snapshot_download(repo, repo_type=kind, revision=revision, local_dir=into, allow_patterns=list(patterns))
 
 
@@ -41,7 +42,7 @@ def listing(repo: str, revision: str, *, instead: str) -> list[str]:
 
 
 @contextmanager
-def _explained(repo: str, revision: str, instead: str) -> Iterator[None]:
+def _explained(repo: str, revision: str, instead: str, again: str = "") -> Iterator[None]:
     """Within the context, an error of the Hub or the network becomes one of fineline's."""
     from huggingface_hub.errors import GatedRepoError
 
@@ -52,9 +53,7 @@ def _explained(repo: str, revision: str, instead: str) -> Iterator[None]:
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         refused = _refused(error)
-        check = (
-            "check the name and the access token" if refused else "check the network, and run the stage again, which resumes"
-        )
+        check = "check the name and the access token" if refused else f"check the network{again}"
         if isinstance(error, GatedRepoError):
             check = f"accept its license at huggingface.co/{repo} and set HF_TOKEN"
         said = f"{named(repo, revision)}: cannot be fetched from the Hub: {reason}; {check}, or use {instead}"
