@@ -51,7 +51,7 @@ def configuration(directory: Path) -> Any:
         )
     try:
         return AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # the configuration comes from outside: its validation raises whatever its library does
+    except Exception as error:  # the configuration comes from outside: its validation raises errors of many types
         raise InputError(
             f"{file}: transformers cannot use this configuration of model type {kind!r}: {_line(error)}"
         ) from error
