@@ -1,0 +1,93 @@
+"""The class that a model is loaded with, and its parts: the language model, the towers next to it, the experts within."""
+
+from typing import Any
+
+import torch
+
+from fineline.errors import InputError
+
+
+def auto_class(config: Any) -> Any:
+    """Return the Auto class of transformers for a configuration: of causal language models, or of models that also take images.
+
+    Raises:
+        InputError: The configuration belongs to neither.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers.models.auto import modeling_auto as auto
+
+    causal, image_text = auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    kind = config.model_type
+    stated = next(iter(getattr(config, "architectures", None) or ()), None)
+    for names, found in ((causal, AutoModelForCausalLM), (image_text, AutoModelForImageTextToText)):
+        if kind in names and stated in (None, *_named(names[kind])):
+            return found
+    raise InputError(
+        f"{stated or kind} is not a decoder-only language model: transformers {'names' if stated else 'lists'} it neither among"
+        " its causal language models nor among those that also take images; use a class that ends in ForCausalLM or"
+        " ForConditionalGeneration"
+    )
+
+
+def _named(entry: Any) -> tuple[str, ...]:
+    return (entry,) if isinstance(entry, str) else tuple(entry)
+
+
+def language_prefix(model: Any) -> str:
+    """Return the name of the part that processes text, with a dot at its end; empty if that is the whole model.
+
+    A model that also takes images or sound has towers and projectors next to its language model.
+    """
+    decoder = model.get_decoder()
+    whole = {id(part) for part in (model, getattr(model, "base_model", model))}
+    if decoder is None or id(decoder) in whole:
+        return ""
+    for name, module in model.named_modules():
+        if module is decoder:
+            return f"{name}." if _has_siblings(model, name) else ""
+    return ""
+
+
+def _has_siblings(model: Any, name: str) -> bool:
+    """True if linear layers or convolutions are next to a part of a model, other than the head."""
+    head = model.get_output_embeddings()
+    kinds = (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+    return any(
+        isinstance(module, kinds) and module is not head and not other.startswith(f"{name}.")
+        for other, module in model.named_modules()
+    )
+
+
+def towers(model: Any) -> list[str]:
+    """Return the names of the largest modules that are neither in the language part nor the head."""
+    prefix = language_prefix(model)
+    if not prefix:
+        return []
+    head = model.get_output_embeddings()
+    found: list[str] = []
+
+    def collect(name: str, module: torch.nn.Module) -> None:
+        for child_name, child in module.named_children():
+            path = f"{name}{child_name}"
+            if child is head or f"{path}." == prefix:
+                continue
+            if prefix.startswith(f"{path}."):
+                collect(f"{path}.", child)
+            else:
+                found.append(path)
+
+    collect("", model)
+    return found
+
+
+def expert_parameters(model: Any) -> dict[str, torch.Tensor]:
+    """Return the three-dimensional parameters that contain the weights of all experts of a layer, by name."""
+    prefix = language_prefix(model)
+    owners = {}
+    for name, module in model.named_modules():
+        if not f"{name}.".startswith(prefix) or isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d | torch.nn.Conv3d):
+            continue
+        for own, weight in module.named_parameters(recurse=False):
+            if weight.dim() == 3 and min(weight.shape) > 1:
+                owners[f"{name}.{own}"] = weight
+    return owners
