@@ -38,9 +38,9 @@ def language_prefix(model: Any) -> str:
 
     A model that also takes images or sound has towers and projectors next to its language model.
     """
-    decoder = model.get_decoder()
+    decoder, embedding = model.get_decoder(), model.get_input_embeddings()
     whole = {id(part) for part in (model, getattr(model, "base_model", model))}
-    if decoder is None or id(decoder) in whole:
+    if decoder is None or id(decoder) in whole or not any(module is embedding for module in decoder.modules()):
         return ""
     for name, module in model.named_modules():
         if module is decoder:
@@ -80,14 +80,68 @@ def towers(model: Any) -> list[str]:
     return found
 
 
-def expert_parameters(model: Any) -> dict[str, torch.Tensor]:
-    """Return the three-dimensional parameters that contain the weights of all experts of a layer, by name."""
-    prefix = language_prefix(model)
-    owners = {}
+def linear_layers(model: Any) -> dict[str, torch.nn.Linear]:
+    """Return the linear layers of the language part by name and in order, without the head and without routers of experts.
+
+    Layers whose weight a model reads without calling the layer are left out too: PEFT names them, of state space models.
+    """
+    head, routers = model.get_output_embeddings(), router_layers(model)
+    return {
+        name: layer
+        for name, layer in language_modules(model, torch.nn.Linear).items()
+        if layer is not head and name not in routers and not _read_directly(model, name.rpartition(".")[2])
+    }
+
+
+def language_modules(model: Any, kind: Any) -> dict[str, Any]:
+    """Return the modules of a class in the language part and the head, by name and in order."""
+    prefix, head = language_prefix(model), model.get_output_embeddings()
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, kind) and (f"{name}.".startswith(prefix) or module is head)
+    }
+
+
+def _read_directly(model: Any, kind: str) -> bool:
+    """True if PEFT refuses to adapt layers of this name, since kernels of the model would bypass the adapter."""
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraModel
+
+    try:
+        LoraModel._check_target_module_compatiblity(None, LoraConfig(), model, kind)  # type: ignore[arg-type]
+    except ValueError:
+        return True
+    return False
+
+
+def router_layers(model: Any) -> dict[str, torch.nn.Linear]:
+    """Return the linear layers that choose experts by name: as many outputs as experts, in the module with the experts."""
+    counts = {}
+    for name, weight in expert_parameters(model).items():
+        counts[name.rpartition(".")[0].rpartition(".")[0]] = len(weight)
     for name, module in model.named_modules():
-        if not f"{name}.".startswith(prefix) or isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d | torch.nn.Conv3d):
+        if name.rpartition(".")[2] == _EXPERTS and isinstance(module, torch.nn.ModuleList):
+            counts[name.rpartition(".")[0]] = len(module)
+    return {
+        name: layer
+        for name, layer in language_modules(model, torch.nn.Linear).items()
+        for owner in (name.rpartition(".")[0], name.rpartition(".")[0].rpartition(".")[0])
+        if counts.get(owner) == layer.out_features and _EXPERTS not in name.split(".")
+    }
+
+
+def expert_parameters(model: Any) -> dict[str, torch.nn.Parameter]:
+    """Return the three-dimensional parameters that contain a matrix of every expert of a layer, by name and in order."""
+    found = {}
+    for name, module in language_modules(model, torch.nn.Module).items():
+        if not type(module).__name__.lower().endswith(_EXPERTS) and name.rpartition(".")[2] != _EXPERTS:
             continue
         for own, weight in module.named_parameters(recurse=False):
-            if weight.dim() == 3 and min(weight.shape) > 1:
-                owners[f"{name}.{own}"] = weight
-    return owners
+            if weight.dim() == 3:
+                found[f"{name}.{own}"] = weight
+    return found
+
+
+_EXPERTS = "experts"
+"""How transformers names the module with all experts of a layer."""

@@ -156,6 +156,36 @@ def _arguments(kind: type) -> set[str]:
     return set(inspect.signature(kind.forward).parameters)  # type: ignore[attr-defined]
 
 
+@torch.no_grad()
+def head_is_last(model: Any, ids: torch.Tensor, precision: Precision) -> bool:
+    """True if the model's logits are the output of its head, neither scaled, capped nor masked.
+
+    The head is made to return known numbers, so that the answer does not depend on rounding.
+
+    Args:
+        ids: (rows, tokens) token ids.
+    """
+    causal = model.get_base_model()
+    head = causal.get_output_embeddings()
+    if head is None:
+        return False
+    known = torch.linspace(-256, 256, head.weight.shape[0], device=ids.device)
+    returned: list[torch.Tensor] = []
+
+    def replace(_: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
+        returned.append(known.to(output.dtype).expand(output.shape))
+        return returned[-1].clone()
+
+    hook = head.register_forward_hook(replace)
+    try:
+        given, _ = inputs(model, causal, {"input_ids": ids}, adapted=False)
+        with autocast(precision, ids.device.type):
+            logits = causal(**given).logits
+    finally:
+        hook.remove()
+    return len(returned) == 1 and logits.shape == returned[0].shape and torch.equal(logits.float(), returned[0].float())
+
+
 @contextmanager
 def selecting(model: Any) -> Iterator[None]:
     """Within the context, `plain_loss` may have the head compute at label positions only."""

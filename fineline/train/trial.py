@@ -3,16 +3,19 @@
 The measure is the model itself: its own forward pass, one row at a time, without padding, and the cross entropy of its own
 logits. A faster path is taken where it gives the same losses and the same gradients. A model that the trial cannot run, or whose
 tokens see those that follow them, is refused before it is trained.
+
+Rounding in bf16 can hide a difference. Models that are small enough are tried in fp32, and of all models two things are tested
+exactly: that a row's loss is the same number whatever is in another row, and that logits are the output of the head.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
-from fineline.chat.tokens import TokenizedRow
+from fineline.chat.tokens import IGNORED, TokenizedRow
 from fineline.errors import InputError
 from fineline.models.config import Precision, autocast
 from fineline.train import attention, loss, plain, rows
@@ -22,9 +25,13 @@ _ROWS, _TOKENS = 3, 48
 """Rows of a trial, and tokens of the longest."""
 _NUMBERS = 1 << 24
 """Gradients that are compared: those of the smallest trained weights, up to this many numbers."""
+_WIDENED = 1 << 31
+"""Parameters of the largest model that is tried in fp32; it takes twice the memory meanwhile."""
 _LOSS = {"fp32": 1e-4, "bf16": 0.01}
 _GRADIENT = {"fp32": 1e-3, "bf16": 0.06}
 """Relative differences that rounding explains: of the loss, and of the norm of the gradient."""
+_SAME = 1e-6
+"""Relative difference of two losses that should be the same number."""
 _LEAK = {"fp32": 1e-4, "bf16": 0.02}
 """Relative difference of logits that rounding explains."""
 
@@ -84,7 +91,12 @@ def choose(model: Any, given: Sequence[TokenizedRow], precision: Precision, virt
         InputError: The model cannot be run on text alone, computes no finite loss, or sees tokens that follow.
     """
     attention.register()
-    trial = _Trial(model, _sample(given), precision)
+    wide = precision == "bf16" and _can_be_widened(model)
+    with _widened(model) if wide else nullcontext():
+        return _choose(_Trial(model, _sample(given), "fp32" if wide else precision), given, virtual)
+
+
+def _choose(trial: "_Trial", given: Sequence[TokenizedRow], virtual: int) -> TrainingPath:
     trial.check()
     reach = max(len(row.input_ids) for row in given) - 1 + virtual
     flat = TrainingPath("flat", "equal loss and gradient in a trial on this model", virtual=virtual)
@@ -94,7 +106,7 @@ def choose(model: Any, given: Sequence[TokenizedRow], precision: Precision, virt
     if not reason:
         return flat
     cause = f"rows in one sequence are not exact: {reason}"
-    if _loses_prefix(model):
+    if _loses_prefix(trial.model):
         raise InputError(
             f"train.recompute: {trial.kind} models cannot recompute blocks with a prefix ({cause}); set it to false, or use"
             " another method"
@@ -128,6 +140,28 @@ def _loses_prefix(model: Any) -> bool:
     return has_prefix(model) and bool(getattr(model.get_base_model(), "is_gradient_checkpointing", False))
 
 
+def _can_be_widened(model: Any) -> bool:
+    """True if the model is small, and no weight is in fewer bits than bf16."""
+    weights = list(model.parameters())
+    return sum(weight.numel() for weight in weights) <= _WIDENED and all(weight.is_floating_point() for weight in weights)
+
+
+@contextmanager
+def _widened(model: Any) -> Iterator[None]:
+    """Within the context, all weights are in fp32. Those in bf16 are the same bits afterwards."""
+    narrow = [*model.parameters(), *model.buffers()]
+    kinds = [tensor.dtype for tensor in narrow]
+    for tensor, kind in zip(narrow, kinds, strict=True):
+        if kind in (torch.bfloat16, torch.float16):
+            tensor.data = tensor.data.float()
+    try:
+        yield
+    finally:
+        for tensor, kind in zip(narrow, kinds, strict=True):
+            if tensor.dtype != kind:
+                tensor.data = tensor.data.to(kind)
+
+
 class _Trial:
     """A model with a few rows, whose loss and gradient are known."""
 
@@ -139,6 +173,7 @@ class _Trial:
         self.device = next(model.parameters()).device
         self.weights = _compared(model)
         self.expected: tuple[float, torch.Tensor] = (0.0, torch.empty(0))
+        self.head_is_last = False
 
     def check(self) -> None:
         """Compute the loss and the gradient of each row alone. Raises `InputError` as `choose` does."""
@@ -146,6 +181,8 @@ class _Trial:
         try:
             self.expected = self._run(alone)
             leak = self._leak()
+            ids = torch.tensor([self.given[-1].input_ids], device=self.device)
+            self.head_is_last = plain.head_is_last(self.model, ids, self.precision)
         except (torch.OutOfMemoryError, MemoryError):
             raise
         except InputError:
@@ -168,7 +205,7 @@ class _Trial:
         if leak > _LEAK[self.precision]:
             raise InputError(
                 f"{self.kind}: the logits of a token depend on the tokens after it, so the model would learn to copy; it is not"
-                " a causal language model as it is configured (`is_decoder` in config.json)"
+                " a causal language model, or is not configured as one (such as by `is_decoder` in config.json)"
             )
 
     def difference(self, path: TrainingPath, reach: int = 0) -> str:
@@ -178,8 +215,12 @@ class _Trial:
             reach: Tokens of the longest row of the data, which attention windows are compared with.
         """
         try:
+            if path.head == "chunks" and not self.head_is_last:
+                return "the model changes the output of its head"
             if path.name == "flat":
                 self._dropout(path, reach)
+                if not self._rows_apart(path):
+                    return "a row changes with the row before it"
             value, gradient = self._run(path, reach)
         except (torch.OutOfMemoryError, MemoryError):
             raise
@@ -216,6 +257,21 @@ class _Trial:
         self.model.train()
         with path.ready(self.model):
             path.loss(self.model, part, None, self.precision)
+
+    @torch.no_grad()
+    def _rows_apart(self, path: TrainingPath) -> bool:
+        """True if the loss of a row is the same number when the end of the row before it is another one."""
+        first, second, *_ = self.given
+        ids, tail = first.input_ids, len(first.input_ids) // 2
+        changed = ids[:tail] + [ids[0] if token != ids[0] else ids[1] for token in ids[tail:]]
+        unlearned = [IGNORED] * len(ids)
+        values = []
+        self.model.eval()
+        for before in (ids, changed):
+            part = _on(path.collate([TokenizedRow(before, unlearned), second]), self.device)
+            with path.ready(self.model):
+                values.append(path.loss(self.model, part, 1, self.precision).item())
+        return abs(values[0] - values[1]) <= _SAME * abs(values[0])
 
     @torch.no_grad()
     def _leak(self) -> float:
