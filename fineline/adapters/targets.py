@@ -1,5 +1,6 @@
 """The layers that a method adapts, found by the structure of the model instead of a list of model families."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -7,41 +8,65 @@ from torch import nn
 
 from fineline.adapters.methods.method import ATTENTION
 from fineline.errors import InputError, ParameterError, did_you_mean
+from fineline.models.classes import expert_parameters, language_modules, linear_layers, router_layers
 
-
-def linear_layers(model: Any) -> dict[str, nn.Linear]:
-    """Return the linear layers of a causal language model by name and in order, without its head."""
-    head = model.get_output_embeddings()
-    return {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and layer is not head}
+__all__ = ["attention_layers", "biases", "blocks", "linear_layers", "rescaled_layers", "resolve", "resolve_parameters", "sublayers"]
 
 
 def resolve(model: Any, targets: str | list[str]) -> list[str]:
-    """Return the sorted name endings of the layers that `train.targets` selects.
+    """Return the sorted name endings of the layers that `train.targets` selects; empty if it selects parameters only.
 
     Raises:
         InputError: An ending matches no linear layer, or the model has no such layers.
     """
     layers = linear_layers(model)
-    if not layers:
-        raise InputError(
-            f"train.method: the layers of a {model.config.model_type} model cannot be adapted (they are not torch.nn.Linear);"
-            " use prompt, prefix, p-tuning or full, or another base"
-        )
     if isinstance(targets, list):
-        known = sorted({_last(name) for name in layers})
-        for ending in targets:
-            if not any(_ends(name, ending) for name in layers):
-                hint = did_you_mean(ending, known)
-                raise ParameterError(
-                    "train.targets", f"no linear layer except the head has a name that ends in {ending!r}{hint}"
-                )
-        return sorted(set(targets))
-    wanted = set(layers if targets == "all-linear" else attention_layers(model))
-    if not wanted:
-        raise InputError(
-            f"train.targets: a {model.config.model_type} model has no layers for {targets!r}; name them, or use all-linear"
-        )
+        return _named(model, targets)
+    if targets == "experts":
+        wanted = {name for name in layers if "experts" in name.split(".")}
+        if not wanted and not expert_parameters(model):
+            raise ParameterError("train.targets", f"a {model.config.model_type} model has no experts; use all-linear")
+    else:
+        wanted = set(attention_layers(model) if targets == "attention" else layers)
+        if not layers and not (targets == "all" and expert_parameters(model)):
+            raise InputError(
+                f"train.method: the layers of a {model.config.model_type} model cannot be adapted (they are not"
+                " torch.nn.Linear); use prompt, prefix, p-tuning or full, or another base"
+            )
+        if not wanted and targets != "all":
+            raise InputError(
+                f"train.targets: a {model.config.model_type} model has no layers for {targets!r}; name them, or use all-linear"
+            )
     return _endings(wanted, {name for name, _ in model.named_modules()} - wanted)
+
+
+def _named(model: Any, targets: list[str]) -> list[str]:
+    """Return the endings of a list that match linear layers; each must match a layer or a parameter of experts."""
+    layers = linear_layers(model) | router_layers(model)
+    parameters = expert_parameters(model)
+    known = sorted({_last(name) for name in (*layers, *parameters)})
+    found = set()
+    for ending in targets:
+        matched = {name for name in layers if _ends(name, ending)}
+        if not matched and not any(_ends(name, ending) for name in parameters):
+            raise ParameterError(
+                "train.targets",
+                f"no linear layer except the head has a name that ends in {ending!r}{did_you_mean(ending, known)}",
+            )
+        others = {name for name, _ in model.named_modules()} - matched
+        exact = matched and any(_ends(name, ending) for name in others)
+        found |= set(_endings(matched, others)) if exact else {ending} if matched else set()
+    return sorted(found)
+
+
+def resolve_parameters(model: Any, targets: str | list[str]) -> list[str]:
+    """Return the sorted names of the parameters with the weights of experts that `train.targets` selects."""
+    parameters = expert_parameters(model)
+    if isinstance(targets, list):
+        parameters = {name: weight for name, weight in parameters.items() if any(_ends(name, ending) for ending in targets)}
+    elif targets not in ("experts", "all"):
+        return []
+    return sorted({".".join(name.split(".")[-2:]) for name in parameters})
 
 
 def attention_layers(model: Any) -> dict[str, nn.Linear]:
@@ -105,17 +130,25 @@ def sublayers(block: nn.Module) -> tuple[str, str]:
 def biases(model: Any) -> dict[str, nn.Module]:
     """Return the modules with a bias, by name."""
     return {
-        name: module for name, module in model.named_modules() if isinstance(getattr(module, "bias", None), torch.nn.Parameter)
+        name: module
+        for name, module in language_modules(model, nn.Module).items()
+        if isinstance(getattr(module, "bias", None), torch.nn.Parameter)
     }
 
 
 def _endings(wanted: set[str], others: set[str]) -> list[str]:
-    """Return the shortest endings that match all wanted names and no other: the last part of a name, or the last two."""
+    """Return the shortest endings that match all wanted names and no other."""
     endings = set()
     for name in wanted:
-        last, two = _last(name), ".".join(name.split(".")[-2:])
-        endings.add(two if any(_ends(other, last) for other in others) else last)
+        parts = name.split(".")
+        endings.add(next((ending for ending in _suffixes(parts) if not any(_ends(other, ending) for other in others)), name))
     return sorted(endings)
+
+
+def _suffixes(parts: list[str]) -> Iterator[str]:
+    """Yield the endings of a name from short to long."""
+    for first in range(len(parts) - 1, -1, -1):
+        yield ".".join(parts[first:])
 
 
 def _ends(name: str, ending: str) -> bool:

@@ -28,9 +28,14 @@ def virtual_embeddings(model: Any) -> torch.Tensor | None:
     return embeddings
 
 
+def has_prefix(model: Any) -> bool:
+    """True if the adapter is a prefix."""
+    return _kind(model) == PREFIX
+
+
 def virtual_key_values(model: Any) -> KeyValues | None:
     """Return the keys and values of prefix tuning, with gradient; None for other methods."""
-    return _of_cache(model.get_prompt(batch_size=1)) if _kind(model) == PREFIX else None
+    return _of_cache(model.get_prompt(batch_size=1)) if has_prefix(model) else None
 
 
 def context_length(model: Any) -> int:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fineline.adapters.methods.method import Batches, Merge, PeftMethod, SavedBytes, layers_of, selected_layers
+from fineline.adapters.methods.method import Batches, Merge, PeftMethod, SavedBytes, layers_of, selected_experts, selected_layers
 from fineline.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -44,13 +44,22 @@ class LowRank(PeftMethod):
         """
         from peft import LoraConfig
 
-        from fineline.adapters.targets import resolve
+        from fineline.adapters.targets import resolve, resolve_parameters
+
+        parameters = resolve_parameters(model, train.targets)
+        if parameters and (train.dropout or variant.get("use_dora")):
+            raise ParameterError(
+                "train.targets",
+                f"{self.name} cannot be applied to the weights of experts with dropout or magnitudes; set `train.dropout: 0` and"
+                " use lora, or use `targets: all-linear`",
+            )
 
         return LoraConfig(
             r=rank,
             lora_alpha=int(alpha) if alpha.is_integer() else alpha,  # type: ignore[arg-type]
             lora_dropout=train.dropout,
-            target_modules=resolve(model, train.targets),
+            target_modules=resolve(model, train.targets) or None,
+            target_parameters=parameters or None,
             **variant,
             **self.task,
         )
@@ -68,8 +77,11 @@ class LowRank(PeftMethod):
         return weight + layer.scaling[name] * (b @ a)
 
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
-        """A: (rank, in), B: (out, rank)."""
-        return sum(train.rank * (layer.rows + layer.columns) for layer in selected_layers(shape, train))
+        """A: (rank, in), B: (out, rank), of each layer and of each expert."""
+        layers = sum(train.rank * (layer.rows + layer.columns) for layer in selected_layers(shape, train))
+        return layers + sum(
+            train.rank * part.count * (part.rows + part.columns) for part in selected_experts(shape, train)
+        )
 
     def added_flops(self, shape: "Shape", train: "Train", tokens: int) -> float:
         """Six per trained weight and token."""

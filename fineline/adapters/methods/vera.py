@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fineline.errors import ParameterError
 from fineline.adapters.methods.method import ONLY_LORA, Merge, PeftMethod, SavedBytes, layers_of, selected_layers
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ class Vera(PeftMethod):
         """Return a `VeraConfig`."""
         from peft import VeraConfig
 
-        from fineline.adapters.targets import resolve
+        from fineline.adapters.targets import resolve, resolve_parameters
 
+        if resolve_parameters(model, train.targets):
+            raise ParameterError("train.targets", "vera cannot be applied to the weights of experts; use lora, or all-linear")
         # The projections are saved with the vectors: what a seed produces depends on PyTorch's version.
         return VeraConfig(
             r=train.rank,
