@@ -80,7 +80,9 @@ def records(arm: Arm, tasks: list[Task], tokenizer: Any, store: Path) -> list[Re
         for task in asked:
             print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
         with arm.engine() as engine:
-            return score(Scorer(engine, tokenizer, AnswerJournal(journal)), asked)
+            found = score(Scorer(engine, tokenizer, AnswerJournal(journal)), asked)
+            print(f"{arm.name} {arm.artifact.name}: {engine.path}", flush=True)
+            return found
 
     return cached(arm.identity, tasks, compute, store)
 

@@ -15,6 +15,8 @@ import onnxruntime
 
 from fineline.errors import InputError
 from fineline.inference.packs import Answers, Pack, Prompts
+from fineline.inference.plain import PlainModel
+from fineline.inference.trials import Rows
 
 _PACK_TOKENS = 384  # products reach full speed, and attention over the whole pack still takes little time
 _PIECE = 1024  # tokens whose logits may be in memory at once
@@ -25,7 +27,7 @@ Cache = list[np.ndarray]
 
 
 class OnnxEngine:
-    """A `model.onnx` with grouped-query attention.
+    """A `model.onnx` with grouped-query attention. A sequence that may not share a pack is read as a separate pack.
 
     Args:
         directory: The output of the builder.
@@ -33,6 +35,11 @@ class OnnxEngine:
     Raises:
         InputError: onnxruntime cannot load the model, or its attention is not grouped-query attention.
     """
+
+    plain: PlainModel | None = None
+    row_length = 0
+    generates: Rows = "single"
+    path = "read by the exported graph"
 
     def __init__(self, directory: Path) -> None:
         config = json.loads((directory / "genai_config.json").read_text(encoding="utf-8"))["model"]
