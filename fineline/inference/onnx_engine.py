@@ -6,7 +6,7 @@ builder omits: the earlier tokens that a token sees, its position, and the place
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,15 +130,12 @@ class OnnxEngine:
         rows.cache = [part[: len(kept)] for part in rows.cache]
         rows.lengths = rows.lengths[kept]
 
-    def logits(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Return the logits after every token (rows, tokens, vocabulary) of rows (rows, tokens) padded on the right."""
-        found = []
-        for row, length in zip(input_ids, lengths, strict=True):
+    def rows(self, rows: Iterable[Sequence[int]]) -> Iterator[np.ndarray]:
+        """Yield the logits after every token of each row (tokens, vocabulary), computed when they are needed."""
+        for row in rows:
             pack = Pack()
-            pack.add(row[:length].tolist())
-            logits, _ = self._read(pack, None, range(len(pack)), cached=False)
-            found.append(np.pad(logits, ((0, len(row) - length), (0, 0))))
-        return np.stack(found)
+            pack.add(row)
+            yield self._read(pack, None, range(len(pack)), cached=False)[0]
 
     def _read(
         self,
