@@ -19,6 +19,10 @@ PREFIX = "PREFIX_TUNING"
 EMBEDDINGS = ("PROMPT_TUNING", "P_TUNING")
 """Values of `peft_type` in adapter_config.json."""
 
+UNLIMITED = 2**20
+"""Context in tokens of a model without a largest number of positions."""
+_POSITIONS = ("max_position_embeddings", "max_seq_len", "max_sequence_length", "seq_length")
+
 
 def virtual_embeddings(model: Any) -> torch.Tensor | None:
     """Return the embeddings (virtual tokens, hidden) of prompt tuning and p-tuning, with gradient; None for other methods."""
@@ -39,8 +43,12 @@ def virtual_key_values(model: Any) -> KeyValues | None:
 
 
 def context_length(model: Any) -> int:
-    """Return how many tokens a model can read: the positions of its base, minus those of virtual tokens."""
-    positions = int(model.config.max_position_embeddings)
+    """Return how many tokens a model can read: the positions of its base, minus those of virtual tokens.
+
+    A model that passes state from token to token has no largest number of positions; `UNLIMITED` is returned for it.
+    """
+    config = model.config.get_text_config()
+    positions = next((int(value) for key in _POSITIONS if (value := getattr(config, key, None))), UNLIMITED)
     return positions - model.virtual_tokens if isinstance(model, VirtualTokens) else positions
 
 

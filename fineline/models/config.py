@@ -72,6 +72,12 @@ def chat_templates(model: Path) -> dict[str, Any]:
 Precision = Literal["bf16", "fp32"]
 
 
+def stored_precision(model: Path) -> Precision:
+    """Return the precision of a model's weights by its config.json: fp32, or bf16 for every other type."""
+    content = read(model)
+    return "fp32" if (content.get("dtype") or content.get("torch_dtype")) == "float32" else "bf16"
+
+
 class Quantization(BaseModel):
     """Four-bit storage of the base (Dettmers et al. 2023, arXiv 2305.14314, section 3): the block `train.quantization`."""
 

@@ -9,6 +9,7 @@ from fineline import evidence
 from fineline.artifacts import Artifact, reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
+from fineline.project.candidate import shipped
 from fineline.project.params.evaluation import Evaluate
 from fineline.report import page
 from fineline.stages import handover
@@ -64,7 +65,7 @@ def read(name: str) -> AssessInputs:
         name=name,
         rule=rule,
         merged=layout.merged(name),
-        exported=layout.export(name, "quantized"),
+        exported=shipped(name),
         test=splits["test"],
         train=splits["train"],
         gate=gate,
