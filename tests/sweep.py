@@ -91,7 +91,10 @@ def _rows(base: Path) -> list[Any]:
     tokenizer = tokenizer_of(base)
     given = commands()[:ROWS]
     return [
-        encode(tokenizer, {"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]})
+        encode(
+            tokenizer,
+            {"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]},
+        )
         for row in given
     ]
 
@@ -166,7 +169,11 @@ def _silent() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """Return the message of an error in one line, without paths of this run."""
     text = " ".join(str(error).split()) or type(error).__name__
-    name = "" if type(error).__module__.startswith("fineline") or isinstance(error, AssertionError) else f"{type(error).__name__}: "
+    name = (
+        ""
+        if type(error).__module__.startswith("fineline") or isinstance(error, AssertionError)
+        else f"{type(error).__name__}: "
+    )
     return (name + text)[:240]
 
 
