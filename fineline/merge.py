@@ -56,9 +56,8 @@ def write_others(base: Path, into: Path, precision: Precision) -> None:
 
     It has the type of the weights, and the keys that older readers expect: rope_theta, and chat_template of the tokenizer.
     """
-    for file in base.iterdir():
-        if file.suffix != ".safetensors" and file.name != RECORD:
-            shutil.copyfile(file, into / file.name)
+    others = shutil.ignore_patterns("*.safetensors", RECORD)
+    shutil.copytree(base, into, ignore=others, copy_function=shutil.copyfile, dirs_exist_ok=True)
     file = into / "config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     config.pop("quantization_config", None)
@@ -130,16 +129,19 @@ def differences(base: Path, adapter: Path, merged: Path, trained_with: Mapping[s
     model = loading.base_model(base, quantization=methods.quantization_of(trained_with), precision=precision)
     model = adapters.load(model, adapter)
     found: list[str] = []
-    files = {file.name for file in merged.iterdir() if file.name != RECORD}
+    files = {file.relative_to(merged).as_posix() for file in merged.rglob("*") if file.is_file() and file.name != RECORD}
     for name, tensors in merged_files(base, model, methods.method_of(trained_with), precision):
         files.discard(name)
         found += [f"{merged / name}: {reason}" for reason in _compared(tensors, merged / name)]
     with TemporaryDirectory() as scratch:
         write_others(base, Path(scratch), precision)
-        for file in sorted(Path(scratch).iterdir()):
-            if file.name not in files or file.read_bytes() != (merged / file.name).read_bytes():
-                found.append(f"{merged / file.name}: differs from the base")
-            files.discard(file.name)
+        for file in sorted(Path(scratch).rglob("*")):
+            name = file.relative_to(scratch).as_posix()
+            if not file.is_file():
+                continue
+            if name not in files or file.read_bytes() != (merged / name).read_bytes():
+                found.append(f"{merged / name}: differs from the base")
+            files.discard(name)
     return found + [f"{merged / name}: the base has no such file" for name in sorted(files)]
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +29,6 @@ from tests.conftest import commands
 
 LARGEST_KL = 1e-6  # of two fp32 models
 ROWS = 12
-_STAGES = ("base", "trained", "judged", "merged", "formats")
 DONE = "yes"
 
 
@@ -83,7 +81,7 @@ def run(entry: zoo.Entry, place: Path, method: str = "lora", *, formats: bool = 
             stage = "formats"
             outcome.formats = ", ".join(["safetensors", *(_onnx(merged) if formats else [])])
     except Exception as error:  # the table says what every class ends with
-        outcome.reason = f"{stage}: {_reason(error)}"
+        outcome.reason = f"{stage}: {_reason(error, place)}"
     return outcome
 
 
@@ -166,28 +164,8 @@ def _silent() -> Iterator[None]:
         yield
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, place: Path) -> str:
     """Return the message of an error in one line, without paths of this run."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    name = (
-        ""
-        if type(error).__module__.startswith("fineline") or isinstance(error, AssertionError)
-        else f"{type(error).__name__}: "
-    )
-    return (name + text)[:240]
-
-
-if __name__ == "__main__":
-    import sys
-    import tempfile
-    import time
-
-    wanted = set(sys.argv[2:])
-    method, onnx = sys.argv[1].split("+")[0], sys.argv[1].endswith("+onnx")
-    for one in zoo.classes():
-        if wanted and not wanted & {one.architecture, one.model_type}:
-            continue
-        with tempfile.TemporaryDirectory() as scratch:
-            started = time.time()
-            result = run(one, Path(scratch), method, formats=onnx)
-            print(json.dumps(vars(result) | {"seconds": round(time.time() - started, 1), "type": one.model_type}), flush=True)
+    text = " ".join(str(error).replace(f"{place}/", "").split()) or type(error).__name__
+    ours = type(error).__module__.startswith("fineline") or isinstance(error, AssertionError)
+    return ("" if ours else f"{type(error).__name__}: ") + text[:200]

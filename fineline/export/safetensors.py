@@ -15,17 +15,17 @@ def build(model: Path, into: Path) -> None:
 
     Its generation_config.json asks for greedy decoding, see `decoding`.
     """
-    for file in sorted(model.iterdir()):
-        if file.name not in (RECORD, decoding.FILE):
-            shutil.copyfile(file, into / file.name)
+    others = shutil.ignore_patterns(RECORD, decoding.FILE)
+    shutil.copytree(model, into, ignore=others, copy_function=shutil.copyfile, dirs_exist_ok=True)
     decoding.write(model, into)
 
 
 def check_copied(model: Path, into: Path) -> None:
     """Raise `FinelineError` if a file of the merged model, other than its decoding settings, is not in `into` byte by byte."""
-    for file in sorted(model.iterdir()):
-        if file.name not in (RECORD, decoding.FILE) and not _same(file, into / file.name):
-            raise FinelineError(f"{into / file.name}: differs from {file}; check the disk, and run the export again")
+    for file in sorted(model.rglob("*")):
+        copy = into / file.relative_to(model)
+        if file.is_file() and file.name not in (RECORD, decoding.FILE) and not _same(file, copy):
+            raise FinelineError(f"{copy}: differs from {file}; check the disk, and run the export again")
 
 
 def deployable_size(directory: Path) -> int:

@@ -52,7 +52,9 @@ def weights(place: Path, names: Iterable[str]) -> list[str]:
     if integrity.SINGLE in known:
         return [integrity.SINGLE]
     if integrity.INDEX in known:
-        return sorted({integrity.INDEX, *integrity.weight_map(place).values()})
+        files = sorted(set(integrity.weight_map(place).values()))
+        integrity.check_listed(place, files, known)
+        return [integrity.INDEX, *files]
     raise InputError(f"{place}: {_instead(place, known)}")
 
 

@@ -25,12 +25,20 @@ def weight_files(directory: Path) -> list[Path]:
     if (directory / SINGLE).is_file():
         return [directory / SINGLE]
     files = sorted(set(weight_map(directory).values()))
-    missing = [name for name in files if not (directory / name).is_file()]
-    if missing:
+    check_listed(directory, files, {file.name for file in directory.iterdir()})
+    return [directory / name for name in files]
+
+
+def check_listed(directory: Path, files: list[str], known: set[str]) -> None:
+    """Check that the files of an index are among those of a directory or repository.
+
+    Raises:
+        InputError: One is missing.
+    """
+    if missing := [name for name in files if name not in known]:
         raise InputError(
             f"{directory / INDEX}: lists {missing[0]}{_others(missing)}, which is missing; fetch the files of the model again"
         )
-    return [directory / name for name in files]
 
 
 def stored(directory: Path) -> dict[str, tuple[Path, list[int], str]]:

@@ -122,6 +122,14 @@ def test_weights_in_another_form_only_are_named(model, tmp_path, name, complaint
         fetch(model, tmp_path)
 
 
+def test_a_directory_that_lacks_a_file_of_its_index_is_refused(model, tmp_path):
+    AutoModelForCausalLM.from_pretrained(model).save_pretrained(model, max_shard_size="60KB")
+    (model / "model.safetensors").unlink()
+    max(model.glob("model-*.safetensors")).unlink()
+    with pytest.raises(InputError, match=r"model/model\.safetensors\.index\.json: lists model-.*, which is missing"):
+        fetch(model, tmp_path)
+
+
 def test_files_of_processors_and_named_templates_are_kept(model, tmp_path):
     named = model / "additional_chat_templates" / "tool_use.jinja"
     named.parent.mkdir()
