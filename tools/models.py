@@ -13,18 +13,20 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "models.md"
 COLUMNS = ("class", "loaded", "trained", "judged", "merged", "formats", "reason where not")
 HEAD = """# Models
 
-Every class in the causal and image-text mappings of transformers {version}, built as a tiny random model and taken through a LoRA
-training in fp32, judging, merging and exporting: {passed} of {count} come through. `make models` writes this page, and
+Every class in the causal and image-text mappings of transformers {version}, built as a tiny random model and taken through a
+LoRA training in fp32, judging, merging and exporting: {passed} of {count} come through. `make models` writes this page, and
 `make test-all` compares it.
 
 - **loaded:** stage `base` accepts it.
-- **trained:** `flat` if rows of different lengths are trained as one sequence, `plain` if the model's forward pass reads padded rows.
+- **trained:** `flat` if rows of different lengths are trained as one sequence, `plain` if the model's forward pass reads padded
+  rows.
 - **judged:** scores equal those of the model's forward pass, and answers are generated.
 - **merged:** the merged model, read from disk, computes what the trained one computes.
 - **formats:** what it can be exported to.
@@ -41,10 +43,10 @@ def examine(architecture: str) -> tuple[str, ...]:
         return line(sweep.run(entry, Path(scratch)))
 
 
-def line(outcome: "object") -> tuple[str, ...]:
+def line(outcome: Any) -> tuple[str, ...]:
     """Return the cells of the row of an outcome of tests/sweep.py."""
     values = (getattr(outcome, name) for name in ("base", "trained", "judged", "merged", "formats", "reason"))
-    return (getattr(outcome, "architecture"), *(value.replace("|", "\\|").replace("<", "&lt;") for value in values))
+    return (outcome.architecture, *(value.replace("|", "\\|").replace("<", "&lt;") for value in values))
 
 
 def page(rows: list[tuple[str, ...]]) -> str:

@@ -67,6 +67,29 @@ def test_block_scaled_fp8_weights_are_multiplied_by_their_scales(plain, tmp_path
         assert (found[name].float() - weight).abs().max() < 0.04 * weight.abs().max()
 
 
+def test_mxfp4_experts_are_their_four_bit_values_times_their_scales(tmp_path):
+    model = zoo.save("gpt_oss", "causal", tmp_path / "model")
+    about = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "model.layers.*.mlp.router"]}
+    content = json.loads((model / "config.json").read_text()) | {"quantization_config": about}
+    (model / "config.json").write_text(json.dumps(content))
+    weights = load_file(model / "model.safetensors")
+    draw = torch.Generator().manual_seed(0)
+    blocks: dict[str, torch.Tensor] = {}
+    for name in [name for name in weights if name.endswith(("gate_up_proj", "down_proj"))]:
+        experts, inputs, outputs = weights.pop(name).shape
+        blocks[name] = torch.randint(0, 256, (experts, outputs, inputs // 32, 16), dtype=torch.uint8, generator=draw)
+        weights |= {f"{name}_blocks": blocks[name], f"{name}_scales": torch.full((experts, outputs, inputs // 32), 121).byte()}
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    assert dequantization.dequantize(model) == {"dequantized": about}
+    assert integrity.check_tensors(model) == []
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    values = torch.cat([values, -values])  # E2M1 of OCP Microscaling Formats 1.0, table 5; the scale is 2 ** (121 - 127)
+    found = load_file(model / "model.safetensors")
+    for name, packed in blocks.items():
+        pairs = torch.stack([packed & 15, packed >> 4], -1).flatten(2).long()  # (experts, outputs, inputs), low half first
+        assert torch.equal(found[name].float(), (values[pairs] * 2.0**-6).transpose(1, 2))
+
+
 def test_a_quantized_checkpoint_that_lacks_a_tensor_is_refused(plain, tmp_path):
     how = BitsAndBytesConfig(load_in_4bit=True)
     model = configured(plain, tmp_path, {})
