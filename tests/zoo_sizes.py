@@ -17,7 +17,7 @@ _BY_NAME: list[tuple[int, str]] = [
         shared_experts_intermediate_size feed_forward_size projector_input_dim projector_output_dim
         projection_hidden_size projection_intermediate_size backbone_hidden_size alignment_intermediate_size
         merged_hidden_size moe_hidden_size share_expert_dim image_text_hidden_size d_ssm hidden_size_global
-        adapter_out_dim adapter_in_dim projection_hidden_dim patch_embed_hidden_size decoder_hidden_size
+        adapter_out_dim adapter_in_dim adapter_input_size projection_hidden_dim patch_embed_hidden_size decoder_hidden_size
         mamba_d_ssm input_size router_hidden_size pooler_output_size output_channels pronunciation_embed_dim
         shape_embed_dim prompt_mid_dim downsample_hidden_size position_embedding_size classifier_proj_size"""),
     (LAYERS, """num_hidden_layers n_layer n_layers num_layers layers encoder_layers decoder_layers depth num_encoder_layers
