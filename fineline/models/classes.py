@@ -1,5 +1,6 @@
 """The class that a model is loaded with, and its parts: the language model, the towers next to it, the experts within."""
 
+import logging
 from typing import Any
 
 import torch
@@ -31,6 +32,18 @@ def auto_class(config: Any) -> Any:
 
 def _named(entry: Any) -> tuple[str, ...]:
     return (entry,) if isinstance(entry, str) else tuple(entry)
+
+
+def skeleton(config: Any) -> Any:
+    """Return a model on torch's meta device, where weights have sizes and no memory."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it warns about a model without weights
+    try:
+        with torch.device("meta"):
+            return auto_class(config).from_config(config, trust_remote_code=False)
+    finally:
+        logger.setLevel(level)
 
 
 def language_prefix(model: Any) -> str:
@@ -80,17 +93,35 @@ def towers(model: Any) -> list[str]:
     return found
 
 
-def linear_layers(model: Any) -> dict[str, torch.nn.Linear]:
+def linear_layers(model: Any) -> dict[str, Any]:
     """Return the linear layers of the language part by name and in order, without the head and without routers of experts.
 
-    Layers whose weight a model reads without calling the layer are left out too: PEFT names them, of state space models.
+    They are of torch's Linear, transformers' Conv1D, or in four bits. Left out are classes that compute something else with
+    their weight, and layers whose weight a model reads without calling them: PEFT names those, of state space models.
     """
+    from transformers.pytorch_utils import Conv1D
+
     head, routers = model.get_output_embeddings(), router_layers(model)
     return {
         name: layer
-        for name, layer in language_modules(model, torch.nn.Linear).items()
-        if layer is not head and name not in routers and not _read_directly(model, name.rpartition(".")[2])
+        for name, layer in language_modules(model, torch.nn.Linear | Conv1D).items()
+        if layer is not head
+        and name not in routers
+        and (isinstance(layer, Conv1D) or _multiplies(layer))
+        and not _read_directly(model, name.rpartition(".")[2])
     }
+
+
+def sizes(layer: Any) -> tuple[int, int]:
+    """Return the output and input features of a linear layer."""
+    if isinstance(layer, torch.nn.Linear):
+        return layer.out_features, layer.in_features
+    return layer.weight.shape[1], layer.weight.shape[0]
+
+
+def _multiplies(layer: torch.nn.Linear) -> bool:
+    """True if a layer is torch's Linear or one in four bits, and not a class with another forward pass."""
+    return type(layer).forward is torch.nn.Linear.forward or type(layer).__module__.startswith("bitsandbytes.")
 
 
 def language_modules(model: Any, kind: Any) -> dict[str, Any]:
@@ -116,7 +147,10 @@ def _read_directly(model: Any, kind: str) -> bool:
 
 
 def router_layers(model: Any) -> dict[str, torch.nn.Linear]:
-    """Return the linear layers that choose experts by name: as many outputs as experts, in the module with the experts."""
+    """Return the linear layers that choose experts by name: as many outputs as experts, in the module with the experts.
+
+    Gates of a shared expert, with one output, count as such.
+    """
     counts = {}
     for name, weight in expert_parameters(model).items():
         counts[name.rpartition(".")[0].rpartition(".")[0]] = len(weight)
@@ -127,7 +161,7 @@ def router_layers(model: Any) -> dict[str, torch.nn.Linear]:
         name: layer
         for name, layer in language_modules(model, torch.nn.Linear).items()
         for owner in (name.rpartition(".")[0], name.rpartition(".")[0].rpartition(".")[0])
-        if counts.get(owner) == layer.out_features and _EXPERTS not in name.split(".")
+        if owner in counts and layer.out_features in (1, counts[owner]) and _EXPERTS not in name.split(".")
     }
 
 

@@ -73,7 +73,7 @@ def train(
     if METHODS[config.method].quantized and config.dequantize:
         loading.dequantize(model, dtype(precision))
     if config.recompute:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        _recompute(model)
     set_seed(config.seed)  # the initialization of the adapter must not depend on random numbers drawn while loading
     items = batches.items(train_rows, config.packing)
     model = adapters.attach(model, config, base=base, batches=_initialization_batches(items))
@@ -111,6 +111,14 @@ def train(
         "base_parameters": base_parameters,
     }
     return Trained(model.eval(), metrics | {"path": path.name, "path_reason": path.reason})
+
+
+def _recompute(model: Any) -> None:
+    """Have the blocks of a model recomputed in the backward pass, if its class supports that."""
+    if model.supports_gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    else:
+        print(f"{model.config.model_type} models cannot recompute blocks: `train.recompute` has no effect", flush=True)
 
 
 @contextmanager
