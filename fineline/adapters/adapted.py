@@ -22,7 +22,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 FILES = (CONFIG, WEIGHTS)
 
 _LOADERS = {peft_type: method for method in METHODS.values() for peft_type in method.peft_types}
-_SETS = ("target_modules", "feedforward_modules")
+_SETS = ("target_modules", "target_parameters", "feedforward_modules")
 _SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 """Part of a base's configuration that an adapter depends on."""
 

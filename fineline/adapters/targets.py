@@ -9,7 +9,7 @@ from transformers.pytorch_utils import Conv1D
 
 from fineline.adapters.methods.method import ATTENTION
 from fineline.errors import InputError, ParameterError, did_you_mean
-from fineline.models.classes import expert_parameters, language_modules, linear_layers, router_layers, sizes
+from fineline.models.classes import expert_parameters, language_modules, linear_layers, not_adaptable, router_layers, sizes
 
 __all__ = ["attention_layers", "biases", "blocks", "linear_layers", "rescaled_layers", "resolve", "resolve_parameters", "sublayers"]
 
@@ -50,6 +50,8 @@ def _named(model: Any, targets: list[str]) -> list[str]:
     for ending in targets:
         matched = {name for name in layers if _ends(name, ending)}
         if not matched and not any(_ends(name, ending) for name in parameters):
+            if reason := not_adaptable(model, _last(ending)):
+                raise ParameterError("train.targets", f"{ending} cannot be adapted: {reason}")
             raise ParameterError(
                 "train.targets",
                 f"no linear layer except the head has a name that ends in {ending!r}{did_you_mean(ending, known)}",

@@ -97,19 +97,40 @@ def linear_layers(model: Any) -> dict[str, Any]:
     """Return the linear layers of the language part by name and in order, without the head and without routers of experts.
 
     They are of torch's Linear, transformers' Conv1D, or in four bits. Left out are classes that compute something else with
-    their weight, and layers whose weight a model reads without calling them: PEFT names those, of state space models.
+    their weight, and layers that PEFT cannot adapt, see `not_adaptable`.
     """
     from transformers.pytorch_utils import Conv1D
 
     head, routers = model.get_output_embeddings(), router_layers(model)
-    return {
+    layers = {
         name: layer
         for name, layer in language_modules(model, torch.nn.Linear | Conv1D).items()
-        if layer is not head
-        and name not in routers
-        and (isinstance(layer, Conv1D) or _multiplies(layer))
-        and not _read_directly(model, name.rpartition(".")[2])
+        if layer is not head and name not in routers and (isinstance(layer, Conv1D) or _multiplies(layer))
     }
+    kinds = {name.rpartition(".")[2] for name in layers}
+    refused = {kind for kind in kinds if not_adaptable(model, kind)}
+    return {name: layer for name, layer in layers.items() if name.rpartition(".")[2] not in refused}
+
+
+def not_adaptable(model: Any, kind: str) -> str:
+    """Return why PEFT cannot adapt layers of a name, such as `out_proj`, in a model; empty if it can."""
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraModel
+    from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
+
+    config = LoraConfig(target_modules=[kind])
+    try:
+        LoraModel._check_target_module_compatiblity(None, config, model, kind)  # type: ignore[arg-type]
+    except ValueError:
+        return "kernels of this model read the weight without calling the layer"
+    try:
+        convert_peft_config_for_transformers(config, model, None)
+    except ValueError:
+        return _NAME_OF_EXPERTS
+    return "" if kind in (config.target_modules or ()) else _NAME_OF_EXPERTS
+
+
+_NAME_OF_EXPERTS = "PEFT takes the name for that of experts"
 
 
 def sizes(layer: Any) -> tuple[int, int]:
@@ -132,18 +153,6 @@ def language_modules(model: Any, kind: Any) -> dict[str, Any]:
         for name, module in model.named_modules()
         if isinstance(module, kind) and (f"{name}.".startswith(prefix) or module is head)
     }
-
-
-def _read_directly(model: Any, kind: str) -> bool:
-    """True if PEFT refuses to adapt layers of this name, since kernels of the model would bypass the adapter."""
-    from peft import LoraConfig
-    from peft.tuners.lora import LoraModel
-
-    try:
-        LoraModel._check_target_module_compatiblity(None, LoraConfig(), model, kind)  # type: ignore[arg-type]
-    except ValueError:
-        return True
-    return False
 
 
 def router_layers(model: Any) -> dict[str, torch.nn.Linear]:

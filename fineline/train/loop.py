@@ -125,12 +125,21 @@ def _recompute(model: Any) -> None:
 def _workers(model: Any, items: Sequence[batches.Item], config: Train, precision: Precision, path: TrainingPath) -> Iterator[Workers]:
     """Within the context, workers compute parts of a micro-step, if a trial gives the gradient of the whole."""
     count = workers.planned(items, config, torch.get_num_threads(), loading.device().type)
+    if _replaces_parameters(model):
+        count = 1
     with workers.started(count) as several:
         if count == 1 or _same_gradient(several, model, items, precision, path):
             yield several
             return
     print("threads that work on parts of a micro-step give another gradient for this model: not used", flush=True)
     yield Workers()
+
+
+def _replaces_parameters(model: Any) -> bool:
+    """True if PEFT replaces parameters of the model during a forward pass, which threads must not do at the same time."""
+    from peft.tuners.lora import ParamWrapper
+
+    return any(isinstance(module, ParamWrapper) for module in model.modules())
 
 
 def _same_gradient(
