@@ -9,11 +9,14 @@ from fineline.errors import InputError
 
 
 def auto_class(config: Any) -> Any:
-    """Return the Auto class of transformers for a configuration: of causal language models, or of models that also take images.
+    """Return the class of transformers to load a model with: of causal language models, or of models that also take images.
+
+    It is an Auto class, or the class that the configuration names where no Auto class maps the configuration to it.
 
     Raises:
         InputError: The configuration belongs to neither.
     """
+    import transformers
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.models.auto import modeling_auto as auto
 
@@ -23,6 +26,8 @@ def auto_class(config: Any) -> Any:
     for names, found in ((causal, AutoModelForCausalLM), (image_text, AutoModelForImageTextToText)):
         if kind in names and stated in (None, *_named(names[kind])):
             return found
+    if any(stated in _named(entry) for names in (causal, image_text) for entry in names.values()):
+        return getattr(transformers, stated)
     raise InputError(
         f"{stated or kind} is not a decoder-only language model: transformers {'names' if stated else 'lists'} it neither among"
         " its causal language models nor among those that also take images; use a class that ends in ForCausalLM or"
@@ -40,8 +45,11 @@ def skeleton(config: Any) -> Any:
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns about a model without weights
     try:
+        kind = auto_class(config)
         with torch.device("meta"):
-            return auto_class(config).from_config(config, trust_remote_code=False)
+            if hasattr(kind, "from_config"):
+                return kind.from_config(config, trust_remote_code=False)
+            return kind(config)
     finally:
         logger.setLevel(level)
 
@@ -141,8 +149,15 @@ def sizes(layer: Any) -> tuple[int, int]:
 
 
 def _multiplies(layer: torch.nn.Linear) -> bool:
-    """True if a layer is torch's Linear or one in four bits, and not a class with another forward pass."""
-    return type(layer).forward is torch.nn.Linear.forward or type(layer).__module__.startswith("bitsandbytes.")
+    """True if a layer maps each vector of its input features to one of its output features, whatever its class."""
+    if type(layer).forward is torch.nn.Linear.forward or type(layer).__module__.startswith("bitsandbytes."):
+        return True
+    vector = torch.zeros(1, 1, layer.in_features, dtype=layer.weight.dtype, device=layer.weight.device)
+    try:
+        with torch.no_grad():
+            return tuple(layer(vector).shape) == (1, 1, layer.out_features)
+    except (RuntimeError, ValueError, TypeError):
+        return False
 
 
 def language_modules(model: Any, kind: Any) -> dict[str, Any]:
