@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from fineline.adapters.methods.method import ATTENTION
 from fineline.errors import InputError, ParameterError, did_you_mean
-from fineline.models.classes import expert_parameters, language_modules, linear_layers, router_layers
+from fineline.models.classes import expert_parameters, language_modules, linear_layers, not_adaptable, router_layers, sizes
 
 __all__ = ["attention_layers", "biases", "blocks", "linear_layers", "rescaled_layers", "resolve", "resolve_parameters", "sublayers"]
 
@@ -49,6 +50,8 @@ def _named(model: Any, targets: list[str]) -> list[str]:
     for ending in targets:
         matched = {name for name in layers if _ends(name, ending)}
         if not matched and not any(_ends(name, ending) for name in parameters):
+            if reason := not_adaptable(model, _last(ending)):
+                raise ParameterError("train.targets", f"{ending} cannot be adapted: {reason}")
             raise ParameterError(
                 "train.targets",
                 f"no linear layer except the head has a name that ends in {ending!r}{did_you_mean(ending, known)}",
@@ -69,7 +72,7 @@ def resolve_parameters(model: Any, targets: str | list[str]) -> list[str]:
     return sorted({".".join(name.split(".")[-2:]) for name in parameters})
 
 
-def attention_layers(model: Any) -> dict[str, nn.Linear]:
+def attention_layers(model: Any) -> dict[str, Any]:
     """Return the linear layers directly in an attention module by name: queries, keys, values, output."""
     return {name: layer for name, layer in linear_layers(model).items() if _last(_owner(name)).lower().endswith(ATTENTION)}
 
@@ -88,7 +91,7 @@ def rescaled_layers(model: Any) -> tuple[list[str], list[str]]:
     down = {
         name
         for name, layer in linear_layers(model).items()
-        if name not in attention and layer.out_features == model.config.hidden_size and layer.in_features != layer.out_features
+        if name not in attention and sizes(layer)[0] == _text(model).hidden_size != sizes(layer)[1]
     }
     if not both or not down:
         raise InputError(
@@ -106,7 +109,7 @@ def blocks(model: Any) -> list[nn.Module]:
         InputError: No list of modules is as long as the configuration says.
     """
     for module in model.get_decoder().children():
-        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
+        if isinstance(module, nn.ModuleList) and len(module) == _text(model).num_hidden_layers:
             return list(module)
     raise ParameterError("train.method", f"no list of blocks was found in a {model.config.model_type} model")
 
@@ -117,7 +120,7 @@ def sublayers(block: nn.Module) -> tuple[str, str]:
     Raises:
         InputError: The block does not consist of one attention module and one MLP.
     """
-    parents = [name for name, child in block.named_children() if any(isinstance(part, nn.Linear) for part in child.modules())]
+    parents = [name for name, child in block.named_children() if any(isinstance(part, nn.Linear | Conv1D) for part in child.modules())]
     attention = [name for name in parents if name.lower().endswith(ATTENTION)]
     rest = [name for name in parents if name not in attention]
     if len(attention) != 1 or len(rest) != 1:
@@ -149,6 +152,10 @@ def _suffixes(parts: list[str]) -> Iterator[str]:
     """Yield the endings of a name from short to long."""
     for first in range(len(parts) - 1, -1, -1):
         yield ".".join(parts[first:])
+
+
+def _text(model: Any) -> Any:
+    return model.config.get_text_config(decoder=True)
 
 
 def _ends(name: str, ending: str) -> bool:

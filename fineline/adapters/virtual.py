@@ -15,6 +15,9 @@ from fineline.models.loading import plain
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Per layer (1, key-value heads, virtual tokens, head dim), twice."""
 
+_UNLIMITED = 1 << 30
+"""Tokens that a model without positions, such as a recurrent one, can read."""
+
 PREFIX = "PREFIX_TUNING"
 EMBEDDINGS = ("PROMPT_TUNING", "P_TUNING")
 """Values of `peft_type` in adapter_config.json."""
@@ -60,7 +63,7 @@ def start_at_real_tokens(model: Any) -> None:
     """
     encoder = model.prompt_encoder[model.active_adapter]
     base = model.get_base_model()
-    drawn = torch.randint(base.config.vocab_size, (1, model.active_peft_config.num_virtual_tokens)).to(base.device)
+    drawn = torch.randint(len(base.get_input_embeddings().weight), (1, model.active_peft_config.num_virtual_tokens)).to(base.device)
     with plain(base):
         cache = base(input_ids=drawn, use_cache=True, logits_to_keep=1).past_key_values
     states = torch.stack([torch.stack(pair) for pair in _of_cache(cache)])  # (layers, 2, 1, heads, virtual tokens, head dim)
@@ -135,7 +138,7 @@ class VirtualTokens(Adapted):
         learned = self.learned.to(self.model.dtype)
         if self.heads is None:
             return _of_cache(self.model(inputs_embeds=learned[None], use_cache=True, logits_to_keep=1).past_key_values)
-        layers = self.model.config.num_hidden_layers
+        layers = self.model.config.get_text_config(decoder=True).num_hidden_layers
         states = learned.view(1, self.virtual_tokens, layers, 2, self.heads, -1).permute(2, 3, 0, 4, 1, 5)
         return [(key, value) for key, value in states]
 

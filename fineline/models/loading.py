@@ -56,7 +56,7 @@ def base_model(
                 bnb_4bit_quant_type=quantization.type,
                 bnb_4bit_use_double_quant=quantization.double,
                 bnb_4bit_compute_dtype=dtype(precision),
-                llm_int8_skip_modules=_in_full(kind, config) or None,
+                llm_int8_skip_modules=_in_full(config) or None,
             )
         model = kind.from_pretrained(
             directory,
@@ -79,12 +79,11 @@ def base_model(
     return model
 
 
-def _in_full(kind: Any, config: Any) -> list[str]:
+def _in_full(config: Any) -> list[str]:
     """Return the modules of a model that stay in full precision next to a language model in four bits: towers and head."""
     from fineline.models import classes
 
-    with torch.device("meta"):
-        model = kind.from_config(config, trust_remote_code=False)
+    model = classes.skeleton(config)
     found = classes.towers(model)
     head = model.get_output_embeddings()
     return found + [name for name, module in model.named_modules() if found and module is head]
@@ -112,6 +111,13 @@ def quantized_layers(model: torch.nn.Module) -> dict[str, Any]:
     import bitsandbytes
 
     return {name: module for name, module in model.named_modules() if isinstance(module, bitsandbytes.nn.Linear4bit)}
+
+
+def is_transposed(layer: Any) -> bool:
+    """True if the checkpoint has the weight of a layer as (in, out): transformers' Conv1D, of which a 4-bit layer was made."""
+    from transformers.pytorch_utils import Conv1D
+
+    return issubclass(getattr(layer, "source_cls", torch.nn.Linear), Conv1D)
 
 
 def weight_of(layer: Any) -> torch.Tensor:

@@ -1,9 +1,6 @@
 """The shape of a model from its configuration: built on torch's meta device, where weights have sizes and no memory."""
 
 import json
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +19,7 @@ class Linear:
     """Input features."""
     bias: bool = False
     adaptable: bool = True
-    """True if adapters can be attached: to torch's Linear, but not to transformers' Conv1D (GPT-2)."""
+    """True if adapters can be attached, see `fineline.models.classes.linear_layers`."""
     router: bool = False
     """True if the layer chooses experts; it is adapted only if `train.targets` names it."""
 
@@ -162,19 +159,16 @@ def _config(file: Path, kind: str) -> Any:
 
 
 def _of_config(config: Any, place: str) -> Shape:
-    import torch
-
     from fineline.models import classes
 
     try:
-        kind = classes.auto_class(config)
+        classes.auto_class(config)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
     if not getattr(config, "architectures", None) and getattr(config, "is_decoder", None) is False:
         raise InputError(f"{place}: {config.model_type} is not a decoder-only language model as it is configured (`is_decoder`)")
     try:
-        with torch.device("meta"), _silent():
-            model = kind.from_config(config, trust_remote_code=False)
+        model = classes.skeleton(config)
     except (ValueError, ImportError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{place}: transformers cannot build this {config.model_type} model: {reason}") from error
@@ -196,7 +190,7 @@ def _of_model(model: Any, config: Any) -> Shape:
         bias = getattr(module, "bias", None)
         biases += bias.numel() if isinstance(bias, torch.nn.Parameter) else 0
         if module is not head and isinstance(module, torch.nn.Linear | Conv1D):
-            rows, columns = module.weight.shape if isinstance(module, torch.nn.Linear) else reversed(module.weight.shape)
+            rows, columns = classes.sizes(module)
             adapted = name in adaptable or name in routers
             linear.append(Linear(name, rows, columns, bias is not None, adapted, name in routers))
     experts = tuple(Experts(name, *weight.shape) for name, weight in classes.expert_parameters(model).items())
@@ -236,15 +230,3 @@ def _first(config: Any, *names: str) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
     return None
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Within the context, transformers does not warn about a model without weights."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

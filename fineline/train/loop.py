@@ -73,7 +73,7 @@ def train(
     if METHODS[config.method].quantized and config.dequantize:
         loading.dequantize(model, dtype(precision))
     if config.recompute:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        _recompute(model)
     set_seed(config.seed)  # the initialization of the adapter must not depend on random numbers drawn while loading
     items = batches.items(train_rows, config.packing)
     model = adapters.attach(model, config, base=base, batches=_initialization_batches(items))
@@ -113,16 +113,33 @@ def train(
     return Trained(model.eval(), metrics | {"path": path.name, "path_reason": path.reason})
 
 
+def _recompute(model: Any) -> None:
+    """Have the blocks of a model recomputed in the backward pass, if its class supports that."""
+    if model.supports_gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    else:
+        print(f"{model.config.model_type} models cannot recompute blocks: `train.recompute` has no effect", flush=True)
+
+
 @contextmanager
 def _workers(model: Any, items: Sequence[batches.Item], config: Train, precision: Precision, path: TrainingPath) -> Iterator[Workers]:
     """Within the context, workers compute parts of a micro-step, if a trial gives the gradient of the whole."""
     count = workers.planned(items, config, torch.get_num_threads(), loading.device().type)
+    if _replaces_parameters(model):
+        count = 1
     with workers.started(count) as several:
         if count == 1 or _same_gradient(several, model, items, precision, path):
             yield several
             return
     print("threads that work on parts of a micro-step give another gradient for this model: not used", flush=True)
     yield Workers()
+
+
+def _replaces_parameters(model: Any) -> bool:
+    """True if PEFT replaces parameters of the model during a forward pass, which threads must not do at the same time."""
+    from peft.tuners.lora import ParamWrapper
+
+    return any(isinstance(module, ParamWrapper) for module in model.modules())
 
 
 def _same_gradient(

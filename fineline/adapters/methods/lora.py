@@ -66,12 +66,24 @@ class LowRank(PeftMethod):
 
     def merges(self, model: Any) -> dict[str, Merge]:
         """Return the merge of every adapted weight."""
-        from peft.tuners.lora import LoraLayer
+        from peft.tuners.lora import LoraLayer, ParamWrapper
 
-        return {f"{name}.weight": partial(self.merge, layer) for name, layer in layers_of(model, LoraLayer).items()}
+        found: dict[str, Merge] = {}
+        for name, layer in layers_of(model, LoraLayer).items():
+            if isinstance(layer, ParamWrapper):
+                found[f"{name.replace('.base_layer', '')}.{layer.parameter_name}"] = partial(_merge_parameter, layer)
+            else:
+                found[f"{name}.weight"] = partial(self._merge_stored, layer)
+        return found
+
+    def _merge_stored(self, layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
+        """Return the merged weight of a layer in the orientation of the given one: Conv1D has (in, out)."""
+        transposed = stored_transposed(layer)
+        merged = self.merge(layer, weight.T if transposed else weight)
+        return merged.T if transposed else merged
 
     def merge(self, layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
-        """Return the merged weight of a layer."""
+        """Return the merged weight (out, in) of a layer."""
         (name,) = layer.active_adapters
         a, b = (matrices[name].weight.float().cpu() for matrices in (layer.lora_A, layer.lora_B))
         return weight + layer.scaling[name] * (b @ a)
@@ -86,6 +98,25 @@ class LowRank(PeftMethod):
     def added_flops(self, shape: "Shape", train: "Train", tokens: int) -> float:
         """Six per trained weight and token."""
         return 6 * self.trained_parameters(shape, train) * tokens
+
+
+def stored_transposed(layer: Any) -> bool:
+    """True if the checkpoint has the weight of an adapted layer as (in, out)."""
+    from fineline.models.loading import is_transposed
+
+    return bool(getattr(layer, "fan_in_fan_out", False)) or is_transposed(layer.get_base_layer())
+
+
+def _merge_parameter(layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
+    """Return the merged weights of experts: each one plus scaling * B A of its own rows of A and columns of B."""
+    import torch
+
+    (name,) = layer.active_adapters
+    a, b = (matrices[name].weight.float().cpu() for matrices in (layer.lora_A, layer.lora_B))
+    a = a.reshape(layer.num_experts, -1, a.shape[1])
+    b = b.reshape(len(b), -1, layer.num_experts)
+    order = "ore,eri->eoi" if layer._did_swap_in_out_features else "ore,eri->eio"
+    return weight + (layer.scaling[name] * torch.einsum(order, b, a)).reshape(weight.shape)
 
 
 @dataclass(frozen=True)

@@ -161,9 +161,16 @@ class PeftMethod(Method):
 
         from fineline.models.loading import without_recomputing
 
-        with without_recomputing(model):  # PEFT's prefix tuning does not allow recomputation; the training loop does
-            adapted = get_peft_model(model, self.configuration(model, train))
-        self.initialize(adapted, train, base, batches)
+        kind = model.config.model_type
+        try:
+            with without_recomputing(model):  # PEFT's prefix tuning does not allow recomputation; the training loop does
+                adapted = get_peft_model(model, self.configuration(model, train))
+            self.initialize(adapted, train, base, batches)
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError, RuntimeError) as error:
+            if isinstance(error, MemoryError) or "memory" in str(error):
+                raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ParameterError("train.method", f"{self.name} cannot be used with a {kind} model: {reason}") from error
         return adapted
 
     def load(self, model: Any, directory: Path, config: dict[str, Any]) -> Any:
