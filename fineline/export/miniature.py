@@ -9,6 +9,8 @@ _VOCABULARY = 256
 _SMALL = {"intermediate_size": 64, "moe_intermediate_size": 64, "shared_expert_intermediate_size": 64}
 _SMALL |= {"intermediate_size_mlp": 64, "shared_intermediate_size": 64, "ffn_dim": 64, "n_inner": 64}
 _HEADS, _GROUP = 2, 4  # key-value heads, and query heads of each
+_EXPERTS = 8
+_LARGEST = 300_000_000  # weights
 _TOKENS = tuple(range(3, 11))
 
 
@@ -30,6 +32,10 @@ def of_directory(model: Path) -> Iterator[Any]:
         if fewer_heads in made:
             continue
         try:
+            with torch.device("meta"):
+                size = _class_of(config).from_config(config).num_parameters()
+            if size > _LARGEST:
+                raise ValueError(f"{size:,} weights are too many for a trial")
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 small = _class_of(config).from_config(config, dtype=torch.float32).eval()
@@ -59,6 +65,8 @@ def _smaller(whole: Any) -> Iterator[tuple[bool, Any]]:
         for layers in (True, False):
             config = copy.deepcopy(whole)
             text = config.get_text_config()
+            experts = max(_EXPERTS, getattr(text, "num_experts_per_tok", None) or 0)
+            _shrink(text, {"num_experts": experts, "num_local_experts": experts})
             _shrink(text, {"vocab_size": _VOCABULARY, "vocab_size_per_layer_input": _VOCABULARY} | _SMALL)
             for key, value in text.to_dict().items():
                 if key.endswith("token_id") and isinstance(value, int) and value >= _VOCABULARY:
