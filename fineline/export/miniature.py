@@ -65,8 +65,11 @@ def _smaller(whole: Any) -> Iterator[tuple[bool, Any]]:
         for layers in (True, False):
             config = copy.deepcopy(whole)
             text = config.get_text_config()
-            experts = max(_EXPERTS, getattr(text, "num_experts_per_tok", None) or 0)
-            _shrink(text, {"num_experts": experts, "num_local_experts": experts})
+            groups = getattr(text, "n_group", None) or 1
+            experts = max(_EXPERTS, getattr(text, "num_experts_per_tok", None) or 0, 2 * groups)
+            _shrink(
+                text, dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), groups * -(-experts // groups))
+            )
             _shrink(text, {"vocab_size": _VOCABULARY, "vocab_size_per_layer_input": _VOCABULARY} | _SMALL)
             for key, value in text.to_dict().items():
                 if key.endswith("token_id") and isinstance(value, int) and value >= _VOCABULARY:

@@ -92,5 +92,5 @@ def test_a_miniature_of_a_large_model_is_small_and_has_every_kind_of_layer(tmp_p
     config = getattr(transformers, f"{family}Config")()
     config.save_pretrained(tmp_path)
     small = next(miniature.of_directory(tmp_path))
-    assert sum(weight.numel() for weight in small.parameters()) < 60e6
+    assert sum(weight.numel() for weight in small.parameters()) < 1e8
     assert set(getattr(small.config, "layer_types", None) or []) == set(getattr(config, "layer_types", None) or [])
