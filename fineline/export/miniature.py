@@ -91,7 +91,7 @@ def _shrink(config: Any, sizes: Mapping[str, int]) -> None:
 
 
 def _shrink_layers(text: Any) -> None:
-    """Keep the first layers, so many that each kind of layer is among them."""
+    """Keep the first layers, with at least one of each kind."""
     kinds = getattr(text, "layer_types", None) or []
     count = max((kinds.index(kind) + 1 for kind in kinds), default=1)
     dense = getattr(text, "first_k_dense_replace", 0) or 0

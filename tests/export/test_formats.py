@@ -80,6 +80,13 @@ def test_a_model_without_a_miniature_ships_as_safetensors_unless_onnx_is_asked_f
     assert formats.decide(["onnx"], "int4", tmp_path)[0] == ("onnx",)
 
 
+def test_a_trial_that_ends_early_keeps_no_model_from_training(tmp_path, cache):
+    (tmp_path / "config.json").write_text("{}")  # no type of model
+    found = formats.try_onnx(tmp_path)
+    assert not found.is_tried
+    assert "model_type" in found.refusal("int4")
+
+
 def test_a_configuration_of_which_no_model_can_be_made_is_reported(tmp_path):
     model = directory(tmp_path / "model", "Llama")
     config = json.loads((model / "config.json").read_text())
