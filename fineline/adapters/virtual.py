@@ -15,8 +15,6 @@ from fineline.models.loading import plain
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Per layer (1, key-value heads, virtual tokens, head dim), twice."""
 
-_UNLIMITED = 1 << 30
-"""Tokens that a model without positions, such as a recurrent one, can read."""
 
 PREFIX = "PREFIX_TUNING"
 EMBEDDINGS = ("PROMPT_TUNING", "P_TUNING")

@@ -75,7 +75,7 @@ class Records:
 
     @property
     def runtime(self) -> Runtime:
-        """What runs the form that is released."""
+        """The runtime of the form that is released."""
         return RUNTIMES.get(self.form, ONNX)
 
     @property

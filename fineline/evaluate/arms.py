@@ -204,10 +204,10 @@ def merged(subject: Subject, name: str = "merged") -> Arm:
     return Arm(name, subject.artifact, identity, engine)
 
 
-def exported(subject: Subject) -> Arm:
+def exported(subject: Subject, name: str = "exported") -> Arm:
     """Return an exported model as an arm: ONNX in onnxruntime, safetensors in transformers."""
     if not (subject.directory / "genai_config.json").is_file():
-        return merged(subject, "exported")
+        return merged(subject, name)
     import onnxruntime  # of the CPU or the CUDA build, which are distributions with different names
 
     from fineline.inference.onnx_engine import OnnxEngine
@@ -218,7 +218,7 @@ def exported(subject: Subject) -> Arm:
     def engine() -> Iterator[Engine]:
         yield OnnxEngine(subject.directory)
 
-    return Arm("exported", subject.artifact, identity, engine)
+    return Arm(name, subject.artifact, identity, engine)
 
 
 def _environment() -> dict[str, str | int]:

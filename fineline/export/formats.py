@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from fineline.artifacts import reports
-from fineline.errors import FinelineError, ParameterError
+from fineline.errors import InputError, ParameterError
 from fineline.models import config
 
 AUTO = "auto"
@@ -23,6 +24,7 @@ FORMS = {ONNX: ("fp32", "quantized"), SAFETENSORS: ("safetensors",)}
 SHIPPED = {ONNX: "quantized", SAFETENSORS: "safetensors"}
 """Format -> the one of its forms that ships."""
 _UNTRIED = "untried"
+_LIMIT = 900  # seconds of a trial
 _DECISIVE = ("onnxruntime-genai", "onnxruntime", "onnxruntime-gpu", "transformers")
 _NOT_DECISIVE = (
     "dtype",
@@ -37,7 +39,7 @@ _NOT_DECISIVE = (
 
 @dataclass(frozen=True)
 class OnnxTrial:
-    """What the ONNX builder made of a miniature of a model."""
+    """The result of the ONNX builder on a miniature of a model."""
 
     reasons: dict[str, str | None]
     """Precision -> reason why it cannot be made, None if it can. Without a miniature, the key `untried` has the reason."""
@@ -59,7 +61,6 @@ def forecast(model: Path) -> dict[str, Any]:
 
     Raises:
         InputError: The configuration of the model is not valid JSON.
-        FinelineError: The trial could not be run.
     """
     trial = try_onnx(model)
     refusals = {precision: trial.refusal(precision) for precision in ("int4", "int8")}
@@ -95,28 +96,32 @@ def decide(wanted: str | Sequence[str], precision: str, model: Path) -> tuple[tu
 
 
 def try_onnx(model: Path) -> OnnxTrial:
-    """Return what the ONNX builder makes of a model like the one in a directory.
+    """Return the result of the ONNX builder on a miniature of the model in a directory.
 
     The result is remembered for each configuration and version of the libraries, in the user's cache.
 
     Raises:
         InputError: config.json is not valid JSON.
-        FinelineError: The trial could not be run.
     """
     known = _cache() / f"onnx-{_key(model)}.json"
-    if known.is_file():
+    with suppress(InputError):  # there is none, or it is broken
         return OnnxTrial(reports.read(known))
     with TemporaryDirectory() as temporary:
         out = Path(temporary) / "reasons.json"
         command = [sys.executable, "-m", "fineline.export.trial", str(model), str(out)]
         # see `onnx.build` for GIT_DIR
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "GIT_DIR": os.devnull, "CUDA_VISIBLE_DEVICES": ""}
-        result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=_LIMIT)
+        except subprocess.TimeoutExpired:
+            return OnnxTrial({_UNTRIED: f"the trial of the ONNX builder took more than {_LIMIT} seconds"})
         if result.returncode:
-            raise FinelineError(f"{model}: the trial of the ONNX builder failed:\n{result.stderr[-2000:]}")
+            last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+            return OnnxTrial({_UNTRIED: f"the trial of the ONNX builder ended with exit code {result.returncode}: {last}"})
         found = OnnxTrial(reports.read(out))
-    known.parent.mkdir(parents=True, exist_ok=True)
-    reports.write(known, found.reasons)
+    with suppress(OSError):  # a cache that cannot be written costs another trial
+        known.parent.mkdir(parents=True, exist_ok=True)
+        reports.write(known, found.reasons)
     return found
 
 

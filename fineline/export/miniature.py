@@ -9,6 +9,8 @@ _VOCABULARY = 256
 _SMALL = {"intermediate_size": 64, "moe_intermediate_size": 64, "shared_expert_intermediate_size": 64}
 _SMALL |= {"intermediate_size_mlp": 64, "shared_intermediate_size": 64, "ffn_dim": 64, "n_inner": 64}
 _HEADS, _GROUP = 2, 4  # key-value heads, and query heads of each
+_EXPERTS = 8
+_LARGEST = 300_000_000  # weights
 _TOKENS = tuple(range(3, 11))
 
 
@@ -30,6 +32,10 @@ def of_directory(model: Path) -> Iterator[Any]:
         if fewer_heads in made:
             continue
         try:
+            with torch.device("meta"):
+                size = _class_of(config).from_config(config).num_parameters()
+            if size > _LARGEST:
+                raise ValueError(f"{size:,} weights are too many for a trial")
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 small = _class_of(config).from_config(config, dtype=torch.float32).eval()
@@ -59,6 +65,11 @@ def _smaller(whole: Any) -> Iterator[tuple[bool, Any]]:
         for layers in (True, False):
             config = copy.deepcopy(whole)
             text = config.get_text_config()
+            groups = getattr(text, "n_group", None) or 1
+            experts = max(_EXPERTS, getattr(text, "num_experts_per_tok", None) or 0, 2 * groups)
+            _shrink(
+                text, dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), groups * -(-experts // groups))
+            )
             _shrink(text, {"vocab_size": _VOCABULARY, "vocab_size_per_layer_input": _VOCABULARY} | _SMALL)
             for key, value in text.to_dict().items():
                 if key.endswith("token_id") and isinstance(value, int) and value >= _VOCABULARY:
@@ -80,7 +91,7 @@ def _shrink(config: Any, sizes: Mapping[str, int]) -> None:
 
 
 def _shrink_layers(text: Any) -> None:
-    """Keep the first layers, so many that each kind of layer is among them."""
+    """Keep the first layers, with at least one of each kind."""
     kinds = getattr(text, "layer_types", None) or []
     count = max((kinds.index(kind) + 1 for kind in kinds), default=1)
     dense = getattr(text, "first_k_dense_replace", 0) or 0

@@ -135,8 +135,9 @@ def _open(file: Path) -> None:
 
 def _scores(gate: dict[str, Any], forms: dict[str, Any], precision: str) -> Table:
     """Return a table with one line for each rule of the gate."""
-    table = Table("measure", "rule", "items", "base", "adapter", "merged", f"exported ({precision})", "verdict")
-    for column in table.columns[2:7]:
+    names = [f"exported ({precision})" if form == "exported" else form for form in forms]
+    table = Table("measure", "rule", "items", "base", "adapter", *names, "verdict")
+    for column in table.columns[2:-1]:
         column.justify = "right"
     exported = {(entry["rule"], entry["measure"]): entry["verdict"] for entry in forms["exported"]["rules"]}
     for entry in gate["rules"]:

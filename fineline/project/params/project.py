@@ -32,7 +32,7 @@ class Export(Block):
 
     precision: Literal["int4", "int8"] = "int4"
     """Weight format of the ONNX model. An fp32 model is exported too, to check the conversion with."""
-    formats: Literal["auto"] | list[Literal["onnx", "safetensors"]] = "auto"
+    formats: Literal["auto"] | Annotated[list[Literal["onnx", "safetensors"]], Field(min_length=1)] = "auto"
     """Formats to export to; the first one is the release candidate. `auto` is `onnx` if a small model of the same configuration
     can be converted, else `safetensors`, the merged model as it is. `plan` reports which formats a base can take."""
 
