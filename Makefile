@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 SPELLED := fineline pipelines assets benchmarks tools docs suites Makefile dvc.yaml params.yaml $(wildcard *.md)
 
-.PHONY: help setup demo announce shipped dagster ui test test-all soak programs lint docs accept golden bench lock clean
+.PHONY: help setup demo announce shipped dagster ui test test-all soak programs lint docs models accept golden bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ lint: setup ## ruff, mypy, layers of imports, stage versions, words, docs/parame
 
 docs: setup ## write docs/parameters.md from the models of the configuration files
 	python tools/parameters.py
+
+models: setup ## write docs/models.md: how far every class of transformers comes, on tiny random models
+	python tools/models.py
 
 accept: setup ## record changed code of a stage whose results are the same: make accept STAGE=train, or STAGE=all
 	python tools/stage_digests.py accept $(STAGE)

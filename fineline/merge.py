@@ -22,10 +22,11 @@ from fineline.adapters import methods
 from fineline.adapters.methods import Method
 from fineline.adapters.methods.method import Merge
 from fineline.artifacts import RECORD
-from fineline.errors import FinelineError
-from fineline.models import loading
+from fineline.models import checkpoint, classes, loading
 from fineline.models.config import Precision, dtype
 
+WHOLE = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
 _ROUNDING = {torch.float32: 2.0**-18, torch.bfloat16: 2.0**-7}
 """Tolerance relative to the largest weight of a row: the order of summation differs between machines."""
 
@@ -44,11 +45,19 @@ def write(base: Path, model: Any, into: Path, method: Method, precision: Precisi
         precision: Precision of the training, in which all weights are written.
 
     Raises:
-        FinelineError, InputError: See `merged_files`.
+        InputError: See `merged_files`.
     """
     write_others(base, into, precision)
+    written = set()
     for name, tensors in merged_files(base, model, method, precision):
-        save_file(dict(tensors), into / name, metadata={"format": "pt"})
+        save_file({key: tensor.contiguous() for key, tensor in tensors}, into / name, metadata={"format": "pt"})
+        written.add(name)
+    if not written.issuperset(_weights_files(base)):
+        (into / _INDEX).unlink(missing_ok=True)
+
+
+def _weights_files(directory: Path) -> set[str]:
+    return {file.name for file in directory.glob("*.safetensors")}
 
 
 def write_others(base: Path, into: Path, precision: Precision) -> None:
@@ -56,9 +65,8 @@ def write_others(base: Path, into: Path, precision: Precision) -> None:
 
     It has the type of the weights, and the keys that older readers expect: rope_theta, and chat_template of the tokenizer.
     """
-    for file in base.iterdir():
-        if file.suffix != ".safetensors" and file.name != RECORD:
-            shutil.copyfile(file, into / file.name)
+    others = shutil.ignore_patterns("*.safetensors", RECORD)
+    shutil.copytree(base, into, ignore=others, copy_function=shutil.copyfile, dirs_exist_ok=True)
     file = into / "config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     config.pop("quantization_config", None)
@@ -79,41 +87,90 @@ def write_others(base: Path, into: Path, precision: Precision) -> None:
 def merged_files(
     base: Path, model: Any, method: Method, precision: Precision
 ) -> Iterator[tuple[str, Iterator[tuple[str, torch.Tensor]]]]:
-    """Yield each weights file of the base with its merged tensors. Read the tensors of a file before the next file.
+    """Yield each weights file of the merged model with its tensors. Read the tensors of a file before the next file.
+
+    The files and their tensors are those of the base. If a merged weight has no place in them, there is one file with all
+    weights, as `save_pretrained` would write it.
 
     Args:
         model: The base with the adapter, loaded as it was trained.
 
     Raises:
-        FinelineError: The adapter changes a weight that the checkpoint does not have.
         InputError: Adapters of this method cannot be merged.
     """
+    causal, kind = model.get_base_model(), dtype(precision)
     merges = method.merges(model)
-    trained_on = {
-        f"{name.removesuffix('.base_layer')}.weight": loading.weight_of(layer).cpu()
-        for name, layer in loading.quantized_layers(model.get_base_model()).items()
+    quantized = {
+        f"{name.replace('.base_layer', '')}.weight": layer for name, layer in loading.quantized_layers(causal).items()
     }
-    for file in sorted(base.glob("*.safetensors")):
-        yield file.name, _merged_tensors(file, merges, trained_on, dtype(precision))
-    if merges or trained_on:
-        missing = ", ".join(sorted({*merges, *trained_on})[:3])
-        raise FinelineError(f"{base}: the checkpoint has no tensor named {missing}; its layer names differ from the model's")
+    stored = checkpoint.stored_shapes(base)
+    direct, others = checkpoint.located(stored, causal, {*merges, *quantized})
+    change = _Change(causal, merges, quantized)
+    converted = checkpoint.in_checkpoint(causal, {name: change(name).to(kind) for name in sorted(others)})
+    if {name: tuple(tensor.shape) for name, tensor in converted.items()}.items() <= stored.items():
+        for file in sorted(base.glob("*.safetensors")):
+            yield file.name, _merged_tensors(file, direct, converted, change, None if classes.towers(causal) else kind)
+        return
+    names = [name for name in checkpoint.saved_names(causal) if name in change.loaded]
+    yield WHOLE, iter(sorted(checkpoint.in_checkpoint(causal, {name: change.whole(name, kind) for name in names}).items()))
+
+
+class _Change:
+    """The merged weights of a model by name, in fp32, from those that it was trained on."""
+
+    def __init__(self, causal: Any, merges: dict[str, Merge], quantized: dict[str, Any]) -> None:
+        self.loaded = checkpoint.weights(causal)
+        self.merges = merges
+        self.quantized = quantized
+
+    def __call__(self, name: str, original: torch.Tensor | None = None) -> torch.Tensor:
+        """Return a merged weight.
+
+        Args:
+            original: The weight in the checkpoint, by default the loaded one. Unless the base is in four bits, it is exact.
+        """
+        layer = self.quantized.get(name)
+        if layer is not None:
+            weight = loading.weight_of(layer).cpu()
+            if loading.is_transposed(layer):
+                weight = weight.T
+        else:
+            weight = (self.loaded[name] if original is None else original).detach().float().cpu()
+        merge = self.merges.get(name)
+        return (weight if merge is None else merge(weight)).contiguous()
+
+
+    def whole(self, name: str, kind: torch.dtype) -> torch.Tensor:
+        """Return a weight, merged or not; what is not merged keeps its type unless it is a floating-point number."""
+        if name in self.merges or name in self.quantized:
+            return self(name).to(kind)
+        weight = self.loaded[name].detach().cpu()
+        return weight.to(kind) if weight.is_floating_point() else weight
 
 
 def _merged_tensors(
-    file: Path, merges: dict[str, Merge], trained_on: dict[str, torch.Tensor], kind: torch.dtype
+    file: Path,
+    direct: Mapping[str, str],
+    converted: Mapping[str, torch.Tensor],
+    change: _Change,
+    kind: torch.dtype | None,
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the tensors of one file. Merges and dequantized weights that are used are removed from their dictionaries."""
+    """Yield the tensors of one file.
+
+    Args:
+        direct: Name of a tensor -> name of the weight.
+        converted: Merged tensors that the checkpoint stores in another form than the model.
+        kind: Type of what is not merged; None leaves it as it is, byte for byte.
+    """
     with safe_open(file, framework="pt") as tensors:
         for name in tensors.keys():  # noqa: SIM118 (safe_open is not a mapping)
             original = tensors.get_tensor(name)
-            weight = trained_on.pop(name, None)
-            merge = merges.pop(name, None)
-            if weight is None and merge is None:
-                yield name, original.to(kind) if original.is_floating_point() else original
-                continue
-            weight = original.float() if weight is None else weight
-            yield name, (weight if merge is None else merge(weight)).to(kind)
+            if name in converted:
+                yield name, converted[name]
+            elif name in direct:
+                yield name, change(direct[name], original).to(kind or original.dtype)
+            else:
+                yield name, original.to(kind) if kind and original.is_floating_point() else original
 
 
 def differences(base: Path, adapter: Path, merged: Path, trained_with: Mapping[str, Any]) -> list[str]:
@@ -130,23 +187,28 @@ def differences(base: Path, adapter: Path, merged: Path, trained_with: Mapping[s
     model = loading.base_model(base, quantization=methods.quantization_of(trained_with), precision=precision)
     model = adapters.load(model, adapter)
     found: list[str] = []
-    files = {file.name for file in merged.iterdir() if file.name != RECORD}
+    files = {file.relative_to(merged).as_posix() for file in merged.rglob("*") if file.is_file() and file.name != RECORD}
+    names: set[str] = set()
     for name, tensors in merged_files(base, model, methods.method_of(trained_with), precision):
         files.discard(name)
+        names.add(name)
         found += [f"{merged / name}: {reason}" for reason in _compared(tensors, merged / name)]
     with TemporaryDirectory() as scratch:
         write_others(base, Path(scratch), precision)
-        for file in sorted(Path(scratch).iterdir()):
-            if file.name not in files or file.read_bytes() != (merged / file.name).read_bytes():
-                found.append(f"{merged / file.name}: differs from the base")
-            files.discard(file.name)
+        if WHOLE in names and not names.issuperset(_weights_files(base)):
+            (Path(scratch) / _INDEX).unlink(missing_ok=True)
+        for file in sorted(Path(scratch).rglob("*")):
+            name = file.relative_to(scratch).as_posix()
+            if not file.is_file():
+                continue
+            if name not in files or file.read_bytes() != (merged / name).read_bytes():
+                found.append(f"{merged / name}: differs from the base")
+            files.discard(name)
     return found + [f"{merged / name}: the base has no such file" for name in sorted(files)]
 
 
 def _compared(tensors: Iterator[tuple[str, torch.Tensor]], file: Path) -> Iterator[str]:
     if not file.is_file():
-        for _ in tensors:  # reading them marks their merges as used
-            pass
         yield "missing"
         return
     with safe_open(file, framework="pt") as written:

@@ -18,10 +18,21 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serving(directory: Path, kind: Literal["models", "datasets"], repo: str = REPO) -> Iterator[dict[str, str]]:
+def serving(
+    directory: Path,
+    kind: Literal["models", "datasets"],
+    repo: str = REPO,
+    *,
+    broken: set[str] | None = None,
+    downloaded: list[str] | None = None,
+) -> Iterator[dict[str, str]]:
     """Serve the files below `directory` as a repository; yields the environment of a process that takes it for the Hub.
 
     A process of its own, because huggingface_hub reads its endpoint once, at import.
+
+    Args:
+        broken: Files of which every connection breaks half-way, for as long as they are in the set.
+        downloaded: The names of the files that are downloaded are appended to it.
     """
     prefix = "" if kind == "models" else "datasets/"
 
@@ -57,6 +68,10 @@ def serving(directory: Path, kind: Literal["models", "datasets"], repo: str = RE
                 content = json.dumps(tree).encode()
             elif name in names:
                 content = names[name].read_bytes()
+                if body and downloaded is not None:
+                    downloaded.append(name)
+                if body and broken and name in broken:
+                    content = content[: len(content) // 2]
                 headers = {
                     "ETag": f'"{sha256(content).hexdigest()}"',
                     "X-Repo-Commit": REVISION,
@@ -72,7 +87,7 @@ def serving(directory: Path, kind: Literal["models", "datasets"], repo: str = RE
             self.send_response(200)
             for header, value in headers.items():
                 self.send_header(header, value)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(len(content) if name not in names else names[name].stat().st_size))
             self.end_headers()
             if body:
                 self.wfile.write(content)

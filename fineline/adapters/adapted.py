@@ -22,7 +22,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 FILES = (CONFIG, WEIGHTS)
 
 _LOADERS = {peft_type: method for method in METHODS.values() for peft_type in method.peft_types}
-_SETS = ("target_modules", "feedforward_modules")
+_SETS = ("target_modules", "target_parameters", "feedforward_modules")
 _SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 """Part of a base's configuration that an adapter depends on."""
 
@@ -77,7 +77,7 @@ class Savable(Adapted):
 
     def settings(self) -> dict[str, Any]:
         """Return what is needed to restore the adapter, in addition to the tensors."""
-        return {key: getattr(self.config, key) for key in _SHAPE}
+        return _shape(self.config)
 
     @classmethod
     @torch.no_grad()
@@ -87,8 +87,8 @@ class Savable(Adapted):
         Raises:
             InputError: The adapter was trained on a base of another shape.
         """
-        for key in _SHAPE:
-            if config[key] != (found := getattr(model.config, key)):
+        for key, found in _shape(model.config).items():
+            if config[key] != found:
                 raise InputError(f"the adapter was trained on a base with {key} {config[key]}, and this one has {found}")
         adapted = cls.like(model, config)
         own = adapted.tensors()
@@ -96,6 +96,11 @@ class Savable(Adapted):
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
         return adapted
+
+
+def _shape(config: Any) -> dict[str, Any]:
+    text = config.get_text_config(decoder=True)
+    return {key: config.model_type if key == "model_type" else getattr(text, key, None) for key in _SHAPE}
 
 
 def check_names(found: set[str], expected: set[str]) -> None:

@@ -14,7 +14,7 @@ from fineline.adapters import targets
 from fineline.adapters.adapted import Savable, switched_off
 from fineline.adapters.methods.bottleneck import Bottleneck
 from fineline.errors import InputError
-from fineline.models import loading
+from fineline.models import classes, loading
 
 _BOTTLENECK = "bottleneck"
 
@@ -111,7 +111,7 @@ class WithBottlenecks(Savable):
             attention, mlp = targets.sublayers(block)
             for name in (attention, mlp) if bottleneck.placement == "houlsby" else (mlp,):
                 sublayer = block.get_submodule(name)
-                layer = BottleneckLayer(model.config.hidden_size, bottleneck.size).to(next(sublayer.parameters()).device)
+                layer = BottleneckLayer(_hidden(model), bottleneck.size).to(next(sublayer.parameters()).device)
                 sublayer.register_module(_BOTTLENECK, layer)
                 sublayer.register_forward_hook(_follow)
                 self.layers.append(layer)
@@ -158,16 +158,24 @@ class Full(Savable):
 
     @classmethod
     def new(cls, model: Any, base: Path) -> Self:
-        """Return the model with all weights trainable, in fp32, so that small steps are not lost to rounding."""
-        types = {name: weight.dtype for name, weight in model.named_parameters()}
+        """Return the model with all weights of its language part trainable, in fp32, so that rounding loses no small steps."""
+        weights = _language_weights(model)
+        types = {name: weight.dtype for name, weight in weights.items()}
         types |= loading.stored_types(base, set(types))  # the model may have been loaded in another type
-        model.float().requires_grad_(True)
+        model.float()
+        for weight in weights.values():
+            weight.requires_grad_(weight.is_floating_point())
         return cls(model, base, types)
 
     @classmethod
     def like(cls, model: Any, config: dict[str, Any]) -> Self:
         """Return the model with the weights of its base, which `tensors` returns without a copy."""
-        return cls(model, Path(model.config.name_or_path), {name: weight.dtype for name, weight in model.named_parameters()})
+        types = {name: weight.dtype for name, weight in _language_weights(model).items()}
+        return cls(model, Path(model.config.name_or_path), types)
+
+    def weights(self) -> dict[str, torch.nn.Parameter]:
+        """Return the trained weights by their names in the base, tied ones once."""
+        return _language_weights(self.model)
 
     @contextmanager
     def disable_adapter(self) -> Iterator[None]:
@@ -176,15 +184,14 @@ class Full(Savable):
         Raises:
             InputError: The directory does not contain all weights.
         """
-        weights = dict(self.model.named_parameters())
+        weights = _language_weights(self.model)
         trained = {name: weight.data for name, weight in weights.items()}
+        original = _language_weights(loading.base_model(self.base, precision="fp32"))
+        if missing := weights.keys() - original.keys():
+            raise InputError(f"{self.base}: the checkpoint has no tensor named {min(missing)}")
         try:
-            missing = set(weights)
-            for name, original in loading.stored_tensors(self.base, set(weights)):
-                weights[name].data = original.to(weights[name])
-                missing.discard(name)
-            if missing:
-                raise InputError(f"{self.base}: the checkpoint has no tensor named {min(missing)}")
+            for name, weight in weights.items():
+                weight.data = original[name].data.to(weight)
             yield
         finally:
             for name, weight in weights.items():
@@ -192,4 +199,14 @@ class Full(Savable):
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return all weights by their names in the base, tied ones once, rounded to the types of the base."""
-        return {name: weight.detach().to(self.types[name]) for name, weight in self.model.named_parameters()}
+        return {name: weight.detach().to(self.types[name]) for name, weight in _language_weights(self.model).items()}
+
+
+def _hidden(model: Any) -> int:
+    return int(model.config.get_text_config(decoder=True).hidden_size)
+
+
+def _language_weights(model: Any) -> dict[str, torch.nn.Parameter]:
+    """Return the parameters outside of the towers that process images or sound, tied ones once."""
+    towers = tuple(f"{name}." for name in classes.towers(model))
+    return {name: weight for name, weight in model.named_parameters() if not name.startswith(towers or ("\0",))}

@@ -15,9 +15,14 @@ from fineline.models.loading import plain
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Per layer (1, key-value heads, virtual tokens, head dim), twice."""
 
+
 PREFIX = "PREFIX_TUNING"
 EMBEDDINGS = ("PROMPT_TUNING", "P_TUNING")
 """Values of `peft_type` in adapter_config.json."""
+
+UNLIMITED = 2**20
+"""Context in tokens of a model without a largest number of positions."""
+_POSITIONS = ("max_position_embeddings", "max_seq_len", "max_sequence_length", "seq_length")
 
 
 def virtual_embeddings(model: Any) -> torch.Tensor | None:
@@ -28,14 +33,23 @@ def virtual_embeddings(model: Any) -> torch.Tensor | None:
     return embeddings
 
 
+def has_prefix(model: Any) -> bool:
+    """True if the adapter is a prefix."""
+    return _kind(model) == PREFIX
+
+
 def virtual_key_values(model: Any) -> KeyValues | None:
     """Return the keys and values of prefix tuning, with gradient; None for other methods."""
-    return _of_cache(model.get_prompt(batch_size=1)) if _kind(model) == PREFIX else None
+    return _of_cache(model.get_prompt(batch_size=1)) if has_prefix(model) else None
 
 
 def context_length(model: Any) -> int:
-    """Return how many tokens a model can read: the positions of its base, minus those of virtual tokens."""
-    positions = int(model.config.max_position_embeddings)
+    """Return how many tokens a model can read: the positions of its base, minus those of virtual tokens.
+
+    A model that passes state from token to token has no largest number of positions; `UNLIMITED` is returned for it.
+    """
+    config = model.config.get_text_config()
+    positions = next((int(value) for key in _POSITIONS if (value := getattr(config, key, None))), UNLIMITED)
     return positions - model.virtual_tokens if isinstance(model, VirtualTokens) else positions
 
 
@@ -47,7 +61,7 @@ def start_at_real_tokens(model: Any) -> None:
     """
     encoder = model.prompt_encoder[model.active_adapter]
     base = model.get_base_model()
-    drawn = torch.randint(base.config.vocab_size, (1, model.active_peft_config.num_virtual_tokens)).to(base.device)
+    drawn = torch.randint(len(base.get_input_embeddings().weight), (1, model.active_peft_config.num_virtual_tokens)).to(base.device)
     with plain(base):
         cache = base(input_ids=drawn, use_cache=True, logits_to_keep=1).past_key_values
     states = torch.stack([torch.stack(pair) for pair in _of_cache(cache)])  # (layers, 2, 1, heads, virtual tokens, head dim)
@@ -122,7 +136,7 @@ class VirtualTokens(Adapted):
         learned = self.learned.to(self.model.dtype)
         if self.heads is None:
             return _of_cache(self.model(inputs_embeds=learned[None], use_cache=True, logits_to_keep=1).past_key_values)
-        layers = self.model.config.num_hidden_layers
+        layers = self.model.config.get_text_config(decoder=True).num_hidden_layers
         states = learned.view(1, self.virtual_tokens, layers, 2, self.heads, -1).permute(2, 3, 0, 4, 1, 5)
         return [(key, value) for key, value in states]
 

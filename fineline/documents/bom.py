@@ -9,7 +9,7 @@ from typing import Any
 from fineline.documents import chain, components
 from fineline.documents.measures import Measure, limits, measures, uses
 from fineline.documents.packages import Package, normal, parse
-from fineline.documents.records import SHIPPED, Records, settings_read
+from fineline.documents.records import Records, settings_read
 
 MAKER = "fineline"
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
@@ -22,8 +22,8 @@ def bill(records: Records) -> dict[str, Any]:
         InputError: The lock file has no pinned package.
     """
     packages = parse(records.lock)
-    subject = components.model(records, SHIPPED, "exported", f"The exported model, form {SHIPPED}.")
-    others = [form for form in records.exports if form != SHIPPED]
+    subject = components.model(records, records.form, "exported", f"The exported model, form {records.form}.")
+    others = [form for form in records.exports if form != records.form]
     models = [
         components.model(records, "base", "base", f"The base: {chain.base_origin(records)}."),
         components.model(records, "adapter", "adapter", "The adapter, in PEFT's layout."),

@@ -13,7 +13,7 @@ from fineline.documents import chain, licenses, markdown
 from fineline.documents.chain import conflicts, duties
 from fineline.documents.compute import compute
 from fineline.documents.measures import ARMS, Measure, limits, meanings, measures, scored, uses
-from fineline.documents.records import SHIPPED, Records, settings_read
+from fineline.documents.records import Records, settings_read
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -34,8 +34,11 @@ def render(records: Records, approvals: Sequence[Approval] = ()) -> str:
         "model_card.md.j2",
         records=records,
         header=_header(records).to_yaml(line_break="\n"),
-        shipped=SHIPPED,
-        path=records.paths[SHIPPED].as_posix(),
+        shipped=records.form,
+        format=records.runtime.format,
+        exact=export.get("exact", "fp32"),
+        left_out=export.get("decoding", {}).get("left_out", {}),
+        path=records.paths[records.form].as_posix(),
         base_origin=chain.base_origin(records),
         uses=uses(records),
         limits=limits(records),
@@ -187,13 +190,13 @@ def _header(records: Records) -> "ModelCardData":
     return ModelCardData(
         model_name=records.name,
         language=languages or None,
-        **_license(records.license(SHIPPED)),
+        **_license(records.license(records.form)),
         base_model=base_model(records),
         base_model_relation="finetune",
-        library_name="onnxruntime-genai",
+        library_name=records.runtime.library,
         pipeline_tag="text-generation",
         datasets=datasets(records),
-        tags=["fineline", "onnx", "peft", str(records.adapter.parameters.get("method", "adapter"))],
+        tags=["fineline", records.runtime.format.lower(), "peft", str(records.adapter.parameters.get("method", "adapter"))],
         eval_results=[_result(records, measure) for measure in scored(records) if measure.exported is not None] or None,
     )
 

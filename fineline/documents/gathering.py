@@ -16,7 +16,7 @@ from fineline.artifacts import Artifact
 from fineline.artifacts.provenance import Provenance
 from fineline.documents import packages
 from fineline.documents.packages import LOCK as LOCK
-from fineline.documents.records import SHIPPED, Records, suite_file
+from fineline.documents.records import Records, suite_file
 from fineline.errors import InputError, Refused
 from fineline.project import candidate, layout, params
 from fineline.project import lock as project_lock
@@ -68,7 +68,8 @@ def _gathered(name: str) -> Records:
 
     if any(artifact.license is None for artifact in by_name.values()):
         _text(params.FILE, digests, "restore it from git")
-    has_template = any(entry["path"] == "chat_template.jinja" for entry in by_name[SHIPPED].files)
+    shipped = candidate.shipped_form(reports["export"])
+    has_template = any(entry["path"] == "chat_template.jinja" for entry in by_name[shipped].files)
     return Records(
         name=name,
         base=by_name["base"],
@@ -83,7 +84,7 @@ def _gathered(name: str) -> Records:
         parts=_parsed(content("raw", "parts.json"), paths["raw"] / "parts.json"),
         croissant=_parsed(content("curated", "croissant.json"), paths["curated"] / "croissant.json"),
         config=_parsed(content("base", "config.json"), paths["base"] / "config.json"),
-        chat_template=content(SHIPPED, "chat_template.jinja") if has_template else "",
+        chat_template=content(shipped, "chat_template.jinja") if has_template else "",
         purposes=_purposes(reports["candidate"].get("suites", {}), digests),
         lock=_lock(digests),
         paths=paths,
@@ -113,18 +114,18 @@ def _lock(digests: dict[str, str]) -> str:
 def _artifacts(name: str, reports: dict[str, dict[str, Any]], digests: dict[str, str]) -> dict[str, tuple[Path, Artifact]]:
     """Return name -> directory and record of every artifact, after checking that they and the reports belong together."""
     at = layout.reports(name)
-    forms = sorted(reports["export"]["forms"])
-    if SHIPPED not in forms:
-        raise InputError(f"{at}/export.json: has no form {SHIPPED!r}; run `dvc repro export@{name}`")
+    forms, shipped = sorted(reports["export"]["forms"]), candidate.shipped_form(reports["export"])
+    if shipped not in forms:
+        raise InputError(f"{at}/export.json: has no form {shipped!r}; run `dvc repro export@{name}`")
 
     def read(directory: Path) -> Artifact:
         return _artifact(directory, digests)
 
-    chain, problems = candidate.ancestry(candidate.SHIPPED, layout.export(name, SHIPPED), Path(), read)
+    chain, problems = candidate.ancestry(candidate.SHIPPED, layout.export(name, shipped), Path(), read)
     lacking = [role for role in _ROLES.values() if role not in chain]
     if lacking:
         raise InputError(
-            f"{layout.export(name, SHIPPED)}: no {lacking[0]} is recorded among what it was made from; run `dvc repro`"
+            f"{layout.export(name, shipped)}: no {lacking[0]} is recorded among what it was made from; run `dvc repro`"
         )
     found = {known: chain[role] for known, role in _ROLES.items()}
     for form in forms:

@@ -13,7 +13,23 @@ from fineline.documents.packages import LOCK as LOCK
 from fineline.project import candidate, layout, params
 from fineline.project.candidate import Ownership
 
-SHIPPED = candidate.SHIPPED_FORM
+
+@dataclass(frozen=True)
+class Runtime:
+    """The runtime of a form, in the words of a document."""
+
+    format: str
+    library: str
+    """Its name for the Hub."""
+    directory: str
+    """Which kind of directory it reads."""
+
+
+ONNX = Runtime("ONNX", "onnxruntime-genai", "a directory for ONNX Runtime GenAI")
+RUNTIMES = {
+    "safetensors": Runtime("safetensors", "transformers", "a directory for transformers and other readers of safetensors")
+}
+"""Form -> runtime of those that are not ONNX."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +69,19 @@ class Records:
     """Path of every file that was read -> sha256 of its bytes."""
 
     @property
+    def form(self) -> str:
+        """The form that is released."""
+        return candidate.shipped_form(self.reports["export"])
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of the form that is released."""
+        return RUNTIMES.get(self.form, ONNX)
+
+    @property
     def shipped(self) -> Artifact:
         """The artifact that is released."""
-        return self.exports[SHIPPED]
+        return self.exports[self.form]
 
     @property
     def owner(self) -> str:

@@ -10,7 +10,7 @@ from fineline.documents import chain, development
 from fineline.documents.card import APPROVAL_KEYS
 from fineline.documents.chain import conflicts, duties
 from fineline.documents.measures import ARMS, Measure, limits, meanings, measures, plain, uses
-from fineline.documents.records import SHIPPED, Records, suite_file
+from fineline.documents.records import Records, suite_file
 from fineline.documents.technical import Field, Section
 
 
@@ -39,27 +39,28 @@ def _general(records: Records) -> list[Field]:
     return [
         Field("tasks", "Intended tasks", uses(records), source("candidate", "raw")),
         Field("acceptable_use", "What it must not be relied on for", limits(records), source("candidate", "curation")),
-        Field("release", "Release", _release(records), source(SHIPPED, "candidate")),
+        Field("release", "Release", _release(records), source(records.form, "candidate")),
         Field("architecture", "Architecture and parameters", _architecture(records), source(base_config, "plan", "training")),
         Field(
             "modality",
             "Modality and format of input and output",
             {"input": _input(records), "output": "text, one answer of the assistant", "context_tokens": _context(records)},
-            source(base_config, SHIPPED, "curated"),
+            source(base_config, records.form, "curated"),
         ),
-        Field("integration", "What is needed to use it", _integration(records), source(SHIPPED, "export")),
+        Field("integration", "What is needed to use it", _integration(records), source(records.form, "export")),
         Field(
             "license",
             "License",
-            {"model": records.license(SHIPPED), "adapter": records.license("adapter"), "base": records.license("base")},
-            source(*dict.fromkeys(records.license_file(name) for name in (SHIPPED, "adapter", "base"))),
+            {"model": records.license(records.form), "adapter": records.license("adapter"), "base": records.license("base")},
+            source(*dict.fromkeys(records.license_file(name) for name in (records.form, "adapter", "base"))),
         ),
     ]
 
 
 def _release(records: Records) -> dict[str, Any]:
+    form = records.form
     return {
-        "form": f"{SHIPPED}, {records.reports['export']['forms'][SHIPPED]['precision']}, ONNX",
+        "form": f"{form}, {records.reports['export']['forms'][form]['precision']}, {records.runtime.format}",
         "digest": records.shipped.digest,
         "date": "Not recorded here: a candidate becomes a release by a signed entry of the ledger, which has the time.",
         "distribution": "By the owner, by signed decisions; an artifact without approval is not a release.",
@@ -67,9 +68,9 @@ def _release(records: Records) -> dict[str, Any]:
 
 
 def _integration(records: Records) -> dict[str, Any]:
-    facts = records.reports["export"]["forms"][SHIPPED]
+    facts = records.reports["export"]["forms"][records.form]
     return {
-        "what_ships": f"a directory for ONNX Runtime GenAI: {', '.join(entry['path'] for entry in records.shipped.files)}",
+        "what_ships": f"{records.runtime.directory}: {', '.join(entry['path'] for entry in records.shipped.files)}",
         "bytes": facts["bytes"],
         "tokens_per_second": f"{facts['tokens_per_second']} on the processor of the export",
         "other_forms": "the adapter in PEFT's layout, to be loaded on its base; the merged model in safetensors",

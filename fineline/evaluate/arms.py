@@ -14,15 +14,14 @@ from typing import Any, Self
 from fineline import adapters, artifacts
 from fineline.adapters import methods
 from fineline.adapters.adapted import Adapted
-from fineline.artifacts import Artifact, reports
+from fineline.artifacts import Artifact
 from fineline.errors import InputError, ParameterError
 from fineline.evaluate.scores import Record, cached, score
 from fineline.hardware import machine
 from fineline.inference.journal import AnswerJournal
 from fineline.inference.scorer import Engine, Scorer
 from fineline.inference.torch_engine import TorchEngine
-from fineline.models import loading
-from fineline.models.config import Precision
+from fineline.models import config, loading
 from fineline.project.params.evaluation import Champion
 from fineline.project.versions import STAGES
 from fineline.suites.task import Task
@@ -81,7 +80,9 @@ def records(arm: Arm, tasks: list[Task], chat: Any, store: Path) -> list[Record]
         for task in asked:
             print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
         with arm.engine() as engine:
-            return score(Scorer(engine, chat, AnswerJournal(journal)), asked)
+            found = score(Scorer(engine, chat, AnswerJournal(journal)), asked)
+            print(f"{arm.name} {arm.artifact.name}: {engine.path}", flush=True)
+            return found
 
     return cached(arm.identity, tasks, compute, store)
 
@@ -188,10 +189,9 @@ def _fits(base: Path) -> bool:
     return free is not None and size < _SHARE * free
 
 
-def merged(subject: Subject) -> Arm:
-    """Return a merged model as an arm."""
-    stored = reports.read(subject.directory / "config.json").get("dtype", "")
-    precision: Precision = "fp32" if stored == "float32" else "bf16"  # merged in the precision of the training
+def merged(subject: Subject, name: str = "merged") -> Arm:
+    """Return a merged model as an arm, in the precision of its weights, which is that of the training."""
+    precision = config.stored_precision(subject.directory)
     identity = {"model": subject.artifact.digest, "precision": precision, **_environment()}
 
     @cache
@@ -202,11 +202,13 @@ def merged(subject: Subject) -> Arm:
     def engine() -> Iterator[Engine]:
         yield TorchEngine(model(), precision)
 
-    return Arm("merged", subject.artifact, identity, engine)
+    return Arm(name, subject.artifact, identity, engine)
 
 
-def exported(subject: Subject) -> Arm:
-    """Return an exported model as an arm."""
+def exported(subject: Subject, name: str = "exported") -> Arm:
+    """Return an exported model as an arm: ONNX in onnxruntime, safetensors in transformers."""
+    if not (subject.directory / "genai_config.json").is_file():
+        return merged(subject, name)
     import onnxruntime  # of the CPU or the CUDA build, which are distributions with different names
 
     from fineline.inference.onnx_engine import OnnxEngine
@@ -217,7 +219,7 @@ def exported(subject: Subject) -> Arm:
     def engine() -> Iterator[Engine]:
         yield OnnxEngine(subject.directory)
 
-    return Arm("exported", subject.artifact, identity, engine)
+    return Arm(name, subject.artifact, identity, engine)
 
 
 def _environment() -> dict[str, str | int]:

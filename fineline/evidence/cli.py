@@ -10,7 +10,7 @@ from fineline.errors import InputError
 from fineline.evidence import importing
 from fineline.evidence.files import read, stamp_file
 from fineline.evidence.schema import Evidence
-from fineline.project import layout, params
+from fineline.project import candidate, layout, params
 
 app = typer.Typer(no_args_is_help=True, help="Results of other tools, bound to the artifact that they judged.")
 
@@ -56,7 +56,7 @@ def subject_of(adapter: str, variant: str) -> dict[str, str]:
     places = {
         "adapter": layout.adapter(adapter),
         "merged": layout.merged(adapter),
-        "exported": layout.export(adapter, "quantized"),
+        "exported": candidate.shipped(adapter),
     }
     if variant not in places:
         raise InputError(f"--subject: found {variant!r}; accepted: {', '.join(places)}")

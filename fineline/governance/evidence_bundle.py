@@ -12,7 +12,7 @@ from fineline.artifacts.artifact import SCHEMA_V1
 from fineline.documents import Link, conflicts
 from fineline.errors import InputError, Refused
 from fineline.project import layout
-from fineline.project.candidate import ROLES, SHIPPED, SHIPPED_FORM, Ownership, ancestry, mismatches, ownership_by_role
+from fineline.project.candidate import ROLES, SHIPPED, Ownership, ancestry, mismatches, ownership_by_role, shipped
 
 __all__ = ["ROLES", "SHIPPED", "EvidenceBundle", "chain", "collect"]
 
@@ -102,7 +102,7 @@ def collect(adapter: str, root: Path = Path(), read: Reading = artifacts.verifie
         Refused: A byte is not as recorded, an artifact was not made from the one that is here, or a report is about another
             artifact.
     """
-    found = chain(SHIPPED, root / layout.export(adapter, SHIPPED_FORM), root, read)
+    found = chain(SHIPPED, root / shipped(adapter, root), root, read)
     at = root / layout.reports(adapter)
     before = all(artifact.schema == SCHEMA_V1 for _, artifact in found.values())
     read_in = {name: _report(at / f"{name}.json") for name in (*REPORTS, *(() if before else (CHANGE,)))}

@@ -60,37 +60,54 @@ class Batch(Generic[Request]):
     """Common beginning of all requests, at least one token shorter than the shortest start. Batches with it share one pass."""
     requests: list[Request]
     """In lexical order."""
+    tree: bool = True
+    """True if the requests may form a pack; False if each is a separate row."""
 
 
 def of_questions(questions: Iterable[Question], *, capacity: int, longest: int) -> Iterator[Batch[Question]]:
     """Yield batches that form packs of about `capacity` tokens. The choices of a context stay together.
 
     Args:
-        longest: Tokens of the longest sequence that may share a pack; longer ones form separate batches.
+        longest: Tokens of the longest sequence that may share a pack; longer ones are left out.
     """
-    yield from _families(questions, longest, lambda family: _packed(family, capacity))
+    short = [question for question in questions if question.length <= longest]
+    yield from _families(short, lambda family: _packed(family, capacity))
 
 
 def of_prompts(prompts: Iterable[Prompt], *, budget: int, longest: int) -> Iterator[Batch[Prompt]]:
     """Yield batches of similar length whose caches together have at most `budget` tokens.
 
     Args:
-        longest: Tokens of the longest sequence that may be generated together with others; longer ones form separate batches.
+        longest: Tokens of the longest sequence that may be generated together with others in a pack; longer ones are left out.
     """
-    yield from _families(prompts, longest, lambda family: _together(family, budget))
+    short = [prompt for prompt in prompts if prompt.length <= longest]
+    yield from _families(short, lambda family: _together(family.requests, budget))
+
+
+def rows(requests: Iterable[Request], *, budget: int, longest: int, equal: bool = False) -> Iterator[Batch[Request]]:
+    """Yield batches of separate rows that have, padded to one length, at most `budget` tokens.
+
+    Args:
+        longest: Tokens of the longest sequence that may be padded; longer ones form separate batches.
+        equal: Put only requests that begin with the same number of tokens into a batch, so that none is padded.
+    """
+    ordered = sorted(requests)
+    short = [request for request in ordered if request.length <= longest]
+    alone = [request for request in ordered if request.length > longest]
+    by_start = sorted(short, key=lambda request: len(request.start)) if equal else short
+    for _, group in groupby(by_start, key=lambda request: len(request.start) if equal else 0):
+        for part in _together(list(group), budget):
+            yield Batch((), part, tree=False)
+    for request in alone:
+        yield Batch((), [request], tree=False)
 
 
 def _families(
-    requests: Iterable[Request], longest: int, cut: Callable[[Batch[Request]], Iterator[list[Request]]]
+    requests: Iterable[Request], cut: Callable[[Batch[Request]], Iterator[list[Request]]]
 ) -> Iterator[Batch[Request]]:
-    ordered = sorted(requests)
-    short = [request for request in ordered if request.length <= longest]
-    for prefix, members in _alike(short, 0):
+    for prefix, members in _alike(sorted(requests), 0):
         for part in cut(Batch(prefix, members)):
             yield Batch(prefix, part)
-    for request in ordered:
-        if request.length > longest:
-            yield Batch((), [request])
 
 
 def _alike(requests: Sequence[Request], shared: int) -> Iterator[tuple[TokenIds, list[Request]]]:
@@ -130,12 +147,12 @@ def _packed(family: Batch[Question], capacity: int) -> Iterator[list[Question]]:
         yield part
 
 
-def _together(family: Batch[Prompt], budget: int) -> Iterator[list[Prompt]]:
-    part: list[Prompt] = []
-    for prompt in sorted(family.requests, key=lambda prompt: (prompt.length, prompt)):
-        if part and prompt.length * (len(part) + 1) > budget:  # the last is the longest
+def _together(requests: Sequence[Request], budget: int) -> Iterator[list[Request]]:
+    part: list[Request] = []
+    for request in sorted(requests, key=lambda request: (request.length, request)):
+        if part and request.length * (len(part) + 1) > budget:  # the last is the longest
             yield sorted(part)
             part = []
-        part.append(prompt)
+        part.append(request)
     if part:
         yield sorted(part)

@@ -6,7 +6,7 @@ builder omits: the earlier tokens that a token sees, its position, and the place
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import onnxruntime
 
 from fineline.errors import InputError
 from fineline.inference.packs import Answers, Pack, Prompts
+from fineline.inference.plain import PlainModel
+from fineline.inference.trials import Rows
 
 _PACK_TOKENS = 384  # products reach full speed, and attention over the whole pack still takes little time
 _PIECE = 1024  # tokens whose logits may be in memory at once
@@ -25,7 +27,7 @@ Cache = list[np.ndarray]
 
 
 class OnnxEngine:
-    """A `model.onnx` with grouped-query attention.
+    """A `model.onnx` with grouped-query attention. A sequence that may not share a pack is read as a separate pack.
 
     Args:
         directory: The output of the builder.
@@ -33,6 +35,11 @@ class OnnxEngine:
     Raises:
         InputError: onnxruntime cannot load the model, or its attention is not grouped-query attention.
     """
+
+    plain: PlainModel | None = None
+    row_length = 0
+    generates: Rows = "single"
+    path = "read by the exported graph"
 
     def __init__(self, directory: Path) -> None:
         config = json.loads((directory / "genai_config.json").read_text(encoding="utf-8"))["model"]
@@ -123,15 +130,12 @@ class OnnxEngine:
         rows.cache = [part[: len(kept)] for part in rows.cache]
         rows.lengths = rows.lengths[kept]
 
-    def logits(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Return the logits after every token (rows, tokens, vocabulary) of rows (rows, tokens) padded on the right."""
-        found = []
-        for row, length in zip(input_ids, lengths, strict=True):
+    def rows(self, rows: Iterable[Sequence[int]]) -> Iterator[np.ndarray]:
+        """Yield the logits after every token of each row (tokens, vocabulary), computed when they are needed."""
+        for row in rows:
             pack = Pack()
-            pack.add(row[:length].tolist())
-            logits, _ = self._read(pack, None, range(len(pack)), cached=False)
-            found.append(np.pad(logits, ((0, len(row) - length), (0, 0))))
-        return np.stack(found)
+            pack.add(row)
+            yield self._read(pack, None, range(len(pack)), cached=False)[0]
 
     def _read(
         self,

@@ -1,14 +1,20 @@
-"""Probe texts for fidelity checks, and their logits from a model directory in a new process.
+"""Probe texts for fidelity checks, and their logits from a model directory in a new process, row by row.
 
-`python -m fineline.inference.probe MODEL TOKENS OUT DTYPE` loads MODEL in a new process, so that the files on disk are measured
-and not the state of an earlier step in memory.
+`python -m fineline.inference.probe MODEL` loads MODEL in a new process, so that the files on disk are measured and not the
+state of an earlier step in memory. It reads the rows from its standard input, and writes the logits of each as soon as they are
+fetched: no more than one row of logits is in memory, and none on disk.
 """
 
+import json
+import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 
@@ -24,41 +30,92 @@ def encoded(rows: Sequence[Mapping[str, Any]], chat: Any) -> list[list[int]]:
     return [encode(chat, row).input_ids[:LONGEST] for row in rows[:ROWS]]
 
 
-def torch_logits(model: Any, tokens: list[list[int]]) -> np.ndarray:
-    """Return the logits after every token of every row (all tokens, vocabulary) as float32."""
+def torch_logits(model: Any, tokens: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
+    """Yield the logits after every token of each row (tokens, vocabulary) as float32, computed when they are needed."""
     import torch
 
     device = next(model.parameters()).device
-    with torch.no_grad():
-        return np.concatenate(
-            [model(input_ids=torch.tensor([row], device=device)).logits[0].float().cpu().numpy() for row in tokens]
-        )
+    for row in tokens:
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([row], device=device)).logits[0]
+        yield logits.float().cpu().numpy()
 
 
-def fresh_logits(model: Path, tokens: list[list[int]], scratch: Path, dtype: str) -> np.ndarray:
-    """Return `torch_logits` of the model in a directory, computed by a new process.
+def fresh_logits(model: Path, tokens: Sequence[Sequence[int]]) -> Generator[np.ndarray, None, None]:
+    """Yield `torch_logits` of the model in a directory, computed in fp32 by a new process.
+
+    The process ends with the iteration, and if this process ends in any way.
 
     Raises:
         FinelineError: The directory cannot be loaded.
     """
-    texts, out = scratch / "tokens.npz", scratch / f"logits-{dtype}.npy"
-    np.savez(texts, *[np.array(row) for row in tokens])
-    command = [sys.executable, "-m", "fineline.inference.probe", str(model), str(texts), str(out), dtype]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise FinelineError(f"{model}: cannot be loaded by a new process:\n{result.stderr[-2000:]}")
-    return np.load(out)
+    command = [sys.executable, "-m", "fineline.inference.probe", str(model)]
+    with TemporaryFile() as messages:
+        # Without an accelerator: its memory may be full of the model that is compared.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            with suppress(BrokenPipeError):  # it failed, and the reason is in its messages
+                process.stdin.write(json.dumps(tokens).encode() + b"\n")
+                process.stdin.flush()
+            for row in tokens:
+                logits = _received(process.stdout, len(row))
+                if logits is None:
+                    process.wait()
+                    messages.seek(0)
+                    raise FinelineError(
+                        f"{model}: cannot be loaded by a new process:\n{messages.read().decode(errors='replace')[-2000:]}"
+                    )
+                yield logits
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
 
 
-def main(model: str, texts: str, out: str, dtype: str) -> None:
-    """Write the logits of a model directory to a file; runs in the new process."""
-    import torch
-    from transformers import AutoModelForCausalLM
+def _received(stream: IO[bytes], positions: int) -> np.ndarray | None:
+    """Return the next row (positions, vocabulary); None if the stream ends before."""
+    size = stream.read(8)
+    if len(size) < 8:
+        return None
+    logits = np.empty((positions, int.from_bytes(size, "little")), dtype=np.float32)
+    room, filled = logits.data.cast("B"), 0
+    while filled < len(room):
+        count = stream.readinto(room[filled:])  # type: ignore[attr-defined]
+        if not count:
+            return None
+        filled += count
+    return logits
 
-    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype), local_files_only=True).eval()
-    with np.load(texts) as arrays:
-        tokens = [arrays[name].tolist() for name in arrays.files]
-    np.save(out, torch_logits(loaded, tokens))
+
+def main(model: str) -> None:
+    """Write the logits of a model directory to standard output; runs in the new process."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is not part of the logits
+    tokens = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    from fineline.models import loading
+
+    for logits in torch_logits(loading.base_model(Path(model), precision="fp32").eval(), tokens):
+        out.write(logits.shape[1].to_bytes(8, "little"))
+        out.write(np.ascontiguousarray(logits).data.cast("B"))
+        out.flush()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of standard input, which the parent leaves open as long as it lives, and end this process."""
+    os.read(0, 1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -15,18 +15,13 @@ class DecodingRows:
     Args:
         cache: Keys and values of the rows.
         lengths: (rows,): number of tokens so far.
-        seen: (rows, slots): True for the slots with tokens of each row; None for a single row.
+        seen: (rows, slots): True for the slots with tokens of each row.
     """
 
-    def __init__(self, cache: Any, lengths: torch.Tensor, seen: torch.Tensor | None) -> None:
+    def __init__(self, cache: Any, lengths: torch.Tensor, seen: torch.Tensor) -> None:
         self.cache = cache
         self.lengths = lengths
         self.seen = seen
-
-    @classmethod
-    def alone(cls, cache: Any, prompts: Prompts, device: torch.device) -> "DecodingRows":
-        """Return the only row of a pack, with the cache that it was read into."""
-        return cls(cache, torch.tensor(prompts.lengths, device=device), None)
 
     @classmethod
     def spread(cls, caches: Sequence[Any], packs: Sequence[Prompts], room: int) -> "DecodingRows":
@@ -45,12 +40,10 @@ class DecodingRows:
     def grow(self) -> None:
         """Count one more token for each row."""
         self.lengths = self.lengths + 1
-        if self.seen is not None:
-            self.seen = torch.cat([self.seen, self.seen.new_ones(len(self.seen), 1)], dim=1)
+        self.seen = torch.cat([self.seen, self.seen.new_ones(len(self.seen), 1)], dim=1)
 
     def keep(self, kept: torch.Tensor) -> None:
         """Continue with the given rows, in that order."""
-        assert self.seen is not None
         self.lengths, self.seen = self.lengths[kept], self.seen[kept]
         moved = (kept != torch.arange(len(kept), device=kept.device)).nonzero()[:, 0]
         for layer in self.cache.layers:

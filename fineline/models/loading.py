@@ -40,34 +40,53 @@ def base_model(
     Raises:
         InputError: transformers cannot load it.
     """
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import AutoConfig, BitsAndBytesConfig
     from transformers.utils import logging as transformers_logging
 
+    from fineline.models import classes
+
     transformers_logging.disable_progress_bar()
-    config = None
-    if quantization is not None:
-        config = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type=quantization.type,
-            bnb_4bit_use_double_quant=quantization.double,
-            bnb_4bit_compute_dtype=dtype(precision),
-        )
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        kind = classes.auto_class(config)
+        packing = None
+        if quantization is not None:
+            packing = BitsAndBytesConfig(
+                load_in_4bit=True,
+                bnb_4bit_quant_type=quantization.type,
+                bnb_4bit_use_double_quant=quantization.double,
+                bnb_4bit_compute_dtype=dtype(precision),
+                llm_int8_skip_modules=_in_full(config) or None,
+            )
+        model = kind.from_pretrained(
             directory,
             dtype=dtype(precision),
-            quantization_config=config,
+            quantization_config=packing,
             attn_implementation=attention,
             device_map={"": device()},
             local_files_only=True,
             trust_remote_code=False,
         )
     except ValueError as error:
+        if attention != "eager" and "attn_implementation" in str(error):  # the class has one implementation only
+            return base_model(directory, quantization=quantization, attention="eager", precision=precision)
         raise InputError(f"{directory}: transformers cannot load this model: {error}") from error
+    except KeyError as error:
+        raise InputError(f"{directory}: transformers cannot load this model: {error} is missing") from error
     keep_gradients_flowing(model)
     if quantization is not None:
         _release_file(model)
     return model
+
+
+def _in_full(config: Any) -> list[str]:
+    """Return the modules of a model that stay in full precision next to a language model in four bits: towers and head."""
+    from fineline.models import classes
+
+    model = classes.skeleton(config)
+    found = classes.towers(model)
+    head = model.get_output_embeddings()
+    return found + [name for name, module in model.named_modules() if found and module is head]
 
 
 def _release_file(model: torch.nn.Module) -> None:
@@ -92,6 +111,13 @@ def quantized_layers(model: torch.nn.Module) -> dict[str, Any]:
     import bitsandbytes
 
     return {name: module for name, module in model.named_modules() if isinstance(module, bitsandbytes.nn.Linear4bit)}
+
+
+def is_transposed(layer: Any) -> bool:
+    """True if the checkpoint has the weight of a layer as (in, out): transformers' Conv1D, of which a 4-bit layer was made."""
+    from transformers.pytorch_utils import Conv1D
+
+    return issubclass(getattr(layer, "source_cls", torch.nn.Linear), Conv1D)
 
 
 def weight_of(layer: Any) -> torch.Tensor:
@@ -141,7 +167,8 @@ def stored_types(directory: Path, wanted: set[str]) -> dict[str, torch.dtype]:
 def plain(model: Any) -> Iterator[None]:
     """Within the context, a causal language model takes padded rows, applies no dropout, and computes no gradient."""
     kernel, training = model.config._attn_implementation, model.training
-    model.config._attn_implementation = "sdpa"
+    if kernel not in ("sdpa", "eager"):  # one that takes rows in another form
+        model.config._attn_implementation = "sdpa"
     model.eval()
     try:
         with torch.no_grad():

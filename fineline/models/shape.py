@@ -1,19 +1,12 @@
 """The shape of a model from its configuration: built on torch's meta device, where weights have sizes and no memory."""
 
 import json
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from fineline.errors import InputError
-
-_CAUSAL_DESPITE_CONFIG = ("gpt_neox", "gpt_neox_japanese")
-"""Decoders whose configuration says `is_decoder: false`."""
-
 
 @dataclass(frozen=True)
 class Linear:
@@ -26,7 +19,9 @@ class Linear:
     """Input features."""
     bias: bool = False
     adaptable: bool = True
-    """True if adapters can be attached: to torch's Linear, but not to transformers' Conv1D (GPT-2)."""
+    """True if adapters can be attached, see `fineline.models.classes.linear_layers`."""
+    router: bool = False
+    """True if the layer chooses experts; it is adapted only if `train.targets` names it."""
 
     @property
     def kind(self) -> str:
@@ -37,6 +32,22 @@ class Linear:
     def weights(self) -> int:
         """Return the number of weights, without the bias."""
         return self.rows * self.columns
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The weights of all experts of a layer in one parameter."""
+
+    name: str
+    count: int
+    rows: int
+    """Output features of an expert; rows and columns change places in some families."""
+    columns: int
+
+    @property
+    def weights(self) -> int:
+        """Return the number of weights of all experts."""
+        return self.count * self.rows * self.columns
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,22 @@ class Shape:
     """Number of parameters in bias terms."""
     parameters: int
     """Number of all parameters; a tied head counts once."""
+    frozen: int = 0
+    """Number of parameters of the parts that process images or sound, which are never trained."""
+    experts: tuple[Experts, ...] = ()
+    """The parameters with the weights of experts."""
+    active: float = 1.0
+    """Share of the experts that process a token; 1 if it is not known."""
+
+    @property
+    def expert_weights(self) -> int:
+        """Return the weights of all experts."""
+        return sum(experts.weights for experts in self.experts)
+
+    @property
+    def active_weights(self) -> float:
+        """Return the weights that a token is multiplied with, without the head."""
+        return self.linear_weights + self.active * self.expert_weights
 
     @property
     def linear_weights(self) -> int:
@@ -132,66 +159,74 @@ def _config(file: Path, kind: str) -> Any:
 
 
 def _of_config(config: Any, place: str) -> Shape:
+    from fineline.models import classes
+
+    try:
+        classes.auto_class(config)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    if not getattr(config, "architectures", None) and getattr(config, "is_decoder", None) is False:
+        raise InputError(f"{place}: {config.model_type} is not a decoder-only language model as it is configured (`is_decoder`)")
+    try:
+        model = classes.skeleton(config)
+    except (ValueError, ImportError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{place}: transformers cannot build this {config.model_type} model: {reason}") from error
+    return _of_model(model, config)
+
+
+def _of_model(model: Any, config: Any) -> Shape:
     import torch
-    from transformers import AutoModelForCausalLM
     from transformers.pytorch_utils import Conv1D
 
-    _check(config, place)
-    with torch.device("meta"), _silent():
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    from fineline.models import classes
+
+    text = config.get_text_config(decoder=True)
     head = model.get_output_embeddings()
+    embedding = model.get_input_embeddings()
+    adaptable, routers = classes.linear_layers(model), classes.router_layers(model)
     linear, biases = [], 0
-    for name, module in model.named_modules():
+    for name, module in classes.language_modules(model, torch.nn.Module).items():
         bias = getattr(module, "bias", None)
         biases += bias.numel() if isinstance(bias, torch.nn.Parameter) else 0
         if module is not head and isinstance(module, torch.nn.Linear | Conv1D):
-            adaptable = isinstance(module, torch.nn.Linear)
-            rows, columns = module.weight.shape if adaptable else reversed(module.weight.shape)
-            linear.append(Linear(name, rows, columns, bias is not None, adaptable))
-    heads = getattr(config, "num_attention_heads", None)
-    if not heads:
-        raise InputError(f"{config.model_type} models have no attention; fineline trains decoders with attention only")
+            rows, columns = classes.sizes(module)
+            adapted = name in adaptable or name in routers
+            linear.append(Linear(name, rows, columns, bias is not None, adapted, name in routers))
+    experts = tuple(Experts(name, *weight.shape) for name, weight in classes.expert_parameters(model).items())
+    active = _first(text, "num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_topk", "moe_k", "top_k")
+    heads = _first(text, "num_attention_heads") or 0
+    hidden = embedding.weight.shape[1] if embedding is not None else _first(text, "hidden_size")
+    hidden = _first(text, "hidden_size") or hidden
+    vocabulary = next((layer.weight.shape[0] for layer in (head, embedding) if layer is not None), 0)
+    inner = [_first(text, "intermediate_size") or 0]
+    if experts and active:
+        inner.append(active * (_first(text, "moe_intermediate_size", "intermediate_size") or 0))
     return Shape(
         model_type=config.model_type,
-        layers=config.num_hidden_layers,
-        hidden=config.hidden_size,
-        intermediate=getattr(config, "intermediate_size", None) or max(layer.rows for layer in linear),
+        layers=_first(text, "num_hidden_layers") or 1,
+        hidden=hidden,
+        intermediate=max(inner) or max((layer.rows for layer in linear), default=hidden),
         heads=heads,
-        kv_heads=getattr(config, "num_key_value_heads", None) or heads,
-        head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
-        vocabulary=head.weight.shape[0],
-        tied=head.weight is model.get_input_embeddings().weight,
+        kv_heads=_first(text, "num_key_value_heads") or heads,
+        head_dim=_first(text, "head_dim") or (hidden // heads if heads else 0),
+        vocabulary=vocabulary,
+        tied=head is not None and embedding is not None and head.weight is embedding.weight,
         linear=tuple(linear),
         biases=biases,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
+        frozen=sum(parameter.numel() for name in classes.towers(model) for parameter in model.get_submodule(name).parameters()),
+        experts=experts,
+        active=min(1.0, active / experts[0].count) if experts and active else 1.0,
     )
 
 
-def _check(config: Any, place: str) -> None:
-    """Raise `InputError` unless the configuration is that of a dense, decoder-only language model."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    expected = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
-    classes = getattr(config, "architectures", None) or [expected]
-    reason = ""
-    encoder = getattr(config, "is_decoder", None) is False and config.model_type not in _CAUSAL_DESPITE_CONFIG
-    if expected is None or classes[0] != expected or encoder:
-        reason = f"{classes[0] or config.model_type} is not a decoder-only language model; its class must end in ForCausalLM"
-    elif any(getattr(config, part, None) is not None for part in ("vision_config", "audio_config")):
-        reason = f"{classes[0]} also takes images or audio; use a text-only model"
-    elif any((getattr(config, key, None) or 0) > 1 for key in ("num_experts", "num_local_experts", "n_routed_experts")):
-        reason = f"{classes[0]} is a mixture of experts, which is not supported yet; use a dense model"
-    if reason:
-        raise InputError(f"{place}: {reason}")
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Within the context, transformers does not warn about a model without weights."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _first(config: Any, *names: str) -> int | None:
+    """Return the first of these values of a configuration that is a number; of a list, one per layer, the largest."""
+    for name in names:
+        value = getattr(config, name, None)
+        if isinstance(value, list) and value and all(isinstance(each, int) for each in value):
+            value = max(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None

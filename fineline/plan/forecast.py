@@ -52,7 +52,7 @@ def memory_bytes(
     """
     trained = METHODS[method].trained_parameters(shape, train)
     packed = METHODS[method].quantized and not dequantize
-    dequantized = max(layer.weights for layer in shape.linear) * _BYTES[precision] if packed else 0  # one weight at a time
+    dequantized = max((layer.weights for layer in shape.linear), default=0) * _BYTES[precision] if packed else 0  # one weight at a time
     held = {
         "base": base_bytes(method, shape, train, dequantize=dequantize, precision=precision),
         "adapters": METHODS[method].added_parameters(shape, train) * _FP32,
@@ -73,9 +73,10 @@ def base_bytes(method: str, shape: Shape, train: Train, *, dequantize: bool, pre
     """Return the bytes of the base.
 
     It is in fp32 if all of it is trained, otherwise in `precision`, with its linear layers in four bits if it is quantized.
+    Weights of experts in three-dimensional parameters are no linear layers, and stay in `precision`.
     """
     if METHODS[method].trains_base:
-        return shape.parameters * _FP32
+        return (shape.parameters - shape.frozen) * _FP32 + shape.frozen * _BYTES[precision]
     packed = METHODS[method].quantized and not dequantize
     whole = _BYTES[precision]
     per_weight = four_bit_bytes(double=train.quantization.double) if packed else whole
@@ -134,7 +135,7 @@ def forward_flops(shape: Shape, work: Workload) -> float:
     Attention adds 2 per feature and pair of tokens for the scores and 2 for the values; half of the pairs are computed.
     """
     attention = shape.layers * 2 * shape.heads * shape.head_dim * work.squares
-    return 2 * shape.linear_weights * work.worked + attention + 2 * shape.head_weights * work.learned
+    return 2 * shape.active_weights * work.worked + attention + 2 * shape.head_weights * work.learned
 
 
 def training_flops(

@@ -112,7 +112,7 @@ class Run:
         return {
             "device": asdict(self.device),
             "parameters": self.shape.parameters,
-            "shape": {name: value for name, value in asdict(self.shape).items() if name not in ("linear", "parameters")},
+            "shape": {name: value for name, value in asdict(self.shape).items() if name not in _LISTS},
             "rows": epoch.rows,
             "tokens": epoch.tokens,
             "learned": epoch.learned,
@@ -136,6 +136,9 @@ class Run:
     def _tokens(self, batch_size: int) -> int:
         return self.step(batch_size).tokens
 
+
+_LISTS = ("linear", "parameters", "experts", "active", "frozen")
+"""Fields of a shape that are not in `shape` of plan.json."""
 
 COLUMNS = (
     "method", "trained", "batch", "base", "adapters", "gradients, optimizer", "activations", "logits", "context", "total",

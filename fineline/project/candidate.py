@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fineline.artifacts import RECORD, Artifact, Input, provenance
+from fineline.artifacts import reports as reports_of
 from fineline.artifacts.artifact import SCHEMA_V1
 from fineline.artifacts.provenance import Provenance
 from fineline.errors import InputError
@@ -16,8 +17,8 @@ from fineline.project.params import Params
 
 SHIPPED = "exported"
 """The role of what is released."""
-SHIPPED_FORM = "quantized"
-"""The exported form that `assess` judges and that is released."""
+_FIRST_FORM = "quantized"
+"""The form that is released by a report that names none."""
 ROLES = {
     "base": "base",
     "tokenizer": "tokenizer",
@@ -44,12 +45,28 @@ _SUBJECTS = (
     ("curation", "dataset", "data"),
     ("curation/change", "dataset", "data"),
     ("merge", "digest", "merged"),
-    ("export", f"forms.{SHIPPED_FORM}.digest", SHIPPED),
+    ("export", "forms.{shipped}.digest", SHIPPED),
 )
 """Report, key, and the role of the artifact whose digest is there."""
 
 _ROWS = {"gate": layout.JUDGING_ROWS, "plan": layout.TRAINING_ROWS}
 """Report -> the curated files whose digest it has; reports made before have the digest of all curated data."""
+
+
+def shipped_form(export: Any) -> str:
+    """Return the exported form that `assess` judges and that is released, by the content of export.json."""
+    form = export.get("shipped") if isinstance(export, Mapping) else None
+    return form if isinstance(form, str) and form in layout.FORMS else _FIRST_FORM
+
+
+def shipped(name: str, root: Path = Path()) -> Path:
+    """Return the directory of the form that is released, below the root of the project; it may be missing.
+
+    Raises:
+        InputError: export.json is not valid JSON.
+    """
+    file = root / layout.reports(name) / "export.json"
+    return layout.export(name, shipped_form(reports_of.read(file) if file.is_file() else None))
 
 
 def ancestry(
@@ -103,6 +120,7 @@ def mismatches(reports: Mapping[str, Any], chain: Chain, directory: Path) -> lis
         if report not in reports:
             continue
         path, artifact = chain[role]
+        key = key.format(shipped=shipped_form(reports.get("export")))
         digest = _value(reports[report], key)
         if digest not in _digests(artifact, _ROWS.get(report, ()) if role == "data" else ()):
             found.append(f"{directory}/{report}.json: {key} is {digest or 'missing'}, but {path} is {artifact.digest}")

@@ -9,6 +9,10 @@ TRAINING_ROWS = ("train.jsonl", "validation.jsonl")
 """The curated files that training reads."""
 JUDGING_ROWS = ("test.jsonl", "train.jsonl", "validation.jsonl")
 """The curated files that evaluation reads: held-out rows, and the others for leaks and for the probes of memorization."""
+DOWNLOADS = SCRATCH / "downloads"
+"""Base models that are being downloaded, by repository and commit."""
+FORMS = ("fp32", "quantized", "safetensors")
+"""The forms of exported models: two of ONNX, and the merged model as it is."""
 SCORES = SCRATCH / "scores"
 """Scores of models, shared between adapters and runs."""
 
@@ -49,7 +53,7 @@ def merged(adapter: str) -> Path:
 
 
 def export(adapter: str, form: str) -> Path:
-    """The merged model in one deployable form, `fp32` or `quantized`."""
+    """The merged model in one deployable form, one of `FORMS`."""
     return Path("models/export") / adapter / form
 
 
@@ -75,7 +79,7 @@ def rendered(adapter: str) -> Path:
 
 
 def artifacts_of(stage: str, name: str) -> tuple[Path, ...]:
-    """The artifacts that a stage makes; none for the stages that make reports only."""
+    """The artifacts that a stage makes, of an export those that were made; none for the stages that make reports only."""
     match stage:
         case "base":
             return base(name), tokenizer(name)
@@ -88,5 +92,5 @@ def artifacts_of(stage: str, name: str) -> tuple[Path, ...]:
         case "merge":
             return (merged(name),)
         case "export":
-            return export(name, "fp32"), export(name, "quantized")
+            return tuple(found for form in FORMS if (found := export(name, form)).is_dir())
     return ()

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 from markupsafe import Markup
 
 from fineline.project import layout
+from fineline.project.candidate import shipped_form
 from fineline.report.reading import Content
 
 SHORT = 12  # digits shown of a digest
@@ -40,10 +41,8 @@ EDGES = (
     ("base", "adapter", ""),
     ("adapter", "merged", "merge"),
     ("base", "merged", ""),
-    ("merged", "quantized", "export"),
-    ("merged", "fp32", ""),
 )
-"""From, to, and the stage that made the second from the first."""
+"""From, to, and the stage that made the second from the first. More lead from the merged model to its forms."""
 
 
 def nodes(content: Content) -> list[Node]:
@@ -52,16 +51,28 @@ def nodes(content: Content) -> list[Node]:
     The digest is that of the reports, which is what was judged; else that of the last run.
     """
     name, base = content.name, content.base
-    form = _digest(content, "export", "forms", "quantized", "precision")
+    shipped, *others = _forms(content)
+    precision = _digest(content, "export", "forms", shipped, "precision")
     return [
         _node(content, "base", "base model", layout.base(base).as_posix(), 1, 1),
         _node(content, "raw", "raw rows", layout.raw(name).as_posix(), 0, 0),
         _node(content, "data", "curated rows", layout.curated(name).as_posix(), 1, 0),
         _node(content, "adapter", "adapter", layout.adapter(name).as_posix(), 2, 0),
         _node(content, "merged", "merged model", layout.merged(name).as_posix(), 3, 0),
-        _node(content, "fp32", "exported, fp32", layout.export(name, "fp32").as_posix(), 4, 1),
-        _node(content, "quantized", f"exported, {form or 'quantized'}", layout.export(name, "quantized").as_posix(), 4, 0),
+        *(
+            _node(content, form, f"exported, {form}", layout.export(name, form).as_posix(), 4, lane)
+            for lane, form in enumerate(others, start=1)
+        ),
+        _node(content, shipped, f"exported, {precision or shipped}", layout.export(name, shipped).as_posix(), 4, 0),
     ]
+
+
+def _forms(content: Content) -> list[str]:
+    """Return the exported forms, the one that ships first; those of ONNX before there are any."""
+    export = content.report("export")
+    shipped = shipped_form(export)
+    made = [form for form in export.get("forms", {}) if form in layout.FORMS]
+    return [shipped, *(form for form in made or layout.FORMS[:1] if form != shipped)]
 
 
 def differing(content: Content) -> list[Node]:
@@ -77,7 +88,8 @@ def draw(found: Sequence[Node], *, tall: bool) -> Markup:
     label = "Lineage: " + "; ".join(f"{node.title} {node.short}" for node in found)
     kind = "graph tall" if tall else "graph wide"
     root = ET.Element("svg", {"viewBox": f"-1 -1 {width} {height}", "role": "img", "aria-label": label, "class": kind})
-    for start, end, stage in EDGES:
+    forms = [("merged", node.role, "" if node.lane else "export") for node in found if node.role in layout.FORMS]
+    for start, end, stage in [*EDGES, *forms]:
         _edge(root, places[start], places[end], stage, tall)
     for node in found:
         _box(root, node, *places[node.role])
@@ -91,10 +103,10 @@ def _node(content: Content, role: str, title: str, path: str, column: int, lane:
         "adapter": _digest(content, "candidate", "adapter", "digest")
         or _digest(content, "gate", "arms", "candidate", "digest"),
         "merged": _digest(content, "candidate", "merged", "digest") or _digest(content, "merge", "digest"),
-        "quantized": _digest(content, "candidate", "candidate", "digest")
-        or _digest(content, "export", "forms", "quantized", "digest"),
-        "fp32": _digest(content, "export", "forms", "fp32", "digest"),
     }
+    recorded |= {form: _digest(content, "export", "forms", form, "digest") for form in layout.FORMS}
+    shipped = shipped_form(content.report("export"))
+    recorded[shipped] = _digest(content, "candidate", "candidate", "digest") or recorded[shipped]
     return Node(role, title, path, recorded.get(role) or content.made.get(path), column, lane)
 
 

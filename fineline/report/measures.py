@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from fineline.evaluate import forest
 from fineline.evaluate.tables import NOTHING, Entry, amount, between, demand
+from fineline.project.candidate import shipped_form
 from fineline.report import figures
 from fineline.report.reading import Content
 
@@ -116,7 +117,8 @@ def columns(content: Content) -> list[str]:
 
 def heading(content: Content, arm: str) -> str:
     """Return the name of a judged model, with the precision of the exported one."""
-    form = content.report("export").get("forms", {}).get("quantized", {})
+    export = content.report("export")
+    form = export.get("forms", {}).get(shipped_form(export), {})
     return f"exported ({form['precision']})" if arm == "exported" and form.get("precision") else arm
 
 

@@ -17,7 +17,7 @@ from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.curate import layouts
 from fineline.errors import InputError
-from fineline.project import layout, params
+from fineline.project import candidate, layout, params
 from fineline.project.params.evaluation import Target
 from fineline.project.params.project import Adapter
 from fineline.project.params.sources import Part
@@ -140,7 +140,7 @@ def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift
     from fineline.governance import store
 
     released = store.channel(name, CHANNEL) / "model"
-    place = released if released.is_dir() else layout.export(name, "quantized")
+    place = released if released.is_dir() else candidate.shipped(name)
     champion = arms.exported(Subject.verified(place))
     chat = chat_format(place, block.chat)
     opened, _ = divide(reports.read_lines(layout.curated(name) / "test.jsonl"), block.evaluate.holdout)

@@ -139,6 +139,12 @@ def _configuration() -> DoctorCheck:
     return DoctorCheck(str(params.FILE), f"bases {bases}; adapters {adapters}")
 
 
+def _source_of(made: Path) -> str:
+    """Return the digest of the files that a local base was made from: its own, unless the stage changed them."""
+    record = artifacts.read(made)
+    return str(record.parameters.get("source", record.digest))
+
+
 def _bases() -> list[DoctorCheck]:
     """Compare each local base model with what stage `base` made of it: DVC cannot watch a path outside of the project."""
     from fineline.models import bases
@@ -154,7 +160,7 @@ def _bases() -> list[DoctorCheck]:
         subject = f"base {name}"
         try:
             now = artifacts.digest(bases.manifest(Path(base.path)))
-            made = artifacts.read(layout.base(name)).digest if layout.base(name).exists() else None
+            made = _source_of(layout.base(name)) if layout.base(name).exists() else None
         except InputError as error:
             checks.append(DoctorCheck(subject, str(error), passed=False))
             continue

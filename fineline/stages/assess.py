@@ -1,6 +1,6 @@
 """Stage `assess@A`: the merged and the exported model on the items that judged their adapter, and the final verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from fineline.artifacts import Artifact, reports
 from fineline.chat.settings import ChatSettings
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
+from fineline.project.candidate import shipped, shipped_form
 from fineline.project.params.evaluation import Evaluate
 from fineline.report import page
 from fineline.stages import handover
@@ -27,6 +28,9 @@ class AssessInputs:
     rule: Evaluate
     merged: Path
     exported: Path
+    """The form that is released."""
+    others: Mapping[str, Path]
+    """Name -> directory of each further form that may be used."""
     test: Records
     train: Records
     gate: dict[str, Any]
@@ -68,7 +72,12 @@ def read(name: str) -> AssessInputs:
         rule=rule,
         chat=block.chat,
         merged=layout.merged(name),
-        exported=layout.export(name, "quantized"),
+        exported=shipped(name),
+        others={
+            form: layout.export(name, form)
+            for form in export["forms"]
+            if form not in (shipped_form(export), "fp32")  # which only checks the conversion
+        },
         test=splits["test"],
         train=splits["train"],
         gate=gate,
@@ -95,11 +104,13 @@ def assess(inputs: AssessInputs) -> None:
 
     rule, gate = inputs.rule, inputs.gate
     merged, exported = (Subject.verified(directory) for directory in (inputs.merged, inputs.exported))
-    _check_chain(inputs.name, merged.artifact, exported.artifact, gate)
+    others = {form: Subject.verified(directory) for form, directory in inputs.others.items()}
+    _check_chain(inputs.name, merged.artifact, [exported.artifact, *(other.artifact for other in others.values())], gate)
     decisions = {}
-    compared = (arms.merged(merged), arms.exported(exported))
-    for arm, directory in zip(compared, (inputs.merged, inputs.exported), strict=True):
-        chat = chat_format(directory, inputs.chat)  # each model's own, because a release contains its chat template
+    last = arms.exported(exported)  # what ships
+    compared = [arms.merged(merged), *(arms.exported(other, form) for form, other in others.items()), last]
+    for arm, subject in zip(compared, (merged, *others.values(), exported), strict=True):
+        chat = chat_format(subject.directory, inputs.chat)  # each model's own, because a release contains its chat template
         asked = tasks.build(rule, inputs.test, inputs.train, chat)
         if {task.name: task.digest for task in asked} != gate["suites"]:
             raise InputError(
@@ -122,7 +133,7 @@ def assess(inputs: AssessInputs) -> None:
         evidence=evidence.required(judgments, rule.gate.evidence, inputs.evidence),
     )
     decision["evidence"] = [vars(judgment) for judgment in judgments]
-    decision["candidate"], decision["merged"] = (arm.described for arm in reversed(compared))
+    decision["candidate"], decision["merged"] = last.described, compared[0].described
     decision["adapter"] = adapter
     decision["base"] = gate["arms"]["base"]
     decision["suites"] = gate["suites"]
@@ -130,10 +141,13 @@ def assess(inputs: AssessInputs) -> None:
     verdict.show(decision)
 
 
-def _check_chain(name: str, merged: Artifact, exported: Artifact, gate: dict[str, Any]) -> None:
+def _check_chain(name: str, merged: Artifact, exported: Sequence[Artifact], gate: dict[str, Any]) -> None:
     """Raise `InputError` unless the models were made from the evaluated adapter: a stage may have been run by itself."""
     judged = gate["arms"]["candidate"]["digest"]
-    chain: Sequence[tuple[Artifact, str, str]] = ((merged, "adapter", judged), (exported, "merged", merged.digest))
+    chain: Sequence[tuple[Artifact, str, str]] = (
+        (merged, "adapter", judged),
+        *((form, "merged", merged.digest) for form in exported),
+    )
     for made, role, expected in chain:
         found = made.inputs[role].digest
         if found != expected:

@@ -20,18 +20,20 @@ def run(name: str) -> None:
     # not the path: the files of a local base identify it, wherever its directory is
     origin = base.model_dump(exclude_none=True, exclude={"owner", "license", "digest", "path"})
     model = layout.base(name)
+    _check_pin(name, base)
     with artifacts.create(model, kind="base", name=name, stage="base", parameters=origin) as directory:
-        bases.fetch(base, directory)
-        _check_pin(name, base, directory)
+        changes = bases.fetch(base, directory, layout.DOWNLOADS)
+        if changes:  # the record is written when the block ends
+            origin["changes"] = changes
+            origin |= {"source": artifacts.digest(bases.manifest(Path(base.path)))} if base.path else {}
     with artifacts.create(layout.tokenizer(name), kind="tokenizer", name=name, stage="base", parameters=origin) as directory:
-        for file in model.iterdir():
-            if file.name != artifacts.RECORD and ".safetensors" not in file.suffixes:
-                shutil.copyfile(file, directory / file.name)
+        weights = shutil.ignore_patterns("*.safetensors", "*.safetensors.index.json", artifacts.RECORD)
+        shutil.copytree(model, directory, ignore=weights, copy_function=shutil.copyfile, dirs_exist_ok=True)
 
 
-def _check_pin(name: str, base: Base, directory: Path) -> None:
+def _check_pin(name: str, base: Base) -> None:
     """Raise `InputError` if the files of a local base are not those that params.yaml pins."""
-    if base.digest and base.digest != (found := artifacts.digest(artifacts.manifest(directory))):
+    if base.digest and base.path and base.digest != (found := artifacts.digest(bases.manifest(Path(base.path)))):
         raise InputError(
             f"params.yaml: bases.{name}.digest: {base.path} has other files than those pinned ({found} now); restore them, or"
             " write this digest to accept them"

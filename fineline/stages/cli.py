@@ -14,6 +14,7 @@ from fineline.artifacts import reports
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, lock, params
 from fineline.project.argument import AdapterName, adapter_names
+from fineline.project.candidate import shipped_form
 from fineline.project.params.project import Costs
 
 _WIDTH = 132  # of tables that are written to a file or a log
@@ -111,7 +112,7 @@ def show_report(
         _open(page.write_local(name))
         return
     gate, candidate, export = (reports.read(directory / f"{part}.json") for part in ("gate", "candidate", "export"))
-    form = export["forms"]["quantized"]
+    form = export["forms"][shipped_form(export)]
     console.print(_scores(gate, candidate["forms"], form["precision"]))
     for reason in candidate["reasons"]:
         console.print(f"  {reason}", highlight=False, markup=False)
@@ -134,8 +135,9 @@ def _open(file: Path) -> None:
 
 def _scores(gate: dict[str, Any], forms: dict[str, Any], precision: str) -> Table:
     """Return a table with one line for each rule of the gate."""
-    table = Table("measure", "rule", "items", "base", "adapter", "merged", f"exported ({precision})", "verdict")
-    for column in table.columns[2:7]:
+    names = [f"exported ({precision})" if form == "exported" else form for form in forms]
+    table = Table("measure", "rule", "items", "base", "adapter", *names, "verdict")
+    for column in table.columns[2:-1]:
         column.justify = "right"
     exported = {(entry["rule"], entry["measure"]): entry["verdict"] for entry in forms["exported"]["rules"]}
     for entry in gate["rules"]:

@@ -20,6 +20,7 @@ from fineline.evaluate import arms, target, verdict
 from fineline.evaluate.arms import Subject
 from fineline.evaluate.tasks import divide
 from fineline.project import layout, params
+from fineline.project.candidate import shipped
 from fineline.project.params.evaluation import Evaluate, Gate
 from fineline.stages import handover
 from fineline.suites.task import Task
@@ -63,7 +64,7 @@ def read(name: str) -> HoldoutInputs:
     """
     block = params.load().adapter(name)
     candidate = reports.read(layout.reports(name) / "candidate.json")
-    exported = Subject.verified(layout.export(name, "quantized"))
+    exported = Subject.verified(shipped(name))
     if candidate["candidate"]["digest"] != exported.artifact.digest:
         raise InputError(f"{layout.reports(name)}/candidate.json is about another export; run `dvc repro assess@{name}` first")
     _, sealed = divide(handover.read_rows(layout.curated(name), "test")["test"], block.evaluate.holdout)

@@ -1,9 +1,9 @@
 """Stage `merge@A`: adapter and base -> one model in the precision of the training, verified in a new process."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from fineline import adapters, artifacts
@@ -100,9 +100,8 @@ def merge(inputs: MergeInputs, directory: Path) -> dict[str, Any]:
     tokens = probe.encoded(inputs.probes, chat_format(inputs.base, inputs.chat))
     # The reference is computed in fp32 with the weights that were trained on. Rounding activations to bf16, which both models
     # do in use, would only blur the comparison of weights.
-    trained = probe.torch_logits(reference(model), tokens)
-    with TemporaryDirectory() as scratch:
-        measured = fidelity(trained, probe.fresh_logits(directory, tokens, Path(scratch), "float32"))
+    with closing(probe.fresh_logits(directory, tokens)) as merged:
+        measured = fidelity(probe.torch_logits(reference(model), tokens), merged)
     return {
         "passed": measured.mean_kl <= LARGEST_KL and measured.same_choice >= LEAST_AGREEMENT,
         "merged_into": "dequantized" if quantization else "original",

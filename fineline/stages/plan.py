@@ -6,11 +6,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.chat.tokens import chat_format
 from fineline.errors import InputError, ParameterError, parameters_of
+from fineline.export import formats
 from fineline.hardware import device
 from fineline.hardware.device import Device
 from fineline.models import shape
@@ -41,6 +43,10 @@ class PlanInputs:
     digests: Mapping[str, str]
     """Digests of `base` and `data`."""
     reports: Path
+    formats: Mapping[str, Any]
+    """The formats that the base can be exported to, see `fineline.export.formats.forecast`."""
+    shipped: str
+    """The format that `export` will ship, and why, in a sentence."""
 
 
 def run(name: str) -> None:
@@ -52,7 +58,7 @@ def run(name: str) -> None:
     with parameters_of(f"adapters.{name}"):
         inputs = read(name)
         planned = plan(inputs, device.detect())
-        report = {**inputs.digests, **planned.report()}
+        report = {**inputs.digests, **planned.report(), "formats": inputs.formats}
         reports.write(inputs.reports / handover.PLAN, report)
         chosen, requested = planned.chosen, inputs.requested
         if requested.method == AUTO and not chosen.fits:
@@ -61,6 +67,7 @@ def run(name: str) -> None:
     decided = handover.resolved(requested, **asdict(chosen.setting), precision=planned.precision)
     handover.write_settings(inputs.reports, inputs.digests, requested, decided)
     print(f"chosen: {chosen.setting.method}. {chosen.reason}")
+    print(f"export: {inputs.shipped}")
     if requested.method != AUTO:
         print(f"recommended: {report['recommended']}. {report['reason']}")
 
@@ -76,6 +83,7 @@ def read(name: str) -> PlanInputs:
     block = configured.adapter(name)
     base, data = layout.base(block.base), layout.curated(name)
     digests = {"base": artifacts.used(base).digest, "data": artifacts.used(data, layout.TRAINING_ROWS).digest}
+    names, reason = formats.decide(block.export.formats, block.export.precision, base)
     splits = handover.training_rows(data, chat_format(base, block.chat), block.train.learn)
     return PlanInputs(
         requested=block.train,
@@ -84,6 +92,8 @@ def read(name: str) -> PlanInputs:
         lengths={split: Lengths.of(found.tokens) for split, found in splits.items()},
         digests=digests,
         reports=layout.reports(name),
+        formats=formats.forecast(base),
+        shipped=f"{', '.join(names)}; {reason}",
     )
 
 

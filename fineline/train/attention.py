@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 
-from fineline.errors import InputError
 from fineline.train.rows import RowGroup, RowLayout
 
 NAME = "rows"
@@ -15,11 +14,21 @@ _DENSE = 1 << 19
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 
 
+class NotFlatError(Exception):
+    """The attention of a model does something that attention over flat rows does not."""
+
+
 def register() -> None:
     """Register the attention with transformers. A model loaded with it needs `rows=` at every call."""
-    from transformers import AttentionInterface
+    from transformers import AttentionInterface, AttentionMaskInterface
 
     AttentionInterface.register(NAME, rows_attention)
+    AttentionMaskInterface.register(NAME, _reach)
+
+
+def _reach(*_: Any, local_size: int | None = None, **__: Any) -> torch.Tensor | None:
+    """Return, in place of a mask, the length of the window or chunk that a layer attends within; None without one."""
+    return None if local_size is None else torch.tensor(local_size)
 
 
 def rows_attention(
@@ -32,6 +41,10 @@ def rows_attention(
     scaling: float,
     rows: RowLayout | None = None,
     learned: KeyValues | None = None,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Compute causal attention within each row and to the tokens that all rows share.
@@ -40,20 +53,29 @@ def rows_attention(
         module: The attention layer, whose `layer_idx` selects from `learned`.
         query: (1, heads, flat tokens, head dim).
         key, value: (1, key-value heads, flat tokens, head dim).
-        attention_mask: Unused; there is no padding.
+        attention_mask: The length of the layer's window or chunk, see `register`; there is no padding.
         rows: The positions of the rows among the flat tokens.
         learned: For each layer, the key-values of virtual tokens that every row sees (prefix tuning).
+        dropout, softcap, s_aux, sliding_window: What some families apply in attention; none of it is supported here, except
+            a window that is as long as the rows.
 
     Returns:
         (1, flat tokens, heads, head dim), and None for the weights.
 
     Raises:
-        InputError: The model's layers do not pass `rows` on to attention.
+        NotFlatError: The model's layers do not pass `rows` on to attention, or need more than this attention computes.
     """
     if rows is None:
-        raise InputError(
-            f"{type(module).__name__} does not pass its caller's arguments on to attention, so fineline cannot train this model"
-        )
+        raise NotFlatError("its layers do not pass arguments on to attention")
+    windows = [sliding_window, None if attention_mask is None or attention_mask.dim() else int(attention_mask)]
+    if any(window is not None and window < rows.reach for window in windows):
+        raise NotFlatError(f"rows of {rows.reach} tokens are longer than the window that its layers attend within")
+    if dropout:
+        raise NotFlatError("its attention has dropout")
+    if softcap is not None:
+        raise NotFlatError("its attention scores are capped")
+    if s_aux is not None:
+        raise NotFlatError("its attention has sinks")
     states = [part[0].transpose(0, 1) for part in (query, key, value)]  # each (flat tokens, heads, head dim)
     early: list[tuple[torch.Tensor, torch.Tensor]] = []
     if learned is not None:

@@ -19,11 +19,10 @@ from fineline.hardware.device import native
 from fineline.models import loading
 from fineline.models.config import Precision, dtype
 from fineline.project.params.training import AUTO, Train
-from fineline.train import attention, batches, check, checkpoints, memory, workers
-from fineline.train.fused import fused
-from fineline.train.loss import completion_loss
+from fineline.train import batches, checkpoints, memory, trial, workers
 from fineline.train.progress import Progress
 from fineline.train.trainer import CheckpointCallback, RowsTrainer, collate
+from fineline.train.trial import TrainingPath
 from fineline.train.workers import Workers
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -66,22 +65,25 @@ def train(
     started = time.perf_counter()
     if not validation_rows and (config.keep == "best" or config.early_stopping):
         raise InputError("`train.keep: best` and `train.early_stopping` need validation rows; set `curate.split.validation`")
-    attention.register()
     precision = native(loading.device().type) if config.precision == AUTO else config.precision
-    model = _base_model(base, train_rows, config, precision)
+    set_seed(config.seed)
+    quantization = config.quantization if METHODS[config.method].quantized else None
+    model = loading.base_model(base, quantization=quantization, precision=precision)
     base_parameters = model.num_parameters()
     if METHODS[config.method].quantized and config.dequantize:
         loading.dequantize(model, dtype(precision))
     if config.recompute:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        _recompute(model)
     set_seed(config.seed)  # the initialization of the adapter must not depend on random numbers drawn while loading
     items = batches.items(train_rows, config.packing)
     model = adapters.attach(model, config, base=base, batches=_initialization_batches(items))
-    model.get_base_model().set_attn_implementation(attention.NAME)
-    progress, checkpointing = Progress(report), CheckpointCallback(config, between)
     virtual = config.virtual_tokens if METHODS[config.method].prompt_learning else 0
+    with torch.random.fork_rng(devices=[]), memory.explained(config, predicted):
+        path = trial.choose(model, [*train_rows, *validation_rows], precision, virtual)
+    print(f"path: {path.name}; {path.reason}", flush=True)
+    progress, checkpointing = Progress(report), CheckpointCallback(config, between)
     resumed = _checkpoint(scratch)
-    with fused(model), _workers(model, items, config, precision, virtual) as several:
+    with path.ready(model), _workers(model, items, config, precision, path) as several:
         trainer = RowsTrainer(
             model,
             config,
@@ -89,7 +91,7 @@ def train(
             batches.items(validation_rows, config.packing),
             scratch=scratch,
             precision=precision,
-            virtual=virtual,
+            path=path,
             workers=several,
             checkpointing=checkpointing,
             progress=progress,
@@ -108,40 +110,49 @@ def train(
         "seconds": checkpointing.seconds_before + time.perf_counter() - started,
         "base_parameters": base_parameters,
     }
-    return Trained(model.eval(), metrics)
+    return Trained(model.eval(), metrics | {"path": path.name, "path_reason": path.reason})
 
 
-def _base_model(base: Path, train_rows: Sequence[TokenizedRow], config: Train, precision: Precision) -> Any:
-    """Load the base model and check that it can be trained on flat rows."""
-    set_seed(config.seed)
-    quantization = config.quantization if METHODS[config.method].quantized else None
-    model = loading.base_model(base, quantization=quantization, precision=precision)
-    check.model(model)
-    check.flat_rows(model, train_rows, precision)
-    return model
+def _recompute(model: Any) -> None:
+    """Have the blocks of a model recomputed in the backward pass, if its class supports that."""
+    if model.supports_gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    else:
+        print(f"{model.config.model_type} models cannot recompute blocks: `train.recompute` has no effect", flush=True)
 
 
 @contextmanager
-def _workers(model: Any, items: Sequence[batches.Item], config: Train, precision: Precision, virtual: int) -> Iterator[Workers]:
+def _workers(model: Any, items: Sequence[batches.Item], config: Train, precision: Precision, path: TrainingPath) -> Iterator[Workers]:
     """Within the context, workers compute parts of a micro-step, if a trial gives the gradient of the whole."""
     count = workers.planned(items, config, torch.get_num_threads(), loading.device().type)
+    if _replaces_parameters(model):
+        count = 1
     with workers.started(count) as several:
-        if count == 1 or _same_gradient(several, model, items, precision, virtual):
+        if count == 1 or _same_gradient(several, model, items, precision, path):
             yield several
             return
     print("threads that work on parts of a micro-step give another gradient for this model: not used", flush=True)
     yield Workers()
 
 
-def _same_gradient(several: Workers, model: Any, items: Sequence[batches.Item], precision: Precision, virtual: int) -> bool:
+def _replaces_parameters(model: Any) -> bool:
+    """True if PEFT replaces parameters of the model during a forward pass, which threads must not do at the same time."""
+    from peft.tuners.lora import ParamWrapper
+
+    return any(isinstance(module, ParamWrapper) for module in model.modules())
+
+
+def _same_gradient(
+    several: Workers, model: Any, items: Sequence[batches.Item], precision: Precision, path: TrainingPath
+) -> bool:
     """Try the workers on a few short rows."""
     given = sorted((row for item in items[:_INITIALIZATION_ITEMS] for row in item), key=lambda row: len(row.input_ids))
-    trial = [[row] for row in given[: _TRIAL_ROWS * several.count]]
-    (whole,) = collate(trial, virtual=virtual)["parts"]
-    parts = collate(trial, virtual=virtual, count=several.count)["parts"]
+    short = [[row] for row in given[: _TRIAL_ROWS * several.count]]
+    (whole,) = collate(short, path=path)["parts"]
+    parts = collate(short, path=path, count=several.count)["parts"]
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     model.train()
-    return workers.agree(several, lambda part: completion_loss(model, part, 1, precision=precision), whole, parts, weights)
+    return workers.agree(several, lambda part: path.loss(model, part, 1, precision), whole, parts, weights)
 
 
 def _checkpoint(scratch: Path) -> Path | None:

@@ -36,6 +36,8 @@ class RowLayout:
     shared: int
     """Number of tokens at the front that belong to all rows."""
     groups: tuple[RowGroup, ...]
+    reach: int
+    """Tokens of the longest row, including virtual ones: how far a token may look back."""
 
     def behind(self, virtual: int) -> "RowLayout":
         """Return the layout with `virtual` further shared tokens before the flat ones."""
@@ -74,13 +76,14 @@ def collate(rows: Sequence[TokenizedRow], *, virtual: int = 0) -> dict[str, Any]
         "shared": shared,
         "shapes": [(group.rows, group.longest) for group in groups],
         "group_places": [group.places for group in groups],
+        "reach": len(inputs[0]) + virtual,
     }
 
 
 def layout(batch: Mapping[str, Any]) -> RowLayout:
     """Return the layout of a collated micro-step, with tensors on the device of the micro-step."""
     groups = zip(batch["shapes"], batch["group_places"], strict=True)
-    return RowLayout(batch["shared"], tuple(RowGroup(count, longest, places) for (count, longest), places in groups))
+    return RowLayout(batch["shared"], tuple(RowGroup(count, longest, places) for (count, longest), places in groups), batch["reach"])
 
 
 def _shared(inputs: Sequence[list[int]]) -> int:

@@ -14,8 +14,9 @@ from fineline.errors import FinelineError
 from fineline.models import loading
 from fineline.models.config import Precision
 from fineline.project.params.training import Train
-from fineline.train import batches, checkpoints, loss, rows
+from fineline.train import batches, checkpoints
 from fineline.train.progress import Progress
+from fineline.train.trial import TrainingPath
 from fineline.train.workers import Part, Workers, split
 
 _OPTIMIZERS = {
@@ -89,11 +90,11 @@ class CheckpointCallback(TrainerCallback):
 
 
 class RowsTrainer(Trainer):
-    """A `Trainer` on micro-steps of `rows.collate`.
+    """A `Trainer` on micro-steps of `collate`.
 
     Args:
         scratch: Directory for checkpoints.
-        virtual: Number of virtual tokens before every row.
+        path: How micro-steps are collated and their loss is computed.
         workers: Threads that compute the parts of a micro-step.
     """
 
@@ -106,7 +107,7 @@ class RowsTrainer(Trainer):
         *,
         scratch: Path,
         precision: Precision,
-        virtual: int,
+        path: TrainingPath,
         workers: Workers,
         checkpointing: CheckpointCallback,
         progress: Progress,
@@ -116,10 +117,11 @@ class RowsTrainer(Trainer):
             args=_arguments(config, len(train_items), bool(validation_items), scratch, precision),
             train_dataset=train_items,
             eval_dataset=validation_items or None,
-            data_collator=partial(collate, virtual=virtual, count=workers.count),
+            data_collator=partial(collate, path=path, count=workers.count),
             callbacks=[progress, checkpointing],
         )
         self.precision = precision
+        self.path = path
         self.workers = workers
         self.checkpointing = checkpointing
         self.progress = progress
@@ -136,7 +138,7 @@ class RowsTrainer(Trainer):
         return torch.tensor(sum(_labels(batch) for batch in batch_samples), device=device)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Add the gradients of a micro-step and return its loss, see `fineline.train.loss`.
+        """Add the gradients of a micro-step and return its loss, see `fineline.train.trial`.
 
         Raises:
             FinelineError: The loss is not a finite number.
@@ -154,7 +156,7 @@ class RowsTrainer(Trainer):
         return value
 
     def _part_loss(self, model: Any, learned: Any) -> Callable[[Part], torch.Tensor]:
-        return lambda part: loss.completion_loss(model, part, learned, precision=self.precision)
+        return lambda part: self.path.loss(model, part, learned, self.precision)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Return the mean loss over every label of the validation rows."""
@@ -191,10 +193,10 @@ class RowsTrainer(Trainer):
             checkpoints.read_random(Path(checkpoint))
 
 
-def collate(drawn: Sequence[batches.Item], *, virtual: int = 0, count: int = 1) -> dict[str, Any]:
-    """Return a micro-step as at most `count` parts of `rows.collate`, with the number of its tokens."""
+def collate(drawn: Sequence[batches.Item], *, path: TrainingPath, count: int = 1) -> dict[str, Any]:
+    """Return a micro-step as at most `count` parts of a path, with the number of its tokens."""
     together = [row for item in drawn for row in item]
-    parts = [rows.collate(part, virtual=virtual) for part in split(together, count)]
+    parts = [path.collate(part) for part in split(together, count)]
     return {"parts": parts, "tokens": sum(len(row.input_ids) for row in together)}
 
 

@@ -17,7 +17,7 @@ from fineline.project.params.training import Train
 from fineline.train import batches
 
 Part = dict[str, Any]
-"""The result of `rows.collate` for some of the rows of a micro-step."""
+"""Some of the rows of a micro-step, collated by the path of the training."""
 
 _TOKENS = 128  # of a part, at least: below that, reading the weights takes longer than multiplying by them
 _DIFFERENT = 0.01  # relative difference of two gradients, more than rounding explains

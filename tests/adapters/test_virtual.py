@@ -6,6 +6,7 @@ import torch
 
 from fineline import adapters
 from fineline.adapters.virtual import VirtualTokens
+from fineline.inference.batches import Question
 from fineline.inference.packs import Pack, Prompts
 from fineline.inference.torch_engine import TorchEngine
 from tests.adapters.cases import CASES, PROMPT_LEARNING, batch, loaded_base, new
@@ -81,6 +82,23 @@ def test_the_engine_generates_rows_of_different_lengths_independently(pair):
             with torch.no_grad():
                 assert loaded(input_ids=torch.tensor([text])).logits[0, -1].argmax().item() == token
             text = [*text, token]
+
+
+@every_kind
+def test_rows_outside_of_trees_begin_with_the_virtual_tokens(pair):
+    _, loaded = pair
+    plain = TorchEngine(loaded, "fp32").plain
+    texts = [tuple(TOKENS[0, :10].tolist()), tuple(TOKENS[1, :6].tolist())]
+    written = [[], []]
+    plain.generate(texts, 4, lambda number, token: written[number].append(token) or False)
+    for text, own in zip(texts, written, strict=True):
+        for token in own:
+            assert plain.logits([text], [len(text) - 1]).argmax().item() == token
+            text = (*text, token)
+    ((score, _),) = plain.score([Question(texts[0], (8,))])
+    with torch.no_grad():
+        expected = loaded(input_ids=torch.tensor([texts[0]])).logits[0, -1].log_softmax(-1)[8].item()
+    assert score == pytest.approx(expected, abs=1e-4)
 
 
 @every_kind

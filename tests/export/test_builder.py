@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from fineline import export
 from fineline.errors import InputError
+from fineline.export import onnx
 
 
 def test_an_unsupported_architecture_is_an_input_error(tiny_base, tmp_path):
@@ -14,4 +14,4 @@ def test_an_unsupported_architecture_is_an_input_error(tiny_base, tmp_path):
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps(config | {"architectures": ["OPTForCausalLM"]}))
     with pytest.raises(InputError, match="does not support this architecture"):
-        export.build(model, "fp32", tmp_path / "out", tmp_path / "cache")
+        onnx.build(model, "fp32", tmp_path / "out", tmp_path / "cache")

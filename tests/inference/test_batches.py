@@ -2,7 +2,7 @@
 
 from itertools import chain
 
-from fineline.inference.batches import Prompt, Question, of_prompts, of_questions
+from fineline.inference.batches import Batch, Prompt, Question, of_prompts, of_questions, rows
 from fineline.inference.packs import Pack
 
 SYSTEM = tuple(range(100, 130))
@@ -68,16 +68,35 @@ def test_very_many_choices_of_a_context_are_cut_all_the_same():
     assert all(size(batch) <= 128 for batch in found)
 
 
-def test_what_is_too_long_for_a_tree_is_asked_alone():
+def test_what_is_too_long_for_a_tree_is_a_row():
     long = Question(tuple(range(90)), (1, 2))
     found = list(of_questions([*QUESTIONS, long], capacity=64, longest=60))
-    assert [batch for batch in found if long in batch.requests] == [type(found[0])((), [long])]
-    assert len(list(of_questions(QUESTIONS[:3], capacity=64, longest=0))) == 3
+    assert long not in chain.from_iterable(batch.requests for batch in found)
+    assert list(rows([long], budget=64, longest=60)) == [Batch((), [long], tree=False)]
+
+
+def test_rows_are_padded_within_the_budget():
+    questions = [Question(tuple(range(length)), (1, 2)) for length in range(1, 60)]
+    found = list(rows(questions, budget=100, longest=40))
+    assert sorted(chain.from_iterable(batch.requests for batch in found)) == sorted(questions)
+    for batch in found:
+        longest = max(question.length for question in batch.requests)
+        assert len(batch.requests) == 1 or longest <= 40
+        assert len(batch.requests) == 1 or longest * len(batch.requests) <= 100
+    assert len(found) < len(questions)
+    assert all(len(batch.requests) == 1 for batch in rows(questions, budget=100, longest=0))
+
+
+def test_rows_that_may_not_be_padded_have_one_length():
+    prompts = [Prompt((start, *range(length)), limit, ()) for length in (3, 4, 5) for start in (1, 2) for limit in (5, 8)]
+    found = list(rows(prompts, budget=400, longest=90, equal=True))
+    assert [sorted({len(prompt.tokens) for prompt in batch.requests}) for batch in found] == [[4], [5], [6]]
 
 
 def test_rows_that_are_written_stay_within_the_budget():
     prompts = [Prompt(tuple(range(length)), limit, ()) for length in range(1, 60) for limit in (5, 40)]
-    found = list(of_prompts(prompts, budget=400, longest=90))
+    longer = [prompt for prompt in prompts if prompt.length > 90]
+    found = [*of_prompts(prompts, budget=400, longest=90), *rows(longer, budget=400, longest=0)]
     assert sorted(chain.from_iterable(batch.requests for batch in found)) == sorted(prompts)
     for batch in found:
         longest = max(prompt.length for prompt in batch.requests)

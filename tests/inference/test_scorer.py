@@ -6,9 +6,9 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from fineline import export
 from fineline.chat.tokens import cut, tokenizer_of
 from fineline.errors import InputError
+from fineline.export import onnx
 from fineline.inference import batches, scorer
 from fineline.inference.journal import AnswerJournal
 from fineline.inference.onnx_engine import OnnxEngine
@@ -55,7 +55,7 @@ def torch_engine(model):
 @pytest.fixture(scope="module")
 def onnx_engine(tiny_base, tmp_path_factory):
     directory = tmp_path_factory.mktemp("onnx")
-    export.build(tiny_base, "fp32", directory, tmp_path_factory.mktemp("cache"))
+    onnx.build(tiny_base, "fp32", directory, tmp_path_factory.mktemp("cache"))
     return OnnxEngine(directory)
 
 
@@ -221,23 +221,6 @@ def test_answers_come_in_the_order_of_the_requests(torch_scorer):
     assert_same(torch_scorer.loglikelihood(requests[::-1]), torch_scorer.loglikelihood(requests)[::-1])
 
 
-def test_what_cannot_stand_beside_others_is_answered_alone(model, tokenizer, torch_scorer):
-    """A model with windows or a state of its own: each request is a plain pass."""
-    engine = TorchEngine(model, "fp32")
-    engine.tree_length = 0
-    alone = Scorer(engine, tokenizer)
-    assert_same(alone.loglikelihood(likelihoods()), torch_scorer.loglikelihood(likelihoods()))
-    assert alone.generate_until(generations()) == torch_scorer.generate_until(generations())
-
-
-def test_a_model_that_passes_a_state_on_reads_no_trees():
-    from transformers import MambaConfig, MambaForCausalLM
-
-    config = MambaConfig(vocab_size=384, hidden_size=32, state_size=4, num_hidden_layers=1)
-    config.max_position_embeddings = 64
-    assert TorchEngine(MambaForCausalLM(config).eval(), "fp32").tree_length == 0
-
-
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_a_model_with_windows_shares_no_more_than_a_window(attention, tokenizer):
     from transformers import MistralConfig, MistralForCausalLM
@@ -267,7 +250,7 @@ def test_an_exported_model_with_windows_shares_nothing(tiny_base, onnx_engine, t
     import onnx
 
     built = tmp_path / "windowed"
-    export.build(tiny_base, "fp32", built, tmp_path_factory.mktemp("cache"))
+    onnx.build(tiny_base, "fp32", built, tmp_path_factory.mktemp("cache"))
     model = onnx.load(built / "model.onnx", load_external_data=False)
     for node in model.graph.node:
         if node.op_type == "GroupQueryAttention":

@@ -52,7 +52,7 @@ def test_the_graph_has_every_artifact_and_every_step(project, tall):
     root = ET.fromstring(lineage.draw(lineage.nodes(reading.read("home")), tall=tall))
     texts = [text.text for text in root.iter("text")]
     assert len(list(root.iter("rect"))) == 7
-    assert len(list(root.iter("path"))) == len(lineage.EDGES)
+    assert len(list(root.iter("path"))) == len(lineage.EDGES) + 2
     assert {"curate", "train", "merge", "export", "exported, int4", "not recorded", "e" * 12} <= set(texts)
     boxes = [(float(box.attrib["x"]), float(box.attrib["y"])) for box in root.iter("rect")]
     assert len(set(boxes)) == 7

@@ -40,11 +40,11 @@ class AllWeights(Method):
 
     def merges(self, model: Any) -> dict[str, Merge]:
         """Return the trained weight in place of every weight."""
-        return {name: partial(_replace, weight.data) for name, weight in model.get_base_model().named_parameters()}
+        return {name: partial(_replace, weight.data) for name, weight in model.weights().items()}
 
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
-        """All parameters."""
-        return shape.parameters
+        """All parameters, except of parts that process images or sound."""
+        return shape.parameters - shape.frozen
 
     def added_parameters(self, shape: "Shape", train: "Train") -> int:
         """None: the base itself is trained."""

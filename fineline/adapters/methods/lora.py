@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fineline.adapters.methods.method import Batches, Merge, PeftMethod, SavedBytes, layers_of, selected_layers
+from fineline.adapters.methods.method import Batches, Merge, PeftMethod, SavedBytes, layers_of, selected_experts, selected_layers
 from fineline.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -44,36 +44,79 @@ class LowRank(PeftMethod):
         """
         from peft import LoraConfig
 
-        from fineline.adapters.targets import resolve
+        from fineline.adapters.targets import resolve, resolve_parameters
+
+        parameters = resolve_parameters(model, train.targets)
+        if parameters and (train.dropout or variant.get("use_dora")):
+            raise ParameterError(
+                "train.targets",
+                f"{self.name} cannot be applied to the weights of experts with dropout or magnitudes; set `train.dropout: 0` and"
+                " use lora, or use `targets: all-linear`",
+            )
 
         return LoraConfig(
             r=rank,
             lora_alpha=int(alpha) if alpha.is_integer() else alpha,  # type: ignore[arg-type]
             lora_dropout=train.dropout,
-            target_modules=resolve(model, train.targets),
+            target_modules=resolve(model, train.targets) or None,
+            target_parameters=parameters or None,
             **variant,
             **self.task,
         )
 
     def merges(self, model: Any) -> dict[str, Merge]:
         """Return the merge of every adapted weight."""
-        from peft.tuners.lora import LoraLayer
+        from peft.tuners.lora import LoraLayer, ParamWrapper
 
-        return {f"{name}.weight": partial(self.merge, layer) for name, layer in layers_of(model, LoraLayer).items()}
+        found: dict[str, Merge] = {}
+        for name, layer in layers_of(model, LoraLayer).items():
+            if isinstance(layer, ParamWrapper):
+                found[f"{name.replace('.base_layer', '')}.{layer.parameter_name}"] = partial(_merge_parameter, layer)
+            else:
+                found[f"{name}.weight"] = partial(self._merge_stored, layer)
+        return found
+
+    def _merge_stored(self, layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
+        """Return the merged weight of a layer in the orientation of the given one: Conv1D has (in, out)."""
+        transposed = stored_transposed(layer)
+        merged = self.merge(layer, weight.T if transposed else weight)
+        return merged.T if transposed else merged
 
     def merge(self, layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
-        """Return the merged weight of a layer."""
+        """Return the merged weight (out, in) of a layer."""
         (name,) = layer.active_adapters
         a, b = (matrices[name].weight.float().cpu() for matrices in (layer.lora_A, layer.lora_B))
         return weight + layer.scaling[name] * (b @ a)
 
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
-        """A: (rank, in), B: (out, rank)."""
-        return sum(train.rank * (layer.rows + layer.columns) for layer in selected_layers(shape, train))
+        """A: (rank, in), B: (out, rank), of each layer and of each expert."""
+        layers = sum(train.rank * (layer.rows + layer.columns) for layer in selected_layers(shape, train))
+        return layers + sum(
+            train.rank * part.count * (part.rows + part.columns) for part in selected_experts(shape, train)
+        )
 
     def added_flops(self, shape: "Shape", train: "Train", tokens: int) -> float:
         """Six per trained weight and token."""
         return 6 * self.trained_parameters(shape, train) * tokens
+
+
+def stored_transposed(layer: Any) -> bool:
+    """True if the checkpoint has the weight of an adapted layer as (in, out)."""
+    from fineline.models.loading import is_transposed
+
+    return bool(getattr(layer, "fan_in_fan_out", False)) or is_transposed(layer.get_base_layer())
+
+
+def _merge_parameter(layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
+    """Return the merged weights of experts: each one plus scaling * B A of its own rows of A and columns of B."""
+    import torch
+
+    (name,) = layer.active_adapters
+    a, b = (matrices[name].weight.float().cpu() for matrices in (layer.lora_A, layer.lora_B))
+    a = a.reshape(layer.num_experts, -1, a.shape[1])
+    b = b.reshape(len(b), -1, layer.num_experts)
+    order = "ore,eri->eoi" if layer._did_swap_in_out_features else "ore,eri->eio"
+    return weight + (layer.scaling[name] * torch.einsum(order, b, a)).reshape(weight.shape)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from fineline.models.config import Precision
-    from fineline.models.shape import Linear, Shape
+    from fineline.models.shape import Experts, Linear, Shape
     from fineline.project.params.training import Train
 
 Batches = Iterable[dict[str, Any]]
@@ -161,9 +161,16 @@ class PeftMethod(Method):
 
         from fineline.models.loading import without_recomputing
 
-        with without_recomputing(model):  # PEFT's prefix tuning does not allow recomputation; the training loop does
-            adapted = get_peft_model(model, self.configuration(model, train))
-        self.initialize(adapted, train, base, batches)
+        kind = model.config.model_type
+        try:
+            with without_recomputing(model):  # PEFT's prefix tuning does not allow recomputation; the training loop does
+                adapted = get_peft_model(model, self.configuration(model, train))
+            self.initialize(adapted, train, base, batches)
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError, RuntimeError) as error:
+            if isinstance(error, MemoryError) or "memory" in str(error):
+                raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ParameterError("train.method", f"{self.name} cannot be used with a {kind} model: {reason}") from error
         return adapted
 
     def load(self, model: Any, directory: Path, config: dict[str, Any]) -> Any:
@@ -199,19 +206,30 @@ def selected_layers(shape: "Shape", train: "Train") -> "tuple[Linear, ...]":
     Raises:
         InputError: It selects none.
     """
-    layers = adaptable_layers(shape)
-    if train.targets == "all-linear":
-        return layers
-    if train.targets == "attention":
-        found = tuple(layer for layer in layers if in_attention(layer))
-    else:
+    experts = selected_experts(shape, train)
+    layers = tuple(layer for layer in shape.linear if layer.adaptable) if experts else adaptable_layers(shape)
+    plain = tuple(layer for layer in layers if not layer.router)
+    if isinstance(train.targets, list):
         found = tuple(layer for layer in layers if f".{layer.name}".endswith(tuple(f".{end}" for end in train.targets)))
-    if not found:
+    elif train.targets == "attention":
+        found = tuple(layer for layer in plain if in_attention(layer))
+    elif train.targets == "experts":
+        found = tuple(layer for layer in plain if "experts" in layer.name.split("."))
+    else:
+        found = plain
+    if not found and not experts:
         kinds = sorted({layer.kind for layer in layers})
         raise InputError(
             f"train.targets: no linear layer of the base matches {train.targets}; its layers are {', '.join(kinds)}"
         )
     return found
+
+
+def selected_experts(shape: "Shape", train: "Train") -> "tuple[Experts, ...]":
+    """Return the parameters with weights of experts that `train.targets` selects."""
+    if isinstance(train.targets, list):
+        return tuple(part for part in shape.experts if f".{part.name}".endswith(tuple(f".{end}" for end in train.targets)))
+    return shape.experts if train.targets in ("experts", "all") else ()
 
 
 def in_attention(layer: "Linear") -> bool:

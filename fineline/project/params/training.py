@@ -32,8 +32,10 @@ class Train(Block):
     """Numerator of the LoRA scaling alpha / rank. The default, twice the rank, is a common choice."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the inputs of an adapter that is dropped in training."""
-    targets: Literal["all-linear", "attention"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
-    """Layers that are adapted: all linear layers except the head, those of attention, or a list of endings of module names."""
+    targets: Literal["all-linear", "attention", "experts", "all"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
+    """Weights that are adapted: all linear layers except the head, those of attention, or a list of endings of names. In most
+    mixtures of experts, the weights of experts are parameters and not linear layers: `experts` selects them alone, `all` with the
+    linear layers. Routers are adapted only if a list names them."""
     initialization: Literal["default", "pissa", "eva", "loftq"] = "default"
     """Initialization of LoRA matrices. None of them changes the base. `loftq` requires the method qlora."""
     quantization: Quantization = Quantization()

@@ -1,7 +1,7 @@
 """ONNX with onnxruntime-genai: its model builder converts, and its runtime measures the speed.
 
 The output contains the graph, the tokenizer and `genai_config.json`, together with the model's `config.json` and
-`generation_config.json` for other readers.
+`generation_config.json` for other readers. Decoding settings are those that were judged (see `decoding`).
 """
 
 import os
@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 from fineline.errors import FinelineError, InputError
+from fineline.export import decoding
 
+BUILDER = "onnxruntime_genai.models.builder"
 EXECUTION_PROVIDER = "cpu"
 PROMPT_TOKENS = 32
 NEW_TOKENS = 64
@@ -32,10 +34,10 @@ def build(model: Path, precision: str, into: Path, scratch: Path) -> None:
         InputError: The builder does not support this architecture.
         FinelineError: The conversion failed; the message contains the end of its output.
     """
-    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(model), "-o", str(into)]
-    command += ["-p", precision, "-e", EXECUTION_PROVIDER, "-c", str(scratch)]
-    if OPTIONS[precision]:
-        command += ["--extra_options", *OPTIONS[precision]]
+    view = scratch / "view"
+    view.mkdir(parents=True)
+    source = decoding.as_judged(model, view)
+    command = [sys.executable, "-m", BUILDER, *arguments(source, precision, into, scratch / "cache")]
     # The builder asks git for its commit and, in an environment inside a project, gets the project's, which would make the
     # model depend on that commit. Without git it uses the commit that its package names.
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "GIT_DIR": os.devnull}
@@ -43,11 +45,19 @@ def build(model: Path, precision: str, into: Path, scratch: Path) -> None:
     if result.returncode or not (into / "genai_config.json").is_file():
         output = (result.stderr or result.stdout)[-2000:]
         if "NotImplementedError" in output:
-            raise InputError(f"{model}: the ONNX builder does not support this architecture:\n{output}")
+            raise InputError(
+                f"{model}: the ONNX builder does not support this architecture; set `export.formats: auto`:\n{output}"
+            )
         raise FinelineError(f"{model}: conversion to ONNX {precision} failed:\n{output}")
     for name in ("config.json", "generation_config.json"):
-        if (model / name).is_file():
-            shutil.copyfile(model / name, into / name)
+        if (source / name).is_file():
+            shutil.copyfile(source / name, into / name)
+
+
+def arguments(model: Path, precision: str, into: Path, cache: Path) -> list[str]:
+    """Return the arguments of the builder, see `build`."""
+    found = ["-i", str(model), "-o", str(into), "-p", precision, "-e", EXECUTION_PROVIDER, "-c", str(cache)]
+    return [*found, "--extra_options", *OPTIONS[precision]] if OPTIONS[precision] else found
 
 
 def deployable_size(directory: Path) -> int:

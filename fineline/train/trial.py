@@ -1,0 +1,326 @@
+"""The choice of the path that a model is trained on, by a trial on a few rows with that very model.
+
+The measure is the model itself: its own forward pass, one row at a time, without padding, and the cross entropy of its own
+logits. A faster path is taken where it gives the same losses and the same gradients. A model that the trial cannot run, or whose
+tokens see those that follow them, is refused before it is trained.
+
+Rounding in bf16 can hide a difference. Models that are small enough are tried in fp32, and of all models two things are tested
+exactly: that a row's loss is the same number whatever is in another row, and that logits are the output of the head.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from fineline.chat.tokens import IGNORED, TokenizedRow
+from fineline.errors import InputError
+from fineline.models.config import Precision, autocast
+from fineline.train import attention, loss, plain, rows
+from fineline.train.fused import fused
+
+_ROWS, _TOKENS = 3, 48
+"""Rows of a trial, and tokens of the longest."""
+_NUMBERS = 1 << 24
+"""Gradients that are compared: those of the smallest trained weights, up to this many numbers."""
+_WIDENED = 1 << 31
+"""Parameters of the largest model that is tried in fp32; it takes twice the memory meanwhile."""
+_LOSS = {"fp32": 1e-4, "bf16": 0.01}
+_GRADIENT = {"fp32": 1e-3, "bf16": 0.06}
+"""Relative differences that rounding explains: of the loss, and of the norm of the gradient."""
+_SAME = 1e-6
+"""Relative difference of two losses that should be the same number."""
+_LEAK = {"fp32": 1e-4, "bf16": 0.02}
+"""Relative difference of logits that rounding explains."""
+
+
+@dataclass(frozen=True)
+class TrainingPath:
+    """How micro-steps are collated and their loss is computed."""
+
+    name: Literal["flat", "plain"]
+    reason: str
+    """Why this path, for training.json."""
+    batching: plain.Batching = "padded"
+    head: plain.Head = "chunks"
+    fused: bool = True
+    virtual: int = 0
+    """Virtual tokens before every row."""
+
+    def collate(self, given: Sequence[TokenizedRow]) -> dict[str, Any]:
+        """Return rows as one part of a micro-step; `labels` contains its label positions."""
+        if self.name == "flat":
+            return rows.collate(given, virtual=self.virtual)
+        return plain.collate(given, self.batching)
+
+    def loss(
+        self, model: Any, part: dict[str, Any], learned: torch.Tensor | int | None, precision: Precision
+    ) -> torch.Tensor:
+        """Return the sum of the token losses of a part divided by `learned`, within `ready`."""
+        if self.name == "flat":
+            return loss.completion_loss(model, part, learned, precision=precision)
+        return plain.plain_loss(model, part, learned, precision=precision, head=self.head)
+
+    @contextmanager
+    def ready(self, model: Any) -> Iterator[None]:
+        """Within the context, the model is prepared for this path."""
+        causal = model.get_base_model()
+        before = causal.config._attn_implementation
+        with ExitStack() as stack:
+            if self.fused:
+                stack.enter_context(fused(model))
+            if self.name == "flat":
+                causal.set_attn_implementation(attention.NAME)
+                stack.callback(causal.set_attn_implementation, before)
+            elif self.head != "logits":
+                stack.enter_context(plain.selecting(model))
+            yield
+
+
+def choose(model: Any, given: Sequence[TokenizedRow], precision: Precision, virtual: int = 0) -> TrainingPath:
+    """Return the fastest path that computes what the model computes.
+
+    Args:
+        model: A causal language model with an adapter, as it will be trained.
+        given: The rows that it will be trained and validated on.
+        virtual: Virtual tokens before every row.
+
+    Raises:
+        InputError: The model cannot be run on text alone, computes no finite loss, or sees tokens that follow.
+    """
+    attention.register()
+    wide = precision == "bf16" and _can_be_widened(model)
+    with _widened(model) if wide else nullcontext():
+        return _choose(_Trial(model, _sample(given), "fp32" if wide else precision), given, virtual)
+
+
+def _choose(trial: "_Trial", given: Sequence[TokenizedRow], virtual: int) -> TrainingPath:
+    trial.check()
+    reach = max(len(row.input_ids) for row in given) - 1 + virtual
+    flat = TrainingPath("flat", "equal loss and gradient in a trial on this model", virtual=virtual)
+    reason = trial.difference(flat, reach)
+    if reason:
+        reason = trial.difference(flat := _without_fusion(flat), reach)
+    if not reason:
+        return flat
+    cause = f"rows in one sequence are not exact: {reason}"
+    if _loses_prefix(trial.model):
+        raise InputError(
+            f"train.recompute: {trial.kind} models cannot recompute blocks with a prefix ({cause}); set it to false, or use"
+            " another method"
+        )
+    differences = []
+    for path in _plain_paths(cause, virtual):
+        reason = trial.difference(path)
+        if not reason:
+            return path
+        differences.append(reason)
+    raise InputError(f"{trial.kind}: padded rows change what the model computes, and so do rows alone: {differences[-1]}")
+
+
+def _without_fusion(path: TrainingPath) -> TrainingPath:
+    return TrainingPath(path.name, path.reason, path.batching, path.head, fused=False, virtual=path.virtual)
+
+
+def _plain_paths(reason: str, virtual: int) -> Iterator[TrainingPath]:
+    batchings: tuple[plain.Batching, ...] = ("padded", "masked", "alone")
+    heads: tuple[plain.Head, ...] = ("chunks", "places", "logits")
+    for batching in batchings:
+        for head in heads:
+            for fusion in (True, False):
+                yield TrainingPath("plain", reason, batching, head, fusion, virtual)
+
+
+def _loses_prefix(model: Any) -> bool:
+    """True if the model would drop a prefix: transformers passes no cache to blocks that are recomputed."""
+    from fineline.adapters.virtual import has_prefix
+
+    return has_prefix(model) and bool(getattr(model.get_base_model(), "is_gradient_checkpointing", False))
+
+
+def _can_be_widened(model: Any) -> bool:
+    """True if the model is small, and no weight is in fewer bits than bf16."""
+    weights = list(model.parameters())
+    return sum(weight.numel() for weight in weights) <= _WIDENED and all(weight.is_floating_point() for weight in weights)
+
+
+@contextmanager
+def _widened(model: Any) -> Iterator[None]:
+    """Within the context, all weights are in fp32. Those in bf16 are the same bits afterwards."""
+    narrow = [*model.parameters(), *model.buffers()]
+    kinds = [tensor.dtype for tensor in narrow]
+    for tensor, kind in zip(narrow, kinds, strict=True):
+        if kind in (torch.bfloat16, torch.float16):
+            tensor.data = tensor.data.float()
+    try:
+        yield
+    finally:
+        for tensor, kind in zip(narrow, kinds, strict=True):
+            if tensor.dtype != kind:
+                tensor.data = tensor.data.to(kind)
+
+
+class _Trial:
+    """A model with a few rows, whose loss and gradient are known."""
+
+    def __init__(self, model: Any, given: list[TokenizedRow], precision: Precision) -> None:
+        self.model = model
+        self.given = given
+        self.precision = precision
+        self.kind = model.get_base_model().config.model_type
+        self.device = next(model.parameters()).device
+        self.weights = _compared(model)
+        self.expected: tuple[float, torch.Tensor] = (0.0, torch.empty(0))
+        self.head_is_last = False
+
+    def check(self) -> None:
+        """Compute the loss and the gradient of each row alone. Raises `InputError` as `choose` does."""
+        alone = TrainingPath("plain", "", "alone", "logits", fused=False)
+        try:
+            self.expected = self._run(alone)
+            leak = self._leak()
+            ids = torch.tensor([self.given[-1].input_ids], device=self.device)
+            self.head_is_last = plain.head_is_last(self.model, ids, self.precision)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except InputError:
+            raise
+        except Exception as error:  # any model of any family: whatever fails here would fail in the first step
+            raise InputError(f"train.method: a {self.kind} model cannot be trained this way: {_short(error)}") from error
+        value, gradient = self.expected
+        if not torch.isfinite(torch.tensor(value)):
+            raise InputError(
+                f"{self.kind}: the loss of the base is {value} before any training, in {self.precision}; its weights are"
+                " damaged, or the model needs `train.precision: fp32`"
+            )
+        if not torch.isfinite(gradient).all():
+            raise InputError(
+                f"{self.kind}: the loss is {value:.4f} and its gradient is not finite, in {self.precision}; set"
+                " `train.precision: fp32`"
+            )
+        if not gradient.any():
+            raise InputError(f"train: no gradient reaches what is trained on this {self.kind} model; use other `train.targets`")
+        if leak > _LEAK[self.precision]:
+            raise InputError(
+                f"{self.kind}: the logits of a token depend on the tokens after it, so the model would learn to copy; it is not"
+                " a causal language model, or is not configured as one (such as by `is_decoder` in config.json)"
+            )
+
+    def difference(self, path: TrainingPath, reach: int = 0) -> str:
+        """Return how a path differs from the rows alone; empty if it does not.
+
+        Args:
+            reach: Tokens of the longest row of the data, which attention windows are compared with.
+        """
+        try:
+            if path.head == "chunks" and not self.head_is_last:
+                return "the model changes the output of its head"
+            if path.name == "flat":
+                self._dropout(path, reach)
+                if not self._rows_apart(path):
+                    return "a row changes with the row before it"
+            value, gradient = self._run(path, reach)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except Exception as error:  # it does not run on this model, for any reason
+            return _short(error)
+        expected, known = self.expected
+        if not abs(value - expected) <= _LOSS[self.precision] * abs(expected):
+            return f"the loss is {value:.4f} instead of {expected:.4f}"
+        distance = torch.linalg.vector_norm(gradient - known) / torch.linalg.vector_norm(known)
+        if not distance <= _GRADIENT[self.precision]:
+            return f"the gradient differs by {distance.item():.1%}"
+        return ""
+
+    def _run(self, path: TrainingPath, reach: int = 0) -> tuple[float, torch.Tensor]:
+        """Return the mean loss and the gradient of the compared weights."""
+        self.model.eval()
+        part = _on(path.collate(self.given), self.device)
+        if reach:
+            part["reach"] = max(reach, part["reach"])
+        with path.ready(self.model):
+            value = path.loss(self.model, part, None, self.precision)
+            gradients = torch.autograd.grad(value, self.weights, allow_unused=True)
+        flat = [
+            torch.zeros(weight.numel(), device=self.device) if gradient is None else gradient.float().flatten()
+            for weight, gradient in zip(self.weights, gradients, strict=True)
+        ]
+        return value.item(), torch.cat(flat)
+
+    @torch.no_grad()
+    def _dropout(self, path: TrainingPath, reach: int) -> None:
+        """Run a row in training mode, in which attention may refuse what evaluation leaves out."""
+        part = _on(path.collate(self.given[:1]), self.device)
+        part["reach"] = max(reach, part["reach"])
+        self.model.train()
+        with path.ready(self.model):
+            path.loss(self.model, part, None, self.precision)
+
+    @torch.no_grad()
+    def _rows_apart(self, path: TrainingPath) -> bool:
+        """True if the loss of a row is the same number when the end of the row before it is another one."""
+        first, second, *_ = self.given
+        ids, tail = first.input_ids, len(first.input_ids) // 2
+        changed = ids[:tail] + [ids[0] if token != ids[0] else ids[1] for token in ids[tail:]]
+        unlearned = [IGNORED] * len(ids)
+        values = []
+        self.model.eval()
+        for before in (ids, changed):
+            part = _on(path.collate([TokenizedRow(before, unlearned), second]), self.device)
+            with path.ready(self.model):
+                values.append(path.loss(self.model, part, 1, self.precision).item())
+        return abs(values[0] - values[1]) <= _SAME * abs(values[0])
+
+    @torch.no_grad()
+    def _leak(self) -> float:
+        """Return by how much, relative to their size, logits change with the tokens that follow."""
+        causal = self.model.get_base_model()
+        row = max(self.given, key=lambda row: len(row.input_ids)).input_ids
+        half = len(row) // 2
+        if half < 1 or row[half:] == row[half:][::-1]:
+            return 0.0
+        first = torch.tensor([row], device=self.device)
+        second = torch.tensor([row[:half] + row[half:][::-1]], device=self.device)
+        self.model.eval()
+        found = []
+        for ids in (first, second):
+            given, _ = plain.inputs(self.model, causal, {"input_ids": ids}, adapted=False)
+            with autocast(self.precision, self.device.type):
+                found.append(causal(**given).logits[0, :half].float())
+        return float(torch.linalg.vector_norm(found[0] - found[1]) / torch.linalg.vector_norm(found[0]))
+
+
+def _compared(model: Any) -> list[torch.Tensor]:
+    """Return the smallest trained weights, which every layer has, up to a number of gradients."""
+    trained = sorted((weight for weight in model.parameters() if weight.requires_grad), key=lambda weight: weight.numel())
+    chosen, numbers = [], 0
+    for weight in trained:
+        numbers += weight.numel()
+        if chosen and numbers > _NUMBERS:
+            break
+        chosen.append(weight)
+    return chosen
+
+
+def _sample(given: Sequence[TokenizedRow]) -> list[TokenizedRow]:
+    """Return a few rows of different lengths, of which every token is learned, cut to a few tokens."""
+    longest = sorted(given, key=lambda row: -len(row.input_ids))[:_ROWS]
+    longest += longest[:1] * (_ROWS - len(longest))
+    cut = [row.input_ids[: max(2, _TOKENS * (_ROWS - line) // _ROWS - line)] for line, row in enumerate(longest)]
+    return [TokenizedRow(ids, ids) for ids in cut]
+
+
+def _on(part: Any, device: torch.device) -> Any:
+    """Return the tensors of a part on a device."""
+    if isinstance(part, torch.Tensor):
+        return part.to(device)
+    if isinstance(part, dict):
+        return {name: _on(value, device) for name, value in part.items()}
+    return [_on(value, device) for value in part] if isinstance(part, list) else part
+
+
+def _short(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
