@@ -217,7 +217,8 @@ class _RowReader:
                 column, value = fields.renamed[ours], fields.get(ours)
             else:
                 value = fields.usual.get(column)
-            if ours not in fields.renamed and column in fields.renamed.values() or column == self.rule.split.stratify:
+            taken = ours not in fields.renamed and column in fields.renamed.values()
+            if taken or column == self.rule.split.stratify:
                 continue  # the column has another meaning here
             learned = is_learned(value)
             if learned is False:
@@ -246,8 +247,8 @@ class _RowReader:
             return None
         if self.rule.preference == "refuse":
             raise Rejected(
-                f"a preference pair (`{keys[0]}`, `{keys[1]}`): not an answer to learn; set `curate.preference: chosen` to learn the"
-                " better one"
+                f"a preference pair (`{keys[0]}`, `{keys[1]}`), not an answer to learn; set `curate.preference: chosen` to learn"
+                " the better answer"
             )
         self.reading.notes.add("preference_chosen")
         return preferences.chosen(self.fields, keys, self.reader, self._before_the_pair())

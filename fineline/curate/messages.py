@@ -148,7 +148,9 @@ class MessageReader:
     def _parts(self, content: Any, role: str, place: int) -> tuple[Any, str | None]:
         """Return the text of a list of parts, and the reasoning among them."""
         parts = content if isinstance(content, list) else [content]
-        if not all(isinstance(part, str) or (isinstance(part, dict) and (part.get("type") or "text" in part)) for part in parts):
+        if not all(
+            isinstance(part, str) or (isinstance(part, dict) and (part.get("type") or "text" in part)) for part in parts
+        ):
             if role == "tool":  # a result that is an object
                 return orjson.dumps(content).decode(), None
             return content, None

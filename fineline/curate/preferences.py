@@ -26,9 +26,7 @@ def keys_of(fields: Fields) -> tuple[str, str] | None:
     return (better, worse) if fields.has(better, better) and fields.has(worse, worse) else None
 
 
-def chosen(
-    fields: Fields, keys: tuple[str, str], reader: MessageReader, before: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def chosen(fields: Fields, keys: tuple[str, str], reader: MessageReader, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the conversation with the better answer.
 
     Args:
@@ -39,7 +37,7 @@ def chosen(
     """
     value = fields.get("chosen", *(better for better, _ in _KEYS))
     fields.get("rejected", *(worse for _, worse in _KEYS))
-    value = parsed(value) if isinstance(value, str) and value[:2] in ('[{', '{"') and is_conversation(parsed(value)) else value
+    value = parsed(value) if isinstance(value, str) and value[:2] in ("[{", '{"') and is_conversation(parsed(value)) else value
     if isinstance(value, dict):
         value = [value]
     if is_conversation(value):
@@ -55,6 +53,4 @@ def chosen(
     if len(pieces) < 5 or pieces[0].strip():
         raise Rejected("a preference pair without a prompt")
     roles = {"Human": "user", "Assistant": "assistant"}
-    return [
-        {"role": roles[speaker], "content": text.strip()} for speaker, text in zip(pieces[1::2], pieces[2::2], strict=True)
-    ]
+    return [{"role": roles[speaker], "content": text.strip()} for speaker, text in zip(pieces[1::2], pieces[2::2], strict=True)]

@@ -42,11 +42,15 @@ class Outcomes:
     """Kind that was found and kept -> rows."""
     leaked: Counter[tuple[str, int]] = field(default_factory=Counter)
     """(suite, item) -> rows."""
+    read: Counter[str] = field(default_factory=Counter)
+    """Note on the reading of rows -> rows."""
+    unread: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """("column" or "message key", name) -> rows with a value of that name that was not read."""
 
     def add(self, other: "Outcomes") -> None:
         """Add the counts of another chunk."""
         self.rows_in += other.rows_in
-        for name in ("left_out", "changed", "reported", "leaked"):
+        for name in ("left_out", "changed", "reported", "leaked", "read", "unread"):
             getattr(self, name).update(getattr(other, name))
 
 
@@ -63,7 +67,13 @@ class Columns:
     prompt: np.ndarray
     """uint64 hash of the normalized prompt."""
     completion: np.ndarray
-    """uint64 hash of the normalized completion."""
+    """uint64 hash of the normalized completion, without its reasoning."""
+    exact_prompt: np.ndarray
+    """uint64 hash of the prompt in the form that `curate.normalize` selects."""
+    exact_completion: np.ndarray
+    """uint64 hash of the completion in that form."""
+    reasoning: np.ndarray
+    """uint64 hash of the normalized reasoning of all answers; 0 without any."""
     tokens: np.ndarray
     """uint32, of the whole row under the chat template."""
     time: np.ndarray

@@ -19,18 +19,34 @@ SHINGLE = 3  # words
 # scripts without spaces between words: each character counts as a word (kana, CJK ideographs, Thai, Lao, Khmer, Myanmar)
 _ALONE = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
+_SEPARATORS = re.compile(r"\A\n+|\A (?! )|\s+\Z")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying mixes upwards
 _SHIFT = np.uint64(29)
 
 
 def prompt_text(messages: list[dict[str, Any]]) -> str:
-    """Return everything before the completion."""
+    """Return everything before the completion, without the reasoning of earlier answers."""
     return "\n".join(map(message_text, messages[:-1]))
 
 
 def completion_text(messages: list[dict[str, Any]]) -> str:
-    """Return the text of the last message."""
-    return message_text(messages[-1])
+    """Return the text of the last message without its reasoning. Ids of tool calls, which are often random, are left out."""
+    last = messages[-1]
+    calls = last.get("tool_calls")
+    if calls and any("id" in call for call in calls):
+        last = last | {"tool_calls": [{name: value for name, value in call.items() if name != "id"} for call in calls]}
+    return message_text(last)
+
+
+def reasoning_text(messages: list[dict[str, Any]]) -> str:
+    """Return the reasoning of every answer; mostly none."""
+    return "\n".join(message["reasoning_content"] for message in messages if "reasoning_content" in message)
+
+
+def answer_text(messages: list[dict[str, Any]]) -> str:
+    """Return the completion after the reasoning of all answers: the text that is searched for leaks."""
+    reasoning, completion = reasoning_text(messages), completion_text(messages)
+    return f"{reasoning}\n{completion}" if reasoning else completion
 
 
 def message_text(message: dict[str, Any]) -> str:
@@ -41,8 +57,21 @@ def message_text(message: dict[str, Any]) -> str:
 
 
 def normalize(text: str) -> str:
-    """Return the text in Unicode NFKC, case-folded, with white space collapsed."""
+    """Return the text in Unicode NFKC, case-folded, with white space collapsed: the loose form."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def exact(text: str) -> str:
+    """Return the strict form of a text: the text itself, with one form of line ends, and of accents (Unicode NFC)."""
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
+
+
+def exact_answer(text: str) -> str:
+    """Return the strict form of a completion without what separates it from its prompt and from what follows.
+
+    That is white space at the end, and line breaks or one space at the beginning. Deeper indentation is content.
+    """
+    return _SEPARATORS.sub("", exact(text))
 
 
 def words(normalized: str) -> list[str]:

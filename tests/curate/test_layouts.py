@@ -2,7 +2,8 @@
 
 import pytest
 
-from fineline.curate.layouts import Rejected, read
+from fineline.curate.layouts import read
+from fineline.curate.reading import Rejected
 
 ANSWERED = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
 
