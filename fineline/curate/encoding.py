@@ -1,7 +1,7 @@
 """Signs of damage in single characters: text that was decoded with the wrong encoding, and characters that no reader sees.
 
-Mojibake: UTF-8 read as Windows-1252 or Latin-1 turns é into Ã©. A capital Ã or Â before a sign is also how words in capitals end
-before punctuation in Portuguese, Turkish or Romanian (AMANHÃ…, “IRMÃ”). So the characters around the pair decide:
+Mojibake: UTF-8 read as Windows-1252 or Latin-1 turns é into Ã©. A capital Ã or Â before a sign is also how words in capitals
+end before punctuation in Portuguese, Turkish or Romanian (AMANHÃ…, “IRMÃ”). So the characters around the pair decide:
 
 | the capital follows | the pair is mojibake if                                                                   |
 |---------------------|-------------------------------------------------------------------------------------------|
@@ -51,7 +51,9 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 def strip_invisible(text: str) -> str:
     """Return the text without the characters that a reader does not see. White space and joiners stay."""
-    return _CONTROL.sub("", text) if text.isascii() else _INVISIBLE.sub(r"\1", text)
+    if text.isascii():
+        return _CONTROL.sub("", text)
+    return _INVISIBLE.sub(r"\1", text) if _INVISIBLE.search(text) else text
 
 
 def is_mojibake(text: str) -> bool:

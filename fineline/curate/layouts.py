@@ -43,9 +43,13 @@ _PAIRS = (  # layout, and keys of prompt, context and completion, the most usual
     ("prompt_completion", ("user",), (), ("assistant",)),
     ("prompt_completion", ("human",), (), ("assistant", "gpt", "bot")),
 )
+_MARKS = (("label", ("label", "kto_tag")), ("weight", ("weight",)))
 _SYSTEM = ("system", "system_prompt", "system_message", "systeminstruction", "system_instruction")
 _MEDIA = ("image", "images", "audio", "audios", "video", "videos")
 _PLACEHOLDERS = ("<image", "<audio", "<video")
+_LIST_KEYS, _SYSTEM_KEYS, _MEDIA_KEYS = frozenset(_LISTS), frozenset(_SYSTEM), frozenset(_MEDIA)
+_MARK_KEYS = frozenset(name for _, names in _MARKS for name in names)
+_HISTORY_KEYS = frozenset(("history",))
 _MOST_KEYS = 200  # characters of a list of keys in a message
 _DEFAULTS = Curate()
 
@@ -173,7 +177,7 @@ class _RowReader:
 
     def _history(self) -> list[dict[str, Any]]:
         """Return the earlier turns of a row: a list of questions and answers, or of messages. A text is another column."""
-        if not self.fields.has("history", "history"):
+        if self.fields.lacks(_HISTORY_KEYS) or not self.fields.has("history", "history"):
             return []
         value = self.fields.usual.get("history") if "history" not in self.fields.renamed else self.fields.get("history")
         turns = parsed(value)
@@ -194,6 +198,8 @@ class _RowReader:
 
     def _with_system(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the messages with the system message of the row's column, unless they bring one along."""
+        if self.fields.lacks(_SYSTEM_KEYS):
+            return messages
         name = next((name for name in _SYSTEM if self.fields.has("system", name)), None)
         if name is None:
             return messages
@@ -209,7 +215,9 @@ class _RowReader:
     def _check_marks(self) -> None:
         """Leave the row out if a column says that its answer must not be learned."""
         fields = self.fields
-        for ours, names in (("label", ("label", "kto_tag")), ("weight", ("weight",))):
+        if fields.lacks(_MARK_KEYS):
+            return
+        for ours, names in _MARKS:
             if not fields.has(ours, *names):
                 continue
             column = next((name for name in names if fields.has(ours, name)), ours)
@@ -231,7 +239,7 @@ class _RowReader:
 
     def _check_media(self, messages: Sequence[Mapping[str, Any]]) -> None:
         """Reject a row whose text refers to a picture or a recording in another column."""
-        if not any(self.fields.has(name, name) for name in _MEDIA):
+        if self.fields.lacks(_MEDIA_KEYS) or not any(self.fields.has(name, name) for name in _MEDIA):
             return
         if any(sign in message["content"] for message in messages for sign in _PLACEHOLDERS):
             raise Rejected("refers to an image, audio or video of the row, and only text can be learned")
@@ -247,8 +255,7 @@ class _RowReader:
             return None
         if self.rule.preference == "refuse":
             raise Rejected(
-                f"a preference pair (`{keys[0]}`, `{keys[1]}`), not an answer to learn; set `curate.preference: chosen` to learn"
-                " the better answer"
+                f"a preference pair (`{keys[0]}`, `{keys[1]}`); set `curate.preference: chosen` to learn the better answer"
             )
         self.reading.notes.add("preference_chosen")
         return preferences.chosen(self.fields, keys, self.reader, self._before_the_pair())
@@ -281,7 +288,7 @@ def _folded_roles(roles: tuple[tuple[str, str], ...]) -> dict[str, str]:
 def _layout_of(fields: Fields) -> str:
     if "messages" in fields.renamed and fields.has("messages"):
         return "messages"
-    for name in _LISTS:
+    for name in () if _LIST_KEYS.isdisjoint(fields.usual) else _LISTS:
         value = fields.usual.get(name)
         if value is not None and (name in _SURE_LISTS or isinstance(parsed(value), list)):
             return "messages"

@@ -15,11 +15,14 @@ from fineline.curate.messages import MessageReader, is_conversation
 from fineline.curate.reading import Fields, Rejected, parsed
 
 _KEYS = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"))
+_BETTER = frozenset(better for better, _ in _KEYS)
 _SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
 
 
 def keys_of(fields: Fields) -> tuple[str, str] | None:
     """Return the names of the better and the worse answer; None if the row is not a preference pair."""
+    if fields.lacks(_BETTER):
+        return None
     if fields.has("chosen", "chosen") and fields.has("rejected", "rejected"):
         return fields.renamed.get("chosen", "chosen"), fields.renamed.get("rejected", "rejected")
     better, worse = _KEYS[1]

@@ -19,7 +19,6 @@ SHINGLE = 3  # words
 # scripts without spaces between words: each character counts as a word (kana, CJK ideographs, Thai, Lao, Khmer, Myanmar)
 _ALONE = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
-_SEPARATORS = re.compile(r"\A\n+|\A (?! )|\s+\Z")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying mixes upwards
 _SHIFT = np.uint64(29)
 
@@ -63,7 +62,9 @@ def normalize(text: str) -> str:
 
 def exact(text: str) -> str:
     """Return the strict form of a text: the text itself, with one form of line ends, and of accents (Unicode NFC)."""
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def exact_answer(text: str) -> str:
@@ -71,7 +72,8 @@ def exact_answer(text: str) -> str:
 
     That is white space at the end, and line breaks or one space at the beginning. Deeper indentation is content.
     """
-    return _SEPARATORS.sub("", exact(text))
+    answer = exact(text).rstrip().lstrip("\n")
+    return answer[1:] if answer[:1] == " " and answer[1:2] != " " else answer
 
 
 def words(normalized: str) -> list[str]:
