@@ -139,7 +139,8 @@ def _set_up(project: Path) -> None:
         "license": "cc0-1.0",
         "base": BASE,
         "source": {"path": "incoming", "parts": {"rows": {"files": "rows.jsonl"}}},
-        "curate": {"system": "Answer briefly.", "quality": {"languages": ["en"]}},
+        # the planted copies are equal in the loose form
+        "curate": {"system": "Answer briefly.", "quality": {"languages": ["en"]}, "normalize": "loose"},
         "train": {},
         "evaluate": {"guards": [SUITE]},
         "export": {},
