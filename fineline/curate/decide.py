@@ -70,8 +70,8 @@ def _drop_conflict(decision: Decision, conflict: Conflict, text: str) -> None:
 def _exact_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
     """Keep the first of the rows with near-equal prompts and one completion, or one prompt and near-equal completions.
 
-    Near-equal texts differ in case, white space and Unicode form only. Where both prompt and completion differ in form, and that
-    may be what the task is about (`text.compared_answer`), both rows stay.
+    Near-equal texts differ in case, white space and Unicode form only. Where both prompt and completion differ in form, and
+    that may be what the task is about (`text.compared_answer`), both rows stay.
     """
     _keep_first(table, decision, mixed(table.prompt) ^ table.exact_completion, "exact duplicate")
     reason = "same prompt; the completion differs in case, white space or Unicode form only"

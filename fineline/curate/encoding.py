@@ -10,7 +10,7 @@ end before punctuation in Portuguese, Turkish or Romanian (AMANHÃ…, “IRMÃ�
 | anything else       | the sign does not end a word, or a letter follows (Ã©tÃ©, Ã‰cole)                                     |
 
 After a capital, a sign that may follow a word needs a second sign of damage: the whole text becomes UTF-8 if it is encoded
-again, and a capital follows (ESPAÃ‘A), or there are several such pairs, or the pair is a sign (IBMÂ®).
+again, and a capital follows (SMÃ…LAND), or there are several such pairs, or the pair is a sign (IBMÂ®).
 
 Invisible characters: tags after a black flag make the flags of England, Scotland and Wales, and zero-width spaces are where a
 line may break in Khmer, Thai, Lao, Burmese and Tibetan. They stay there and are removed elsewhere. So do joiners between a

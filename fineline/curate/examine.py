@@ -124,7 +124,7 @@ class _Examination:
             if content is None:
                 raise LeftOut("rejected", envelope["problem"], row=envelope["raw"])
             try:
-                example = layouts.read(content, self.part, self.rule)
+                example = layouts.read(content, self.part, self.rule, sparse=".parquet" in envelope["at"])
             except Unwanted as reason:
                 raise LeftOut("quality", str(reason)) from reason
             except Rejected as reason:

@@ -82,7 +82,7 @@ def compared_answer(answer: str, normalized: str, prompt: str) -> str:
     """Return the form in which strict comparison looks for copies of a completion.
 
     Prose that was copied in capitals or with other spaces is a copy, so it is compared in its loose form. Where the form may be
-    what the task is about, the strict form is compared: in short answers and JSON, in indented lines, in numbers such as x² or ½,
+    what the task is about, the strict form is compared: in short answers and JSON, in indented lines, in numbers such as x²,
     and in an answer that the prompt contains in another form.
 
     Args:
