@@ -139,8 +139,7 @@ def _set_up(project: Path) -> None:
         "license": "cc0-1.0",
         "base": BASE,
         "source": {"path": "incoming", "parts": {"rows": {"files": "rows.jsonl"}}},
-        # the planted copies are equal in the loose form
-        "curate": {"system": "Answer briefly.", "quality": {"languages": ["en"]}, "normalize": "loose"},
+        "curate": {"system": "Answer briefly.", "quality": {"languages": ["en"]}},
         "train": {},
         "evaluate": {"guards": [SUITE]},
         "export": {},

@@ -10,21 +10,26 @@
 A call becomes `{type: function, id, function: {name, arguments}}` with an object as `arguments`; without an id it has none.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fineline.curate.reading import Reading, Rejected, is_empty, parsed, without_nulls
 
+_NULL_IS_A_VALUE = ("default", "const")  # keys of JSON Schema
 _NESTED = 2  # times that arguments may have been written as JSON text
 
 
-def definitions(value: Any) -> list[Any] | None:
+def definitions(value: Any, sparse: bool = False) -> list[Any] | None:
     """Return the tool definitions of a row or a message; None if there are none.
+
+    Args:
+        sparse: True if every null means that a key is absent. Otherwise `default: null` and `const: null` stay.
 
     Raises:
         Rejected: The value is not a list of tools.
     """
     if isinstance(value, str):
-        if not value.strip():
+        if value.strip() in ("", "null"):
             return None
         value = parsed(value)
         if value is None:
@@ -35,16 +40,18 @@ def definitions(value: Any) -> list[Any] | None:
         return None
     if not isinstance(value, list):
         raise Rejected("`tools` is not a list")
-    return [_definition(tool) for tool in value if not is_empty(tool)] or None
+    return [_definition(tool, sparse) for tool in value if not is_empty(tool)] or None
 
 
-def _definition(tool: Any) -> dict[str, Any]:
+def _definition(tool: Any, sparse: bool) -> dict[str, Any]:
     tool = parsed(tool)
     if not isinstance(tool, dict):
         raise Rejected("`tools` must contain objects")
-    tool = without_nulls(tool)
+    tool = without_nulls(tool, () if sparse else _NULL_IS_A_VALUE)
     inner = tool.get("function")
-    if isinstance(inner, dict) or not isinstance(tool.get("name"), str):
+    if isinstance(inner, dict):
+        return tool if "type" in tool else {"type": "function", **tool}
+    if not isinstance(tool.get("name"), str):
         return tool
     function = {name: value for name, value in tool.items() if name != "type" or value != "function"}
     if "parameters" not in function and isinstance(function.get("input_schema"), dict):
@@ -63,7 +70,29 @@ def calls(value: Any, place: int, reading: Reading) -> list[dict[str, Any]]:
         value = [value]
     if not isinstance(value, list) or not value:
         raise Rejected(f"message {place}: a tool call is not a JSON object with a name")
-    return [_call(call, place, reading) for call in value]
+    return [_call(call, place, reading) for call in value if call is not None]
+
+
+def drop_absent_arguments(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any], reading: Reading) -> None:
+    """Remove, in place, null arguments that the definition of their tool does not have: another call of the column has them."""
+    properties: dict[Any, Any] = {}
+    for message in messages:
+        for call in message.get("tool_calls", ()):
+            arguments = call["function"]["arguments"]
+            if None not in arguments.values():
+                continue
+            properties = properties or {body.get("name"): _properties(body) for tool in tools if (body := tool.get("function"))}
+            known = properties.get(call["function"]["name"])
+            absent = [name for name, value in arguments.items() if value is None and known is not None and name not in known]
+            for name in absent:
+                del arguments[name]
+                reading.notes.add("null_arguments")
+
+
+def _properties(function: Any) -> dict[str, Any] | None:
+    schema = function.get("parameters") if isinstance(function, dict) else None
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return properties if isinstance(properties, dict) else None
 
 
 def _call(call: Any, place: int, reading: Reading) -> dict[str, Any]:
@@ -91,6 +120,7 @@ def _call(call: Any, place: int, reading: Reading) -> dict[str, Any]:
 def _arguments(value: Any, place: int, reading: Reading) -> dict[str, Any]:
     if isinstance(value, str):
         reading.notes.add("parsed_arguments")
+        value = "{}" if value.strip() == "null" else value
         for _ in range(_NESTED):
             value = (parsed(value) if value.strip() else {}) if isinstance(value, str) else value
         if isinstance(value, dict):
@@ -98,6 +128,8 @@ def _arguments(value: Any, place: int, reading: Reading) -> dict[str, Any]:
     elif value is None:
         return {}
     elif isinstance(value, dict):
+        if not reading.sparse:
+            return value
         kept: dict[str, Any] = without_nulls(value)
         if kept != value:
             reading.notes.add("null_arguments")

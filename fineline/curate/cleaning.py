@@ -42,7 +42,7 @@ class Row:
     exact_prompt: str = ""
     """The prompt as `curate.normalize` compares it."""
     exact_completion: str = ""
-    """The completion as `curate.normalize` compares it."""
+    """The completion as `curate.normalize` compares it, see `text.compared_answer`."""
     reasoning: str = ""
     """The normalized reasoning of all answers."""
     prose: str = ""

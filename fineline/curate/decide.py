@@ -12,7 +12,7 @@ import numpy as np
 from fineline.curate import similar
 from fineline.curate.decision import TRAIN, Conflict, Decision, Reason, crossing, stratified
 from fineline.curate.table import Table
-from fineline.curate.text import exact_answer, key, mixed, normalize, words
+from fineline.curate.text import key, mixed, normalize, words
 from fineline.project.params.curation import Curate, Resolution
 
 _FAR = 6.0  # robust standard deviations of the logarithm of the length
@@ -70,8 +70,8 @@ def _drop_conflict(decision: Decision, conflict: Conflict, text: str) -> None:
 def _exact_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
     """Keep the first of the rows with near-equal prompts and one completion, or one prompt and near-equal completions.
 
-    Near-equal texts differ in case, white space and Unicode form only. Where both prompt and completion differ, these may be
-    what the task is about, and both rows stay.
+    Near-equal texts differ in case, white space and Unicode form only. Where both prompt and completion differ in form, and
+    that may be what the task is about (`text.compared_answer`), both rows stay.
     """
     _keep_first(table, decision, mixed(table.prompt) ^ table.exact_completion, "exact duplicate")
     reason = "same prompt; the completion differs in case, white space or Unicode form only"
@@ -138,14 +138,16 @@ def _precedence(table: Table, rule: Curate, decision: Decision) -> np.ndarray:
 
 
 def _equivalent(table: Table, one: int, two: int, strict: bool) -> bool:
-    """True if two completions are equal, or long with mostly the same words, as `strict` compares words."""
+    """True if two completions are equal, or long with mostly the same words, for `strict` with the same numbers."""
     if table.completion[one] == table.completion[two]:
         return bool(table.exact_completion[one] == table.exact_completion[two] and table.reasoning[one] == table.reasoning[two])
-    texts = [table.messages(row)[-1]["content"] for row in (one, two)]
-    texts = [exact_answer(text) if strict else normalize(text) for text in texts]
+    texts = [normalize(table.messages(row)[-1]["content"]) for row in (one, two)]
     if any(text[:1] in ("{", "[", "") for text in texts):
         return False
-    sets = [frozenset(map(key, words(text))) for text in texts]
+    said = [words(text) for text in texts]
+    if strict and len({frozenset(word for word in text if any(map(str.isdigit, word))) for text in said}) > 1:
+        return False  # other numbers are another answer
+    sets = [frozenset(map(key, text)) for text in said]
     return min(map(len, sets)) >= _LONG and similar.jaccard(*sets) >= _SAME_WORDS
 
 

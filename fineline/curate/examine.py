@@ -124,7 +124,7 @@ class _Examination:
             if content is None:
                 raise LeftOut("rejected", envelope["problem"], row=envelope["raw"])
             try:
-                example = layouts.read(content, self.part, self.rule)
+                example = layouts.read(content, self.part, self.rule, sparse=".parquet" in envelope["at"])
             except Unwanted as reason:
                 raise LeftOut("quality", str(reason)) from reason
             except Rejected as reason:
@@ -150,14 +150,15 @@ class _Examination:
         thought = text.reasoning_text(row.messages)
         row.reasoning = text.normalize(thought) if thought else ""
         last = text.message_text(row.messages[-2])
+        if not row.completion:
+            raise LeftOut("quality", "completion without visible characters")
         if self.rule.normalize == "strict":
-            row.exact_prompt, row.exact_completion = text.exact(asked), text.exact_answer(answer)
+            row.exact_prompt = text.exact(asked)
+            row.exact_completion = text.compared_answer(answer, row.completion, row.prompt)
             echo = text.exact(answer) == text.exact(last)
         else:
             row.exact_prompt, row.exact_completion = row.prompt, row.completion
             echo = row.completion == text.normalize(last)
-        if not row.completion:
-            raise LeftOut("quality", "completion without visible characters")
         signs = {
             "mojibake": any(map(is_mojibake, (question, answer, thought))),
             "echo": echo and not row.example.plain,
@@ -168,6 +169,8 @@ class _Examination:
                 if getattr(rule, sign) == "remove":
                     raise LeftOut("quality", sign)
                 self.outcomes.reported[sign] += 1
+        if not signs["echo"] and not row.example.plain and row.completion == text.normalize(last):
+            self.outcomes.reported["echo"] += 1  # the prompt in another form, which may be the task
         row.prose = question if answer[:1] in ("{", "[") else f"{row.messages[-2]['content']} {answer}"
         if self.rule.split.stratify:
             value = row.content.get(self.rule.split.stratify)

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from fineline.curate import preferences
-from fineline.curate.calls import definitions
+from fineline.curate.calls import definitions, drop_absent_arguments
 from fineline.curate.messages import REASONING, MessageReader, is_conversation
 from fineline.curate.moments import seconds
 from fineline.curate.reading import Fields, Reading, Rejected, Unwanted, is_empty, is_learned, parsed
@@ -31,18 +31,21 @@ from fineline.project.params.curation import Curate
 _LISTS = ("messages", "conversations", "conversation", "dialog", "dialogue", "dialogs", "turns", "chat", "contents")
 _SURE_LISTS = _LISTS[:2]
 """Keys that are a list of messages whatever their value is; the others have other meanings too."""
-_ANSWERS = ("completion", "response", "output", "answer", "answers")
-_PAIRS = (  # layout, and keys of prompt, context and completion, the most usual one first
-    ("prompt_completion", ("prompt",), ("context",), _ANSWERS),
-    ("instruction", ("instruction",), ("input", "context"), ("output", "response", "completion", "answer")),
-    ("question_answer", ("question",), ("context",), ("answer", "response", "answers", "completion", "output")),
-    ("prompt_completion", ("query",), ("context",), ("response", "completion", "answer", "output")),
-    ("prompt_completion", ("input",), ("context",), ("output", "response", "completion", "answer")),
+_Pair = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+_PAIRS: tuple[_Pair, ...] = (  # layout, and keys of prompt, context and completion, the most usual one first
+    ("prompt_completion", ("prompt",), ("context",), ("completion", "response")),
+    ("instruction", ("instruction",), ("input", "context"), ("output", "response")),
+    ("question_answer", ("question",), ("context",), ("answer", "answers")),
+    ("prompt_completion", ("query",), ("context",), ("response", "answer")),
+    ("prompt_completion", ("input",), ("context",), ("output",)),
     ("prompt_completion", ("inputs",), (), ("targets", "outputs")),
     ("question_answer", ("problem",), (), ("solution", "answer")),
     ("prompt_completion", ("user",), (), ("assistant",)),
     ("prompt_completion", ("human",), (), ("assistant", "gpt", "bot")),
 )
+_ANSWERS = ("completion", "response", "output", "answer", "answers")
+"""Completions of any of the prompts in `_ASKED`, if the row has none that usually comes with its prompt."""
+_ASKED = ("prompt", "instruction", "question", "query", "input")
 _MARKS = (("label", ("label", "kto_tag")), ("weight", ("weight",)))
 _SYSTEM = ("system", "system_prompt", "system_message", "systeminstruction", "system_instruction")
 _MEDIA = ("image", "images", "audio", "audios", "video", "videos")
@@ -70,28 +73,29 @@ class Example:
     """What a report counts."""
 
 
-def read(content: Mapping[str, Any], part: Mapping[str, Any], rule: Curate = _DEFAULTS) -> Example:
+def read(content: Mapping[str, Any], part: Mapping[str, Any], rule: Curate = _DEFAULTS, sparse: bool = False) -> Example:
     """Read one raw row.
 
     Args:
         part: `layout`, `columns` and `prompt` of the row's part.
         rule: Its `roles`, `preference` and `split.stratify` are used.
+        sparse: True if null may mean that a key is absent, as in Parquet files.
 
     Raises:
         Rejected: No layout fits, a value has the wrong type, roles do not alternate, or there is no completion.
         Unwanted: The row is marked as one that must not be learned.
     """
-    return _RowReader(Fields(content, part.get("columns") or {}), part, rule).example()
+    return _RowReader(Fields(content, part.get("columns") or {}), part, rule, Reading(sparse=sparse)).example()
 
 
 class _RowReader:
     """Reads one row."""
 
-    def __init__(self, fields: Fields, part: Mapping[str, Any], rule: Curate) -> None:
+    def __init__(self, fields: Fields, part: Mapping[str, Any], rule: Curate, reading: Reading) -> None:
         self.fields = fields
         self.part = part
         self.rule = rule
-        self.reading = Reading()
+        self.reading = reading
         self.reader = MessageReader(_folded_roles(tuple(rule.roles.items())), self.reading)
 
     def example(self) -> Example:
@@ -105,10 +109,11 @@ class _RowReader:
             self._check_marks()
         self._check_media(messages)
         messages = arranged(self._with_system(messages), self.reading)
-        tools = definitions(fields.get("tools", "tools", "functions")) or self.reader.tools or None
+        tools = definitions(fields.get("tools", "tools", "functions"), self.reading.sparse) or self.reader.tools
+        drop_absent_arguments(messages, tools, self.reading)
         example = Example(
             messages,
-            tools,
+            tools or None,
             _label(fields.get("group", "group")),
             seconds(fields.get("time", "time"), declared="time" in fields.renamed),
             _label(fields.get("domain", "domain", "category")),
@@ -128,7 +133,7 @@ class _RowReader:
             if not self.part.get("prompt"):
                 raise Rejected("plain text has no prompt; set `prompt` of its part")
             return self._pair(self.part["prompt"], None, fields.get("text", "text"))
-        prompt, context, completion = _pair_keys(fields, layout)
+        _, prompt, context, completion = _pair_of(fields, layout) or next(pair for pair in _PAIRS if pair[0] == layout)
         return self._history() + self._pair(
             fields.get("prompt", *prompt), fields.get("context", *context), self._completion(completion)
         )
@@ -154,7 +159,7 @@ class _RowReader:
         addition = "" if context is None else _text(context, "the context")
         if addition.strip():
             asked[-1]["content"] = f"{asked[-1]['content']}\n\n{addition}"
-        if is_conversation(prompt) and isinstance(completion, dict):
+        if isinstance(prompt, list | dict) and isinstance(completion, dict):
             completion = [completion]
         if is_conversation(completion):
             return asked + self.reader.conversation(completion)
@@ -166,11 +171,12 @@ class _RowReader:
             message["reasoning_content"] = thought
             self.reading.notes.add("reasoning")
         elif thought is not None and not isinstance(thought, str):
-            raise Rejected("the reasoning must be text")
+            self.fields.used.difference_update(REASONING)
         return [*asked, message]
 
     def prompt(self, value: Any) -> list[dict[str, Any]]:
         """Return the messages of a prompt that is a text or a list of messages."""
+        value = [value] if isinstance(value, dict) else value
         if is_conversation(value):
             return self.reader.conversation(value)
         return [{"role": "user", "content": _text(value, "the prompt")}]
@@ -189,12 +195,15 @@ class _RowReader:
         if not turns:
             return []
         self.reading.notes.add("history")
-        if not all(map(_is_pair, turns)):
+        if all(isinstance(turn, str) for turn in turns):
+            turns = [[*turns, None][place : place + 2] for place in range(0, len(turns), 2)]
+        if not all(map(_is_exchange, turns)):
             if not all(isinstance(turn, dict) for turn in turns):
                 raise Rejected("`history` must be a list of questions with their answers, or of messages")
             return self.reader.conversation(turns)
         roles = ("user", "assistant")
-        return [{"role": role, "content": text} for turn in turns for role, text in zip(roles, turn, strict=True)]
+        said = [(role, text) for turn in turns for role, text in zip(roles, turn, strict=True) if not is_empty(text)]
+        return [{"role": role, "content": _text(text, "the history")} for role, text in said]
 
     def _with_system(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the messages with the system message of the row's column, unless they bring one along."""
@@ -267,7 +276,7 @@ class _RowReader:
             if fields.has("prompt", *prompt):
                 value = fields.get("prompt", *prompt)
                 if isinstance(value, dict) and "messages" in value:  # OpenAI's `input`
-                    self.reader.tools += definitions(value.get("tools")) or []
+                    self.reader.tools += definitions(value.get("tools"), self.reading.sparse) or []
                     value = value["messages"]
                 asked = self._history() + self.prompt(value)
                 addition = fields.get("context", *context) if context else None
@@ -292,32 +301,35 @@ def _layout_of(fields: Fields) -> str:
         value = fields.usual.get(name)
         if value is not None and (name in _SURE_LISTS or isinstance(parsed(value), list)):
             return "messages"
-    asked = False
-    for layout, prompt, _, completion in _PAIRS:
-        if fields.has("prompt", *prompt):
-            asked = True
-            if fields.has("completion", *completion):
-                return layout
+    pair = _pair_of(fields, None)
+    if pair is not None:
+        return pair[0]
     if fields.has("text", "text"):
         return "text"
-    if asked:
+    if any(fields.has("prompt", *prompt) for _, prompt, _, _ in _PAIRS):
         raise Rejected("no completion")
     keys = ", ".join(map(str, fields.content))[:_MOST_KEYS]
     raise Rejected(f"no layout fits; name `layout` and `columns` of its part (keys: {keys or 'none'})")
 
 
-def _pair_keys(fields: Fields, layout: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return the keys of prompt, context and completion of a row: those of the first pair of the layout that it has."""
-    pairs = [keys for name, *keys in _PAIRS if name == layout]
-    for prompt, context, completion in pairs:
-        if fields.has("prompt", *prompt) and fields.has("completion", *completion):
-            return prompt, context, completion
-    return tuple(pairs[0])  # type: ignore[return-value]
+def _pair_of(fields: Fields, layout: str | None) -> _Pair | None:
+    """Return layout, prompt, context and completion of the first pair that a row has as a whole; else of any two that it has.
+
+    Some data sets have a prompt and a completion of one pair, and a text rendered from both under the prompt of another.
+    """
+    asked = [pair for pair in _PAIRS if layout in (None, pair[0]) and fields.has("prompt", *pair[1])]
+    for pair in asked:
+        if fields.has("completion", *pair[3]):
+            return pair
+    for name, prompt, context, completion in asked:
+        if prompt[0] in _ASKED and fields.has("completion", *_ANSWERS):
+            return name, prompt, context, (*completion, *_ANSWERS)
+    return None
 
 
-def _is_pair(turn: Any) -> bool:
-    """True if an earlier turn is a question and its answer."""
-    return isinstance(turn, list) and len(turn) == 2 and all(isinstance(text, str) for text in turn)
+def _is_exchange(turn: Any) -> bool:
+    """True if an earlier turn is a question and its answer, of which one may be missing."""
+    return isinstance(turn, list) and len(turn) == 2 and not any(isinstance(text, list | dict) for text in turn)
 
 
 def _text(value: Any, what: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from fineline.curate.calls import calls, definitions
-from fineline.curate.reading import Reading, Rejected, is_empty, is_learned, parsed
+from fineline.curate.reading import Reading, Rejected, folded, is_empty, is_learned, parsed
 
 ROLES = ("system", "user", "assistant", "tool")
 CALL = "call"
@@ -34,7 +34,11 @@ _KNOWN = frozenset(
     (*_ROLE_KEYS, *_TEXT_KEYS, *REASONING, *_MARKS, "tool_calls", "function_call", "tool_call_id", "name", "tools", "functions")
 )
 _TEXT_PARTS = (None, "text", "input_text", "output_text")
-_MEDIA = ("image", "audio", "video", "file", "document")
+_MEDIA = {
+    **{"image": "an image", "audio": "a sound", "video": "a video", "file": "a file", "document": "a document"},
+    **{"inlinedata": "a file", "inline_data": "a file"},
+}
+"""Beginning or part of the type or a key of a content part -> the content that it has."""
 _PAIR_KEYS = {
     **dict.fromkeys(("system",), "system"),
     **dict.fromkeys(("user", "human", "input", "prompt", "question", "query", "instruction"), "user"),
@@ -50,10 +54,11 @@ def is_conversation(value: Any) -> bool:
 
 
 def _is_message(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and any(isinstance(value.get(key), str) for key in _ROLE_KEYS)
-        and any(key in value for key in (*_TEXT_KEYS, "tool_calls", "function_call"))
+    if not isinstance(value, dict):
+        return False
+    value = folded(value)
+    return any(isinstance(value.get(key), str) for key in _ROLE_KEYS) and any(
+        key in value for key in (*_TEXT_KEYS, "tool_calls", "function_call")
     )
 
 
@@ -94,6 +99,7 @@ class MessageReader:
             raise Rejected(f"message {place}: not an object")
         if len(turn) == 2 and turn.get("role") in ROLES and isinstance(turn.get("content"), str) and not self._roles:
             return {"role": turn["role"], "content": turn["content"]}  # most messages
+        turn = folded(turn)
         if not turn.keys() <= _KNOWN:
             self._reading.unread.update(
                 ("message key", str(name)) for name, value in turn.items() if name not in _KNOWN and not is_empty(value)
@@ -107,7 +113,7 @@ class MessageReader:
         thought = None
         if isinstance(content, list | dict):
             content, thought = self._parts(content, role, place)
-        if content is None and called:
+        if content is None and (called or role in ("system", "tool")):
             content = ""
         if not isinstance(content, str):
             raise Rejected(f"message {place}: the content must be text")
@@ -115,9 +121,11 @@ class MessageReader:
         if called:
             message["tool_calls"] = called
         message |= {name: str(turn[name]) for name in ("tool_call_id", "name") if turn.get(name)}
-        self._add_reasoning(message, turn, thought, place)
+        self._add_reasoning(message, turn, thought)
         self._add_weight(message, turn)
-        if tools := definitions(turn.get("tools")) or definitions(turn.get("functions")):
+        if tools := definitions(turn.get("tools"), self._reading.sparse) or definitions(
+            turn.get("functions"), self._reading.sparse
+        ):
             self.tools += [tool for tool in tools if tool not in self.tools]
         return message
 
@@ -148,6 +156,7 @@ class MessageReader:
     def _parts(self, content: Any, role: str, place: int) -> tuple[Any, str | None]:
         """Return the text of a list of parts, and the reasoning among them."""
         parts = content if isinstance(content, list) else [content]
+        self._check_media(parts, place)
         if not all(
             isinstance(part, str) or (isinstance(part, dict) and (part.get("type") or "text" in part)) for part in parts
         ):
@@ -166,20 +175,29 @@ class MessageReader:
             elif kind in ("thinking", "reasoning") and role == "assistant":
                 thought.append(str(part.get("thinking") or part.get("reasoning") or part.get("text") or ""))
             else:
-                media = next((name for name in _MEDIA if name in str(kind)), None)
-                named = f"{'an' if media in ('image', 'audio') else 'a'} {media}" if media else "a part that is not text"
-                raise Rejected(f"message {place}: contains {named}, and only text can be learned")
+                raise Rejected(f"message {place}: contains a part that is not text, and only text can be learned")
         return "".join(said), "\n".join(thought) or None
 
-    def _add_reasoning(self, message: dict[str, Any], turn: Mapping[str, Any], thought: str | None, place: int) -> None:
+    def _check_media(self, parts: list[Any], place: int) -> None:
+        for part in parts:
+            named = (
+                [str(part.get("type")), *(name for name, value in part.items() if value is not None)]
+                if isinstance(part, dict)
+                else []
+            )
+            media = next((kind for kind in _MEDIA for name in named if kind in name.casefold()), None)
+            if media:
+                raise Rejected(f"message {place}: contains {_MEDIA[media]}, and only text can be learned")
+
+    def _add_reasoning(self, message: dict[str, Any], turn: Mapping[str, Any], thought: str | None) -> None:
         """Keep the reasoning of an answer as `reasoning_content`."""
         found = [key for key in REASONING if not is_empty(turn.get(key))]
         texts = [turn[key] for key in found] + [thought] * bool(thought)
+        texts = [text for text in texts if isinstance(text, str)]
+        self._reading.unread.update(("message key", key) for key in found if not isinstance(turn[key], str))  # settings
         if message["role"] != "assistant" or not texts:
             self._reading.unread.update(("message key", key) for key in found)
             return
-        if not isinstance(texts[0], str):
-            raise Rejected(f"message {place}: the reasoning must be text")
         self._reading.unread.update(("message key", key) for key in found[1:] if turn[key] != texts[0])
         if texts[0].strip():
             message["reasoning_content"] = texts[0]

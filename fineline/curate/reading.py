@@ -1,6 +1,6 @@
 """What the reading of one row finds out besides its content: the reason to leave it out, and what a report counts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ class Unwanted(Rejected):
 class Reading:
     """Notes on one row; each is counted once per row."""
 
+    sparse: bool = False
+    """True if null may mean that a key is absent: all objects of a column of a Parquet file have the same keys."""
     notes: set[str] = field(default_factory=set)
     """What was done to the row, as docs/curation.md lists it."""
     unread: set[tuple[str, str]] = field(default_factory=set)
@@ -30,11 +32,18 @@ def is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, str | list | dict) and not value)
 
 
-def without_nulls(value: Any) -> Any:
-    """Return the value without the keys of objects that are null, at any depth."""
+def without_nulls(value: Any, but: Collection[str] = ()) -> Any:
+    """Return the value without the keys of objects that are null, at any depth, other than the keys `but`."""
     if isinstance(value, dict):
-        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
-    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+        return {name: without_nulls(inner, but) for name, inner in value.items() if inner is not None or name in but}
+    return [without_nulls(inner, but) for inner in value] if isinstance(value, list) else value
+
+
+def folded(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an object with its keys in lower case; of two keys that become equal, the first."""
+    if all(name == name.strip().casefold() for name in content):
+        return content
+    return dict(reversed([(name.strip().casefold(), value) for name, value in content.items()]))
 
 
 def parsed(value: Any) -> Any:
@@ -64,7 +73,7 @@ class Fields:
     def __init__(self, content: Mapping[str, Any], renamed: Mapping[str, str]) -> None:
         self.content = content
         self.renamed = renamed
-        self.usual = content if all(name == name.strip().casefold() for name in content) else _folded(content)
+        self.usual = folded(content)
         self.used: set[str] = set()
 
     def get(self, ours: str, *usual: str) -> Any:
@@ -102,8 +111,3 @@ class Fields:
             for name, value in self.content.items()
             if name not in self.used and name not in names and name.strip().casefold() not in self.used and not is_empty(value)
         ]
-
-
-def _folded(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the row with its keys in lower case; of two keys that become equal, the first."""
-    return dict(reversed([(name.strip().casefold(), value) for name, value in content.items()]))

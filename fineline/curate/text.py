@@ -19,6 +19,8 @@ SHINGLE = 3  # words
 # scripts without spaces between words: each character counts as a word (kana, CJK ideographs, Thai, Lao, Khmer, Myanmar)
 _ALONE = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
+_INDENTED = re.compile(r"\n[ \t]+\S")
+_SHORT = 7  # spaces; answers of fewer words are labels, names and formulas rather than prose
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying mixes upwards
 _SHIFT = np.uint64(29)
 
@@ -74,6 +76,27 @@ def exact_answer(text: str) -> str:
     """
     answer = exact(text).rstrip().lstrip("\n")
     return answer[1:] if answer[:1] == " " and answer[1:2] != " " else answer
+
+
+def compared_answer(answer: str, normalized: str, prompt: str) -> str:
+    """Return the form in which strict comparison looks for copies of a completion.
+
+    Prose that was copied in capitals or with other spaces is a copy, so it is compared in its loose form. Where the form may be
+    what the task is about, the strict form is compared: in short answers and JSON, in indented lines, in numbers such as x²,
+    and in an answer that the prompt contains in another form.
+
+    Args:
+        normalized: The loose form of the completion.
+        prompt: The loose form of the prompt.
+    """
+    about_form = (
+        normalized.count(" ") < _SHORT
+        or normalized[0] in "{["
+        or _INDENTED.search(answer) is not None
+        or normalized in prompt
+        or (not answer.isascii() and any(unicodedata.category(character) == "No" for character in answer))
+    )
+    return exact_answer(answer) if about_form else normalized
 
 
 def words(normalized: str) -> list[str]:

@@ -69,7 +69,8 @@ def _joined(turns: list[dict[str, Any]], reading: Reading) -> list[dict[str, Any
             joined.append(turn)
             continue
         if not _fit(before, turn):
-            raise Rejected(f"roles must alternate user, assistant; found {turn['role']} after {turn['role']}")
+            why = "; they cannot be joined without changing what they say"
+            raise Rejected(f"roles must alternate user, assistant; found {turn['role']} after {turn['role']}{why}")
         reading.notes.add("joined_messages")
         content = "\n\n".join(text for text in (before["content"], turn["content"]) if text.strip())
         calls = before.get("tool_calls", []) + turn.get("tool_calls", [])

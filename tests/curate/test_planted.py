@@ -12,7 +12,7 @@ from fineline.suites.guards import items_of
 from tests.conftest import ROOT
 
 ROWS = 3000
-RULE = {"normalize": "loose", "max_tokens": 8192, "split": {"validation": 0.1, "test": 0.2}}
+RULE = {"max_tokens": 8192, "split": {"validation": 0.1, "test": 0.2}}
 
 
 @pytest.fixture(scope="module")
