@@ -20,6 +20,8 @@ SHINGLE = 3  # words
 _ALONE = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
 _INDENTED = re.compile(r"\n[ \t]+\S")
+_RAISED = re.compile("[\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u2094\u2150-\u2189\u2460-\u24ff\u2776-\u2793]")
+"""Superscripts, subscripts, fractions and circled numbers."""
 _SHORT = 7  # spaces; answers of fewer words are labels, names and formulas rather than prose
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying mixes upwards
 _SHIFT = np.uint64(29)
@@ -94,7 +96,7 @@ def compared_answer(answer: str, normalized: str, prompt: str) -> str:
         or normalized[0] in "{["
         or _INDENTED.search(answer) is not None
         or normalized in prompt
-        or (not answer.isascii() and any(unicodedata.category(character) == "No" for character in answer))
+        or (not answer.isascii() and _RAISED.search(answer) is not None)
     )
     return exact_answer(answer) if about_form else normalized
 
