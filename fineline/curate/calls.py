@@ -16,6 +16,7 @@ from typing import Any
 from fineline.curate.reading import Reading, Rejected, is_empty, parsed, without_nulls
 
 _NULL_IS_A_VALUE = ("default", "const")  # keys of JSON Schema
+_CALL = {"name", "arguments"}
 _NESTED = 2  # times that arguments may have been written as JSON text
 
 
@@ -71,6 +72,11 @@ def calls(value: Any, place: int, reading: Reading) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not value:
         raise Rejected(f"message {place}: a tool call is not a JSON object with a name")
     return [_call(call, place, reading) for call in value if call is not None]
+
+
+def is_calls(value: Any) -> bool:
+    """True if a value is a list of objects with nothing but the name and the arguments of a call."""
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) and one.keys() == _CALL for one in value)
 
 
 def drop_absent_arguments(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any], reading: Reading) -> None:

@@ -130,7 +130,7 @@ class _Examination:
             except Rejected as reason:
                 raise LeftOut("rejected", str(reason), row=orjson.dumps(content).decode()) from reason
             self.outcomes.read.update(example.reading.notes)
-            self.outcomes.unread.update(example.reading.unread)
+            self.outcomes.note_unread(sorted(example.reading.unread))
             prompt = text.normalize(self._prompt(example))
             row = Row(envelope["id"], envelope["at"], example, example.group or prompt, content)
             clean(row, self.rule, self.examiner.cleaner, self.outcomes)

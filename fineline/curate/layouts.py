@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from fineline.curate import preferences
-from fineline.curate.calls import definitions, drop_absent_arguments
+from fineline.curate.calls import definitions, drop_absent_arguments, is_calls
 from fineline.curate.messages import REASONING, MessageReader, is_conversation
 from fineline.curate.moments import seconds
 from fineline.curate.reading import Fields, Reading, Rejected, Unwanted, is_empty, is_learned, parsed
@@ -139,7 +139,10 @@ class _RowReader:
         )
 
     def _completion(self, names: Sequence[str]) -> Any:
-        """Return the completion; of several accepted answers, as question answering has them, the first."""
+        """Return the completion: of several accepted `answers`, as question answering has them, the first.
+
+        Answers that are calls of the row's tools become a message.
+        """
         value = self.fields.get("completion", *names)
         if "answers" not in self.fields.used or self.fields.usual.get("answers") is not value:
             return value
@@ -150,6 +153,8 @@ class _RowReader:
             if len(set(value)) > 1:
                 self.reading.notes.add("first_of_several_answers")
             return value[0] if value else None
+        if is_calls(value) and self.fields.has("tools", "tools", "functions"):
+            return {"role": "assistant", "content": None, "tool_calls": value}
         return value
 
     def _pair(self, prompt: Any, context: Any, completion: Any) -> list[dict[str, Any]]:
@@ -159,7 +164,7 @@ class _RowReader:
         addition = "" if context is None else _text(context, "the context")
         if addition.strip():
             asked[-1]["content"] = f"{asked[-1]['content']}\n\n{addition}"
-        if isinstance(prompt, list | dict) and isinstance(completion, dict):
+        if isinstance(completion, dict) and (isinstance(prompt, list | dict) or "tool_calls" in completion):
             completion = [completion]
         if is_conversation(completion):
             return asked + self.reader.conversation(completion)

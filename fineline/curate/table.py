@@ -6,7 +6,7 @@ row); texts stay in files.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 _BYTES = 1_500_000  # of a chunk
+_NAMES = 500  # distinct names that a chunk counts
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Outcomes:
     """Note on the reading of rows -> rows."""
     unread: Counter[tuple[str, str]] = field(default_factory=Counter)
     """("column" or "message key", name) -> rows with a value of that name that was not read."""
+
+    def note_unread(self, names: Iterable[tuple[str, str]]) -> None:
+        """Count names that were not read; beyond `_NAMES` distinct ones as `other`, since a name may be in one row only."""
+        for kind, name in names:
+            known = (kind, name) in self.unread or len(self.unread) < _NAMES
+            self.unread[(kind, name if known else "other")] += 1
 
     def add(self, other: "Outcomes") -> None:
         """Add the counts of another chunk."""

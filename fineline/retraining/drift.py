@@ -120,7 +120,7 @@ def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
                 if row.content is None:
                     continue
                 try:
-                    example = layouts.read(row.content, {}, block.curate)
+                    example = layouts.read(row.content, {}, block.curate, sparse=".parquet" in stored.name)
                 except Rejected:
                     continue
                 if block.curate.system is not None and example.messages[0]["role"] != "system":

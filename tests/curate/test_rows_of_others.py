@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fineline.curate.layouts import read
@@ -222,3 +224,39 @@ def test_names_of_roles_can_be_added():
     with pytest.raises(Rejected, match=r"map other names under `curate\.roles`"):
         read(row, {})
     assert read(row, {}, Curate(roles={"kundin": "user", "Berater": "assistant"})).messages == TURN
+
+
+def test_answers_that_are_calls_of_the_row_s_tools_become_calls():
+    called = [{"name": "lamp", "arguments": {"room": "attic"}}]
+    row = {"query": "hi", "answers": json.dumps(called), "tools": '[{"name": "lamp", "parameters": {}}]'}
+    assert arguments_of(row) == {"room": "attic"}
+    assert read({"query": "hi", "answers": json.dumps(called)}, {}).messages[1]["content"]
+
+
+def test_a_parquet_file_with_rows_of_several_forms_is_read(run, tmp_path):
+    """Arrow gives every object of a column all keys of that column, with null for those that it lacks."""
+    rows = [
+        {"messages": [USER, call('{"room": "attic"}')], "tools": [{"name": "lamp", "parameters": {"type": "object"}}]},
+        {"messages": [{"role": "user", "content": "tea"}, {"role": "assistant", "content": "yes", "weight": 1.0}]},
+        {"messages": [{"role": "user", "content": "no"}, {"role": "assistant", "content": "x", "weight": 0.0}]},
+        {"prompt": "say", "completion": "so"},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=_schema(rows)), tmp_path / "rows.parquet")
+    curated = run([], source={"path": "rows.parquet"}, split={"validation": 0, "test": 0})
+    assert [row["messages"][-1] for row in curated.rows] == [
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"type": "function", "function": {"name": "lamp", "arguments": {"room": "attic"}}}],
+        },
+        {"role": "assistant", "content": "yes"},
+        {"role": "assistant", "content": "so"},
+    ]
+    assert curated.report["reasons"] == {"quality: no answer is to be learned: all have weight #": 1}
+    assert curated.report["unread"] == {"columns": {}, "message_keys": {}}
+
+
+def _schema(rows):
+    """Return the schema that holds all rows: that of a row with every key."""
+    tables = [pa.Table.from_pylist([row]).schema for row in rows]
+    return pa.unify_schemas(tables, promote_options="permissive")
