@@ -31,6 +31,22 @@ ACTIONS: dict[Action, str] = {
     "drop": "left out together with their row",
     "report": "kept and counted",
 }
+NOTES = {
+    "function_calls": "calls in another form became `tool_calls`",
+    "parsed_arguments": "arguments of tool calls given as JSON text became objects",
+    "null_arguments": "null in arguments of tool calls was left out",
+    "history": "earlier turns of a column come first",
+    "reasoning": "answers have reasoning, as `reasoning_content`",
+    "unlearned_answers": "answers with `weight` 0 are context and not learned",
+    "other_weights": "weights other than 0 and 1 were not applied",
+    "trimmed_start": "messages before the first one of the user were removed",
+    "trimmed_end": "messages after the last answer to learn were removed",
+    "joined_messages": "consecutive messages of one role were joined",
+    "joined_system": "several system messages were joined",
+    "first_of_several_answers": "the first of several accepted answers was taken",
+    "preference_chosen": "the better answer of a preference pair was taken",
+}
+"""Note on the reading of rows -> what was done to them."""
 UNDETECTED = "und"
 MOST_FILES = 20
 COMMON = 0.01  # share of the rows; a language detected in fewer may be a mistake
@@ -106,6 +122,18 @@ def limits(adapter: Adapter, report: dict[str, Any]) -> list[str]:
     return sentences
 
 
+def reading(report: dict[str, Any]) -> list[str]:
+    """Return a sentence on the changes that reading made to rows, and one on the columns and keys that were not read."""
+    notes = [f"{NOTES.get(note, note)} ({rows})" for note, rows in report.get("read", {}).items()]
+    unread = [
+        f"{kind.replace('_', ' ')} {', '.join(f'`{name}` ({rows})' for name, rows in names.items())}"
+        for kind, names in report.get("unread", {}).items()
+        if names
+    ]
+    sentences = [f"In reading, with the number of rows: {'; '.join(notes)}."] if notes else []
+    return sentences + ([f"Not read, with the number of rows: {'; '.join(unread)}."] if unread else [])
+
+
 def _front(name: str, adapter: Adapter, report: dict[str, Any]) -> dict[str, Any]:
     rows = sum(split["rows"] for split in report["splits"].values())
     files = [{"split": split, "path": f"{split}.jsonl"} for split, counts in report["splits"].items() if counts["rows"]]
@@ -140,6 +168,7 @@ def _body(name: str, adapter: Adapter, report: dict[str, Any], parts: Mapping[st
         sources=_sources(report, parts),
         files=_files(parts),
         steps=[[step.replace("_", " "), report["removed"][step], meaning] for step, meaning in described],
+        reading=reading(report),
         default_action=ACTIONS[adapter.curate.privacy.default],
         kinds=_kinds(adapter, report),
         splits=[[split, *(counts[key] for key in ("rows", "groups", "tokens"))] for split, counts in report["splits"].items()],

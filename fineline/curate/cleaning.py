@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fineline.curate import layouts, quality
+from fineline.curate import layouts
+from fineline.curate.encoding import strip_invisible
 from fineline.curate.privacy import Cleaner
 from fineline.curate.table import Outcomes
 from fineline.project.params.curation import Curate
@@ -15,7 +16,7 @@ _FIXED = ("role", "type")
 """Keys whose values are not text."""
 _CHAT_KEYS = (
     *("role", "type", "content", "name", "tool_calls", "tool_call_id", "id"),
-    *("function", "arguments", "description", "parameters"),
+    *("function", "arguments", "description", "parameters", "reasoning_content", "weight"),
 )
 """Keys of the chat format, which are not text either."""
 
@@ -37,7 +38,13 @@ class Row:
     prompt: str = ""
     """The normalized prompt."""
     completion: str = ""
-    """The normalized completion."""
+    """The normalized completion, without its reasoning."""
+    exact_prompt: str = ""
+    """The prompt as `curate.normalize` compares it."""
+    exact_completion: str = ""
+    """The completion as `curate.normalize` compares it, see `text.compared_answer`."""
+    reasoning: str = ""
+    """The normalized reasoning of all answers."""
     prose: str = ""
     """The text from which the language is detected."""
     language: str = ""
@@ -93,9 +100,9 @@ def _pieces(row: Row) -> list[str]:
 
 def _visible(row: Row, pieces: list[str], rule: Curate, outcomes: Outcomes) -> list[str]:
     whole = "\n".join(pieces)
-    if quality.strip_invisible(whole) == whole:
+    if strip_invisible(whole) == whole:
         return pieces
-    visible = list(map(quality.strip_invisible, pieces))
+    visible = list(map(strip_invisible, pieces))
     match rule.quality.invisible:
         case "remove":
             raise LeftOut("quality", "invisible characters")
@@ -116,20 +123,30 @@ def _rewrite(row: Row, pieces: list[str]) -> None:
         row.example.tools[:] = rewritten(row.example.tools, lambda _: next(following))
 
 
-def rewritten(value: Any, change: Callable[[str], str]) -> Any:
+def rewritten(value: Any, change: Callable[[str], str], called: bool = False) -> Any:
     """Return messages or tools with `change` applied to every text, in a fixed order.
 
-    Unknown keys, such as arguments of tool calls, count as text. Roles and the keys of the chat format stay.
+    Unknown keys count as text. Roles and the keys of the chat format stay. In the arguments of tool calls every value is text,
+    also a number, which becomes a text if it is changed.
+
+    Args:
+        called: True inside the arguments of a tool call.
     """
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
-        return [rewritten(inner, change) for inner in value]
+        return [rewritten(inner, change, called) for inner in value]
     if isinstance(value, dict):
         return {
-            name if name in _CHAT_KEYS else change(name): inner if name in _FIXED else rewritten(inner, change)
+            name if name in _CHAT_KEYS else change(name): inner
+            if name in _FIXED and not called
+            else rewritten(inner, change, called or name == "arguments")
             for name, inner in value.items()
         }
+    if called and isinstance(value, int | float) and not isinstance(value, bool):
+        digits = str(value)
+        changed = change(digits)
+        return value if changed == digits else changed
     return value
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from fineline.curate import similar
 from fineline.curate.privacy import Cleaner
 from fineline.curate.table import Table
-from fineline.curate.text import SHINGLE, Words, completion_text, normalize, prompt_text, words
+from fineline.curate.text import SHINGLE, Words, answer_text, normalize, prompt_text, words
 from fineline.project.params.curation import Contamination
 from fineline.suites.guards import SuiteItem
 
@@ -39,7 +39,7 @@ _TOGETHER = 4_000_000  # phrases that are examined in one round
 def leaks_of(index: "ItemIndex", rows: list[list[dict[str, Any]]]) -> dict[int, int]:
     """Return row -> item that it leaks, for conversations without the system message that curation adds."""
     prompts = [words(normalize(prompt_text(messages))) for messages in rows]
-    both = [prompt + words(normalize(completion_text(messages))) for prompt, messages in zip(prompts, rows, strict=True)]
+    both = [prompt + words(normalize(answer_text(messages))) for prompt, messages in zip(prompts, rows, strict=True)]
     hashed = Words.from_texts(prompts)
     shingles, starts = hashed.sequences(SHINGLE)
     bands = similar.band_hashes(similar.sketches(shingles, starts))

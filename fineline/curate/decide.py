@@ -53,7 +53,7 @@ def _outliers(table: Table, rule: Curate, decision: Decision) -> None:
 
 
 def _same_prompt(table: Table, rule: Curate, decision: Decision) -> None:
-    for rows in conflicts(table.prompt, decision.kept, table.completion):
+    for rows in conflicts(table.exact_prompt, decision.kept, table.completion):
         conflict = resolve(rows, table.completion, table.time, rule.label_noise.same_prompt)
         decision.same_prompt.append(conflict)
         _drop_conflict(decision, conflict, "same prompt, different completions")
@@ -68,13 +68,23 @@ def _drop_conflict(decision: Decision, conflict: Conflict, text: str) -> None:
 
 
 def _exact_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
-    """Keep the first of the rows with the same normalized prompt and completion."""
+    """Keep the first of the rows with near-equal prompts and one completion, or one prompt and near-equal completions.
+
+    Near-equal texts differ in case, white space and Unicode form only. Where both prompt and completion differ in form, and
+    that may be what the task is about (`text.compared_answer`), both rows stay.
+    """
+    _keep_first(table, decision, mixed(table.prompt) ^ table.exact_completion, "exact duplicate")
+    reason = "same prompt; the completion differs in case, white space or Unicode form only"
+    _keep_first(table, decision, mixed(table.exact_prompt) ^ table.completion, reason)
+
+
+def _keep_first(table: Table, decision: Decision, both: np.ndarray, reason: str) -> None:
+    """Drop the rows with a value of `both`, and the reasoning, of an earlier row."""
     rows = decision.kept
-    both = mixed(table.prompt[rows]) ^ table.completion[rows]
-    _, first, place = np.unique(both, return_index=True, return_inverse=True)
+    _, first, place = np.unique((both ^ mixed(table.reasoning))[rows], return_index=True, return_inverse=True)
     leader = rows[first][place]
     for row, earlier in zip(rows[rows != leader].tolist(), leader[rows != leader].tolist(), strict=True):
-        decision.drop(row, Reason("exact_duplicates", "exact duplicate", earlier))
+        decision.drop(row, Reason("exact_duplicates", reason, earlier))
 
 
 def _linked_prompts(table: Table, rule: Curate, decision: Decision) -> None:
@@ -95,7 +105,7 @@ def _near_duplicates(table: Table, rule: Curate, decision: Decision) -> None:
         return likeness[row]
 
     def absorbs(earlier: int, row: int) -> bool:
-        same = rule.duplicates.keep != "all" and _equivalent(table, earlier, row)
+        same = rule.duplicates.keep != "all" and _equivalent(table, earlier, row, rule.normalize == "strict")
         if same:
             decision.drop(row, Reason("near_duplicates", "near-duplicate", earlier, round(likeness[row], 3)))
         elif decision.side[earlier] != decision.side[row]:
@@ -127,13 +137,17 @@ def _precedence(table: Table, rule: Curate, decision: Decision) -> np.ndarray:
     return rows[np.lexsort((np.where(in_train, last, rows), np.where(in_train, worth, 0), in_train))]
 
 
-def _equivalent(table: Table, one: int, two: int) -> bool:
+def _equivalent(table: Table, one: int, two: int, strict: bool) -> bool:
+    """True if two completions are equal, or long with mostly the same words, for `strict` with the same numbers."""
     if table.completion[one] == table.completion[two]:
-        return True
+        return bool(table.exact_completion[one] == table.exact_completion[two] and table.reasoning[one] == table.reasoning[two])
     texts = [normalize(table.messages(row)[-1]["content"]) for row in (one, two)]
     if any(text[:1] in ("{", "[", "") for text in texts):
         return False
-    sets = [frozenset(map(key, words(text))) for text in texts]
+    said = [words(text) for text in texts]
+    if strict and len({frozenset(word for word in text if any(map(str.isdigit, word))) for text in said}) > 1:
+        return False  # other numbers are another answer
+    sets = [frozenset(map(key, text)) for text in said]
     return min(map(len, sets)) >= _LONG and similar.jaccard(*sets) >= _SAME_WORDS
 
 
@@ -151,7 +165,7 @@ def _near_prompts(table: Table, rule: Curate, decision: Decision) -> None:
         lambda earlier, row: bool(table.completion[earlier] == table.completion[row]),
     )
     decision.bounded += found.bounded
-    pairs = [(row, earlier) for row, earlier, _ in found.pairs if table.prompt[row] != table.prompt[earlier]]
+    pairs = [(row, earlier) for row, earlier, _ in found.pairs if table.exact_prompt[row] != table.exact_prompt[earlier]]
     cluster = components(pairs)
     if not cluster:
         return

@@ -17,8 +17,10 @@ from fineline.curate import layouts, quality, similar, text
 from fineline.curate.cleaning import LeftOut, Row, clean
 from fineline.curate.contamination import ItemIndex
 from fineline.curate.decision import side
+from fineline.curate.encoding import is_mojibake
 from fineline.curate.lengths import TokenCounter
 from fineline.curate.privacy import Cleaner
+from fineline.curate.reading import Rejected, Unwanted
 from fineline.curate.table import Chunk, Outcomes, Slice
 from fineline.curate.text import Words
 from fineline.project.params.curation import Curate
@@ -76,7 +78,7 @@ class _Examination:
     def chunk(self) -> Chunk:
         rows = self._measured(self._in_languages([row for line in self._lines() if (row := self._read(line)) is not None]))
         prompts = Words.from_texts([text.words(row.prompt) for row in rows])
-        completions = Words.from_texts([text.words(row.completion) for row in rows])
+        completions = Words.from_texts([text.words(f"{row.reasoning} {row.completion}".strip()) for row in rows])
         shingles, starts = text.interleaved_shingles(prompts, completions)
         sketch = similar.sketches(shingles, starts)
         prompt_bands = similar.band_hashes(sketch[0::2])
@@ -99,6 +101,9 @@ class _Examination:
             stratum=np.array([0 if row.stratum is None else text.key(row.stratum) for row in rows], dtype=np.uint64),
             prompt=text.keys([row.prompt for row in rows]),
             completion=text.keys([row.completion for row in rows]),
+            exact_prompt=text.keys([row.exact_prompt for row in rows]),
+            exact_completion=text.keys([row.exact_completion for row in rows]),
+            reasoning=np.array([text.key(row.reasoning) if row.reasoning else 0 for row in rows], dtype=np.uint64),
             tokens=np.array([row.tokens for row in rows], dtype=np.uint32),
             time=np.array([np.nan if row.example.time is None else row.example.time for row in rows], dtype=np.float64),
             bands=bands,
@@ -122,10 +127,14 @@ class _Examination:
             if content is None:
                 raise LeftOut("rejected", envelope["problem"], row=envelope["raw"])
             try:
-                example = layouts.read(content, self.part)
-            except layouts.Rejected as reason:
+                example = layouts.read(content, self.part, self.rule, sparse=".parquet" in envelope["at"])
+            except Unwanted as reason:
+                raise LeftOut("quality", str(reason)) from reason
+            except Rejected as reason:
                 raise LeftOut("rejected", str(reason), row=orjson.dumps(content).decode()) from reason
-            prompt = self._prompt(example)
+            self.outcomes.read.update(example.reading.notes)
+            self.outcomes.note_unread(sorted(example.reading.unread))
+            prompt = text.normalize(self._prompt(example))
             row = Row(envelope["id"], envelope["at"], example, example.group or prompt, content)
             clean(row, self.rule, self.examiner.cleaner, self.outcomes)
             self._judge(row, prompt)
@@ -138,13 +147,24 @@ class _Examination:
         """Leave a row of bad quality out; otherwise fill in what later steps compare."""
         rule = self.rule.quality
         question, answer = text.prompt_text(row.messages), text.completion_text(row.messages)
-        row.prompt = self._prompt(row.example) if row.changes else prompt
+        asked = self._prompt(row.example)
+        row.prompt = text.normalize(asked) if row.changes else prompt
         row.completion = text.normalize(answer)
+        thought = text.reasoning_text(row.messages)
+        row.reasoning = text.normalize(thought) if thought else ""
+        last = text.message_text(row.messages[-2])
         if not row.completion:
             raise LeftOut("quality", "completion without visible characters")
+        if self.rule.normalize == "strict":
+            row.exact_prompt = text.exact(asked)
+            row.exact_completion = text.compared_answer(answer, row.completion, row.prompt)
+            echo = text.exact(answer) == text.exact(last)
+        else:
+            row.exact_prompt, row.exact_completion = row.prompt, row.completion
+            echo = row.completion == text.normalize(last)
         signs = {
-            "mojibake": quality.is_mojibake(question) or quality.is_mojibake(answer),
-            "echo": not row.example.plain and row.completion == text.normalize(text.message_text(row.messages[-2])),
+            "mojibake": any(map(is_mojibake, (question, answer, thought))),
+            "echo": echo and not row.example.plain,
             "boilerplate": quality.is_boilerplate(row.completion),
         }
         for sign, seen in signs.items():
@@ -152,6 +172,8 @@ class _Examination:
                 if getattr(rule, sign) == "remove":
                     raise LeftOut("quality", sign)
                 self.outcomes.reported[sign] += 1
+        if not signs["echo"] and not row.example.plain and row.completion == text.normalize(last):
+            self.outcomes.reported["echo"] += 1  # the prompt in another form, which may be the task
         row.prose = question if answer[:1] in ("{", "[") else f"{row.messages[-2]['content']} {answer}"
         if self.rule.split.stratify:
             value = row.content.get(self.rule.split.stratify)
@@ -162,14 +184,14 @@ class _Examination:
         row.content = {}
 
     def _prompt(self, example: layouts.Example) -> str:
-        """Return the text by which prompts are compared: everything before the completion, and the tools.
+        """Return the text whose normalized and exact forms compare prompts: everything before the completion, and the tools.
 
         Plain texts, which all answer the prompt of their part, are compared by themselves.
         """
         if example.plain:
-            return text.normalize(text.completion_text(example.messages))
+            return text.completion_text(example.messages)
         tools = orjson.dumps(example.tools).decode() if example.tools else ""
-        return text.normalize(f"{text.prompt_text(example.messages)} {tools}")
+        return f"{text.prompt_text(example.messages)} {tools}"
 
     def _in_languages(self, rows: list[Row]) -> list[Row]:
         """Return the rows without those that are clearly in an unwanted language."""

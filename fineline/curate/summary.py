@@ -25,6 +25,8 @@ from fineline.project.params.curation import Curate
 
 _REASONS = 50
 _DOMAINS = 30
+_NAMES = 30
+_LONGEST_NAME = 60  # characters
 _EDGES = [0, *(round(2 ** (step / 2)) for step in range(6, 41))]  # tokens: 8, 11, 16, 23, 32 … 1,048,576
 DRIFT_LIMIT = 0.2
 """Total variation distance above which the check `drift` warns."""
@@ -52,6 +54,10 @@ def summarize(
         "reasons": dict(reasons.most_common(_REASONS)),
         "changed": {"rows": 0} | dict(sorted(outcomes.changed.items())),
         "reported": dict(sorted((+reported).items())),
+        "read": dict(sorted(outcomes.read.items())),
+        "unread": {
+            f"{kind.replace(' ', '_')}s": _unread(outcomes, kind, Cleaner(rule.privacy)) for kind in ("column", "message key")
+        },
         "splits": {name: _split(table, decision, side) for side, name in enumerate(NAMES)},
         "sources": {
             name: {
@@ -124,6 +130,20 @@ def _split(table: Table, decision: Decision, side: int) -> dict[str, int]:
         "groups": len(groups),
         "tokens": int((table.tokens[rows].astype(np.int64) * copies).sum()),
     }
+
+
+def _unread(outcomes: Outcomes, kind: str, cleaner: Cleaner) -> dict[str, int]:
+    """Return name -> rows with a value of that name that was not read, most frequent first; a name may be a private value."""
+    counts: Counter[str] = Counter()
+    for (of_kind, name), rows in outcomes.unread.items():
+        if of_kind == kind:
+            counts[name] = rows
+    named = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown: Counter[str] = Counter()
+    for name, rows in named[:_NAMES]:
+        shown[cleaner.scrub(name)[:_LONGEST_NAME]] += rows
+    others = sum(rows for _, rows in named[_NAMES:])
+    return dict(shown) | ({"other": others} if others else {})
 
 
 def _counted(names: list[str], codes: np.ndarray) -> dict[str, int]:

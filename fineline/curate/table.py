@@ -6,7 +6,7 @@ row); texts stay in files.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 _BYTES = 1_500_000  # of a chunk
+_NAMES = 500  # distinct names that a chunk counts
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,21 @@ class Outcomes:
     """Kind that was found and kept -> rows."""
     leaked: Counter[tuple[str, int]] = field(default_factory=Counter)
     """(suite, item) -> rows."""
+    read: Counter[str] = field(default_factory=Counter)
+    """Note on the reading of rows -> rows."""
+    unread: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """("column" or "message key", name) -> rows with a value of that name that was not read."""
+
+    def note_unread(self, names: Iterable[tuple[str, str]]) -> None:
+        """Count names that were not read; beyond `_NAMES` distinct ones as `other`, since a name may be in one row only."""
+        for kind, name in names:
+            known = (kind, name) in self.unread or len(self.unread) < _NAMES
+            self.unread[(kind, name if known else "other")] += 1
 
     def add(self, other: "Outcomes") -> None:
         """Add the counts of another chunk."""
         self.rows_in += other.rows_in
-        for name in ("left_out", "changed", "reported", "leaked"):
+        for name in ("left_out", "changed", "reported", "leaked", "read", "unread"):
             getattr(self, name).update(getattr(other, name))
 
 
@@ -63,7 +74,13 @@ class Columns:
     prompt: np.ndarray
     """uint64 hash of the normalized prompt."""
     completion: np.ndarray
-    """uint64 hash of the normalized completion."""
+    """uint64 hash of the normalized completion, without its reasoning."""
+    exact_prompt: np.ndarray
+    """uint64 hash of the prompt in the form that `curate.normalize` selects."""
+    exact_completion: np.ndarray
+    """uint64 hash of the completion in that form."""
+    reasoning: np.ndarray
+    """uint64 hash of the normalized reasoning of all answers; 0 without any."""
     tokens: np.ndarray
     """uint32, of the whole row under the chat template."""
     time: np.ndarray

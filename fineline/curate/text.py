@@ -19,18 +19,37 @@ SHINGLE = 3  # words
 # scripts without spaces between words: each character counts as a word (kana, CJK ideographs, Thai, Lao, Khmer, Myanmar)
 _ALONE = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
+_INDENTED = re.compile(r"\n[ \t]+\S")
+_RAISED = re.compile("[\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u2094\u2150-\u2189\u2460-\u24ff\u2776-\u2793]")
+"""Superscripts, subscripts, fractions and circled numbers."""
+_SHORT = 7  # spaces; answers of fewer words are labels, names and formulas rather than prose
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying mixes upwards
 _SHIFT = np.uint64(29)
 
 
 def prompt_text(messages: list[dict[str, Any]]) -> str:
-    """Return everything before the completion."""
+    """Return everything before the completion, without the reasoning of earlier answers."""
     return "\n".join(map(message_text, messages[:-1]))
 
 
 def completion_text(messages: list[dict[str, Any]]) -> str:
-    """Return the text of the last message."""
-    return message_text(messages[-1])
+    """Return the text of the last message without its reasoning. Ids of tool calls, which are often random, are left out."""
+    last = messages[-1]
+    calls = last.get("tool_calls")
+    if calls and any("id" in call for call in calls):
+        last = last | {"tool_calls": [{name: value for name, value in call.items() if name != "id"} for call in calls]}
+    return message_text(last)
+
+
+def reasoning_text(messages: list[dict[str, Any]]) -> str:
+    """Return the reasoning of every answer; mostly none."""
+    return "\n".join(message["reasoning_content"] for message in messages if "reasoning_content" in message)
+
+
+def answer_text(messages: list[dict[str, Any]]) -> str:
+    """Return the completion after the reasoning of all answers: the text that is searched for leaks."""
+    reasoning, completion = reasoning_text(messages), completion_text(messages)
+    return f"{reasoning}\n{completion}" if reasoning else completion
 
 
 def message_text(message: dict[str, Any]) -> str:
@@ -41,8 +60,45 @@ def message_text(message: dict[str, Any]) -> str:
 
 
 def normalize(text: str) -> str:
-    """Return the text in Unicode NFKC, case-folded, with white space collapsed."""
+    """Return the text in Unicode NFKC, case-folded, with white space collapsed: the loose form."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def exact(text: str) -> str:
+    """Return the strict form of a text: the text itself, with one form of line ends, and of accents (Unicode NFC)."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def exact_answer(text: str) -> str:
+    """Return the strict form of a completion without what separates it from its prompt and from what follows.
+
+    That is white space at the end, and line breaks or one space at the beginning. Deeper indentation is content.
+    """
+    answer = exact(text).rstrip().lstrip("\n")
+    return answer[1:] if answer[:1] == " " and answer[1:2] != " " else answer
+
+
+def compared_answer(answer: str, normalized: str, prompt: str) -> str:
+    """Return the form in which strict comparison looks for copies of a completion.
+
+    Prose that was copied in capitals or with other spaces is a copy, so it is compared in its loose form. Where the form may be
+    what the task is about, the strict form is compared: in short answers and JSON, in indented lines, in numbers such as x²,
+    and in an answer that the prompt contains in another form.
+
+    Args:
+        normalized: The loose form of the completion.
+        prompt: The loose form of the prompt.
+    """
+    about_form = (
+        normalized.count(" ") < _SHORT
+        or normalized[0] in "{["
+        or _INDENTED.search(answer) is not None
+        or normalized in prompt
+        or (not answer.isascii() and _RAISED.search(answer) is not None)
+    )
+    return exact_answer(answer) if about_form else normalized
 
 
 def words(normalized: str) -> list[str]:

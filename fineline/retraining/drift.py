@@ -16,6 +16,7 @@ from typing import Any
 from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.curate import layouts
+from fineline.curate.reading import Rejected
 from fineline.errors import InputError
 from fineline.project import candidate, layout, params
 from fineline.project.params.evaluation import Target
@@ -119,8 +120,8 @@ def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
                 if row.content is None:
                     continue
                 try:
-                    example = layouts.read(row.content, {})
-                except layouts.Rejected:
+                    example = layouts.read(row.content, {}, block.curate, sparse=".parquet" in stored.name)
+                except Rejected:
                     continue
                 if block.curate.system is not None and example.messages[0]["role"] != "system":
                     example.messages.insert(0, {"role": "system", "content": block.curate.system})

@@ -13,6 +13,7 @@ import yaml
 from fineline import artifacts
 from fineline.artifacts import files
 from fineline.curate import layouts
+from fineline.curate.reading import Rejected
 from fineline.errors import InputError, Unreachable, did_you_mean
 from fineline.models import bases
 from fineline.project import editing, layout, params
@@ -60,7 +61,7 @@ def read_first_rows(path: Path) -> FirstRows:
         size += len(orjson.dumps(row.content, default=str))
         try:
             example = layouts.read(row.content, {})
-        except layouts.Rejected as error:
+        except Rejected as error:
             problems[str(error)] += 1
             continue
         lengths.append(sum(len(str(message.get("content", "")).encode()) for message in example.messages))

@@ -143,5 +143,14 @@ def _write_csv(file: Path, columns: list[str], rows: list[dict[str, Any]]) -> No
 def _print(report: dict[str, Any]) -> None:
     gone = ", ".join(f"{step.replace('_', ' ')} {rows:,}" for step, rows in report["removed"].items() if rows)
     print(f"{report['rows_in']:,} rows in, {report['kept']:,} kept; left out: {gone or 'none'}")
+    if report["read"]:
+        print("as read: " + ", ".join(f"{note.replace('_', ' ')} {rows:,}" for note, rows in report["read"].items()))
+    unread = [
+        f"{kind.replace('_', ' ')} " + ", ".join(f"{name} ({rows:,} rows)" for name, rows in names.items())
+        for kind, names in report["unread"].items()
+        if names
+    ]
+    if unread:
+        print(f"not read: {'; '.join(unread)}; name them under `columns` of the part if they matter (docs/curation.md)")
     sizes = report["splits"].items()
     print(", ".join(f"{split} {size['rows']:,} rows in {size['groups']:,} groups" for split, size in sizes))

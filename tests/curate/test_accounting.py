@@ -34,7 +34,7 @@ ALWAYS = [  # one row for each outcome, so that every outcome occurs
     b'{"prompt": "How do I get to  the LAKE", "completion": "by bus"}',
     b'{"prompt": "which bus", "completion": "the first"}',
     b'{"prompt": "which bus", "completion": "the second"}',
-    b'{"prompt": "say it", "completion": "Say it"}',
+    b'{"prompt": "say it", "completion": "say it"}',
     b'{"prompt": "Say hello.", "completion": "hello"}',
     b'{"prompt": "half',
 ]

@@ -144,7 +144,7 @@ def test_personal_data_are_removed_from_tools_names_and_domains(run):
     row = {"messages": messages, "tools": tools, "domain": "sue@example.com", "group": "tom@example.com"}
     curated = run([*commands(), row])
     (row,) = [row for row in curated.rows if "tools" in row]
-    assert row["messages"][-1]["tool_calls"][0]["function"]["arguments"] == '{"to": "<EMAIL>"}'
+    assert row["messages"][-1]["tool_calls"][0]["function"]["arguments"] == {"to": "<EMAIL>"}
     assert curated.changed[0]["changes"] == {"email": 3}
     assert "<EMAIL>" in curated.report["domains"]
     assert not [content for content in curated.files.values() if b"example.com" in content.replace(b"home@example.com", b"")]
@@ -174,7 +174,7 @@ def test_invisible_characters_are_removed_before_private_values_are_searched(run
 def test_texts_of_bad_quality_are_left_out(run):
     rows = [
         pair("a question of some kind", "cafÃ© noir"),
-        pair("say it again", "Say it  again"),
+        pair("say it again", "say it again"),
         pair("tell a story", "the dog ran " * 30),
         pair("x", "\u200b\u200b"),
         pair("a long one", "word " * 2000),

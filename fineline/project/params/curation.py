@@ -108,11 +108,23 @@ class Split(Block):
         return self
 
 
+Role = Literal["system", "user", "assistant", "tool"]
+
+
 class Curate(Block):
     """How raw rows become a training set."""
 
     system: str | None = None
     """System message for rows without one, in training, evaluation and serving."""
+    roles: dict[str, Role] = {}
+    """Name of a role in the rows -> role, for names that fineline does not know: `{Kundin: user, Berater: assistant}`. Case is
+    ignored. docs/curation.md lists the known names."""
+    preference: Literal["refuse", "chosen"] = "refuse"
+    """Rows with a better and a worse answer (`chosen` and `rejected`). `refuse` rejects them, `chosen` learns the better
+    answer."""
+    normalize: Literal["strict", "loose"] = "strict"
+    """When two texts are equal for `quality.echo`, `label_noise.same_prompt` and duplicates. `strict` compares every character.
+    `loose` ignores case, white space and compatibility characters (x² and x2), which some tasks are about."""
     max_tokens: Annotated[int, Field(ge=16)] = 1024
     """Length limit in tokens, with the tokenizer and chat template of the base model. Longer rows are left out, never
     truncated."""

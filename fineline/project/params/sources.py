@@ -106,7 +106,8 @@ class HubData(Block):
 
 Layout = Literal["messages", "prompt_completion", "instruction", "sharegpt", "question_answer", "text"]
 Column = Literal[
-    "messages", "tools", "system", "prompt", "context", "completion", "text", "id", "group", "time", "domain"
+    *("messages", "tools", "system", "history", "prompt", "context", "reasoning", "completion", "text"),
+    *("chosen", "rejected", "label", "weight", "id", "group", "time", "domain"),
 ]  # fineline's names; a row may have others
 
 
