@@ -26,7 +26,7 @@ def auto_class(config: Any) -> Any:
     for names, found in ((causal, AutoModelForCausalLM), (image_text, AutoModelForImageTextToText)):
         if kind in names and stated in (None, *_named(names[kind])):
             return found
-    if any(stated in _named(entry) for names in (causal, image_text) for entry in names.values()):
+    if stated and any(stated in _named(entry) for names in (causal, image_text) for entry in names.values()):
         return getattr(transformers, stated)
     raise InputError(
         f"{stated or kind} is not a decoder-only language model: transformers {'names' if stated else 'lists'} it neither among"
@@ -149,7 +149,7 @@ def sizes(layer: Any) -> tuple[int, int]:
 
 
 def _multiplies(layer: torch.nn.Linear) -> bool:
-    """True if a layer maps each vector of its input features to one of its output features, whatever its class."""
+    """True if a layer maps each vector of its input features to one of its output features, in any class."""
     if type(layer).forward is torch.nn.Linear.forward or type(layer).__module__.startswith("bitsandbytes."):
         return True
     vector = torch.zeros(1, 1, layer.in_features, dtype=layer.weight.dtype, device=layer.weight.device)
