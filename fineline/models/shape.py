@@ -169,11 +169,10 @@ def _of_config(config: Any, place: str) -> Shape:
     if not getattr(config, "architectures", None) and getattr(config, "is_decoder", None) is False:
         raise InputError(f"{place}: {config.model_type} is not a decoder-only language model: `is_decoder` is false")
     try:
-        model = classes.skeleton(config)
+        return _of_model(classes.skeleton(config), config)
     except (ValueError, ImportError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{place}: transformers cannot build this {config.model_type} model: {reason}") from error
-    return _of_model(model, config)
 
 
 def _of_model(model: Any, config: Any) -> Shape:

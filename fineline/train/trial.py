@@ -1,8 +1,8 @@
 """The choice of the path that a model is trained on, by a trial on a few rows with that very model.
 
-The reference is the forward pass of the model, one row at a time, without padding, and the cross entropy of its logits. A faster
-path is taken where it gives the same losses and the same gradients. A model that the trial cannot run, or whose tokens see those
-that follow them, is refused before it is trained.
+The reference is the forward pass of the model, one row at a time, without padding, and the cross entropy of its logits. A
+faster path is taken where it gives the same losses and the same gradients. A model that the trial cannot run, or whose tokens
+see those that follow them, is refused before it is trained.
 
 Rounding in bf16 can hide a difference. Models that are small enough are tried in fp32, and of all models two things are tested
 exactly: that a row's loss does not depend on another row, and that logits are the output of the head.
