@@ -1,6 +1,7 @@
 """The class that a model is loaded with, and its parts: the language model, the towers next to it, the experts within."""
 
 import logging
+from collections import Counter
 from typing import Any
 
 import torch
@@ -105,7 +106,8 @@ def linear_layers(model: Any) -> dict[str, Any]:
     """Return the linear layers of the language part by name and in order, without the head and without routers of experts.
 
     They are of torch's Linear, transformers' Conv1D, or in four bits. Left out are classes that compute something else with
-    their weight, and layers that PEFT cannot adapt, see `not_adaptable`.
+    their weight, layers that PEFT cannot adapt, see `not_adaptable`, and layers that share one weight, which could not be merged:
+    each would have another adapter.
     """
     from transformers.pytorch_utils import Conv1D
 
@@ -115,6 +117,8 @@ def linear_layers(model: Any) -> dict[str, Any]:
         for name, layer in language_modules(model, torch.nn.Linear | Conv1D).items()
         if layer is not head and name not in routers and (isinstance(layer, Conv1D) or _multiplies(layer))
     }
+    owners = Counter(id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Linear | Conv1D))
+    layers = {name: layer for name, layer in layers.items() if owners[id(layer.weight)] == 1}
     kinds = {name.rpartition(".")[2] for name in layers}
     refused = {kind for kind in kinds if not_adaptable(model, kind)}
     return {name: layer for name, layer in layers.items() if name.rpartition(".")[2] not in refused}

@@ -34,8 +34,16 @@ def test_targets_are_endings_of_linear_layers(bases, asked, expected):
 
 def test_layers_of_any_class_that_multiplies_are_targets():
     """GPT-2's are transformers' Conv1D, Falcon's a subclass of Linear."""
-    assert targets.resolve(zoo.build("gpt2"), "all-linear") == ["attn.c_proj", "c_attn", "c_fc", "mlp.c_proj"]
+    assert targets.resolve(zoo.build("gpt2"), "all-linear") == ["c_attn", "c_fc", "c_proj"]
     assert "query_key_value" in targets.resolve(zoo.build("falcon"), "all-linear")
+
+
+def test_layers_that_share_one_weight_are_left_out():
+    """Zamba's attention blocks do; adapters of each could not be merged into the one weight."""
+    model = zoo.build("zamba2")
+    names = targets.linear_layers(model)
+    assert names
+    assert not any("shared_transformer.self_attn" in name for name in names)
 
 
 def test_targets_are_in_the_language_part_only():
