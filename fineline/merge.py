@@ -100,9 +100,7 @@ def merged_files(
     """
     causal, kind = model.get_base_model(), dtype(precision)
     merges = method.merges(model)
-    quantized = {
-        f"{name.replace('.base_layer', '')}.weight": layer for name, layer in loading.quantized_layers(causal).items()
-    }
+    quantized = {f"{name.replace('.base_layer', '')}.weight": layer for name, layer in loading.quantized_layers(causal).items()}
     stored = checkpoint.stored_shapes(base)
     direct, others = checkpoint.located(stored, causal, {*merges, *quantized})
     change = _Change(causal, merges, quantized)
@@ -139,7 +137,6 @@ class _Change:
         merge = self.merges.get(name)
         return (weight if merge is None else merge(weight)).contiguous()
 
-
     def whole(self, name: str, kind: torch.dtype) -> torch.Tensor:
         """Return a weight, merged or not; what is not merged keeps its type unless it is a floating-point number."""
         if name in self.merges or name in self.quantized:
@@ -168,7 +165,8 @@ def _merged_tensors(
             if name in converted:
                 yield name, converted[name]
             elif name in direct:
-                yield name, change(direct[name], original).to(kind or original.dtype)
+                merged = change(direct[name], original).to(kind or original.dtype)
+                yield name, merged if name == direct[name] else merged.clone()  # a file may not contain one memory twice
             else:
                 yield name, original.to(kind) if kind and original.is_floating_point() else original
 

@@ -11,7 +11,16 @@ from fineline.adapters.methods.method import ATTENTION
 from fineline.errors import InputError, ParameterError, did_you_mean
 from fineline.models.classes import expert_parameters, language_modules, linear_layers, not_adaptable, router_layers, sizes
 
-__all__ = ["attention_layers", "biases", "blocks", "linear_layers", "rescaled_layers", "resolve", "resolve_parameters", "sublayers"]
+__all__ = [
+    "attention_layers",
+    "biases",
+    "blocks",
+    "linear_layers",
+    "rescaled_layers",
+    "resolve",
+    "resolve_parameters",
+    "sublayers",
+]
 
 
 def resolve(model: Any, targets: str | list[str]) -> list[str]:
@@ -120,7 +129,9 @@ def sublayers(block: nn.Module) -> tuple[str, str]:
     Raises:
         InputError: The block does not consist of one attention module and one MLP.
     """
-    parents = [name for name, child in block.named_children() if any(isinstance(part, nn.Linear | Conv1D) for part in child.modules())]
+    parents = [
+        name for name, child in block.named_children() if any(isinstance(part, nn.Linear | Conv1D) for part in child.modules())
+    ]
     attention = [name for name in parents if name.lower().endswith(ATTENTION)]
     rest = [name for name in parents if name not in attention]
     if len(attention) != 1 or len(rest) != 1:

@@ -61,9 +61,11 @@ def start_at_real_tokens(model: Any) -> None:
     """
     encoder = model.prompt_encoder[model.active_adapter]
     base = model.get_base_model()
-    drawn = torch.randint(len(base.get_input_embeddings().weight), (1, model.active_peft_config.num_virtual_tokens)).to(base.device)
+    drawn = torch.randint(len(base.get_input_embeddings().weight), (1, model.active_peft_config.num_virtual_tokens)).to(
+        base.device
+    )
     with plain(base):
-        cache = base(input_ids=drawn, use_cache=True, logits_to_keep=1).past_key_values
+        cache = _filled(base, input_ids=drawn)
     states = torch.stack([torch.stack(pair) for pair in _of_cache(cache)])  # (layers, 2, 1, heads, virtual tokens, head dim)
     encoder.load_prompt_embeddings(states[:, :, 0].permute(3, 0, 1, 2, 4).flatten(1).float())
 
@@ -135,7 +137,7 @@ class VirtualTokens(Adapted):
         """Return the keys and values of the virtual tokens."""
         learned = self.learned.to(self.model.dtype)
         if self.heads is None:
-            return _of_cache(self.model(inputs_embeds=learned[None], use_cache=True, logits_to_keep=1).past_key_values)
+            return _of_cache(_filled(self.model, inputs_embeds=learned[None]))
         layers = self.model.config.get_text_config(decoder=True).num_hidden_layers
         states = learned.view(1, self.virtual_tokens, layers, 2, self.heads, -1).permute(2, 3, 0, 4, 1, 5)
         return [(key, value) for key, value in states]
@@ -144,6 +146,13 @@ class VirtualTokens(Adapted):
         from transformers import DynamicCache
 
         return DynamicCache([tuple(state.expand(rows, -1, -1, -1) for state in pair) for pair in self.key_values()])
+
+
+def _filled(model: Any, **given: torch.Tensor) -> Any:
+    """Return a cache with the keys and values of all given tokens, in layers with a window too."""
+    from transformers import DynamicCache
+
+    return model(**given, past_key_values=DynamicCache(), use_cache=True, logits_to_keep=1).past_key_values
 
 
 def _kind(model: Any) -> str | None:

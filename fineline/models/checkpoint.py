@@ -12,7 +12,7 @@ from fineline.models import classes
 
 _PARAMETRIZED = re.compile(r"parametrizations\.(\w+)\.original$")
 _WRAPPED = ".base_layer"
-"""What PEFT adds to the name of a layer that it adapts."""
+"""Ending that PEFT adds to the name of a layer that it adapts."""
 
 
 def stored_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
@@ -51,9 +51,7 @@ def tied(model: Any) -> dict[str, set[str]]:
     return {name: several for several in names.values() if len(several) > 1 for name in several}
 
 
-def located(
-    stored: Mapping[str, tuple[int, ...]], model: Any, changed: Iterable[str]
-) -> tuple[dict[str, str], set[str]]:
+def located(stored: Mapping[str, tuple[int, ...]], model: Any, changed: Iterable[str]) -> tuple[dict[str, str], set[str]]:
     """Return where changed weights are in a checkpoint.
 
     Args:
@@ -69,9 +67,7 @@ def located(
     shared, converted = tied(model), _renamed(model)
     for name in changed:
         places = {place for place in shared.get(name, {name}) if place in stored}
-        if places and not converted:
-            direct |= dict.fromkeys(places, name)
-        elif places and name in places and _unchanged(model, name, stored):
+        if (places and not converted) or (places and name in places and _unchanged(model, name, stored)):
             direct |= dict.fromkeys(places, name)
         else:
             others.add(name)

@@ -1,6 +1,7 @@
 """The class that a model is loaded with, and its parts: the language model, the towers next to it, the experts within."""
 
 import logging
+from collections import Counter
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ def auto_class(config: Any) -> Any:
     for names, found in ((causal, AutoModelForCausalLM), (image_text, AutoModelForImageTextToText)):
         if kind in names and stated in (None, *_named(names[kind])):
             return found
-    if any(stated in _named(entry) for names in (causal, image_text) for entry in names.values()):
+    if stated and any(stated in _named(entry) for names in (causal, image_text) for entry in names.values()):
         return getattr(transformers, stated)
     raise InputError(
         f"{stated or kind} is not a decoder-only language model: transformers {'names' if stated else 'lists'} it neither among"
@@ -105,7 +106,8 @@ def linear_layers(model: Any) -> dict[str, Any]:
     """Return the linear layers of the language part by name and in order, without the head and without routers of experts.
 
     They are of torch's Linear, transformers' Conv1D, or in four bits. Left out are classes that compute something else with
-    their weight, and layers that PEFT cannot adapt, see `not_adaptable`.
+    their weight, layers that PEFT cannot adapt, see `not_adaptable`, and layers that share one weight, which could not be merged:
+    each would have another adapter.
     """
     from transformers.pytorch_utils import Conv1D
 
@@ -115,6 +117,8 @@ def linear_layers(model: Any) -> dict[str, Any]:
         for name, layer in language_modules(model, torch.nn.Linear | Conv1D).items()
         if layer is not head and name not in routers and (isinstance(layer, Conv1D) or _multiplies(layer))
     }
+    owners = Counter(id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Linear | Conv1D))
+    layers = {name: layer for name, layer in layers.items() if owners[id(layer.weight)] == 1}
     kinds = {name.rpartition(".")[2] for name in layers}
     refused = {kind for kind in kinds if not_adaptable(model, kind)}
     return {name: layer for name, layer in layers.items() if name.rpartition(".")[2] not in refused}
@@ -149,7 +153,7 @@ def sizes(layer: Any) -> tuple[int, int]:
 
 
 def _multiplies(layer: torch.nn.Linear) -> bool:
-    """True if a layer maps each vector of its input features to one of its output features, whatever its class."""
+    """True if a layer maps each vector of its input features to one of its output features, in any class."""
     if type(layer).forward is torch.nn.Linear.forward or type(layer).__module__.startswith("bitsandbytes."):
         return True
     vector = torch.zeros(1, 1, layer.in_features, dtype=layer.weight.dtype, device=layer.weight.device)

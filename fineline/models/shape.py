@@ -8,6 +8,7 @@ from typing import Any
 
 from fineline.errors import InputError
 
+
 @dataclass(frozen=True)
 class Linear:
     """One linear layer."""
@@ -166,13 +167,12 @@ def _of_config(config: Any, place: str) -> Shape:
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
     if not getattr(config, "architectures", None) and getattr(config, "is_decoder", None) is False:
-        raise InputError(f"{place}: {config.model_type} is not a decoder-only language model as it is configured (`is_decoder`)")
+        raise InputError(f"{place}: {config.model_type} is not a decoder-only language model: `is_decoder` is false")
     try:
-        model = classes.skeleton(config)
+        return _of_model(classes.skeleton(config), config)
     except (ValueError, ImportError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{place}: transformers cannot build this {config.model_type} model: {reason}") from error
-    return _of_model(model, config)
 
 
 def _of_model(model: Any, config: Any) -> Shape:
@@ -196,8 +196,7 @@ def _of_model(model: Any, config: Any) -> Shape:
     experts = tuple(Experts(name, *weight.shape) for name, weight in classes.expert_parameters(model).items())
     active = _first(text, "num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_topk", "moe_k", "top_k")
     heads = _first(text, "num_attention_heads") or 0
-    hidden = embedding.weight.shape[1] if embedding is not None else _first(text, "hidden_size")
-    hidden = _first(text, "hidden_size") or hidden
+    hidden = int(_first(text, "hidden_size") or embedding.weight.shape[1])
     vocabulary = next((layer.weight.shape[0] for layer in (head, embedding) if layer is not None), 0)
     inner = [_first(text, "intermediate_size") or 0]
     if experts and active:

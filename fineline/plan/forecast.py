@@ -52,7 +52,9 @@ def memory_bytes(
     """
     trained = METHODS[method].trained_parameters(shape, train)
     packed = METHODS[method].quantized and not dequantize
-    dequantized = max((layer.weights for layer in shape.linear), default=0) * _BYTES[precision] if packed else 0  # one weight at a time
+    dequantized = (
+        max((layer.weights for layer in shape.linear), default=0) * _BYTES[precision] if packed else 0
+    )  # one weight at a time
     held = {
         "base": base_bytes(method, shape, train, dequantize=dequantize, precision=precision),
         "adapters": METHODS[method].added_parameters(shape, train) * _FP32,
@@ -73,7 +75,7 @@ def base_bytes(method: str, shape: Shape, train: Train, *, dequantize: bool, pre
     """Return the bytes of the base.
 
     It is in fp32 if all of it is trained, otherwise in `precision`, with its linear layers in four bits if it is quantized.
-    Weights of experts in three-dimensional parameters are no linear layers, and stay in `precision`.
+    Weights of experts in three-dimensional parameters stay in `precision`: only linear layers are quantized.
     """
     if METHODS[method].trains_base:
         return (shape.parameters - shape.frozen) * _FP32 + shape.frozen * _BYTES[precision]

@@ -122,7 +122,9 @@ def _recompute(model: Any) -> None:
 
 
 @contextmanager
-def _workers(model: Any, items: Sequence[batches.Item], config: Train, precision: Precision, path: TrainingPath) -> Iterator[Workers]:
+def _workers(
+    model: Any, items: Sequence[batches.Item], config: Train, precision: Precision, path: TrainingPath
+) -> Iterator[Workers]:
     """Within the context, workers compute parts of a micro-step, if a trial gives the gradient of the whole."""
     count = workers.planned(items, config, torch.get_num_threads(), loading.device().type)
     if _replaces_parameters(model):

@@ -24,8 +24,6 @@ Batching = Literal["padded", "masked", "alone"]
 Head = Literal["chunks", "places", "logits"]
 """How logits are computed: by the head in chunks, by the model at label positions only, or by the model at all positions."""
 
-_ZEROS = ("token_type_ids", "mm_token_type_ids")
-"""Arguments that say which tokens are text. Some models that also take images require them in training."""
 _asked = threading.local()
 
 
@@ -69,6 +67,7 @@ def plain_loss(
     *,
     precision: Precision = "bf16",
     head: Head = "logits",
+    zeros: Sequence[str] = (),
 ) -> torch.Tensor:
     """Return the sum of the token losses of a micro-step divided by `learned`, or by the number of its labels.
 
@@ -77,21 +76,27 @@ def plain_loss(
         batch: The result of `collate`.
         learned: Labels in the whole optimizer step, so that accumulated micro-steps equal one large batch.
         precision: Precision of products; sums and the softmax are in fp32.
+        zeros: Arguments of the forward pass that are zero for text, see `text_arguments`.
     """
     losses, first = [], 0
     for group in batch["groups"]:
         labels = batch["labels"][first : first + len(group["places"])]
         first += len(labels)
-        losses.append(_loss(model, group, labels, precision, head))
+        losses.append(_loss(model, group, labels, precision, head, zeros))
     total = torch.stack(losses).sum() if len(losses) > 1 else losses[0]
     return total / (len(batch["labels"]) if learned is None else learned)
 
 
 def _loss(
-    model: Any, group: Mapping[str, torch.Tensor], labels: torch.Tensor, precision: Precision, head: Head
+    model: Any,
+    group: Mapping[str, torch.Tensor],
+    labels: torch.Tensor,
+    precision: Precision,
+    head: Head,
+    zeros: Sequence[str],
 ) -> torch.Tensor:
     causal = model.get_base_model()
-    given, virtual = inputs(model, causal, group)
+    given, virtual = inputs(model, causal, group, zeros)
     rows, tokens = group["input_ids"].shape
     places = group["places"]
     if virtual:
@@ -117,11 +122,12 @@ def _loss(
 
 
 def inputs(
-    model: Any, causal: Any, group: Mapping[str, torch.Tensor], *, adapted: bool = True
+    model: Any, causal: Any, group: Mapping[str, torch.Tensor], zeros: Sequence[str] = (), *, adapted: bool = True
 ) -> tuple[dict[str, Any], int]:
     """Return the arguments of a forward pass on text, and the number of virtual tokens before each row in its output.
 
     Args:
+        zeros: Arguments that are zero for text.
         adapted: False to leave out virtual tokens.
     """
     ids, mask = group["input_ids"], group.get("attention_mask")
@@ -145,10 +151,39 @@ def inputs(
     if mask is not None and seen:
         given["attention_mask"] = torch.cat([mask.new_ones(len(ids), seen), mask], dim=1)
     accepted = _arguments(type(causal))
-    for name in _ZEROS:
-        if name in accepted:
-            given[name] = ids.new_zeros(len(ids), ids.shape[1] + before)
+    given |= {name: ids.new_zeros(len(ids), ids.shape[1] + before) for name in zeros}
     return {name: value for name, value in given.items() if value is not None and name in accepted}, before
+
+
+@torch.no_grad()
+def text_arguments(model: Any, ids: torch.Tensor, precision: Precision) -> tuple[str, ...]:
+    """Return the arguments that say that all tokens are text, if a model requires them in training: zeros of the rows' shape.
+
+    Some models that also take images require them, and name them in their error. Others add embeddings for them, so that they
+    are given only where they are required.
+
+    Args:
+        ids: (rows, tokens) token ids.
+    """
+    causal, training = model.get_base_model(), model.training
+    asked: tuple[str, ...] = ()
+    accepted = sorted(name for name in _arguments(type(causal)) if name.endswith("token_type_ids"))
+    model.train()
+    try:
+        while True:
+            given, _ = inputs(model, causal, {"input_ids": ids}, asked, adapted=False)
+            try:
+                with autocast(precision, ids.device.type):
+                    causal(**given)
+            except ValueError as error:
+                more = tuple(name for name in accepted if name not in asked and name in str(error).replace("`", " ").split())
+                if not more:
+                    raise
+                asked = (*asked, *more)
+            else:
+                return asked
+    finally:
+        model.train(training)
 
 
 def _arguments(kind: type) -> set[str]:
@@ -157,7 +192,7 @@ def _arguments(kind: type) -> set[str]:
 
 
 @torch.no_grad()
-def head_is_last(model: Any, ids: torch.Tensor, precision: Precision) -> bool:
+def head_is_last(model: Any, ids: torch.Tensor, precision: Precision, zeros: Sequence[str] = ()) -> bool:
     """True if the model's logits are the output of its head, neither scaled, capped nor masked.
 
     The head is made to return known numbers, so that the answer does not depend on rounding.
@@ -178,7 +213,7 @@ def head_is_last(model: Any, ids: torch.Tensor, precision: Precision) -> bool:
 
     hook = head.register_forward_hook(replace)
     try:
-        given, _ = inputs(model, causal, {"input_ids": ids}, adapted=False)
+        given, _ = inputs(model, causal, {"input_ids": ids}, zeros, adapted=False)
         with autocast(precision, ids.device.type):
             logits = causal(**given).logits
     finally:

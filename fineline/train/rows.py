@@ -83,7 +83,9 @@ def collate(rows: Sequence[TokenizedRow], *, virtual: int = 0) -> dict[str, Any]
 def layout(batch: Mapping[str, Any]) -> RowLayout:
     """Return the layout of a collated micro-step, with tensors on the device of the micro-step."""
     groups = zip(batch["shapes"], batch["group_places"], strict=True)
-    return RowLayout(batch["shared"], tuple(RowGroup(count, longest, places) for (count, longest), places in groups), batch["reach"])
+    return RowLayout(
+        batch["shared"], tuple(RowGroup(count, longest, places) for (count, longest), places in groups), batch["reach"]
+    )
 
 
 def _shared(inputs: Sequence[list[int]]) -> int:

@@ -13,6 +13,7 @@ from fineline.adapters.native import Shift
 from fineline.errors import InputError
 from fineline.models import loading
 from fineline.project.params.training import Train
+from tests import zoo
 from tests.adapters.cases import CASES, loaded_base, logits, new
 
 ATTENTION = ["k_proj", "o_proj", "q_proj", "v_proj"]
@@ -31,13 +32,58 @@ def test_targets_are_endings_of_linear_layers(bases, asked, expected):
     assert targets.resolve(loaded_base(CASES["lora"], bases["plain"]), asked) == expected
 
 
-def test_a_model_without_linear_layers_is_refused_with_methods_that_work():
-    from transformers import AutoConfig, AutoModelForCausalLM
+def test_layers_of_any_class_that_multiplies_are_targets():
+    """GPT-2's are transformers' Conv1D, Falcon's a subclass of Linear."""
+    assert targets.resolve(zoo.build("gpt2"), "all-linear") == ["c_attn", "c_fc", "c_proj"]
+    assert "query_key_value" in targets.resolve(zoo.build("falcon"), "all-linear")
 
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_embd=32, n_layer=1, n_head=2, vocab_size=64))
-    for asked in ("all-linear", ["c_attn"]):
-        with pytest.raises(InputError, match=r"gpt2 model cannot be adapted .* use prompt, prefix, p-tuning or full, or"):
-            targets.resolve(model, asked)
+
+def test_layers_that_share_one_weight_are_left_out():
+    """Zamba's attention blocks do; adapters of each could not be merged into the one weight."""
+    model = zoo.build("zamba2")
+    names = targets.linear_layers(model)
+    assert names
+    assert not any("shared_transformer.self_attn" in name for name in names)
+
+
+def test_targets_are_in_the_language_part_only():
+    model = zoo.build("gemma3")
+    adapted = adapters.attach(model.requires_grad_(False), Train(method="lora"))
+    names = {name for name, weight in adapted.named_parameters() if weight.requires_grad}
+    assert names
+    assert all(".language_model." in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("asked", "layers", "parameters"),
+    [
+        ("all-linear", ATTENTION, []),
+        ("attention", ATTENTION, []),
+        ("experts", [], ["experts.down_proj", "experts.gate_up_proj"]),
+        ("all", ATTENTION, ["experts.down_proj", "experts.gate_up_proj"]),
+        (["q_proj", "experts.down_proj"], ["q_proj"], ["experts.down_proj"]),
+    ],
+)
+def test_targets_of_a_mixture_of_experts(asked, layers, parameters):
+    model = zoo.build("mixtral")
+    assert targets.resolve(model, asked) == layers
+    assert targets.resolve_parameters(model, asked) == parameters
+
+
+@pytest.mark.parametrize(
+    ("family", "train", "message"),
+    [
+        ("llama", {"method": "lora", "targets": "experts"}, "has no experts; use all-linear"),
+        ("mixtral", {"method": "lora", "targets": "experts", "dropout": 0.1}, "set `train.dropout: 0`"),
+        ("mixtral", {"method": "dora", "targets": "all"}, "dora cannot be applied to the weights of experts"),
+        ("mixtral", {"method": "vera", "targets": "all"}, "vera cannot be applied to the weights of experts"),
+        ("mamba2", {"method": "lora", "targets": ["out_proj"]}, "out_proj cannot be adapted: kernels of this model"),
+        ("mamba2", {"method": "prefix"}, "prefix cannot be used with a mamba2 model"),
+    ],
+)
+def test_what_experts_and_state_space_layers_do_not_allow(family, train, message):
+    with pytest.raises(InputError, match=message):
+        adapters.attach(zoo.build(family).requires_grad_(False), Train(**train))
 
 
 @pytest.mark.parametrize("kind", ["plain", "biased"])

@@ -35,12 +35,28 @@ def test_methods_without_trainable_parts_in_the_base_are_refused(llama_2_7b):
         trained_parameters("lora", llama_2_7b, Train(targets=["w_q"]))
 
 
-def test_layers_that_cannot_be_adapted_are_reported_before_training(tmp_path):
-    """GPT-2's are transformers' Conv1D; what needs no layer works."""
+def test_layers_that_are_no_linear_modules_are_counted_too(tmp_path):
+    """GPT-2's are transformers' Conv1D."""
     found = shape.of_model(write_config(tmp_path, GPT2))
-    with pytest.raises(InputError, match=r"layers of a gpt2 model cannot be adapted .* use prompt, prefix, p-tuning or full"):
-        trained_parameters("lora", found, Train())
+    inputs_and_outputs = 64 + 192, 64 + 64, 64 + 256, 256 + 64
+    assert trained_parameters("lora", found, Train(rank=4)) == 4 * 2 * sum(inputs_and_outputs)
     assert trained_parameters("prompt", found, Train(virtual_tokens=3)) == 3 * 64
+
+
+@pytest.mark.parametrize("targets", ["all-linear", "attention", "experts", "all", ["q_proj", "experts.down_proj"]])
+@pytest.mark.parametrize("family", ["mixtral", "gpt_oss", "deepseek_v3", "qwen3_5_moe"])
+def test_experts_are_counted(family, targets, tmp_path):
+    from fineline.adapters import attach
+    from tests import zoo
+
+    train = Train(method="lora", rank=4, targets=targets)
+    model = zoo.build(family)
+    model.config.save_pretrained(tmp_path)
+    if family == "deepseek_v3" and isinstance(targets, list):
+        train = train.model_copy(update={"targets": ["q_a_proj", "experts.down_proj"]})
+    adapted = attach(model.requires_grad_(False), train)
+    trained = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
+    assert trained == trained_parameters("lora", shape.of_model(tmp_path), train)
 
 
 KINDS = [

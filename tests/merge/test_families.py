@@ -80,7 +80,9 @@ def test_a_head_that_is_stored_again_is_written_like_the_embedding_that_it_is_ti
     for file in tiny_base.iterdir():
         (base / file.name).write_bytes(file.read_bytes())
     stored = load_file(base / "model.safetensors")
-    save_file(stored | {"lm_head.weight": stored["model.embed_tokens.weight"].clone()}, base / "model.safetensors", {"format": "pt"})
+    save_file(
+        stored | {"lm_head.weight": stored["model.embed_tokens.weight"].clone()}, base / "model.safetensors", {"format": "pt"}
+    )
     directory, expected = merged(base, tmp_path, method=method)
     written = tensors(directory)
     assert torch.equal(written["lm_head.weight"], written["model.embed_tokens.weight"])

@@ -8,6 +8,7 @@ import pytest
 
 from fineline.errors import InputError
 from fineline.models import shape
+from tests import zoo
 from tests.hub_server import serving
 from tests.models.shapes import GPT_NEOX, LLAMA_31_8B, LLAMA_31_70B, QWEN2, write_config
 
@@ -58,13 +59,30 @@ def test_a_decoder_that_does_not_call_itself_one_is_taken(tmp_path):
         ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "BertForMaskedLM is not a decoder-only language model"),
         ({"model_type": "bert", "architectures": None}, "is not a decoder-only language model"),
         ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "is not a decoder-only language model"),
-        ({"model_type": "mixtral", "architectures": ["MixtralForCausalLM"]}, "is a mixture of experts"),
         ({"model_type": "made-up"}, "transformers cannot use this configuration of model type 'made-up'"),
     ],
 )
 def test_other_models_are_refused(tmp_path, values, message):
     with pytest.raises(InputError, match=message):
         shape.of_model(write_config(tmp_path, values))
+
+
+def test_experts_towers_and_layers_without_attention_are_counted(tmp_path):
+    def found(family, kind="causal"):
+        zoo.tiny_config(family, kind).save_pretrained(tmp_path / family)
+        return shape.of_model(tmp_path / family), zoo.build(family, kind)
+
+    mixture, model = found("mixtral")
+    assert mixture.parameters == model.num_parameters()
+    assert (mixture.expert_weights, mixture.active) == (2 * 4 * 3 * 64 * 64, 0.5)
+    assert mixture.active_weights == mixture.linear_weights + mixture.expert_weights / 2
+    images, model = found("gemma3")
+    towers = sum(weight.numel() for name, weight in model.named_parameters() if "vision" in name or "projector" in name)
+    assert images.frozen == towers > 0
+    assert images.parameters == model.num_parameters()
+    assert all("language_model" in layer.name for layer in images.linear)
+    state_space, _ = found("mamba2")
+    assert (state_space.heads, state_space.layers) == (8, 2)
 
 
 def test_a_missing_or_broken_configuration_names_its_file(tmp_path):

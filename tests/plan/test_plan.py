@@ -17,6 +17,7 @@ from fineline.plan.workload import Lengths
 from fineline.project import layout, params
 from fineline.project.params.training import Train
 from fineline.stages import base, curate, handover, ingest, plan
+from tests import zoo
 from tests.models.shapes import GPT2, write_config
 
 
@@ -80,20 +81,25 @@ def test_a_machine_without_enough_memory(curated, monkeypatch):
     assert json.loads((layout.reports("home") / handover.SETTINGS).read_text())["train"]["method"] == "qlora"
 
 
-@pytest.mark.parametrize(("method", "possible"), [("prompt", True), ("full", True), ("bottleneck", False), ("auto", False)])
-def test_a_base_on_which_no_layer_can_be_adapted(tmp_path, method, possible):
-    """GPT-2: the methods that need no layer are planned, and nothing is recommended."""
+def test_a_base_whose_layers_are_no_linear_modules(tmp_path):
+    """GPT-2: methods that look for separate keys, values and an MLP are not possible, and all others are."""
     gpt2 = shape.of_model(write_config(tmp_path, GPT2))
-    run = Run(gpt2, Device("cpu", "any", 2**40, {"bf16": 1.0, "fp32": 1.0}), Train(method=method), Lengths(((20, 5),) * 8))
-    if not possible:
-        with pytest.raises(InputError, match="use prompt, prefix, p-tuning or full, or another base"):
-            run.report()
-        return
+    run = Run(gpt2, Device("cpu", "any", 2**40, {"bf16": 1.0, "fp32": 1.0}), Train(method="auto"), Lengths(((20, 5),) * 8))
     report = run.report()
-    assert (report["chosen"]["method"], report["recommended"]) == (method, None)
-    assert "use prompt, prefix, p-tuning or full" in report["reason"]
-    possible_methods = {entry["method"] for entry in report["methods"] if "not_possible" not in entry}
-    assert possible_methods == {"prompt", "prefix", "p-tuning", "full", "bitfit"}
+    assert report["recommended"] == "lora"
+    assert {entry["method"] for entry in report["methods"] if "not_possible" in entry} == {"ia3"}
+
+
+@pytest.mark.parametrize("family", ["mixtral", "gemma3", "mamba2", "gpt_oss"])
+def test_mixtures_models_with_images_and_recurrent_ones_are_planned(tmp_path, family):
+    zoo.tiny_config(family).save_pretrained(tmp_path)
+    device = Device("cpu", "any", 2**40, {"bf16": 1.0, "fp32": 1.0})
+    report = Run(shape.of_model(tmp_path), device, Train(method="auto"), Lengths(((20, 5),) * 8)).report()
+    assert (report["recommended"], report["chosen"]["fits"]) == ("lora", True)
+    sizes = {entry["method"]: entry["memory_bytes"]["base"] for entry in report["methods"] if "memory_bytes" in entry}
+    assert sizes["qlora"] < sizes["lora"]
+    if family == "mixtral":  # four bits for linear layers, but not for experts
+        assert sizes["qlora"] > 2 * 2 * 4 * 3 * 64 * 64
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("auto", "fp32"), ("bf16", "bf16"), ("fp32", "fp32")])

@@ -12,6 +12,7 @@ from fineline.train import attention, batches, workers
 from fineline.train.fused import fused
 from fineline.train.loss import completion_loss
 from fineline.train.trainer import collate
+from fineline.train.trial import TrainingPath
 from fineline.train.workers import Workers
 from tests.train.test_loop import data, digest, train
 
@@ -58,8 +59,9 @@ def test_the_gradient_of_the_parts_is_that_of_the_whole(tiny_base, two_threads, 
         model.zero_grad()
         return [value, *(gradient for gradient in found if gradient is not None)]
 
-    whole = collate(items()[:8], virtual=virtual)["parts"]
-    parts = collate(items()[:8], virtual=virtual, count=2)["parts"]
+    path = TrainingPath("flat", "", virtual=virtual)
+    whole = collate(items()[:8], path=path)["parts"]
+    parts = collate(items()[:8], path=path, count=2)["parts"]
     with fused(model), workers.started(2) as several:
         expected, found = gradients(Workers(), whole), gradients(several, parts)
         again = gradients(several, parts)

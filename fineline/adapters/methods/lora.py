@@ -8,7 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fineline.adapters.methods.method import Batches, Merge, PeftMethod, SavedBytes, layers_of, selected_experts, selected_layers
+from fineline.adapters.methods.method import (
+    Batches,
+    Merge,
+    PeftMethod,
+    SavedBytes,
+    layers_of,
+    selected_experts,
+    selected_layers,
+)
 from fineline.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -50,8 +58,8 @@ class LowRank(PeftMethod):
         if parameters and (train.dropout or variant.get("use_dora")):
             raise ParameterError(
                 "train.targets",
-                f"{self.name} cannot be applied to the weights of experts with dropout or magnitudes; set `train.dropout: 0` and"
-                " use lora, or use `targets: all-linear`",
+                f"{self.name} cannot be applied to the weights of experts with dropout or magnitudes; set `train.dropout: 0`"
+                " and use lora, or use `targets: all-linear`",
             )
 
         return LoraConfig(
@@ -91,9 +99,7 @@ class LowRank(PeftMethod):
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
         """A: (rank, in), B: (out, rank), of each layer and of each expert."""
         layers = sum(train.rank * (layer.rows + layer.columns) for layer in selected_layers(shape, train))
-        return layers + sum(
-            train.rank * part.count * (part.rows + part.columns) for part in selected_experts(shape, train)
-        )
+        return layers + sum(train.rank * part.count * (part.rows + part.columns) for part in selected_experts(shape, train))
 
     def added_flops(self, shape: "Shape", train: "Train", tokens: int) -> float:
         """Six per trained weight and token."""
@@ -108,7 +114,7 @@ def stored_transposed(layer: Any) -> bool:
 
 
 def _merge_parameter(layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
-    """Return the merged weights of experts: each one plus scaling * B A of its own rows of A and columns of B."""
+    """Return the merged weights of experts: each one plus scaling * B A of the rows of A and columns of B that belong to it."""
     import torch
 
     (name,) = layer.active_adapters

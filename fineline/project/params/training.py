@@ -34,8 +34,8 @@ class Train(Block):
     """Share of the inputs of an adapter that is dropped in training."""
     targets: Literal["all-linear", "attention", "experts", "all"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
     """Weights that are adapted: all linear layers except the head, those of attention, or a list of endings of names. In most
-    mixtures of experts, the weights of experts are parameters and not linear layers: `experts` selects them alone, `all` with the
-    linear layers. Routers are adapted only if a list names them."""
+    mixtures of experts, the weights of experts are parameters and not linear layers: `experts` selects them alone, `all` with
+    the linear layers. Routers are adapted only if a list names them."""
     initialization: Literal["default", "pissa", "eva", "loftq"] = "default"
     """Initialization of LoRA matrices. None of them changes the base. `loftq` requires the method qlora."""
     quantization: Quantization = Quantization()
