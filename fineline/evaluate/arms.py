@@ -68,10 +68,11 @@ class Subject:
         return cls(directory, artifacts.verified(directory))
 
 
-def records(arm: Arm, tasks: list[Task], tokenizer: Any, store: Path) -> list[Record]:
+def records(arm: Arm, tasks: list[Task], chat: Any, store: Path) -> list[Record]:
     """Return the records of a model on all tasks, computing those that are not in the store.
 
     Args:
+        chat: The `ChatFormat` of the model, or its tokenizer.
         store: Directory of cached scores, see `fineline.evaluate.scores`.
     """
 
@@ -79,7 +80,7 @@ def records(arm: Arm, tasks: list[Task], tokenizer: Any, store: Path) -> list[Re
         for task in asked:
             print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
         with arm.engine() as engine:
-            found = score(Scorer(engine, tokenizer, AnswerJournal(journal)), asked)
+            found = score(Scorer(engine, chat, AnswerJournal(journal)), asked)
             print(f"{arm.name} {arm.artifact.name}: {engine.path}", flush=True)
             return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fineline import evidence
 from fineline.artifacts import Artifact, reports
+from fineline.chat.settings import ChatSettings
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
 from fineline.project.candidate import shipped, shipped_form
@@ -23,6 +24,7 @@ class AssessInputs:
 
     name: str
     """Name of the adapter, for messages."""
+    chat: ChatSettings
     rule: Evaluate
     merged: Path
     exported: Path
@@ -57,7 +59,8 @@ def read(name: str) -> AssessInputs:
     Raises:
         InputError: Parameters, rows or reports are missing or broken, or gate.json was made under another policy.
     """
-    rule = params.load().adapter(name).evaluate
+    block = params.load().adapter(name)
+    rule = block.evaluate
     report = layout.reports(name)
     gate, merge, export = (reports.read(report / f"{part}.json") for part in ("gate", "merge", "export"))
     if gate.get("policy") != rule.gate.model_dump(mode="json"):
@@ -67,6 +70,7 @@ def read(name: str) -> AssessInputs:
     return AssessInputs(
         name=name,
         rule=rule,
+        chat=block.chat,
         merged=layout.merged(name),
         exported=shipped(name),
         others={
@@ -94,7 +98,7 @@ def assess(inputs: AssessInputs) -> None:
         InputError: The models were not made from the evaluated adapter, gate.json is about other suites, or evidence is broken.
         FinelineError: The arms cannot be compared.
     """
-    from fineline.chat.tokens import tokenizer_of
+    from fineline.chat.tokens import chat_format
     from fineline.evaluate import arms, tasks, verdict
     from fineline.evaluate.arms import Subject
 
@@ -106,14 +110,14 @@ def assess(inputs: AssessInputs) -> None:
     last = arms.exported(exported)  # what ships
     compared = [arms.merged(merged), *(arms.exported(other, form) for form, other in others.items()), last]
     for arm, subject in zip(compared, (merged, *others.values(), exported), strict=True):
-        tokenizer = tokenizer_of(subject.directory)  # each model's own, because a release contains its chat template
-        asked = tasks.build(rule, inputs.test, inputs.train, tokenizer)
+        chat = chat_format(subject.directory, inputs.chat)  # each model's own, because a release contains its chat template
+        asked = tasks.build(rule, inputs.test, inputs.train, chat)
         if {task.name: task.digest for task in asked} != gate["suites"]:
             raise InputError(
                 f"{inputs.reports}/gate.json was made with other suites or another chat template; run"
                 f" `dvc repro evaluate@{inputs.name}` first"
             )
-        found = arms.records(arm, asked, tokenizer, inputs.scores)
+        found = arms.records(arm, asked, chat, inputs.scores)
         reports.write_lines(inputs.reports / "assessment" / "samples" / f"{arm.name}.jsonl", found)
         decisions[arm.name] = verdict.judge(asked, inputs.base, found, rule.gate, champion=inputs.champion, pools=rule.pools)
 

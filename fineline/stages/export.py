@@ -14,6 +14,7 @@ from typing import Any
 
 from fineline import artifacts
 from fineline.artifacts import Input, reports
+from fineline.chat.settings import ChatSettings
 from fineline.errors import FinelineError, parameters_of
 from fineline.export import decoding, formats
 from fineline.inference.fidelity import Comparison, Fidelity
@@ -36,6 +37,7 @@ class ExportInputs:
     """The form that is judged and released."""
     reason: str
     """Why these forms are made, in a sentence."""
+    chat: ChatSettings
     probes: Rows
     """The rows whose first ones compare each form with the merged model."""
     source: Input
@@ -93,7 +95,8 @@ def read(name: str) -> ExportInputs:
         InputError: Parameters, rows or the merged model are missing.
         Refused: A file is not as its artifact recorded it.
     """
-    export, merged = params.load().adapter(name).export, layout.merged(name)
+    block, merged = params.load().adapter(name), layout.merged(name)
+    export = block.export
     source = artifacts.used(merged)
     wanted, reason = formats.decide(export.formats, export.precision, merged)
     precisions = {"fp32": "fp32", "quantized": export.precision, "safetensors": config.stored_precision(merged)}
@@ -102,6 +105,7 @@ def read(name: str) -> ExportInputs:
         precisions={form: precisions[form] for name in wanted for form in formats.FORMS[name]},
         shipped=formats.SHIPPED[wanted[0]],
         reason=reason,
+        chat=block.chat,
         probes=handover.probe_rows(layout.curated(name)),
         source=source,
     )
@@ -120,7 +124,7 @@ def export(inputs: ExportInputs, directories: Mapping[str, Path]) -> dict[str, A
         InputError: The builder does not support the architecture.
         FinelineError: The conversion failed.
     """
-    from fineline.chat.tokens import tokenizer_of
+    from fineline.chat.tokens import chat_format
     from fineline.export import onnx, safetensors
     from fineline.export.trial import is_equal
     from fineline.inference import probe
@@ -138,7 +142,7 @@ def export(inputs: ExportInputs, directories: Mapping[str, Path]) -> dict[str, A
         ]
         for running in builds:
             running.result()
-    tokens = probe.encoded(inputs.probes, tokenizer_of(inputs.merged))
+    tokens = probe.encoded(inputs.probes, chat_format(inputs.merged, inputs.chat))
     agreement = _agreement(inputs, directories, tokens)
     exact = "fp32" if "fp32" in precisions else inputs.shipped
     changed = decoding.replaced(inputs.merged)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fineline import artifacts
 from fineline.artifacts import reports
-from fineline.chat.tokens import tokenizer_of
+from fineline.chat.tokens import chat_format
 from fineline.errors import InputError, ParameterError, parameters_of
 from fineline.export import formats
 from fineline.hardware import device
@@ -84,7 +84,7 @@ def read(name: str) -> PlanInputs:
     base, data = layout.base(block.base), layout.curated(name)
     digests = {"base": artifacts.used(base).digest, "data": artifacts.used(data, layout.TRAINING_ROWS).digest}
     names, reason = formats.decide(block.export.formats, block.export.precision, base)
-    splits = handover.training_rows(data, tokenizer_of(base), block.train.learn)
+    splits = handover.training_rows(data, chat_format(base, block.chat), block.train.learn)
     return PlanInputs(
         requested=block.train,
         shape=shape.of_model(base),
