@@ -108,9 +108,16 @@ def _drawn(loaded: Any) -> Any:
     return loaded.eval()
 
 
+TEMPLATE = (
+    "{% for m in messages %}{{ 'w3 ' + m.content + '</s>' }}{% endfor %}{% if add_generation_prompt %}{{ 'w3 ' }}{% endif %}"
+)
+
+
 def tokenizer() -> Any:
     """Return a tokenizer with a word for each token."""
     words = {f"w{number}": number for number in range(3, VOCABULARY)} | {"<pad>": 0, "<s>": 1, "</s>": 2}
     inner = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>", pad_token="<pad>", bos_token="<s>")
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>", pad_token="<pad>", bos_token="<s>")
+    fast.chat_template = TEMPLATE
+    return fast

@@ -59,14 +59,14 @@ def test_generated_answers_are_those_of_generate(model, engine, trees, monkeypat
     if not trees:
         monkeypatch.setattr(engine, "tree_length", 0)
     tokenizer = families.tokenizer()
-    options = {"until": [], "max_gen_toks": NEW}
+    scorer, options = Scorer(engine, tokenizer), {"until": [], "max_gen_toks": NEW}
     requests = [Instance("generate_until", {}, (tokenizer.decode(prompt), options), 0) for prompt in PROMPTS]
     expected = []
     for prompt in PROMPTS:
         ids = torch.tensor([prompt])
         text = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=NEW)[0, len(prompt) :]
-        expected.append(tokenizer.decode(text, skip_special_tokens=True))
-    assert Scorer(engine, tokenizer).generate_until(requests) == expected
+        expected.append(scorer.chat.tokenizer.decode([token for token in text.tolist() if token != tokenizer.eos_token_id]))
+    assert scorer.generate_until(requests) == expected
 
 
 def test_the_engine_records_how_the_model_is_read(family, engine):

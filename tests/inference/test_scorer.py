@@ -8,7 +8,7 @@ from lm_eval.models.huggingface import HFLM
 
 from fineline.chat.tokens import cut, tokenizer_of
 from fineline.errors import InputError
-from fineline.export import onnx
+from fineline.export.onnx import build
 from fineline.inference import batches, scorer
 from fineline.inference.journal import AnswerJournal
 from fineline.inference.onnx_engine import OnnxEngine
@@ -55,7 +55,7 @@ def torch_engine(model):
 @pytest.fixture(scope="module")
 def onnx_engine(tiny_base, tmp_path_factory):
     directory = tmp_path_factory.mktemp("onnx")
-    onnx.build(tiny_base, "fp32", directory, tmp_path_factory.mktemp("cache"))
+    build(tiny_base, "fp32", directory, tmp_path_factory.mktemp("cache"))
     return OnnxEngine(directory)
 
 
@@ -250,7 +250,7 @@ def test_an_exported_model_with_windows_shares_nothing(tiny_base, onnx_engine, t
     import onnx
 
     built = tmp_path / "windowed"
-    onnx.build(tiny_base, "fp32", built, tmp_path_factory.mktemp("cache"))
+    build(tiny_base, "fp32", built, tmp_path_factory.mktemp("cache"))
     model = onnx.load(built / "model.onnx", load_external_data=False)
     for node in model.graph.node:
         if node.op_type == "GroupQueryAttention":
