@@ -1,10 +1,10 @@
 """Training speed: fineline's loop against TRL's SFTTrainer, on the same rows, first weights and steps.
 
-`make bench`, or `python benchmarks/training.py --steps 25`, after `make demo` (it makes the base model and the rows). Each
-contender trains in a separate process, LoRA and QLoRA, in the precision
-that the machine is fastest in; afterwards one process measures the loss of all four adapters on
-the same validation rows. The GEMM ceiling is measured before and after: a token takes 4 FLOPs per weight of the linear layers
-(forward, and backward to the inputs; frozen weights have no gradient), the head on label positions only.
+`make bench`, or `python benchmarks/training.py --steps 25`, after `dvc repro curate@home-en` (base model and rows). Each
+contender trains in a separate process, LoRA and QLoRA, in the precision that the machine is fastest in: first with the
+machine to itself, then next to a process that keeps one core busy. Afterwards one process measures the loss of the adapters on
+the same validation rows. The GEMM ceiling is measured before and after the quiet runs: a token takes 4 FLOPs per weight of the
+linear layers (forward, and backward to the inputs; frozen weights have no gradient), the head on label positions only.
 """
 
 import json
@@ -14,6 +14,8 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -48,6 +50,7 @@ WARMUP = 0.1
 def main(
     steps: Annotated[int, typer.Option(help="Optimizer steps of each run.")] = 25,
     peer: Annotated[bool, typer.Option(help="Run TRL on the same rows.")] = True,
+    busy: Annotated[bool, typer.Option(help="Repeat next to a process that keeps one core busy.")] = True,
     ours: Annotated[str, typer.Option(hidden=True, help="A task to train in this process.")] = "",
 ) -> None:
     """Print one table: tokens a second, peak memory, validation loss, and the share of the GEMM ceiling."""
@@ -58,11 +61,29 @@ def main(
     order = list(LengthGrouped([len(row.input_ids) for row in encoded], BATCH, seed=1))[: steps * BATCH]
     chosen = [{"input_ids": encoded[place].input_ids, "labels": encoded[place].labels} for place in order]
     ceiling = [_gemm()]
+    speeds = _table(chosen, steps, peer)
+    ceiling.append(_gemm())
+    per_token = 4 * _linear_weights() + 4 * _head_weights() * sum(row.learned for row in encoded) / _count(encoded)
+    highest = max(ceiling) / per_token
+    shares = ", ".join(f"{method} {speed / highest:.0%}" for method, speed in speeds.items())
+    print(f"{PRECISION} GEMM {max(ceiling) / 1e9:.0f} GFLOP/s: at most {highest:.0f} tokens/s if nothing but these took time")
+    print(f"share of it that fineline reached: {shares}")
+    if busy:
+        print("next to a process that keeps one core busy:")
+        with _busy():
+            _table(chosen, steps, peer)
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {loading.device().type}, {steps} steps")
+
+
+def _table(chosen: list[dict[str, Any]], steps: int, peer: bool) -> dict[str, float]:
+    """Train with every method and trainer, print a line for each, and return fineline's tokens a second by method."""
     print(f"{'method':<7} {'trainer':<9} {'tokens/s':>9} {'ratio':>6} {'peak memory':>12} {'validation loss':>16}")
+    speeds = {}
     with TemporaryDirectory() as directory:
         for method in METHODS:
             task = _task(method, chosen, steps, Path(directory))
             found = {"fineline": _run([sys.executable, __file__, "--ours"], task, Path(directory) / f"{method}-fineline")}
+            speeds[method] = found["fineline"]["tokens_per_second"]
             if peer:
                 command = ["uv", "run", "--quiet", "--script", str(PEER)]
                 found["TRL"] = _run(command, task, Path(directory) / f"{method}-trl")
@@ -73,11 +94,18 @@ def main(
                     f" {result['peak_memory_bytes'] / 2**30:>8.2f} GiB {result['loss']:>16.4f}",
                     flush=True,
                 )
-    ceiling.append(_gemm())
-    best = max(ceiling)
-    per_token = 4 * _linear_weights() + 4 * _head_weights() * sum(row.learned for row in encoded) / _count(encoded)
-    print(f"{PRECISION} GEMM {best / 1e9:.0f} GFLOP/s: at most {best / per_token:.0f} tokens/s if nothing but these took time")
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {loading.device().type}, {steps} steps")
+    return speeds
+
+
+@contextmanager
+def _busy() -> Iterator[None]:
+    """Within the context, another process keeps one core busy."""
+    spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        spinning.kill()
+        spinning.wait()
 
 
 def _rows(split: str) -> list[tokens.TokenizedRow]:
@@ -131,11 +159,12 @@ def _task(method: str, chosen: list[dict[str, Any]], steps: int, directory: Path
 
 
 def _run(command: list[str], task: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Train in a separate process, then measure the adapter's loss here."""
+    """Train in a separate process, with the environment of the stage for fineline, then measure the adapter's loss here."""
     out.mkdir()
     file = out.with_suffix(".json")
     file.write_text(json.dumps(task | {"out": str(out)}), encoding="utf-8")
-    run = subprocess.run([*command, str(file)], stdout=subprocess.PIPE, text=True, check=True)
+    environment = os.environ | ({"OMP_WAIT_POLICY": "PASSIVE"} if "--ours" in command else {})  # as `fineline.stages` sets it
+    run = subprocess.run([*command, str(file)], stdout=subprocess.PIPE, text=True, check=True, env=environment)
     result: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     return result | {"loss": _loss(out, task["method"])}
 

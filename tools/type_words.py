@@ -1,5 +1,6 @@
 """The types of pydantic fields in words, for docs/parameters.md."""
 
+from datetime import date
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -7,7 +8,7 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-TYPES = {str: "text", int: "integer", float: "number", bool: "`true` or `false`", Any: "any value"}
+TYPES = {date: "date", str: "text", int: "integer", float: "number", bool: "`true` or `false`", Any: "any value"}
 LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 

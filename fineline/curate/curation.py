@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fineline.chat.settings import ChatSettings
 from fineline.curate import dataset, quality, summary
 from fineline.curate.decide import decide
 from fineline.curate.decision import NAMES
@@ -60,6 +61,7 @@ def curate(
     items: Sequence[SuiteItem],
     directory: Path,
     scratch: Path,
+    chat: ChatSettings | None = None,
 ) -> Curated:
     """Fill a directory with the splits and the account of every other row.
 
@@ -70,6 +72,7 @@ def curate(
         guards: Names of the suites whose leaks are counted, and `items` their items.
         directory: Empty directory to fill.
         scratch: Directory for temporary files.
+        chat: How rows become conversations.
 
     Raises:
         InputError: Too many rows are malformed, a split is empty, or the rule does not fit the rows.
@@ -80,7 +83,7 @@ def curate(
     total = sum(part["rows"] for part in parts.values())
     scratch.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=scratch, prefix="curate.") as temporary, RowProgress(total) as progress:
-        settings = ExaminerSettings(rule, tokenizer, items, parts, Path(temporary))
+        settings = ExaminerSettings(rule, tokenizer, items, parts, Path(temporary), chat)
         chunks = examine_all(settings, files, lambda chunk: progress.advance(chunk.outcomes.rows_in))
         outcomes = Outcomes()
         for chunk in chunks:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import orjson
 
+from fineline.chat.settings import ChatSettings
 from fineline.chat.tokens import json_field
 from fineline.curate import layouts, quality, similar, text
 from fineline.curate.cleaning import LeftOut, Row, clean
 from fineline.curate.contamination import ItemIndex
 from fineline.curate.decision import side
 from fineline.curate.encoding import is_mojibake
+from fineline.curate.lengths import TokenCounter
 from fineline.curate.privacy import Cleaner
 from fineline.curate.reading import Rejected, Unwanted
 from fineline.curate.table import Chunk, Outcomes, Slice
@@ -39,6 +41,7 @@ class ExaminerSettings:
     parts: Mapping[str, Mapping[str, Any]]
     """Part -> its entry in parts.json."""
     scratch: Path
+    chat: ChatSettings | None = None
 
 
 class Examiner:
@@ -53,7 +56,7 @@ class Examiner:
         self.settings = settings
         self.rule = settings.rule
         self.cleaner = Cleaner(self.rule.privacy)
-        self.token_counter = quality.TokenCounter(settings.tokenizer)
+        self.token_counter = TokenCounter(settings.tokenizer, settings.chat)
         self.index = ItemIndex(settings.items, self.rule.contamination)
 
     def examine(self, piece: Slice) -> Chunk:
@@ -207,8 +210,8 @@ class _Examination:
         lengths = self.examiner.token_counter.count([(row.messages, row.example.tools) for row in rows])
         kept = []
         for row, tokens in zip(rows, lengths, strict=True):
-            if tokens is None:
-                self._leave_out(row.id, row.at, LeftOut("rejected", "the chat template of the base model rejects it"))
+            if isinstance(tokens, str):
+                self._leave_out(row.id, row.at, LeftOut("rejected", tokens))
             elif tokens > self.rule.max_tokens:
                 reason = f"{tokens} tokens, more than `curate.max_tokens` ({self.rule.max_tokens})"
                 self._leave_out(row.id, row.at, LeftOut("quality", reason))

@@ -30,7 +30,7 @@ from fineline.project.params.curation import Curate
 
 _LISTS = ("messages", "conversations", "conversation", "dialog", "dialogue", "dialogs", "turns", "chat", "contents")
 _SURE_LISTS = _LISTS[:2]
-"""Keys that are a list of messages whatever their value is; the others have other meanings too."""
+"""Keys that are always a list of messages; the others have other meanings too."""
 _Pair = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 _PAIRS: tuple[_Pair, ...] = (  # layout, and keys of prompt, context and completion, the most usual one first
     ("prompt_completion", ("prompt",), ("context",), ("completion", "response")),
@@ -70,7 +70,7 @@ class Example:
     plain: bool = False
     """True if the row is a text that answers the prompt of its part."""
     reading: Reading = field(default_factory=Reading, compare=False)
-    """What a report counts."""
+    """Notes that the report counts."""
 
 
 def read(content: Mapping[str, Any], part: Mapping[str, Any], rule: Curate = _DEFAULTS, sparse: bool = False) -> Example:

@@ -1,4 +1,4 @@
-"""The criteria for rows: signs of texts that should not be trained on, the language, and the length in tokens.
+"""The criteria for rows: signs of texts that should not be trained on, and the language.
 
 Each sign is cheap and rarely wrong; thresholds follow Rae et al. 2021 (arXiv 2112.11446, appendix A) where given, relaxed
 because instruction data are shorter and more varied than web pages.
@@ -6,32 +6,19 @@ because instruction data are shorter and more varied than web pages.
 The model of languages is that of py3langid (Lui and Baldwin 2012, langid.py: naive Bayes over byte sequences that an automaton
 finds). Here the automaton advances in all texts together, and one sparse matrix product gives all scores: the same answers as
 the library's (tests/curate/test_quality.py) in a third of the time.
-
-Lengths are those of whole rows under the base model's tokenizer and chat template. The tokenizer is read without torch, which
-keeps the processes of curation small.
 """
 
-import json
 import unicodedata
-from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jinja2 import TemplateError
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from scipy.sparse import csr_matrix
-from tokenizers import Tokenizer
-from transformers.utils.chat_template_utils import render_jinja_template
-
-from fineline.errors import InputError
 
 UNKNOWN_LANGUAGE = "und"
 _CLEARLY = 0.95  # probability from which a language counts as detected
 _FEWEST_CHARACTERS = 40  # a shorter text would be a guess
 _SAMPLE_CHARACTERS = 200  # more of them change few answers
-_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 _BOILERPLATE = (
     "as an ai language model",
@@ -131,52 +118,3 @@ def _feature_counts(model: LanguageIdentifier, encoded: list[bytes], lengths: np
     distinct, counts = np.unique(row_seen * features + seen[row_seen, place_seen], return_counts=True)
     shape = (len(encoded), features)
     return csr_matrix((np.log1p(counts.astype(np.float32)), (distinct // features, distinct % features)), shape=shape)
-
-
-class TokenCounter:
-    """Counts the tokens of whole rows."""
-
-    def __init__(self, directory: Path) -> None:
-        """Load the tokenizer in a directory.
-
-        Raises:
-            InputError: The directory has no tokenizer.json, or no chat template.
-        """
-        try:
-            self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-            settings = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
-            template = directory / "chat_template.jinja"
-            self._template = template.read_text(encoding="utf-8") if template.is_file() else settings["chat_template"]
-        except Exception as error:  # tokenizers raises nothing more specific
-            raise InputError(
-                f"{directory}: no tokenizer.json with a chat template ({error}); use a base model that has both"
-            ) from error
-        special = {name: settings[name] for name in _SPECIAL if settings.get(name)}
-        self._special: dict[str, Any] = {
-            name: token["content"] if isinstance(token, dict) else str(token) for name, token in special.items()
-        }
-
-    def count(self, rows: list[tuple[list[dict[str, Any]], list[Any] | None]]) -> list[int | None]:
-        """Return the number of tokens of each (messages, tools); None if the chat template rejects the row."""
-        texts = self._texts(rows)
-        taken = [text for text in texts if text is not None]
-        encoded = iter(self._tokenizer.encode_batch_fast(taken, add_special_tokens=False))
-        return [None if text is None else len(next(encoded)) for text in texts]
-
-    def _texts(self, rows: list[tuple[list[dict[str, Any]], list[Any] | None]]) -> Sequence[str | None]:
-        """Render all rows at once if no row has tools and the template accepts every row, else one by one."""
-        together = None if any(tools for _, tools in rows) else self._rendered([messages for messages, _ in rows], None)
-        if together is not None:
-            return together
-        return [text[0] if (text := self._rendered([messages], tools)) else None for messages, tools in rows]
-
-    def _rendered(self, conversations: list[list[dict[str, Any]]], tools: list[Any] | None) -> list[str] | None:
-        """Return the text of each conversation; None if the template rejects one of them."""
-        try:
-            rendered: Any = render_jinja_template(
-                conversations=conversations, tools=tools, chat_template=self._template, **self._special
-            )
-        except (TemplateError, TypeError, ValueError):
-            return None
-        texts: list[str] = rendered[0]
-        return texts

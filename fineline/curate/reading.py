@@ -1,4 +1,4 @@
-"""What the reading of one row finds out besides its content: the reason to leave it out, and what a report counts."""
+"""Notes on the reading of one row: the reason to leave it out, and counts for the report; and its values by their names."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ class Reading:
     sparse: bool = False
     """True if null may mean that a key is absent: all objects of a column of a Parquet file have the same keys."""
     notes: set[str] = field(default_factory=set)
-    """What was done to the row, as docs/curation.md lists it."""
+    """Changes that were made to the row, as docs/curation.md lists them."""
     unread: set[tuple[str, str]] = field(default_factory=set)
     """("column" or "message key", name) of a value that was not read."""
 
 
 def is_empty(value: Any) -> bool:
-    """True if a value is no content: null, as Parquet fills in for missing fields, or an empty text, list or object."""
+    """True if a value is absent: null, as Parquet fills in for missing fields, or an empty text, list or object."""
     return value is None or (isinstance(value, str | list | dict) and not value)
 
 

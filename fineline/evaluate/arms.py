@@ -69,10 +69,11 @@ class Subject:
         return cls(directory, artifacts.verified(directory))
 
 
-def records(arm: Arm, tasks: list[Task], tokenizer: Any, store: Path) -> list[Record]:
+def records(arm: Arm, tasks: list[Task], chat: Any, store: Path) -> list[Record]:
     """Return the records of a model on all tasks, computing those that are not in the store.
 
     Args:
+        chat: The `ChatFormat` of the model, or its tokenizer.
         store: Directory of cached scores, see `fineline.evaluate.scores`.
     """
 
@@ -80,7 +81,7 @@ def records(arm: Arm, tasks: list[Task], tokenizer: Any, store: Path) -> list[Re
         for task in asked:
             print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
         with arm.engine() as engine:
-            return score(Scorer(engine, tokenizer, AnswerJournal(journal)), asked)
+            return score(Scorer(engine, chat, AnswerJournal(journal)), asked)
 
     return cached(arm.identity, tasks, compute, store)
 

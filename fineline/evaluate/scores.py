@@ -71,7 +71,7 @@ def _record(task: Task, built: Any, sample: dict[str, Any], signs: dict[str, int
     number = sample["doc_id"]
     item = task.items[number]
     choices = built.doc_to_choice(sample["doc"]) if task.output_type == "multiple_choice" else ()
-    given = _given(item, sample, task.output_type, choices)
+    given = _given(item, sample, task.output_type, choices, rendered=task.rendered)
     harness = {name: signs.get(name, 1) * sample[name] for name in sample["metrics"] if isinstance(sample[name], int | float)}
     scores = {measure.name: metrics.score(measure.metric, given, harness, packaged=task.packaged) for measure in task.measures}
     record = {
@@ -92,10 +92,11 @@ def _record(task: Task, built: Any, sample: dict[str, Any], signs: dict[str, int
     }
 
 
-def _given(item: dict[str, Any], sample: dict[str, Any], output_type: str, choices: Any) -> Given:
+def _given(item: dict[str, Any], sample: dict[str, Any], output_type: str, choices: Any, *, rendered: bool) -> Given:
     answers = sample["filtered_resps"]
     if output_type == "generate_until":
-        return Given(item, text=str(answers[0]), expected=sample["target"])
+        text = str(answers[0])
+        return Given(item, text=metrics.bare_answer(text, item) if rendered else text, expected=sample["target"])
     if output_type == "loglikelihood_rolling":
         return Given(item, likelihoods=[(float(answers[0]), False)], expected=sample["target"])
     pairs = [(float(score), bool(greedy)) for score, greedy in answers]
@@ -149,7 +150,7 @@ def key(identity: dict[str, Any], tasks: Iterable[Task]) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def measured_noise(arm: "Arm", tasks: list[Task], known: list[Record], tokenizer: Any, store: Path) -> dict[str, Any]:
+def measured_noise(arm: "Arm", tasks: list[Task], known: list[Record], chat: Any, store: Path) -> dict[str, Any]:
     """Return the result of an A/A test: the `known` records of a model against the first items, scored in smaller batches.
 
     Floating-point sums depend on the batches, so a few items may flip although model and items are the same. A difference
@@ -169,7 +170,7 @@ def measured_noise(arm: "Arm", tasks: list[Task], known: list[Record], tokenizer
     again: list[Record] = []
     with arm.engine() as engine:
         for task in asked:
-            again += score(Scorer(engine, tokenizer, budget=_NOISE_BUDGET), [task])
+            again += score(Scorer(engine, chat, budget=_NOISE_BUDGET), [task])
     found = noise_between(known, again, tasks)
     reports.write(file, found)
     return found

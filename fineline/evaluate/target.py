@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fineline.chat.tokens import json_field, json_object, prompt_and_completion
+from fineline.chat.format import RenderedAnswer
+from fineline.chat.tokens import chat_of, checked, json_field, json_object
 from fineline.errors import InputError, ParameterError
 from fineline.project.params.evaluation import Target
 from fineline.suites.metrics import unit
@@ -22,37 +23,64 @@ class Asked:
 
     question: str
     """The last user message, for people to read."""
-    prompt: str
-    """The whole conversation, rendered as at serving time."""
-    completion: str
+    rendered: RenderedAnswer
+    """Prompt and answer, as they are learned and served."""
     cluster: str
+    mark: str
+    """The text that ends a block of reasoning; empty if the template writes none."""
+
+    @property
+    def prompt(self) -> str:
+        """The whole conversation, rendered as at serving time."""
+        return self.rendered.prompt
+
+    @property
+    def completion(self) -> str:
+        """The answer as the template writes it: the reference."""
+        return self.rendered.answer
+
+    @property
+    def begun(self) -> str:
+        """The prompt and what the template writes before the answer."""
+        return self.rendered.prompt + self.rendered.lead
+
+    @property
+    def around(self) -> dict[str, str]:
+        """The texts around an answer that are not compared: see `fineline.suites.metrics.bare_answer`."""
+        return {"lead": self.rendered.lead, "mark": self.mark, "tail": self.rendered.tail}
 
 
-def asked(rows: list[dict[str, Any]], tokenizer: Any) -> list[Asked]:
-    """Render rows of a curated split with the chat template."""
+def asked(rows: list[dict[str, Any]], chat: Any) -> list[Asked]:
+    """Render rows of a curated split with the chat template.
+
+    Args:
+        chat: A `ChatFormat`, or a tokenizer of transformers.
+
+    Raises:
+        InputError: A row cannot be rendered.
+    """
+    chat = chat_of(chat)
     found = []
     for row in rows:
-        prompt, text = prompt_and_completion(tokenizer, row)
-        # a turn that only calls tools has no content: its text is what the template renders
-        call = text.strip().removesuffix(tokenizer.eos_token or "").strip()
+        answer = chat.answer(checked(row["messages"]), row.get("tools"))
         users = [message["content"] for message in row["messages"][:-1] if message["role"] == "user"]
-        found.append(Asked(users[-1] if users else "", prompt, row["messages"][-1]["content"] or call, str(row["group"])))
+        found.append(Asked(users[-1] if users else "", answer, str(row["group"]), chat.mark_of(row.get("tools"))))
     return found
 
 
-def tasks(rows: list[dict[str, Any]], target: Target, tokenizer: Any) -> list[Task]:
+def tasks(rows: list[dict[str, Any]], target: Target, chat: Any) -> list[Task]:
     """Return the target tasks of a curated test split.
 
     One task generates completions and scores them with every metric of `target.metrics` that reads an answer. `gold` asks for
-    the likelihood of the reference. `target_choice` offers the completion up to `target.choice_field`, with the right value and
-    with values drawn from other rows.
+    the likelihood of everything that is learned of the reference, its end included. `target_choice` offers the completion up to
+    `target.choice_field`, with the right value and with values drawn from other rows.
 
     Raises:
         InputError: There are no test rows, a completion is not what a metric needs, or none has the field.
     """
     if not rows:
         raise InputError("the test split has no open rows to evaluate; raise `curate.split.test`, or lower `evaluate.holdout`")
-    items = asked(rows, tokenizer)
+    items = asked(rows, chat)
     found = []
     written = [metric for metric in target.metrics if metric != "gold"]
     if written:
@@ -69,9 +97,11 @@ def generation(name: str, metrics: dict[str, str], rows: list[dict[str, Any]], c
 
     Args:
         metrics: Measure -> metric.
-        rows: `prompt`, `completion` (the reference), `question`, and the fields that the metrics read.
+        rows: `prompt`, `completion` (the reference), `question`, what may be around an answer, and the fields that the metrics
+            read. An answer ends at a line break if no row of the task has one in its answer, nor a block of reasoning.
     """
-    until = [] if any("\n" in row["completion"] for row in rows) else ["\n"]
+    several = any("\n" in row["completion"] + row.get("lead", "") + row.get("tail", "") or row.get("mark") for row in rows)
+    until = [] if several else ["\n"]
     kwargs = {"until": until, "max_gen_toks": most, "do_sample": False}
     definition = _definition(name, "generate_until", "bypass", generation_kwargs=kwargs)
     measures = tuple(Measure(measure, metric, unit(metric, "generate_until")) for measure, metric in metrics.items())
@@ -115,14 +145,23 @@ def _generation(items: list[Asked], target: Target, metrics: Sequence[str]) -> T
 
 
 def _gold(items: list[Asked]) -> Task:
-    definition = _definition(GOLD, "loglikelihood", "acc")
+    definition = _definition(GOLD, "loglikelihood", "acc", target="learned")
     measures = (Measure(GOLD, "gold", unit("gold", "loglikelihood")),)
-    clusters, rows = [item.cluster for item in items], [_row(item) for item in items]
+    clusters = [item.cluster for item in items]
+    rows = [_row(item) | _learned(item) for item in items]
     return Task(GOLD, measures, clusters, rows, definition, rendered=True, group="read")
 
 
 def _row(item: Asked) -> dict[str, Any]:
-    return {"question": item.question, "prompt": item.prompt, "completion": item.completion}
+    return {"question": item.question, "prompt": item.prompt, "completion": item.completion, **item.around}
+
+
+def _learned(item: Asked) -> dict[str, str]:
+    """Return the text whose likelihood is asked for, and the text before it."""
+    answer = item.rendered
+    if answer.masked:
+        return {"prompt": item.begun, "learned": answer.answer + answer.end}
+    return {"learned": answer.completion}
 
 
 def _choice(asked: list[Asked], field: str, count: int) -> Task:
@@ -143,6 +182,6 @@ def _choice(asked: list[Asked], field: str, count: int) -> Task:
         offered = [value, *draw.sample([other for other in known if other != value], min(count, len(known)) - 1)]
         draw.shuffle(offered)
         choices = ["{" + f"{json.dumps(field)}:{json.dumps(option)}" for option in offered]
-        rows.append({"question": item.question, "prompt": item.prompt, "choices": choices, "answer": offered.index(value)})
+        rows.append({"question": item.question, "prompt": item.begun, "choices": choices, "answer": offered.index(value)})
         clusters.append(item.cluster)
     return choice(CHOICE, "acc", rows, clusters)

@@ -19,9 +19,9 @@ ROWS = 16
 LONGEST = 1024  # tokens
 
 
-def encoded(rows: Sequence[Mapping[str, Any]], tokenizer: Any) -> list[list[int]]:
+def encoded(rows: Sequence[Mapping[str, Any]], chat: Any) -> list[list[int]]:
     """Return the token ids of the first `ROWS` rows, prompts with their completions, cut after `LONGEST` tokens."""
-    return [encode(tokenizer, row).input_ids[:LONGEST] for row in rows[:ROWS]]
+    return [encode(chat, row).input_ids[:LONGEST] for row in rows[:ROWS]]
 
 
 def torch_logits(model: Any, tokens: list[list[int]]) -> np.ndarray:

@@ -14,6 +14,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
+from fineline.chat.tokens import chat_of, cut
 from fineline.errors import InputError
 from fineline.inference import batches
 from fineline.inference.batches import Batch, Prompt, Question, TokenIds
@@ -66,14 +67,16 @@ class Scorer(TemplateLM):
     Contexts are fully rendered chat prompts, so no special token is added when they are tokenized.
 
     Args:
+        chat: The `ChatFormat` of the model, or its tokenizer.
         journal: Stores the answers of every finished batch; batches in it are not computed again.
         budget: Size of batches as a share of the default. Another size gives the same answers up to the order of additions.
     """
 
-    def __init__(self, engine: Engine, tokenizer: Any, journal: AnswerJournal | None = None, *, budget: float = 1.0) -> None:
+    def __init__(self, engine: Engine, chat: Any, journal: AnswerJournal | None = None, *, budget: float = 1.0) -> None:
         super().__init__()
         self.engine = engine
-        self.tokenizer = tokenizer
+        self.chat = chat_of(chat)
+        self._ends = frozenset(self.chat.ends.values())
         self.journal = journal
         self.budget = budget
         self._encoded = lru_cache(maxsize=1024)(self._encode)  # lm-eval tokenizes a context again for every choice
@@ -81,13 +84,14 @@ class Scorer(TemplateLM):
 
     @property
     def eot_token_id(self) -> int:
-        """The token that ends a turn."""
-        return self.tokenizer.eos_token_id
+        """A token that ends a turn: the tokenizer's end-of-sequence token if it does."""
+        return self.chat.ends.get(self.chat.eos or "", min(self._ends))
 
     @property
     def prefix_token_id(self) -> int:
         """The token before a text without context."""
-        return self.eot_token_id if self.tokenizer.bos_token_id is None else self.tokenizer.bos_token_id
+        begin = self.chat.tokenizer.special.get("bos_token")
+        return self.eot_token_id if begin is None else self.chat.tokenizer.added.get(begin, self.eot_token_id)
 
     @property
     def tokenizer_name(self) -> str:
@@ -99,16 +103,17 @@ class Scorer(TemplateLM):
         return list(self._encoded(string))
 
     def _encode(self, string: str) -> TokenIds:
-        return tuple(self.tokenizer(string, add_special_tokens=False)["input_ids"])
+        return tuple(self.chat.tokenizer.ids(string))
+
+    def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        """Return the tokens of a context and of its continuation, cut as those of training are."""
+        return cut(self.chat.tokenizer.ids, context, continuation, self.chat.eos)
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """Return a prompt rendered with the tokenizer's chat template."""
-        return self.tokenizer.apply_chat_template(
-            chat_history,
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-            continue_final_message=not add_generation_prompt,
-        )
+        """Return a prompt rendered with the chat template; without a generation prompt, the last message is a begun answer."""
+        if add_generation_prompt:
+            return self.chat.prompt(chat_history)
+        return self.chat.prompt(chat_history[:-1]) + chat_history[-1]["content"]
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         """Return lm-eval's results without showing its progress bar."""
@@ -189,7 +194,7 @@ class Scorer(TemplateLM):
         return Prompt(tuple(tokens), limit, tuple(stop for stop in stops if stop))
 
     def _write(self, batch: Batch[Prompt]) -> list[str]:
-        texts = [GeneratedText(self.tokenizer, self.eot_token_id, prompt.limit, prompt.stops) for prompt in batch.requests]
+        texts = [GeneratedText(self.chat.tokenizer.decode, self._ends, prompt.limit, prompt.stops) for prompt in batch.requests]
         packs = self._prompts(batch)
         tokens, rows = self.engine.open(self._read(batch.prefix), packs, max(prompt.limit for prompt in batch.requests))
         writing = np.arange(len(texts))  # index of the text of each row

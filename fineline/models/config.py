@@ -58,6 +58,13 @@ def chat_templates(model: Path) -> dict[str, Any]:
     return templates
 
 
+def named_templates(model: Path) -> dict[str, str]:
+    """Return name -> chat template of a model; `default` for one without a name. chat_template.jinja comes first."""
+    for found in chat_templates(model).values():
+        return {"default": found} if isinstance(found, str) else dict(found)
+    return {}
+
+
 Precision = Literal["bf16", "fp32"]
 
 

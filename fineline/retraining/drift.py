@@ -133,7 +133,7 @@ def read_inbox(name: str, block: Adapter) -> list[dict[str, Any]]:
 
 
 def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift) -> DriftResult:
-    from fineline.chat.tokens import tokenizer_of
+    from fineline.chat.tokens import chat_format
     from fineline.evaluate import arms
     from fineline.evaluate.arms import Subject, records
     from fineline.evaluate.target import tasks
@@ -143,12 +143,12 @@ def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift
     released = store.channel(name, CHANNEL) / "model"
     place = released if released.is_dir() else layout.export(name, "quantized")
     champion = arms.exported(Subject.verified(place))
-    tokenizer = tokenizer_of(place)
+    chat = chat_format(place, block.chat)
     opened, _ = divide(reports.read_lines(layout.curated(name) / "test.jsonl"), block.evaluate.holdout)
     sides = []
     for side in (rows, opened):
-        (task,) = tasks(side, Target(metrics=["gold"]), tokenizer)
-        sides.append(_by_group(records(champion, [task], tokenizer, layout.SCORES)))
+        (task,) = tasks(side, Target(metrics=["gold"]), chat)
+        sides.append(_by_group(records(champion, [task], chat, layout.SCORES)))
     return judge(sides[0], sides[1], rule, artifacts.read(place).digest)
 
 

@@ -150,10 +150,11 @@ _GRAPHS = frozenset(
         "a91fe3cf77285542",
         "a935634b27a5d6bd",
         "c401991ce14465ad",
+        "f84fc8c2831c6978",
         "fc93977bffe40f6b",
     )
 )
-"""First digits of the sha256 of every dvc.yaml that fineline 0.1 had."""
+"""First digits of the sha256 of every dvc.yaml that earlier versions of fineline had."""
 LIBRARY = ("pipelines", "assets")
 """Directories that were the library, and are the project's own entry points now."""
 _FILES = (_GRAPH, "workspace.yaml", ".dagster/dagster.yaml", ".gitattributes", ".dvcignore", "evidence/README.md")
@@ -170,6 +171,31 @@ def check_older(root: Path) -> None:
     )
 
 
+def changes_of_graph(root: Path) -> list[tuple[str, Callable[[], object]]]:
+    """Return what has to change so that the project has the present graph and the blocks that it tracks: a line to show, and a
+    function that does it.
+
+    Raises:
+        InputError: The graph was changed in this project and lacks what the present one tracks.
+    """
+    found: list[tuple[str, Callable[[], object]]] = []
+    if (root / _GRAPH).read_bytes() != (shared() / _GRAPH).read_bytes():
+        content = (root / _GRAPH).read_bytes().replace(b"\r\n", b"\n")
+        if hashlib.sha256(content).hexdigest()[:16] in _GRAPHS:
+            found.append((f"{_GRAPH}: replaced", partial(copy_shared, _GRAPH, root)))
+        elif b"adapters.${key}.chat" not in content:
+            raise InputError(
+                f"{root / _GRAPH}: was changed in this project and does not track `adapters.NAME.chat`; add the line to"
+                f" `params` of the stages that have it in {shared() / _GRAPH}, commit, and run `fineline upgrade` again"
+            )
+    configured = params.load(root / params.FILE)
+    lacking = [name for name, block in configured.adapters.items() if "chat" not in block.model_fields_set]
+    if lacking:
+        said = f"{params.FILE}: `chat: {{}}` added to {', '.join(lacking)}, because DVC tracks the block"
+        found.append((said, partial(adapter.add_block, root / params.FILE, lacking, "chat")))
+    return found
+
+
 def changes_of_older(root: Path) -> list[tuple[str, Callable[[], object]]]:
     """Return what has to change in the files of the project: a line to show, and a function that does it."""
     found: list[tuple[str, Callable[[], object]]] = []
@@ -184,6 +210,7 @@ def changes_of_older(root: Path) -> list[tuple[str, Callable[[], object]]]:
             found.append((f"{path}: added", partial(copy_shared, path, root)))
         elif (root / path).read_bytes() != (shared() / path).read_bytes():
             found.append((f"{path}: replaced", partial(copy_shared, path, root)))
+    found += [change for change in changes_of_graph(root) if not change[0].startswith(_GRAPH)]
     for name in params.load(root / params.FILE).adapters:
         if not (root / layout.evidence(name)).is_dir():
             found.append((f"{layout.evidence(name)}/: added", partial(adapter.ensure_evidence, name, root)))

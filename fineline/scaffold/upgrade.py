@@ -158,6 +158,11 @@ def upgrade_project(
     if root.is_older(place):
         _upgrade_older(dry_run, keep or [])
         return
+    changes = new.changes_of_graph(Path())
+    for said, change in changes:
+        print(said)
+        if not dry_run:
+            change()
     found = compare(lock.read(), lock.installed(), keep or [])
     if found.is_empty:
         print(f"{lock.FILE}: up to date with fineline {found.lock.fineline}")

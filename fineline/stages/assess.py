@@ -7,6 +7,7 @@ from typing import Any
 
 from fineline import evidence
 from fineline.artifacts import Artifact, reports
+from fineline.chat.settings import ChatSettings
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
 from fineline.project.params.evaluation import Evaluate
@@ -22,6 +23,7 @@ class AssessInputs:
 
     name: str
     """Name of the adapter, for messages."""
+    chat: ChatSettings
     rule: Evaluate
     merged: Path
     exported: Path
@@ -53,7 +55,8 @@ def read(name: str) -> AssessInputs:
     Raises:
         InputError: Parameters, rows or reports are missing or broken, or gate.json was made under another policy.
     """
-    rule = params.load().adapter(name).evaluate
+    block = params.load().adapter(name)
+    rule = block.evaluate
     report = layout.reports(name)
     gate, merge, export = (reports.read(report / f"{part}.json") for part in ("gate", "merge", "export"))
     if gate.get("policy") != rule.gate.model_dump(mode="json"):
@@ -63,6 +66,7 @@ def read(name: str) -> AssessInputs:
     return AssessInputs(
         name=name,
         rule=rule,
+        chat=block.chat,
         merged=layout.merged(name),
         exported=layout.export(name, "quantized"),
         test=splits["test"],
@@ -85,7 +89,7 @@ def assess(inputs: AssessInputs) -> None:
         InputError: The models were not made from the evaluated adapter, gate.json is about other suites, or evidence is broken.
         FinelineError: The arms cannot be compared.
     """
-    from fineline.chat.tokens import tokenizer_of
+    from fineline.chat.tokens import chat_format
     from fineline.evaluate import arms, tasks, verdict
     from fineline.evaluate.arms import Subject
 
@@ -95,14 +99,14 @@ def assess(inputs: AssessInputs) -> None:
     decisions = {}
     compared = (arms.merged(merged), arms.exported(exported))
     for arm, directory in zip(compared, (inputs.merged, inputs.exported), strict=True):
-        tokenizer = tokenizer_of(directory)  # each model's own, because a release contains its chat template
-        asked = tasks.build(rule, inputs.test, inputs.train, tokenizer)
+        chat = chat_format(directory, inputs.chat)  # each model's own, because a release contains its chat template
+        asked = tasks.build(rule, inputs.test, inputs.train, chat)
         if {task.name: task.digest for task in asked} != gate["suites"]:
             raise InputError(
                 f"{inputs.reports}/gate.json was made with other suites or another chat template; run"
                 f" `dvc repro evaluate@{inputs.name}` first"
             )
-        found = arms.records(arm, asked, tokenizer, inputs.scores)
+        found = arms.records(arm, asked, chat, inputs.scores)
         reports.write_lines(inputs.reports / "assessment" / "samples" / f"{arm.name}.jsonl", found)
         decisions[arm.name] = verdict.judge(asked, inputs.base, found, rule.gate, champion=inputs.champion, pools=rule.pools)
 

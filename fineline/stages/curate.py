@@ -74,6 +74,8 @@ def read(name: str) -> CurateInputs:
     cleaner = Cleaner(adapter.curate.privacy)
     curation.check(adapter.curate, cleaner)
     parameters = adapter.curate.model_dump(exclude_unset=True, exclude_none=True)
+    if chat := adapter.chat.model_dump(mode="json", exclude_unset=True):
+        parameters["chat"] = chat
     if cleaner.fingerprint is not None:
         parameters["pseudonym_key"] = cleaner.fingerprint
     return CurateInputs(
@@ -99,7 +101,9 @@ def curate(inputs: CurateInputs, directory: Path) -> Curated:
     """
     adapter = inputs.adapter
     guards = adapter.evaluate.guards, inputs.items
-    curated = curation.curate(adapter.curate, inputs.raw, inputs.parts, inputs.tokenizer, *guards, directory, inputs.scratch)
+    curated = curation.curate(
+        adapter.curate, inputs.raw, inputs.parts, inputs.tokenizer, *guards, directory, inputs.scratch, adapter.chat
+    )
     files = artifacts.manifest(directory)
     text = card.render(inputs.title, adapter, curated.report, inputs.parts)
     (directory / "README.md").write_text(text, encoding="utf-8")

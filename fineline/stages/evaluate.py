@@ -8,6 +8,7 @@ from typing import Any
 
 from fineline import artifacts
 from fineline.artifacts import Input, files, reports
+from fineline.chat.settings import ChatSettings
 from fineline.curate import contamination
 from fineline.errors import InputError, parameters_of
 from fineline.project import layout, params
@@ -26,6 +27,7 @@ class EvaluateInputs:
     title: str
     """Name of the adapter, for headings."""
     rule: Evaluate
+    chat: ChatSettings
     base: Path
     adapter: Path
     splits: Mapping[str, list[dict[str, Any]]]
@@ -58,6 +60,7 @@ def read(name: str) -> EvaluateInputs:
     return EvaluateInputs(
         title=name,
         rule=block.evaluate,
+        chat=block.chat,
         base=layout.base(block.base),
         adapter=layout.adapter(name),
         splits=handover.read_rows(curated, "train", "validation", "test"),
@@ -75,12 +78,12 @@ def evaluate(inputs: EvaluateInputs) -> None:
         InputError: A suite, a measure or the champion cannot be used, or training rows contain an item of a suite.
         FinelineError: The arms cannot be compared.
     """
-    from fineline.chat.tokens import tokenizer_of
+    from fineline.chat.tokens import chat_format
     from fineline.evaluate import tasks
 
     rule, splits = inputs.rule, inputs.splits
-    tokenizer = tokenizer_of(inputs.base)
-    asked = tasks.build(rule, splits["test"], splits["train"], tokenizer)
+    chat = chat_format(inputs.base, inputs.chat)
+    asked = tasks.build(rule, splits["test"], splits["train"], chat)
     _refuse_overlap(rule.guards, {split: splits[split] for split in ("train", "validation")}, inputs.contamination)
 
     from fineline.evaluate import arms, scores, verdict
@@ -96,10 +99,10 @@ def evaluate(inputs: EvaluateInputs) -> None:
     records: dict[str, list[dict[str, Any]]] = {}
     own_noise: dict[str, Any] = {}
     for arm in compared:
-        records[arm.name] = arms.records(arm, asked, tokenizer, inputs.scores)
+        records[arm.name] = arms.records(arm, asked, chat, inputs.scores)
         seconds[arm.name] = round(time.perf_counter() - started - sum(seconds.values()), 1)
         if arm.name == arms.BASE:  # while the base is loaded without its adapter
-            own_noise = scores.measured_noise(arm, asked, records[arm.name], tokenizer, inputs.scores)
+            own_noise = scores.measured_noise(arm, asked, records[arm.name], chat, inputs.scores)
             seconds["noise"] = round(time.perf_counter() - started - sum(seconds.values()), 1)
 
     decision = verdict.judge(

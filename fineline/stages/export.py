@@ -12,6 +12,7 @@ import numpy as np
 
 from fineline import artifacts
 from fineline.artifacts import Input, reports
+from fineline.chat.settings import ChatSettings
 from fineline.errors import FinelineError
 from fineline.plan.workload import file_size
 from fineline.project import layout, params
@@ -31,6 +32,7 @@ class ExportInputs:
     """Directory of the merged model."""
     precisions: Mapping[str, str]
     """Form (`fp32`, `quantized`) -> precision of its weights."""
+    chat: ChatSettings
     probes: Rows
     """The rows whose first ones compare each form with the merged model."""
     source: Input
@@ -89,6 +91,7 @@ def read(name: str) -> ExportInputs:
     return ExportInputs(
         merged=merged,
         precisions={"fp32": "fp32", "quantized": block.export.precision},
+        chat=block.chat,
         probes=handover.probe_rows(layout.curated(name)),
         source=artifacts.used(merged),
     )
@@ -107,7 +110,7 @@ def export(inputs: ExportInputs, directories: Mapping[str, Path]) -> dict[str, A
         InputError: The builder does not support the architecture.
         FinelineError: The conversion failed.
     """
-    from fineline.chat.tokens import tokenizer_of
+    from fineline.chat.tokens import chat_format
     from fineline.export import build, deployable_size, tokens_per_second
     from fineline.inference import probe
     from fineline.inference.fidelity import fidelity
@@ -124,7 +127,7 @@ def export(inputs: ExportInputs, directories: Mapping[str, Path]) -> dict[str, A
             ]
             for running in builds:
                 running.result()
-        tokens = probe.encoded(inputs.probes, tokenizer_of(inputs.merged))
+        tokens = probe.encoded(inputs.probes, chat_format(inputs.merged, inputs.chat))
         reference = probe.fresh_logits(inputs.merged, tokens, scratch, "float32")
     agreement = {form: fidelity(reference, _logits(OnnxEngine(directories[form]), tokens)) for form in precisions}
     exact = agreement["fp32"]

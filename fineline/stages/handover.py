@@ -32,8 +32,11 @@ def read_rows(curated: Path, *splits: str) -> dict[str, Rows]:
     return {split: reports.read_lines(curated / f"{split}.jsonl") for split in splits}
 
 
-def training_rows(curated: Path, tokenizer: Any, learn: Learn) -> Mapping[str, Split]:
+def training_rows(curated: Path, chat: Any, learn: Learn) -> Mapping[str, Split]:
     """Return the splits that training reads, `train` and `validation`, with their tokens.
+
+    Args:
+        chat: The `ChatFormat` of the base model.
 
     Raises:
         InputError: A file is missing or broken, a row cannot be tokenized, or there is no row to train on.
@@ -41,7 +44,7 @@ def training_rows(curated: Path, tokenizer: Any, learn: Learn) -> Mapping[str, S
     splits = {}
     for split, rows in read_rows(curated, "train", "validation").items():
         file = curated / f"{split}.jsonl"
-        splits[split] = Split(file, rows, tokens.encode_all(tokenizer, rows, file, learn=learn))
+        splits[split] = Split(file, rows, tokens.encode_all(chat, rows, file, learn=learn))
     if not splits["train"].tokens:
         raise InputError(f"{curated}/train.jsonl: no rows to train on")
     return splits

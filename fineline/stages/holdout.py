@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fineline.artifacts import reports
-from fineline.chat.tokens import tokenizer_of
+from fineline.chat.settings import ChatSettings
+from fineline.chat.tokens import chat_format
 from fineline.errors import InputError, parameters_of
 from fineline.evaluate import arms, target, verdict
 from fineline.evaluate.arms import Subject
@@ -29,6 +30,7 @@ class HoldoutInputs:
     """Everything that opening a holdout reads, and the places it writes to."""
 
     rule: Evaluate
+    chat: ChatSettings
     base: Path
     adapter: Path
     exported: Subject
@@ -71,6 +73,7 @@ def read(name: str) -> HoldoutInputs:
         )
     return HoldoutInputs(
         rule=block.evaluate,
+        chat=block.chat,
         base=layout.base(block.base),
         adapter=layout.adapter(name),
         exported=exported,
@@ -82,16 +85,16 @@ def read(name: str) -> HoldoutInputs:
 
 def judge(inputs: HoldoutInputs, reason: str) -> dict[str, Any]:
     """Record the use, score both models, decide, and write holdout.json."""
-    tokenizer = tokenizer_of(inputs.base)
-    tasks = target.tasks(inputs.sealed, inputs.rule.target, tokenizer)
+    chat = chat_format(inputs.base, inputs.chat)
+    tasks = target.tasks(inputs.sealed, inputs.rule.target, chat)
     uses = _recorded(inputs, reason, tasks)
 
     exported = arms.exported(inputs.exported)
     pair = arms.Arms(Subject.verified(inputs.base), Subject.verified(inputs.adapter))
     decision = verdict.judge(
         tasks,
-        arms.records(pair.arm(arms.BASE), tasks, tokenizer, inputs.scores),
-        arms.records(exported, tasks, tokenizer, inputs.scores),
+        arms.records(pair.arm(arms.BASE), tasks, chat, inputs.scores),
+        arms.records(exported, tasks, chat, inputs.scores),
         _restricted(inputs.rule.gate, tasks),
     )
     decision["candidate"] = exported.described

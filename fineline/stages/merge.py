@@ -10,6 +10,7 @@ from fineline import adapters, artifacts
 from fineline.adapters import methods
 from fineline.adapters.methods import METHODS
 from fineline.artifacts import Input, reports
+from fineline.chat.settings import ChatSettings
 from fineline.errors import FinelineError, ParameterError, parameters_of
 from fineline.project import layout, params
 from fineline.stages import handover
@@ -28,6 +29,7 @@ class MergeInputs:
     adapter: Path
     trained_with: Mapping[str, Any]
     """The parameters of the training, as the adapter's artifact records them."""
+    chat: ChatSettings
     probes: Rows
     """The rows whose first ones compare the merged model with the trained one."""
     sources: Mapping[str, Input]
@@ -64,13 +66,15 @@ def read(name: str) -> MergeInputs:
         InputError: Parameters, rows or models are missing, or the method of the adapter cannot be merged.
         Refused: A file is not as its artifact recorded it.
     """
-    base, adapter = layout.base(params.load().adapter(name).base), layout.adapter(name)
+    block, adapter = params.load().adapter(name), layout.adapter(name)
+    base = layout.base(block.base)
     trained_with = artifacts.read(adapter).parameters
     check_mergeable(trained_with["method"])
     return MergeInputs(
         base=base,
         adapter=adapter,
         trained_with=trained_with,
+        chat=block.chat,
         probes=handover.probe_rows(layout.curated(name)),
         sources={"base": artifacts.used(base), "adapter": artifacts.used(adapter)},
     )
@@ -82,7 +86,7 @@ def merge(inputs: MergeInputs, directory: Path) -> dict[str, Any]:
     Returns:
         The content of merge.json, without the digest.
     """
-    from fineline.chat.tokens import tokenizer_of
+    from fineline.chat.tokens import chat_format
     from fineline.inference import probe
     from fineline.inference.fidelity import fidelity
     from fineline.merge import reference, write
@@ -93,7 +97,7 @@ def merge(inputs: MergeInputs, directory: Path) -> dict[str, Any]:
     model = loading.base_model(inputs.base, quantization=quantization, precision=precision)
     model = adapters.load(model, inputs.adapter)
     write(inputs.base, model, directory, methods.method_of(trained_with), precision)
-    tokens = probe.encoded(inputs.probes, tokenizer_of(inputs.base))
+    tokens = probe.encoded(inputs.probes, chat_format(inputs.base, inputs.chat))
     # The reference is computed in fp32 with the weights that were trained on. Rounding activations to bf16, which both models
     # do in use, would only blur the comparison of weights.
     trained = probe.torch_logits(reference(model), tokens)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fineline import artifacts
 from fineline.artifacts import reports
-from fineline.chat.tokens import tokenizer_of
+from fineline.chat.tokens import chat_format
 from fineline.errors import InputError, ParameterError, parameters_of
 from fineline.hardware import device
 from fineline.hardware.device import Device
@@ -76,7 +76,7 @@ def read(name: str) -> PlanInputs:
     block = configured.adapter(name)
     base, data = layout.base(block.base), layout.curated(name)
     digests = {"base": artifacts.used(base).digest, "data": artifacts.used(data, layout.TRAINING_ROWS).digest}
-    splits = handover.training_rows(data, tokenizer_of(base), block.train.learn)
+    splits = handover.training_rows(data, chat_format(base, block.chat), block.train.learn)
     return PlanInputs(
         requested=block.train,
         shape=shape.of_model(base),

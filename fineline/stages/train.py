@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from fineline import artifacts
 from fineline.adapters.methods import METHODS
 from fineline.artifacts import Input, files, reports
-from fineline.chat.tokens import tokenizer_of
+from fineline.chat.format import ChatFormat
+from fineline.chat.tokens import chat_of, tokenizer_of
 from fineline.errors import parameters_of
 from fineline.hardware import device
 from fineline.models import config
@@ -37,6 +38,7 @@ class TrainInputs:
     base: Path
     """Directory of the base model."""
     tokenizer: Any
+    chat: ChatFormat
     context: int | None
     """Length of the longest row that the model accepts, in tokens; None if it is not known."""
     splits: Mapping[str, Split]
@@ -61,6 +63,7 @@ class TrainInputs:
         return {
             "sources": {role: source.digest for role, source in self.sources.items()},
             "train": self.decided.model_dump(mode="json"),
+            "chat": self.chat.settings.model_dump(mode="json"),
             "version": STAGES["train"],
             "libraries": lock.library_versions(),
         }
@@ -76,10 +79,10 @@ def run(name: str) -> None:
     """
     with parameters_of(f"adapters.{name}"):
         inputs = read(name)
-        examined = preflight.examine(inputs.tokenizer, inputs.splits, inputs.base, inputs.context)
+        examined = preflight.examine(inputs.tokenizer, inputs.splits, inputs.base, inputs.context, inputs.chat, inputs.decided)
         _write_preflight(inputs, examined)
         preflight.check(examined)
-        settings = inputs.decided.model_dump(mode="json", exclude_unset=True)
+        settings = inputs.decided.model_dump(mode="json", exclude_unset=True) | inputs.chat.recorded
         with artifacts.create(
             layout.adapter(name), kind="adapter", name=name, stage="train", inputs=inputs.sources, parameters=settings
         ) as directory:
@@ -107,11 +110,13 @@ def read(name: str) -> TrainInputs:
     tokenizer, context = tokenizer_of(base), config.context_length(base)
     if context and METHODS[decided.method].prompt_learning:
         context -= decided.virtual_tokens
+    chat = chat_of(tokenizer, block.chat)
     return TrainInputs(
         base=base,
         tokenizer=tokenizer,
+        chat=chat,
         context=context,
-        splits=handover.training_rows(data, tokenizer, decided.learn),
+        splits=handover.training_rows(data, chat, decided.learn),
         requested=block.train,
         decided=decided,
         forecast=handover.forecast(reported, digests),

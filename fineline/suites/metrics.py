@@ -76,8 +76,26 @@ def follows(given: Given) -> float:
     return float(checks.passed(given.text, given.item["checks"]))
 
 
+def bare_answer(text: str, item: Mapping[str, Any]) -> str:
+    """Return a generated text without what the chat template writes around an answer.
+
+    Args:
+        item: `lead` (the text before the answer of this item), `mark` (the end of a block of reasoning) and `tail` (the text
+            between the answer and the token that ends the turn), each of which may be missing.
+    """
+    lead, mark, tail = (item.get(name) or "" for name in ("lead", "mark", "tail"))
+    if lead and text.startswith(lead):
+        text = text[len(lead) :]
+    elif mark and mark in text:
+        text = text.partition(mark)[2].lstrip("\n")
+    return text.removesuffix(tail) if tail else text
+
+
 def gold(given: Given) -> float:
     """Return log2 of the probability of the reference for each of its bytes; for choices, log2 of its share.
+
+    The reference of a target is everything that is learned of it: the bytes are those of the answer, and its end is part of the
+    probability.
 
     The probabilities of the choices are scaled to a sum of one. A model that is sure of the right choice gets 0, one that
     guesses among four gets -2.
@@ -87,7 +105,8 @@ def gold(given: Given) -> float:
         total = highest + math.log(math.fsum(math.exp(score - highest) for score, _ in given.likelihoods))
         return (given.likelihoods[_right(given)][0] - total) / math.log(2)
     (score, _), *_ = given.likelihoods
-    return score / math.log(2) / len(str(given.expected).encode())
+    reference = given.item["completion"] if "learned" in given.item else given.expected
+    return score / math.log(2) / max(1, len(str(reference).encode()))
 
 
 def not_first(given: Given) -> float:

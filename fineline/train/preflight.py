@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fineline.chat.format import ChatFormat
+from fineline.chat.tokens import chat_of
 from fineline.errors import InputError
-from fineline.train import base_checks, rendering, row_checks
+from fineline.project.params.training import Train
+from fineline.train import base_checks, chat_checks, rendering, row_checks
 from fineline.train.markers import Markers
 from fineline.train.row_checks import Line, PreflightIssue, Split
 
@@ -32,16 +35,26 @@ class Preflight:
     findings: list[PreflightIssue]
 
 
-def examine(tokenizer: Any, splits: Mapping[str, Split], base: Path, context: int | None) -> Preflight:
+def examine(
+    tokenizer: Any,
+    splits: Mapping[str, Split],
+    base: Path,
+    context: int | None,
+    chat: ChatFormat | None = None,
+    train: Train | None = None,
+) -> Preflight:
     """Examine the rows that are to be trained on.
 
     Args:
         base: Directory of the base model, whose files a server reads.
         context: Length of the longest row that the model accepts, in tokens; None if it is not known.
+        chat: How rows become conversations; by default as the tokenizer has it.
+        train: The settings of the training, for what depends on the method.
 
     Raises:
         InputError: The tokenizer has no chat template.
     """
+    chat = chat or chat_of(tokenizer)
     lines = row_checks.lines_of(splits)
     markers = Markers(tokenizer)
     lengths = [line.length for line in lines]
@@ -53,8 +66,10 @@ def examine(tokenizer: Any, splits: Mapping[str, Split], base: Path, context: in
         shown=[line.described() for line in _shown(lines)],
         findings=[
             row_checks.labels(lines),
-            row_checks.end_of_turn(lines, tokenizer),
-            base_checks.stop_token(base, tokenizer),
+            row_checks.end_of_turn(lines, chat),
+            base_checks.stop_token(base, chat, lines),
+            base_checks.end_token_trained(base, lines, train),
+            *chat_checks.issues(lines, chat),
             row_checks.beginning(lines, tokenizer),
             row_checks.masked(lines),
             row_checks.length(lines, context),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fineline.chat.format import ChatFormat
 from fineline.chat.tokens import IGNORED, TokenizedRow
 from fineline.train.markers import Markers
 from fineline.train.rendering import decoded
@@ -79,20 +80,24 @@ def labels(lines: list[Line]) -> PreflightIssue:
     return _counted("labels", "error", empty, lines, f"have no label left ({remedy})", "every row has tokens to learn")
 
 
-def end_of_turn(lines: list[Line], tokenizer: Any) -> PreflightIssue:
-    """Check that every answer, not only the last, ends with a learned end-of-sequence token."""
-    endless = [line for line in lines if not _ends(line.tokens.labels, tokenizer.eos_token_id)]
+def end_of_turn(lines: list[Line], chat: ChatFormat) -> PreflightIssue:
+    """Check that every answer, not only the last, ends with a learned token at which generation stops."""
+    ends = set(chat.ends.values())
+    endless = [line for line in lines if not learned_ends(line.tokens.labels) <= ends]
+    names = " or ".join(repr(text) for text in sorted(chat.ends))
     wrong = (
-        f"have an answer whose end, {tokenizer.eos_token!r}, is not learned (the model would not learn to stop; set eos_token"
-        " to the token that ends a turn, or fix the chat template)"
+        f"have an answer whose end, {names}, is not learned (the model would not learn to stop; list the token that ends a turn"
+        " in eos_token_id of generation_config.json, or fix the chat template)"
     )
-    return _counted("end_of_turn", "error", endless, lines, wrong, f"every answer ends with {tokenizer.eos_token!r}, learned")
+    written = {line.tokens.labels[-1] for line in lines if line.tokens.labels}
+    learned = " or ".join(repr(text) for text, number in sorted(chat.ends.items()) if number in written) or names
+    return _counted("end_of_turn", "error", endless, lines, wrong, f"every answer ends with {learned}, learned")
 
 
-def _ends(labels: list[int], end: int | None) -> bool:
-    """True if each run of labels ends with the token."""
+def learned_ends(labels: list[int]) -> set[int]:
+    """Return the last token of each run of labels."""
     following = [*labels[1:], IGNORED]
-    return all(label == end for label, after in zip(labels, following, strict=True) if label != IGNORED and after == IGNORED)
+    return {label for label, after in zip(labels, following, strict=True) if label != IGNORED and after == IGNORED}
 
 
 def beginning(lines: list[Line], tokenizer: Any) -> PreflightIssue:

@@ -67,14 +67,24 @@ def test_tools_are_part_of_the_prompt(tokenizer):
     assert completion == '{"intent":"turn_on"}<|im_end|>'
 
 
-def test_a_template_that_never_ends_a_turn_is_refused(tokenizer):
+def test_an_answer_that_the_template_does_not_end_is_ended_by_the_end_of_sequence_token(tokenizer):
     tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
+    assert learned(tokenizer, encode(tokenizer, ROW)) == ['{"intent":"turn_on"}<|im_end|>']
+    tokenizer.eos_token = None
     with pytest.raises(InputError, match="would not learn to stop"):
         encode(tokenizer, ROW)
 
 
-def test_a_template_that_changes_the_prompt_is_refused(tokenizer):
+def test_an_answer_follows_the_prompt_that_a_server_sends_and_not_the_one_that_is_rendered_with_it(tokenizer):
     tokenizer.chat_template = "{{ messages | length }}{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    assert prompt_and_completion(tokenizer, ROW) == ("2JSON.kitchen lamp on", '{"intent":"turn_on"}<|im_end|>')
+
+
+def test_a_template_that_prompts_for_another_text_than_it_writes_is_refused(tokenizer):
+    tokenizer.chat_template = (
+        "{% for message in messages %}{{ message['content'] }}{% if not add_generation_prompt %}Said: {% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}Answer: {% endif %}"
+    )
     with pytest.raises(InputError, match="renders the prompt differently"):
         encode(tokenizer, ROW)
 

@@ -201,6 +201,7 @@ def adapter(path: str, retrain: dict[str, object]) -> dict[str, object]:
         "license": "mit",
         "base": "tiny",
         "source": {"path": path},
+        "chat": {},
         "curate": {},
         "train": {},
         "evaluate": {"guards": []},

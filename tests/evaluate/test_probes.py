@@ -2,14 +2,14 @@
 
 import pytest
 
-from fineline.chat.tokens import tokenizer_of
+from fineline.chat.tokens import chat_of, tokenizer_of
 from fineline.errors import InputError
 from fineline.evaluate import tasks
 
 
 @pytest.fixture
 def tokenizer(tiny_base):
-    return tokenizer_of(tiny_base)
+    return chat_of(tokenizer_of(tiny_base))
 
 
 def row(number, answer, source="home"):

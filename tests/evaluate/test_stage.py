@@ -134,11 +134,11 @@ def test_an_adapter_with_large_random_weights_fails(home):
     change_adapter(
         lambda name, weight: 3 * torch.randn(weight.shape, generator=draw).to(weight.dtype) if "lora_B" in name else weight
     )
-    policy(gate={"must_not_regress": {"target_gold": 0.005}})
+    policy(gate={"must_not_regress": {"target_gold": 0.001}})
     decision = judged()
     assert decision["verdict"] == "fail"
     assert rule(decision, "must_not_regress", "target_gold")["verdict"] == "fail"
-    assert "the drop exceeds 0.005 bits a byte (95% confidence)" in rule(decision, "must_not_regress", "target_gold")["reason"]
+    assert "the drop exceeds 0.001 bits a byte (95% confidence)" in rule(decision, "must_not_regress", "target_gold")["reason"]
 
 
 def test_an_adapter_whose_scores_are_not_numbers_fails(home):

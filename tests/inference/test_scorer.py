@@ -7,7 +7,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from fineline import export
-from fineline.chat.tokens import tokenizer_of
+from fineline.chat.tokens import cut, tokenizer_of
 from fineline.errors import InputError
 from fineline.inference import batches, scorer
 from fineline.inference.journal import AnswerJournal
@@ -33,9 +33,18 @@ def tokenizer(tiny_base):
     return tokenizer_of(tiny_base)
 
 
+class Standard(HFLM):
+    """lm-eval's own model class, but a continuation has the tokens that follow its context, white space included."""
+
+    def _encode_pair(self, context, continuation):
+        return cut(
+            lambda text: self.tok_encode(text, add_special_tokens=False), context, continuation, self.tokenizer.eos_token
+        )
+
+
 @pytest.fixture(scope="module")
 def standard(model, tokenizer):
-    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
+    return Standard(pretrained=model, tokenizer=tokenizer, batch_size=1)
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +258,7 @@ def test_a_model_with_windows_shares_no_more_than_a_window(attention, tokenizer)
     engine = TorchEngine(windowed, "fp32")
     assert engine.tree_length == 24
     requests = likelihoods([*CONTEXTS, SHOTS])
-    expected = HFLM(pretrained=windowed, tokenizer=tokenizer, batch_size=1).loglikelihood(requests, disable_tqdm=True)
+    expected = Standard(pretrained=windowed, tokenizer=tokenizer, batch_size=1).loglikelihood(requests, disable_tqdm=True)
     assert_same(Scorer(engine, tokenizer).loglikelihood(requests), expected)
 
 

@@ -13,7 +13,7 @@ def tokenizer(tiny_base):
 
 def written(tokenizer, text, *stops, limit=100):
     """The text that results, and how many tokens were taken."""
-    subject = GeneratedText(tokenizer, tokenizer.eos_token_id, limit, stops)
+    subject = GeneratedText(tokenizer.decode, {tokenizer.eos_token_id}, limit, stops)
     tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
     for count, token in enumerate(tokens, start=1):
         if subject.take(token):
@@ -41,10 +41,6 @@ def test_a_stop_text_that_spans_tokens_ends_the_text_at_once(tokenizer, stop):
 
 def test_the_first_of_several_stop_texts_counts(tokenizer):
     assert written(tokenizer, "zzxqw", "w", "xq", "z" * 9)[0] == "zz"
-
-
-def test_special_tokens_inside_a_stop_text_do_not_hide_it(tokenizer):
-    assert written(tokenizer, "zz ab<|im_start|><|im_start|><|im_start|>cd zz", "bc")[0] == "zz a"
 
 
 def test_without_a_stop_the_text_goes_on(tokenizer):

@@ -165,7 +165,7 @@ def test_a_missing_template_is_an_error_with_a_remedy(tokenizer, base):
 def test_generation_that_stops_elsewhere_is_a_warning(tokenizer, base):
     (base / "generation_config.json").write_text('{"eos_token_id": [0]}')
     finding = findings(examine(tokenizer, base))["stop_token"]
-    assert (finding.severity, finding.found) == ("warning", {"learned": 2, "generation": [0]})
+    assert (finding.severity, finding.found) == ("warning", {"learned": [2], "generation": [0]})
     assert "generation_config.json stops generation at token 0, not at 2" in finding.message
 
 
@@ -197,6 +197,8 @@ def test_markers_in_rows_are_counted_and_unknown_ones_not_quoted(tokenizer, base
     ],
 )
 def test_special_tokens_in_the_texts_of_rows_are_a_warning(tokenizer, base, planted):
+    tokenizer.chat_template = "{% if tools %}{{ tools | tojson }}{% endif %}" + tokenizer.chat_template
+    (base / "chat_template.jinja").write_text(tokenizer.chat_template)
     finding = findings(examine(tokenizer, base, [row(), planted]))["special_in_text"]
     assert (finding.severity, finding.found["rows"], finding.found["markers"]["<|im_end|>"]) == ("warning", 1, 1)
     assert finding.message.endswith("train.jsonl:2")

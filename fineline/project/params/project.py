@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fineline.chat.settings import ChatSettings
 from fineline.errors import InputError, did_you_mean
 from fineline.project.params.block import Block, Named
 from fineline.project.params.curation import Curate
@@ -46,6 +47,8 @@ class Adapter(Block):
     """Name of the base model under `bases:`."""
     source: Source
     """Origin of the raw rows."""
+    chat: ChatSettings = ChatSettings()
+    """How rows become conversations of the base model."""
     curate: Curate
     """How raw rows become a training set."""
     train: Train
