@@ -344,7 +344,7 @@ class _Answering:
 
 
 def _common(one: str, other: str) -> int:
-    """Return the length of the common beginning of two texts. A mark such as `<think>` that only begins alike is not part of it."""
+    """Return the length of the common beginning of two texts, without a mark such as `<think>` that only begins alike."""
     pairs = enumerate(zip(one, other, strict=False))
     same = next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
     for begin, end in (("<", ">"), ("[", "]")):

@@ -1,4 +1,4 @@
-"""Checks of what the chat template makes of rows: what it adds to answers, what it changes, and which tokens judging asks for."""
+"""Checks of the chat template: what it adds to answers, what it changes, and whether judging asks for the same tokens."""
 
 from collections import Counter
 from collections.abc import Sequence
