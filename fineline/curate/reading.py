@@ -27,6 +27,22 @@ class Reading:
     """("column" or "message key", name) of a value that was not read."""
 
 
+@dataclass(frozen=True)
+class Example:
+    """The content of a row, independent of its layout."""
+
+    messages: list[dict[str, Any]]
+    tools: list[Any] | None = None
+    group: str | None = None
+    time: float | None = None
+    """Seconds since 1970."""
+    domain: str | None = None
+    plain: bool = False
+    """True if the row is a text that answers the prompt of its part."""
+    reading: Reading = field(default_factory=Reading, compare=False)
+    """Notes that the report counts."""
+
+
 def is_empty(value: Any) -> bool:
     """True if a value is absent: null, as Parquet fills in for missing fields, or an empty text, list or object."""
     return value is None or (isinstance(value, str | list | dict) and not value)

@@ -59,6 +59,27 @@ def test_a_rendered_text_is_not_taken_for_the_prompt():
 
 
 @pytest.mark.parametrize(
+    ("row", "unread"),
+    [
+        ({"prompt": "hi", "completion": "ho", "turns": ["a", "b"]}, "turns"),
+        ({"prompt": "hi", "response": "ho", "conversation": TURN}, "conversation"),
+        ({"prompt": "hi", "completion": "ho", "messages": []}, None),
+        ({"instruction": "hi", "output": "ho", "text": "hi ho"}, "text"),
+    ],
+)
+def test_a_usual_pair_comes_before_names_with_several_meanings(row, unread):
+    example = read(row, {})
+    assert example.messages == TURN
+    assert example.reading.unread == ({("column", unread)} if unread else set())
+
+
+def test_a_text_answers_the_prompt_of_its_part_next_to_other_columns():
+    row = {"text": "ho", "input": "x", "output": "y"}
+    assert read(row, {"prompt": "hi"}).messages == TURN
+    assert [message["content"] for message in read(row, {}).messages] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
     ("history", "earlier"),
     [
         ([["a", "b"]], ["a", "b"]),
@@ -233,7 +254,7 @@ def test_answers_that_are_calls_of_the_row_s_tools_become_calls():
     assert read({"query": "hi", "answers": json.dumps(called)}, {}).messages[1]["content"]
 
 
-def test_a_parquet_file_with_rows_of_several_forms_is_read(run_with_tools, tmp_path):
+def test_a_parquet_file_with_rows_of_several_forms_is_read(run, tmp_path):
     """Arrow gives every object of a column all keys of that column, with null for those that it lacks."""
     rows = [
         {"messages": [USER, call('{"room": "attic"}')], "tools": [{"name": "lamp", "parameters": {"type": "object"}}]},
@@ -242,7 +263,7 @@ def test_a_parquet_file_with_rows_of_several_forms_is_read(run_with_tools, tmp_p
         {"prompt": "say", "completion": "so"},
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=_schema(rows)), tmp_path / "rows.parquet")
-    curated = run_with_tools([], source={"path": "rows.parquet"}, split={"validation": 0, "test": 0})
+    curated = run([], source={"path": "rows.parquet"}, split={"validation": 0, "test": 0})
     assert [row["messages"][-1] for row in curated.rows] == [
         {
             "role": "assistant",

@@ -94,9 +94,9 @@ def test_plain_texts_that_answer_one_prompt_are_not_a_conflict(run):
     assert {row["messages"][0]["content"] for row in curated.rows} == {"Write a command."}
 
 
-def test_one_question_with_different_tools_is_not_a_conflict(run_with_tools):
+def test_one_question_with_different_tools_is_not_a_conflict(run):
     rows = [pair("what now", answer, tools=[{"name": answer}]) for answer in ("look", "listen")]
-    assert {"look", "listen"} <= run_with_tools([*commands(), *rows]).completions()
+    assert {"look", "listen"} <= run([*commands(), *rows]).completions()
 
 
 def test_appended_conflicts_move_no_row_to_another_split(run):
@@ -134,7 +134,7 @@ def test_an_empty_split_names_the_step_that_left_out_most_rows(run):
         run(rows)
 
 
-def test_personal_data_are_removed_from_tools_names_and_domains(run_with_tools):
+def test_personal_data_are_removed_from_tools_names_and_domains(run):
     call = [{"id": "1", "type": "function", "function": {"name": "mail", "arguments": '{"to": "jane@example.com"}'}}]
     messages = [
         {"role": "user", "content": "tell her", "name": "joe@example.com"},
@@ -142,7 +142,7 @@ def test_personal_data_are_removed_from_tools_names_and_domains(run_with_tools):
     ]
     tools = [{"type": "function", "function": {"name": "mail", "description": "sent as ann@example.com"}}]
     row = {"messages": messages, "tools": tools, "domain": "sue@example.com", "group": "tom@example.com"}
-    curated = run_with_tools([*commands(), row])
+    curated = run([*commands(), row])
     (row,) = [row for row in curated.rows if "tools" in row]
     assert row["messages"][-1]["tool_calls"][0]["function"]["arguments"] == {"to": "<EMAIL>"}
     assert curated.changed[0]["changes"] == {"email": 3}
