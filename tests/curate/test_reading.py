@@ -88,7 +88,7 @@ def test_roles_of_a_project_are_mapped(run):
     assert [message["role"] for message in only(curated)[0]["messages"]] == ["user", "assistant"]
 
 
-def test_private_values_are_removed_from_every_value_of_arguments(run_with_tools):
+def test_private_values_are_removed_from_every_value_of_arguments(run):
     arguments = {
         "type": "jane@example.com",
         "role": "joe@example.com",
@@ -98,7 +98,7 @@ def test_private_values_are_removed_from_every_value_of_arguments(run_with_tools
     }
     rows = [call(arguments), call(json.dumps({"to": "ann@example.com", "card": 4111111111111111}))]
     rows[1]["messages"][0]["content"] = "send it again"
-    one, two = only(run_with_tools([*commands(), *rows], split=SPLIT))
+    one, two = only(run([*commands(), *rows], split=SPLIT))
     assert one["messages"][-1]["tool_calls"][0]["function"]["arguments"] == {
         "type": "<EMAIL>",
         "role": "<EMAIL>",
@@ -141,10 +141,10 @@ def test_answers_that_differ_in_their_reasoning_are_no_contradiction_and_no_dupl
     assert not curated.left_out
 
 
-def test_calls_that_differ_in_their_ids_are_no_contradiction(run_with_tools):
+def test_calls_that_differ_in_their_ids_are_no_contradiction(run):
     rows = [call({"to": "me"}), call({"to": "me"})]
     for number, row in enumerate(rows):
         row["messages"][1]["tool_calls"][0]["id"] = f"call_{number}"
-    curated = run_with_tools([*commands(), *rows], split=SPLIT)
+    curated = run([*commands(), *rows], split=SPLIT)
     assert curated.report["removed"]["label_noise"] == 0
     assert curated.report["removed"]["exact_duplicates"] == 1

@@ -254,7 +254,7 @@ def test_answers_that_are_calls_of_the_row_s_tools_become_calls():
     assert read({"query": "hi", "answers": json.dumps(called)}, {}).messages[1]["content"]
 
 
-def test_a_parquet_file_with_rows_of_several_forms_is_read(run_with_tools, tmp_path):
+def test_a_parquet_file_with_rows_of_several_forms_is_read(run, tmp_path):
     """Arrow gives every object of a column all keys of that column, with null for those that it lacks."""
     rows = [
         {"messages": [USER, call('{"room": "attic"}')], "tools": [{"name": "lamp", "parameters": {"type": "object"}}]},
@@ -263,7 +263,7 @@ def test_a_parquet_file_with_rows_of_several_forms_is_read(run_with_tools, tmp_p
         {"prompt": "say", "completion": "so"},
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=_schema(rows)), tmp_path / "rows.parquet")
-    curated = run_with_tools([], source={"path": "rows.parquet"}, split={"validation": 0, "test": 0})
+    curated = run([], source={"path": "rows.parquet"}, split={"validation": 0, "test": 0})
     assert [row["messages"][-1] for row in curated.rows] == [
         {
             "role": "assistant",
