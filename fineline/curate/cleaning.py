@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fineline.curate import layouts
 from fineline.curate.encoding import strip_invisible
 from fineline.curate.privacy import Cleaner
+from fineline.curate.reading import Example
 from fineline.curate.table import Outcomes
 from fineline.project.params.curation import Curate
 
@@ -28,7 +28,7 @@ class Row:
     id: str
     at: str
     """File and line of the raw row."""
-    example: layouts.Example
+    example: Example
     group: str
     """The text whose hash selects the split: the declared group, or the prompt before any cleaning."""
     content: dict[str, Any]

@@ -20,7 +20,7 @@ from fineline.curate.decision import side
 from fineline.curate.encoding import is_mojibake
 from fineline.curate.lengths import TokenCounter
 from fineline.curate.privacy import Cleaner
-from fineline.curate.reading import Rejected, Unwanted
+from fineline.curate.reading import Example, Rejected, Unwanted
 from fineline.curate.table import Chunk, Outcomes, Slice
 from fineline.curate.text import Words
 from fineline.project.params.curation import Curate
@@ -183,7 +183,7 @@ class _Examination:
             row.messages.insert(0, {"role": "system", "content": self.rule.system})
         row.content = {}
 
-    def _prompt(self, example: layouts.Example) -> str:
+    def _prompt(self, example: Example) -> str:
         """Return the text whose normalized and exact forms compare prompts: everything before the completion, and the tools.
 
         Plain texts, which all answer the prompt of their part, are compared by themselves.

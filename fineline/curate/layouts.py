@@ -14,7 +14,6 @@ row decide its layout, in upper or lower case; the `layout` and `columns` of its
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -22,55 +21,18 @@ import orjson
 
 from fineline.curate import preferences
 from fineline.curate.calls import definitions, drop_absent_arguments, is_calls
+from fineline.curate.columns import LISTS, PAIRS, layout_of, list_of, pair_of
+from fineline.curate.marks import check_marks, check_media
 from fineline.curate.messages import REASONING, MessageReader, is_conversation
 from fineline.curate.moments import seconds
-from fineline.curate.reading import Fields, Reading, Rejected, Unwanted, is_empty, is_learned, parsed
+from fineline.curate.reading import Example, Fields, Reading, Rejected, is_empty, parsed
 from fineline.curate.turn_order import arranged
 from fineline.project.params.curation import Curate
 
-_LISTS = ("messages", "conversations", "conversation", "dialog", "dialogue", "dialogs", "turns", "chat", "contents")
-_SURE_LISTS = _LISTS[:2]
-"""Keys that are a list of messages whatever their value is; the others have other meanings too."""
-_Pair = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-_PAIRS: tuple[_Pair, ...] = (  # layout, and keys of prompt, context and completion, the most usual one first
-    ("prompt_completion", ("prompt",), ("context",), ("completion", "response")),
-    ("instruction", ("instruction",), ("input", "context"), ("output", "response")),
-    ("question_answer", ("question",), ("context",), ("answer", "answers")),
-    ("prompt_completion", ("query",), ("context",), ("response", "answer")),
-    ("prompt_completion", ("input",), ("context",), ("output",)),
-    ("prompt_completion", ("inputs",), (), ("targets", "outputs")),
-    ("question_answer", ("problem",), (), ("solution", "answer")),
-    ("prompt_completion", ("user",), (), ("assistant",)),
-    ("prompt_completion", ("human",), (), ("assistant", "gpt", "bot")),
-)
-_ANSWERS = ("completion", "response", "output", "answer", "answers")
-"""Completions of any of the prompts in `_ASKED`, if the row has none that usually comes with its prompt."""
-_ASKED = ("prompt", "instruction", "question", "query", "input")
-_MARKS = (("label", ("label", "kto_tag")), ("weight", ("weight",)))
 _SYSTEM = ("system", "system_prompt", "system_message", "systeminstruction", "system_instruction")
-_MEDIA = ("image", "images", "audio", "audios", "video", "videos")
-_PLACEHOLDERS = ("<image", "<audio", "<video")
-_LIST_KEYS, _SYSTEM_KEYS, _MEDIA_KEYS = frozenset(_LISTS), frozenset(_SYSTEM), frozenset(_MEDIA)
-_MARK_KEYS = frozenset(name for _, names in _MARKS for name in names)
+_SYSTEM_KEYS = frozenset(_SYSTEM)
 _HISTORY_KEYS = frozenset(("history",))
-_MOST_KEYS = 200  # characters of a list of keys in a message
 _DEFAULTS = Curate()
-
-
-@dataclass(frozen=True)
-class Example:
-    """The content of a row, independent of its layout."""
-
-    messages: list[dict[str, Any]]
-    tools: list[Any] | None = None
-    group: str | None = None
-    time: float | None = None
-    """Seconds since 1970."""
-    domain: str | None = None
-    plain: bool = False
-    """True if the row is a text that answers the prompt of its part."""
-    reading: Reading = field(default_factory=Reading, compare=False)
-    """What a report counts."""
 
 
 def read(content: Mapping[str, Any], part: Mapping[str, Any], rule: Curate = _DEFAULTS, sparse: bool = False) -> Example:
@@ -103,11 +65,11 @@ class _RowReader:
         layout = self.part.get("layout")
         messages = None if layout else self._preferred()
         if messages is None:
-            layout = layout or _layout_of(fields)
+            layout = layout or layout_of(fields, bool(self.part.get("prompt")))
             messages = self._messages(layout)
         if layout != "text":  # texts have labels of other kinds
-            self._check_marks()
-        self._check_media(messages)
+            check_marks(fields, self.rule.split.stratify, self.reading)
+        check_media(fields, messages)
         messages = arranged(self._with_system(messages), self.reading)
         tools = definitions(fields.get("tools", "tools", "functions"), self.reading.sparse) or self.reader.tools
         drop_absent_arguments(messages, tools, self.reading)
@@ -128,12 +90,12 @@ class _RowReader:
         """Return the messages of a row by its layout, before they are put in order."""
         fields = self.fields
         if layout in ("messages", "sharegpt"):
-            return self.reader.conversation(fields.get("messages", *_LISTS))
+            return self.reader.conversation(fields.get("messages", list_of(fields) or LISTS[0]))
         if layout == "text":
             if not self.part.get("prompt"):
                 raise Rejected("plain text has no prompt; set `prompt` of its part")
             return self._pair(self.part["prompt"], None, fields.get("text", "text"))
-        _, prompt, context, completion = _pair_of(fields, layout) or next(pair for pair in _PAIRS if pair[0] == layout)
+        _, prompt, context, completion = pair_of(fields, layout) or next(pair for pair in PAIRS if pair[0] == layout)
         return self._history() + self._pair(
             fields.get("prompt", *prompt), fields.get("context", *context), self._completion(completion)
         )
@@ -226,38 +188,6 @@ class _RowReader:
             value = self.reader.message({"role": "system", "parts": value["parts"]}, 0)["content"]
         return [{"role": "system", "content": str(value)}, *messages] if str(value).strip() else messages
 
-    def _check_marks(self) -> None:
-        """Leave the row out if a column says that its answer must not be learned."""
-        fields = self.fields
-        if fields.lacks(_MARK_KEYS):
-            return
-        for ours, names in _MARKS:
-            if not fields.has(ours, *names):
-                continue
-            column = next((name for name in names if fields.has(ours, name)), ours)
-            if ours in fields.renamed:
-                column, value = fields.renamed[ours], fields.get(ours)
-            else:
-                value = fields.usual.get(column)
-            taken = ours not in fields.renamed and column in fields.renamed.values()
-            if taken or column == self.rule.split.stratify:
-                continue  # the column has another meaning here
-            learned = is_learned(value)
-            if learned is False:
-                raise Unwanted(f"marked as not to be learned by `{column}`")
-            if learned:
-                fields.used.add(column)
-            elif ours == "weight":
-                fields.used.add(column)
-                self.reading.notes.add("other_weights")
-
-    def _check_media(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """Reject a row whose text refers to a picture or a recording in another column."""
-        if self.fields.lacks(_MEDIA_KEYS) or not any(self.fields.has(name, name) for name in _MEDIA):
-            return
-        if any(sign in message["content"] for message in messages for sign in _PLACEHOLDERS):
-            raise Rejected("refers to an image, audio or video of the row, and only text can be learned")
-
     def _preferred(self) -> list[dict[str, Any]] | None:
         """Return the messages with the better answer of a preference pair; None if the row is none.
 
@@ -277,7 +207,7 @@ class _RowReader:
     def _before_the_pair(self) -> list[dict[str, Any]]:
         """Return the conversation that both answers of a preference pair follow."""
         fields = self.fields
-        for _, prompt, context, _ in _PAIRS:
+        for _, prompt, context, _ in PAIRS:
             if fields.has("prompt", *prompt):
                 value = fields.get("prompt", *prompt)
                 if isinstance(value, dict) and "messages" in value:  # OpenAI's `input`
@@ -288,48 +218,13 @@ class _RowReader:
                 if addition is not None and str(addition).strip():
                     asked[-1]["content"] = f"{asked[-1]['content']}\n\n{_text(addition, 'the context')}"
                 return asked
-        for name in _LISTS:
-            if isinstance(parsed(fields.usual.get(name)), list):
-                return self.reader.conversation(fields.get("messages", name))
-        return []
+        name = list_of(fields)
+        return [] if name is None else self.reader.conversation(fields.get("messages", name))
 
 
 @lru_cache(maxsize=16)
 def _folded_roles(roles: tuple[tuple[str, str], ...]) -> dict[str, str]:
     return {name.strip().casefold(): role for name, role in roles}
-
-
-def _layout_of(fields: Fields) -> str:
-    if "messages" in fields.renamed and fields.has("messages"):
-        return "messages"
-    for name in () if _LIST_KEYS.isdisjoint(fields.usual) else _LISTS:
-        value = fields.usual.get(name)
-        if value is not None and (name in _SURE_LISTS or isinstance(parsed(value), list)):
-            return "messages"
-    pair = _pair_of(fields, None)
-    if pair is not None:
-        return pair[0]
-    if fields.has("text", "text"):
-        return "text"
-    if any(fields.has("prompt", *prompt) for _, prompt, _, _ in _PAIRS):
-        raise Rejected("no completion")
-    keys = ", ".join(map(str, fields.content))[:_MOST_KEYS]
-    raise Rejected(f"no layout fits; name `layout` and `columns` of its part (keys: {keys or 'none'})")
-
-
-def _pair_of(fields: Fields, layout: str | None) -> _Pair | None:
-    """Return layout, prompt, context and completion of the first pair that a row has as a whole; else of any two that it has.
-
-    Some data sets have a prompt and a completion of one pair, and a text rendered from both under the prompt of another.
-    """
-    asked = [pair for pair in _PAIRS if layout in (None, pair[0]) and fields.has("prompt", *pair[1])]
-    for pair in asked:
-        if fields.has("completion", *pair[3]):
-            return pair
-    for name, prompt, context, completion in asked:
-        if prompt[0] in _ASKED and fields.has("completion", *_ANSWERS):
-            return name, prompt, context, (*completion, *_ANSWERS)
-    return None
 
 
 def _is_exchange(turn: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What the reading of one row finds out besides its content: the reason to leave it out, and what a report counts."""
+"""Notes on the reading of one row: the reason to leave it out, and counts for the report; and its values by their names."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -22,13 +22,29 @@ class Reading:
     sparse: bool = False
     """True if null may mean that a key is absent: all objects of a column of a Parquet file have the same keys."""
     notes: set[str] = field(default_factory=set)
-    """What was done to the row, as docs/curation.md lists it."""
+    """Changes that were made to the row, as docs/curation.md lists them."""
     unread: set[tuple[str, str]] = field(default_factory=set)
     """("column" or "message key", name) of a value that was not read."""
 
 
+@dataclass(frozen=True)
+class Example:
+    """The content of a row, independent of its layout."""
+
+    messages: list[dict[str, Any]]
+    tools: list[Any] | None = None
+    group: str | None = None
+    time: float | None = None
+    """Seconds since 1970."""
+    domain: str | None = None
+    plain: bool = False
+    """True if the row is a text that answers the prompt of its part."""
+    reading: Reading = field(default_factory=Reading, compare=False)
+    """Notes that the report counts."""
+
+
 def is_empty(value: Any) -> bool:
-    """True if a value is no content: null, as Parquet fills in for missing fields, or an empty text, list or object."""
+    """True if a value is absent: null, as Parquet fills in for missing fields, or an empty text, list or object."""
     return value is None or (isinstance(value, str | list | dict) and not value)
 
 

@@ -1,6 +1,6 @@
 """The order of a conversation: what is joined and trimmed, and what is rejected.
 
-1. System messages at the beginning are joined; blank ones are no content. A later one rejects the row.
+1. System messages at the beginning are joined; blank ones are left out. A later one rejects the row.
 2. Messages before the first message of the user are removed.
 3. Messages after the last answer that is learned are removed. Without such an answer the row is left out.
 4. Consecutive messages of the user, or of the assistant, are joined by a blank line; calls follow the text before them, and

@@ -38,6 +38,16 @@ class Curated:
 
 
 Run = Callable[..., Curated]
+SHOWING = (
+    "{% if tools %}{{ '<|im_start|>system\n' + (tools | tojson) + '<|im_end|>\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% if message['reasoning_content'] %}{{ '<think>' + message['reasoning_content'] + '</think>' }}{% endif %}"
+    "{{ message['content'] }}"
+    "{% for call in message['tool_calls'] or [] %}"
+    "{{ '<tool_call>' + (call['function'] | tojson) + '</tool_call>' }}{% endfor %}"
+    "{{ '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""A chat template that shows tools, calls and reasoning, and writes every other row as that of `tiny_base` does."""
 
 
 @pytest.fixture
@@ -45,13 +55,15 @@ def run(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Run
     """Curates rows, or the bytes of a JSONL file, with changes to the curate block; can be called again."""
 
     def curated(data: bytes | list[dict[str, Any]], guards: tuple[str, ...] = (), source: Any = None, **rule: Any) -> Curated:
-        params = small_params(tiny_base)
+        params = small_params(tmp_path / "base")
         home = params["adapters"]["home"]
         home["curate"] = {"max_rejected": 1, "split": {"validation": 0, "test": 0.3}} | rule
         home["evaluate"] = {"guards": list(guards)}
         if source:
             home["source"] = source
         if not (tmp_path / "suites").exists():
+            shutil.copytree(tiny_base, tmp_path / "base")
+            (tmp_path / "base" / "chat_template.jinja").write_text(SHOWING, encoding="utf-8")
             write_project(tmp_path, params)
             shutil.copytree(ROOT / "suites" / "mmlu_dev", tmp_path / "suites" / "mmlu_dev")
             monkeypatch.chdir(tmp_path)

@@ -59,6 +59,27 @@ def test_a_rendered_text_is_not_taken_for_the_prompt():
 
 
 @pytest.mark.parametrize(
+    ("row", "unread"),
+    [
+        ({"prompt": "hi", "completion": "ho", "turns": ["a", "b"]}, "turns"),
+        ({"prompt": "hi", "response": "ho", "conversation": TURN}, "conversation"),
+        ({"prompt": "hi", "completion": "ho", "messages": []}, None),
+        ({"instruction": "hi", "output": "ho", "text": "hi ho"}, "text"),
+    ],
+)
+def test_a_usual_pair_comes_before_names_with_several_meanings(row, unread):
+    example = read(row, {})
+    assert example.messages == TURN
+    assert example.reading.unread == ({("column", unread)} if unread else set())
+
+
+def test_a_text_answers_the_prompt_of_its_part_next_to_other_columns():
+    row = {"text": "ho", "input": "x", "output": "y"}
+    assert read(row, {"prompt": "hi"}).messages == TURN
+    assert [message["content"] for message in read(row, {}).messages] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
     ("history", "earlier"),
     [
         ([["a", "b"]], ["a", "b"]),

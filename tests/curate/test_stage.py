@@ -185,7 +185,7 @@ def test_texts_of_bad_quality_are_left_out(run):
         "echo",
         "repetition",
         "completion without visible characters",
-        "8025 tokens, more than `curate.max_tokens` (4096)",
+        "8024 tokens, more than `curate.max_tokens` (4096)",
     }
     assert {entry["step"] for entry in curated.left_out} == {"quality"}
     kept = run(

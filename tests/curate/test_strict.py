@@ -65,3 +65,35 @@ def test_the_strict_form_folds_line_ends_and_composed_accents_only():
     assert exact("e\u0301") == "\u00e9"
     assert exact(" A² ") == " A² "
     assert [exact_answer(text) for text in ("\n yes", " yes\n", "    yes", "yes  ")] == ["yes", "yes", "    yes", "yes"]
+
+
+LONG = "You work in a shop for bicycles in Porto and a customer asks about an open invoice; answer in one polite sentence."
+REPLY = "Thank you for asking: the invoice that you mention amounts to {} euros in all, payable within thirty days of receipt."
+
+
+def test_prose_that_was_copied_in_another_form_is_a_copy(run):
+    prompt, reply = f"{LONG} How much is it?", REPLY.format("many")
+    rows = [
+        pair(prompt, reply),
+        pair(prompt.upper(), reply.upper()),
+        pair(prompt.replace(" ", "  "), reply.replace(" ", "\u00a0")),
+    ]
+    assert run([*commands(), *rows], split=SPLIT).report["removed"]["exact_duplicates"] == 2
+
+
+def test_near_duplicates_with_other_numbers_are_kept(run):
+    rows = [pair(f"{LONG} How much is number {number}?", REPLY.format(number * 10)) for number in (17, 18)]
+    near = {"split": SPLIT, "duplicates": {"similarity": 0.6}}
+    assert {row["completion"] for row in rows} <= run(rows, **near).completions()
+    assert run(rows, **near, normalize="loose").report["removed"]["near_duplicates"] == 1
+
+
+@pytest.mark.parametrize(("prompt", "one", "two"), [("The square of x?", "x²", "x2"), ("Symbol of cobalt?", "Co", "CO")])
+def test_short_answers_that_differ_in_form_are_different_answers(run, prompt, one, two):
+    curated = run([*commands(), pair(prompt, one), pair(prompt.lower(), two)], split=SPLIT)
+    assert {one, two} <= curated.completions()
+
+
+def test_a_completion_that_repeats_its_prompt_in_another_form_is_counted(run):
+    curated = run([*commands(), pair("i live in lima", "I live in Lima")], split=SPLIT)
+    assert curated.report["reported"]["echo"] == 1

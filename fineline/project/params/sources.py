@@ -105,9 +105,9 @@ class HubData(Block):
 
 
 Layout = Literal["messages", "prompt_completion", "instruction", "sharegpt", "question_answer", "text"]
+_Content = Literal["messages", "tools", "system", "history", "prompt", "context", "reasoning", "completion", "text"]
 Column = Literal[
-    *("messages", "tools", "system", "history", "prompt", "context", "reasoning", "completion", "text"),
-    *("chosen", "rejected", "label", "weight", "id", "group", "time", "domain"),
+    _Content, "chosen", "rejected", "label", "weight", "id", "group", "time", "domain"
 ]  # fineline's names; a row may have others
 
 
