@@ -106,8 +106,8 @@ def linear_layers(model: Any) -> dict[str, Any]:
     """Return the linear layers of the language part by name and in order, without the head and without routers of experts.
 
     They are of torch's Linear, transformers' Conv1D, or in four bits. Left out are classes that compute something else with
-    their weight, layers that PEFT cannot adapt, see `not_adaptable`, and layers that share one weight, which could not be merged:
-    each would have another adapter.
+    their weight, layers that PEFT cannot adapt, see `not_adaptable`, and layers that share one weight: each would have another
+    adapter, which no merge could separate.
     """
     from transformers.pytorch_utils import Conv1D
 

@@ -82,7 +82,7 @@ def test_experts_towers_and_layers_without_attention_are_counted(tmp_path):
     assert images.parameters == model.num_parameters()
     assert all("language_model" in layer.name for layer in images.linear)
     state_space, _ = found("mamba2")
-    assert (state_space.heads, state_space.layers) == (8, 2)
+    assert (state_space.heads, state_space.layers) == (0, 2)
 
 
 def test_a_missing_or_broken_configuration_names_its_file(tmp_path):
