@@ -151,6 +151,6 @@ def _print(report: dict[str, Any]) -> None:
         if names
     ]
     if unread:
-        print(f"not read: {'; '.join(unread)}; name them under `columns` of the part if they matter (docs/curation.md)")
+        print(f"not read: {'; '.join(unread)} (docs/curation.md lists what is read)")
     sizes = report["splits"].items()
     print(", ".join(f"{split} {size['rows']:,} rows in {size['groups']:,} groups" for split, size in sizes))
