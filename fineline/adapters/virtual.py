@@ -1,16 +1,23 @@
 """Virtual tokens before the prompt: prefix tuning, prompt tuning and p-tuning.
 
 The model sees them as keys and values in its cache: learned ones (prefix tuning), or those of learned embeddings (prompt tuning
-and p-tuning).
+and p-tuning). Models with layers that keep another state than keys and values, such as recurrent ones, read the embeddings
+themselves.
 """
 
+import inspect
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from fineline.adapters.adapted import Adapted, check_names, switched_off
+from fineline.errors import ParameterError
 from fineline.models.loading import plain
+
+_TRIED = 24
+"""Tokens that are read in order to see whether a cache can contain virtual ones."""
 
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Per layer (1, key-value heads, virtual tokens, head dim), twice."""
@@ -64,8 +71,13 @@ def start_at_real_tokens(model: Any) -> None:
     drawn = torch.randint(len(base.get_input_embeddings().weight), (1, model.active_peft_config.num_virtual_tokens)).to(
         base.device
     )
-    with plain(base):
-        cache = _filled(base, input_ids=drawn)
+    try:
+        with plain(base):
+            cache = _filled(base, input_ids=drawn)
+    except (AttributeError, IndexError, ValueError, TypeError, RuntimeError) as error:
+        raise _no_prefix(base) from error
+    if any(getattr(layer, "keys", None) is None for layer in cache.layers):
+        raise _no_prefix(base)
     states = torch.stack([torch.stack(pair) for pair in _of_cache(cache)])  # (layers, 2, 1, heads, virtual tokens, head dim)
     encoder.load_prompt_embeddings(states[:, :, 0].permute(3, 0, 1, 2, 4).flatten(1).float())
 
@@ -112,22 +124,71 @@ class VirtualTokens(Adapted):
             position_ids: (rows, tokens), without virtual tokens.
             past_key_values: The cache that an earlier call returned; an empty one counts as none.
         """
-        if self.enabled:
-            if past_key_values is None or not past_key_values.get_seq_length():
-                past_key_values = self._cache(len(input_ids))
-            if attention_mask is not None:
-                added = attention_mask.is_floating_point()
-                seen = attention_mask.new_full((*attention_mask.shape[:-1], self.virtual_tokens), 0 if added else 1)
-                attention_mask = torch.cat([seen, attention_mask], dim=-1)
-            if position_ids is not None:
-                position_ids = position_ids + self.virtual_tokens
-        return self.model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            **others,
-        )
+        first = self.enabled and not _holds_tokens(past_key_values)
+        if first and not self.fits_cache:
+            return self._read_embeddings(input_ids, attention_mask, position_ids, past_key_values, others)
+        if first:
+            past_key_values = self._cache(len(input_ids))
+        if self.enabled and attention_mask is not None:
+            added = attention_mask.is_floating_point()
+            seen = attention_mask.new_full((*attention_mask.shape[:-1], self.virtual_tokens), 0 if added else 1)
+            attention_mask = torch.cat([seen, attention_mask], dim=-1)
+        if self.enabled and position_ids is not None:
+            position_ids = position_ids + self.virtual_tokens
+        return self._call(input_ids=input_ids, mask=attention_mask, positions=position_ids, past=past_key_values, others=others)
+
+    @cached_property
+    @torch.no_grad()
+    def fits_cache(self) -> bool:
+        """True if the virtual tokens in a cache are to the model what their embeddings are before the others."""
+        if self.heads is not None:
+            return True
+        tokens = torch.arange(_TRIED, device=self.device)[None] % len(self.model.get_input_embeddings().weight)
+        before = self.model.training
+        self.model.eval()
+        try:
+            expected = self._read_embeddings(tokens, None, None, None, {}).logits.float()
+            found = self._call(input_ids=tokens, past=self._cache(1), others={}).logits.float()
+        except (ValueError, TypeError, AttributeError, IndexError, RuntimeError):  # of layers with another state
+            return False
+        finally:
+            self.model.train(before)
+        room = 1e-4 if self.model.dtype == torch.float32 else 0.05  # what rounding explains
+        return bool(torch.linalg.vector_norm(found - expected) <= room * torch.linalg.vector_norm(expected))
+
+    def _read_embeddings(self, ids: torch.Tensor, mask: Any, positions: Any, past: Any, others: dict[str, Any]) -> Any:
+        """Return the output for the first tokens, read after the embeddings of the virtual ones.
+
+        Raises:
+            ValueError: A mask says which tokens each token attends to, which is not known of virtual ones.
+        """
+        count, own = self.virtual_tokens, self.model.get_input_embeddings()(ids)
+        if mask is not None and mask.dim() != 2:
+            raise ValueError("virtual tokens of a model with recurrent layers cannot be used with a mask for each token")
+        learned = self.learned.to(own.dtype)[None].expand(len(ids), -1, -1)
+        if mask is not None:
+            mask = torch.cat([mask.new_ones(len(ids), count), mask], dim=1)
+        if positions is not None:
+            first = torch.arange(count, device=positions.device).expand(len(positions), -1)
+            positions = torch.cat([first, positions + count], dim=1)
+        keep = others.get("logits_to_keep")
+        if isinstance(keep, torch.Tensor):
+            others = others | {"logits_to_keep": keep + count}
+        embedded = torch.cat([learned, own], dim=1)
+        output = self._call(inputs_embeds=embedded, mask=mask, positions=positions, past=past, others=others)
+        if output.logits.shape[1] == embedded.shape[1]:
+            output.logits = output.logits[:, count:]
+        return output
+
+    def _call(self, *, mask: Any = None, positions: Any = None, past: Any = None, others: dict[str, Any], **tokens: Any) -> Any:
+        """Call the base model. Its cache may have another name, as in state space models."""
+        accepted = inspect.signature(type(self.model).forward).parameters
+        cache = "cache_params" if "cache_params" in accepted else "past_key_values"
+        given = {"attention_mask": mask, "position_ids": positions, cache: past}
+        output = self.model(**tokens, **{name: value for name, value in given.items() if value is not None}, **others)
+        if cache != "past_key_values":
+            output.past_key_values = getattr(output, cache, None)
+        return output
 
     def disable_adapter(self) -> AbstractContextManager[None]:
         """Within the context, the model computes what its base computes."""
@@ -146,6 +207,24 @@ class VirtualTokens(Adapted):
         from transformers import DynamicCache
 
         return DynamicCache([tuple(state.expand(rows, -1, -1, -1) for state in pair) for pair in self.key_values()])
+
+
+def _no_prefix(model: Any) -> ParameterError:
+    kind = model.config.model_type
+    return ParameterError(
+        "train.method",
+        f"a prefix is keys and values in every layer, and a {kind} model has layers with another state; use prompt or lora",
+    )
+
+
+def _holds_tokens(cache: Any) -> bool:
+    """True if a cache is of an earlier call. One of recurrent layers only does not count its tokens."""
+    if cache is None:
+        return False
+    try:
+        return bool(cache.get_seq_length())
+    except ValueError:
+        return bool(cache.has_previous_state())
 
 
 def _filled(model: Any, **given: torch.Tensor) -> Any:

@@ -11,6 +11,9 @@ NAME = "rows"
 # flash kernel, whose backward pass computes the matrix again.
 _DENSE = 1 << 19
 
+_COMPUTED_ELSEWHERE = ("position_ids", "is_causal")
+"""Arguments that need no support here: positions are in queries and keys already, and all attention is causal."""
+
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -45,7 +48,7 @@ def rows_attention(
     softcap: float | None = None,
     s_aux: torch.Tensor | None = None,
     sliding_window: int | None = None,
-    **_: Any,
+    **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Compute causal attention within each row and to the tokens that all rows share.
 
@@ -58,6 +61,7 @@ def rows_attention(
         learned: For each layer, the key-values of virtual tokens that every row sees (prefix tuning).
         dropout, softcap, s_aux, sliding_window: What some families apply in attention; none of it is supported here, except
             a window that is as long as the rows.
+        others: Further arguments of a family; one with a value may change attention, so it is refused.
 
     Returns:
         (1, flat tokens, heads, head dim), and None for the weights.
@@ -67,7 +71,9 @@ def rows_attention(
     """
     if rows is None:
         raise NotFlatError("its layers do not pass arguments on to attention")
-    windows = [sliding_window, None if attention_mask is None or attention_mask.dim() else int(attention_mask)]
+    if attention_mask is not None and attention_mask.dim():
+        raise NotFlatError("its layers make a mask themselves")
+    windows = [sliding_window, None if attention_mask is None else int(attention_mask)]
     if any(window is not None and window < rows.reach for window in windows):
         raise NotFlatError(f"rows of {rows.reach} tokens are longer than the window that its layers attend within")
     if dropout:
@@ -76,6 +82,11 @@ def rows_attention(
         raise NotFlatError("its attention scores are capped")
     if s_aux is not None:
         raise NotFlatError("its attention has sinks")
+    unknown = sorted(
+        name for name, value in others.items() if value is not None and value is not False and name not in _COMPUTED_ELSEWHERE
+    )
+    if unknown or others.get("is_causal") is False:
+        raise NotFlatError(f"its attention takes {', '.join(unknown) or 'is_causal: false'}")
     states = [part[0].transpose(0, 1) for part in (query, key, value)]  # each (flat tokens, heads, head dim)
     early: list[tuple[torch.Tensor, torch.Tensor]] = []
     if learned is not None:

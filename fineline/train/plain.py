@@ -31,7 +31,8 @@ def collate(rows: Sequence[TokenizedRow], batching: Batching = "padded") -> dict
     """Return one micro-step.
 
     Args:
-        rows: At least one, each with a label. The last token of a row predicts nothing and is left out.
+        rows: At least one, each with a label. The last token of a row predicts nothing and is left out, except of rows alone:
+            some models compute other positions for a shorter row.
 
     Returns:
         `labels` (label positions,) without ignored ones, and `groups`: batches with `input_ids` (rows, tokens), `places`
@@ -43,12 +44,13 @@ def collate(rows: Sequence[TokenizedRow], batching: Batching = "padded") -> dict
         alike.setdefault(len(row.input_ids) if batching == "alone" else 0, []).append(row)
     groups, labels = [], []
     for group in alike.values():
-        longest = len(group[0].input_ids) - 1
+        left_out = 0 if batching == "alone" else 1
+        longest = len(group[0].input_ids) - left_out
         ids = torch.zeros(len(group), longest, dtype=torch.long)
         mask, places = torch.zeros_like(ids), []
         for line, row in enumerate(group):
-            tokens = len(row.input_ids) - 1
-            ids[line, :tokens] = torch.tensor(row.input_ids[:-1])
+            tokens = len(row.input_ids) - left_out
+            ids[line, :tokens] = torch.tensor(row.input_ids[:tokens])
             ids[line, tokens:] = row.input_ids[-1]  # a token that every vocabulary has
             mask[line, :tokens] = 1
             for place, label in enumerate(row.labels[1:]):

@@ -21,8 +21,10 @@ from fineline.models.config import Precision, autocast
 from fineline.train import attention, loss, plain, rows
 from fineline.train.fused import fused
 
-_ROWS, _TOKENS = 3, 48
-"""Rows of a trial, and tokens of the longest."""
+_ROWS, _TOKENS, _SHARED = 3, 48, 3
+"""Rows of a trial, tokens of the longest, and tokens that all rows begin with."""
+_BATCHINGS: tuple[plain.Batching, ...] = ("padded", "masked", "alone")
+"""Batches of the plain path, the fastest first."""
 _NUMBERS = 1 << 24
 """Gradients that are compared: those of the smallest trained weights, up to this many numbers."""
 _WIDENED = 1 << 31
@@ -100,8 +102,9 @@ def _choose(trial: "_Trial", given: Sequence[TokenizedRow], virtual: int) -> Tra
     trial.check()
     reach = max(len(row.input_ids) for row in given) - 1 + virtual
     flat = TrainingPath("flat", "equal loss and gradient in a trial on this model", virtual=virtual)
-    reason = trial.difference(flat, reach)
-    if reason:
+    stretched = _stretched(trial.model.get_base_model(), reach)
+    reason = stretched or trial.difference(flat, reach)
+    if reason and not stretched:
         reason = trial.difference(flat := _without_fusion(flat), reach)
     if not reason:
         return flat
@@ -112,7 +115,8 @@ def _choose(trial: "_Trial", given: Sequence[TokenizedRow], virtual: int) -> Tra
             " another method"
         )
     differences = []
-    for path in _plain_paths(cause, virtual, trial.zeros):
+    batchings: tuple[plain.Batching, ...] = ("alone",) if stretched else _BATCHINGS
+    for path in _plain_paths(cause, virtual, trial.zeros, batchings):
         reason = trial.difference(path)
         if not reason:
             return path
@@ -124,8 +128,34 @@ def _without_fusion(path: TrainingPath) -> TrainingPath:
     return replace(path, fused=False)
 
 
-def _plain_paths(reason: str, virtual: int, zeros: tuple[str, ...] = ()) -> Iterator[TrainingPath]:
-    batchings: tuple[plain.Batching, ...] = ("padded", "masked", "alone")
+def _stretched(causal: Any, reach: int) -> str:
+    """Return why rows must not share a forward pass: the longest one in it decides the rotary embeddings of all.
+
+    Rotary embeddings of the types dynamic and longrope depend on the length of a batch beyond a number of tokens.
+
+    Args:
+        reach: Tokens of the longest row.
+    """
+    for module in causal.modules():
+        kind = getattr(module, "rope_type", None)
+        kinds = kind.values() if isinstance(kind, dict) else [kind]
+        if not any(isinstance(one, str) and ("dynamic" in one or one == "longrope") for one in kinds):
+            continue
+        config = getattr(module, "config", causal.config).get_text_config(decoder=True)
+        rope = getattr(config, "rope_parameters", None) or {}
+        limit = rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
+        limit = limit or getattr(config, "max_position_embeddings", None)
+        if limit and reach >= limit:
+            return f"its rotary embeddings depend on the longest row of a batch beyond {limit} tokens"
+    return ""
+
+
+def _plain_paths(
+    reason: str,
+    virtual: int,
+    zeros: tuple[str, ...] = (),
+    batchings: Sequence[plain.Batching] = _BATCHINGS,
+) -> Iterator[TrainingPath]:
     heads: tuple[plain.Head, ...] = ("chunks", "places", "logits")
     for batching in batchings:
         for head in heads:
@@ -308,11 +338,17 @@ def _compared(model: Any) -> list[torch.Tensor]:
 
 
 def _sample(given: Sequence[TokenizedRow]) -> list[TokenizedRow]:
-    """Return a few rows of different lengths, of which every token is learned, cut to a few tokens."""
+    """Return a few rows of different lengths, of which every token is learned, cut to a few tokens.
+
+    They begin alike, as rows of any micro-step may. A model that takes rows apart by their positions computes them right only
+    if they do not.
+    """
     longest = sorted(given, key=lambda row: -len(row.input_ids))[:_ROWS]
     longest += longest[:1] * (_ROWS - len(longest))
     cut = [row.input_ids[: max(2, _TOKENS * (_ROWS - line) // _ROWS - line)] for line, row in enumerate(longest)]
-    return [TokenizedRow(ids, ids) for ids in cut]
+    beginning = cut[0][:_SHARED]
+    alike = [beginning[: len(ids) - 2] + ids[len(beginning[: len(ids) - 2]) :] for ids in cut]
+    return [TokenizedRow(ids, ids) for ids in alike]
 
 
 def _on(part: Any, device: torch.device) -> Any:

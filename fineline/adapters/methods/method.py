@@ -174,10 +174,23 @@ class PeftMethod(Method):
         return adapted
 
     def load(self, model: Any, directory: Path, config: dict[str, Any]) -> Any:
-        """Return a `PeftModel`."""
-        from peft import PeftModel
+        """Return a `PeftModel` with every tensor of the adapter.
 
-        return PeftModel.from_pretrained(model, directory, is_trainable=False, local_files_only=True)
+        PEFT renames tensors by the conversions that transformers applies to checkpoints, and drops those that then have no
+        place: of some families a part of the adapter, of others all of it. So tensors are set here by the names that they were
+        saved with.
+        """
+        from peft import PeftModel
+        from peft.utils.save_and_load import get_peft_model_state_dict
+
+        from fineline.adapters.adapted import check_names, tensors_of
+
+        adapted = PeftModel.from_pretrained(model, directory, is_trainable=False, local_files_only=True)
+        own, tensors = get_peft_model_state_dict(adapted, save_embedding_layers=False), tensors_of(directory)
+        check_names(set(tensors), set(own))
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+        return adapted
 
 
 def layers_of(model: Any, kind: type) -> dict[str, Any]:
