@@ -54,7 +54,8 @@ def missing(template: ChatTemplate, form: TemplateForm, messages: Sequence[Mappi
                 f"the chat template does not show message {place} ({message['role']}); use a base model whose template does, or"
                 " remove such messages"
             )
-        if any(_call_word(word, number) not in text for number in range(len(message.get("tool_calls") or ()))):
+        learned = place == len(messages) - 1
+        if learned and any(_call_word(word, number) not in text for number in range(len(message.get("tool_calls") or ()))):
             return (
                 f"the chat template does not show the calls of message {place}, or not all of them, so they would not be"
                 " learned; use a base model whose template supports tools"

@@ -155,6 +155,8 @@ _GRAPHS = frozenset(
     )
 )
 """First digits of the sha256 of every dvc.yaml that earlier versions of fineline had."""
+_TRACKED = ("- adapters.${key}.chat\n", "- models/export/${key}\n")
+"""Lines of the present graph that earlier ones lacked."""
 LIBRARY = ("pipelines", "assets")
 """Directories that were the library, and are the project's own entry points now."""
 _FILES = (_GRAPH, "workspace.yaml", ".dagster/dagster.yaml", ".gitattributes", ".dvcignore", "evidence/README.md")
@@ -179,14 +181,14 @@ def changes_of_graph(root: Path) -> list[tuple[str, Callable[[], object]]]:
         InputError: The graph was changed in this project and lacks what the present one tracks.
     """
     found: list[tuple[str, Callable[[], object]]] = []
-    if (root / _GRAPH).read_bytes() != (shared() / _GRAPH).read_bytes():
-        content = (root / _GRAPH).read_bytes().replace(b"\r\n", b"\n")
-        if hashlib.sha256(content).hexdigest()[:16] in _GRAPHS:
+    own = (root / _GRAPH).read_bytes().replace(b"\r\n", b"\n") if (root / _GRAPH).is_file() else b""
+    if own and own != (shared() / _GRAPH).read_bytes():
+        if hashlib.sha256(own).hexdigest()[:16] in _GRAPHS:
             found.append((f"{_GRAPH}: replaced", partial(copy_shared, _GRAPH, root)))
-        elif b"adapters.${key}.chat" not in content:
+        elif lines := [line for line in _TRACKED if line.encode() not in own]:
             raise InputError(
-                f"{root / _GRAPH}: was changed in this project and does not track `adapters.NAME.chat`; add the line to"
-                f" `params` of the stages that have it in {shared() / _GRAPH}, commit, and run `fineline upgrade` again"
+                f"{root / _GRAPH}: was changed in this project and lacks {', '.join(f'`{line.strip()}`' for line in lines)};"
+                f" add it to the stages that have it in {shared() / _GRAPH}, commit, and run `fineline upgrade` again"
             )
     configured = params.load(root / params.FILE)
     lacking = [name for name, block in configured.adapters.items() if "chat" not in block.model_fields_set]

@@ -14,7 +14,30 @@ _SHOWN = 60  # characters of template text in a message
 def issues(lines: Sequence[Line], chat: ChatFormat) -> list[PreflightIssue]:
     """Return what the template adds to or takes from the last answers, and the check of their tokens."""
     answers = [chat.answer(line.row["messages"], line.row.get("tools")) for line in lines]
-    return [_added(answers, chat), _changed(lines, answers), _same_tokens(lines, answers, chat), _date(chat)]
+    return [
+        _added(answers, chat),
+        _changed(lines, answers),
+        _earlier_calls(lines, answers),
+        _same_tokens(lines, answers, chat),
+        _date(chat),
+    ]
+
+
+def _earlier_calls(lines: Sequence[Line], answers: Sequence[RenderedAnswer]) -> PreflightIssue:
+    """Report calls of earlier turns that the template does not show: the last answer is learned without its cause."""
+    lost = []
+    for line, answer in zip(lines, answers, strict=True):
+        calls = [call for message in line.row["messages"][:-1] for call in message.get("tool_calls") or ()]
+        if any(str(call.get("function", {}).get("name", "")) not in answer.prompt for call in calls):
+            lost.append(line)
+    found = {"rows": len(lost), "of": len(lines)}
+    if not lost:
+        return PreflightIssue("earlier_calls", "ok", found, "calls of earlier turns are in the prompt")
+    message = (
+        f"{len(lost)} of {len(lines)} rows have calls in earlier turns that the chat template does not show, for example"
+        f" {lost[0]}; use a base model whose template supports tools"
+    )
+    return PreflightIssue("earlier_calls", "warning", found, message)
 
 
 def _added(answers: Sequence[RenderedAnswer], chat: ChatFormat) -> PreflightIssue:

@@ -90,7 +90,7 @@ stages:
 @pytest.fixture
 def trained(project, monkeypatch, reasons):
     """A committed project with a trained adapter, as far as DVC and fineline.lock know, and a fineline with `train` raised."""
-    lock.write(made(libraries=lock.library_versions(), fineline=lock.fineline_version()))
+    lock.write(made(lock.fineline_version(), lock.library_versions(), **STAGES | {"train": 1}))
     (project / "models" / "adapters" / "home").mkdir(parents=True)
     (project / "dvc.lock").write_text(DVC_LOCK)
     monkeypatch.setitem(STAGES, "train", 2)
