@@ -5,23 +5,27 @@ together with a reason here and in CHANGELOG.md; a change that leaves every resu
 """
 
 STAGES = {
-    "base": 1,
+    "base": 2,
     "ingest": 1,
     "curate": 2,
     "plan": 1,
     "train": 2,
     "evaluate": 2,
     "merge": 1,
-    "export": 1,
+    "export": 2,
     "assess": 2,
 }
 """Stage -> version, in the order of the graph."""
 
 REASONS: dict[str, dict[int, str]] = {
-    "curate": {2: "lengths are those of the text that is learned; rows whose template loses a part of them are left out"},
+    "base": {2: "processor, tokenizer and template files are kept, extra weights are not, quantized weights are dequantized"},
+    "curate": {
+        2: "rows are read in more layouts and compared strictly, marked answers are not learned, lengths are those of what is learned"
+    },
     "evaluate": {
         2: "the likelihood of a reference is that of the tokens that are learned, its end included and the text before it not"
     },
+    "export": {2: "the decoding settings that were judged ship, and families without ONNX ship as safetensors"},
     "assess": {2: "as `evaluate` 2"},
     "train": {2: "cores work on separate parts of a micro-step: sums are rounded in another order"},
 }
