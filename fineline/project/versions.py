@@ -19,9 +19,7 @@ STAGES = {
 
 REASONS: dict[str, dict[int, str]] = {
     "base": {2: "processor, tokenizer and template files are kept, extra weights are not, quantized weights are dequantized"},
-    "curate": {
-        2: "rows are read in more layouts and compared strictly, marked answers are not learned, lengths are those of what is learned"
-    },
+    "curate": {2: "rows are read in more layouts and compared strictly; marked answers are not learned"},
     "evaluate": {
         2: "the likelihood of a reference is that of the tokens that are learned, its end included and the text before it not"
     },

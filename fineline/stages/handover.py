@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from fineline.adapters.methods import METHODS, SELECTABLE
 from fineline.artifacts import reports
 from fineline.chat import tokens
+from fineline.chat.settings import ChatSettings
 from fineline.chat.tokens import Learn
 from fineline.errors import InputError
 from fineline.project.params.training import Train
@@ -74,28 +75,35 @@ def resolved(train: Train, **decided: Any) -> Train:
     return _block({name: getattr(train, name) for name in train.model_fields_set} | decided)
 
 
-def write_settings(directory: Path, digests: Mapping[str, str], requested: Train, decided: Train) -> None:
+def write_settings(
+    directory: Path, digests: Mapping[str, str], requested: Train, decided: Train, chat: ChatSettings | None = None
+) -> None:
     """Write settings.json into a directory of reports.
 
     Args:
         digests: Digests of the `base` and the `data` that the plan was made for.
         requested: The `train:` block of params.yaml.
         decided: See `resolved`.
+        chat: The block `chat:`, which the training follows too.
     """
     content = {
         **digests,
+        **_set(chat),
         "requested": requested.model_dump(mode="json", exclude_unset=True),
         "train": decided.model_dump(mode="json", exclude_unset=True),
     }
     reports.write(directory / SETTINGS, content)
 
 
-def read_settings(directory: Path, digests: Mapping[str, str], requested: Train, *, remedy: str) -> Train:
+def read_settings(
+    directory: Path, digests: Mapping[str, str], requested: Train, chat: ChatSettings | None = None, *, remedy: str
+) -> Train:
     """Return the decided `train:` block in a directory of reports, if it belongs to these parameters, base and data.
 
     Args:
         digests: Digests of the present `base` and `data`.
         requested: The present `train:` block of params.yaml.
+        chat: The present `chat:` block.
         remedy: How to make new settings, for messages.
 
     Raises:
@@ -112,6 +120,8 @@ def read_settings(directory: Path, digests: Mapping[str, str], requested: Train,
         raise InputError(f"{file}: not the settings of a plan ({str(error).splitlines()[0]}); {remedy}") from error
     present = {**digests, "requested": requested.model_dump(mode="json", exclude_unset=True)}
     changed = ["`train:`" if role == "requested" else role for role in present if planned[role] != present[role]]
+    if content.get("chat") != _set(chat).get("chat"):
+        changed.append("`chat:`")
     if changed:
         raise InputError(f"{file}: {' and '.join(changed)} changed since the plan was made; {remedy}")
     return decided
@@ -129,6 +139,12 @@ def forecast(directory: Path, digests: Mapping[str, str]) -> Forecast:
         return Forecast(dict(content["chosen"]["memory_bytes"]), content["chosen"]["seconds"])
     except (InputError, KeyError, TypeError, ValueError):
         return Forecast({}, None)
+
+
+def _set(chat: ChatSettings | None) -> dict[str, Any]:
+    """Return the keys of a block `chat:` that were set, under its name; empty without any."""
+    kept = chat.model_dump(mode="json", exclude_unset=True) if chat is not None else {}
+    return {"chat": kept} if kept else {}
 
 
 def _block(values: Mapping[str, Any]) -> Train:

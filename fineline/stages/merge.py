@@ -74,7 +74,7 @@ def read(name: str) -> MergeInputs:
         base=base,
         adapter=adapter,
         trained_with=trained_with,
-        chat=block.chat,
+        chat=ChatSettings.model_validate(trained_with.get("chat", {})),
         probes=handover.probe_rows(layout.curated(name)),
         sources={"base": artifacts.used(base), "adapter": artifacts.used(adapter)},
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from fineline import artifacts
 from fineline.artifacts import reports
+from fineline.chat.settings import ChatSettings
 from fineline.chat.tokens import chat_format
 from fineline.errors import InputError, ParameterError, parameters_of
 from fineline.export import formats
@@ -34,6 +35,7 @@ class PlanInputs:
 
     requested: Train
     """The `train:` block of params.yaml."""
+    chat: ChatSettings
     shape: Shape
     """The base model's."""
     training_tokens: float | None
@@ -65,7 +67,7 @@ def run(name: str) -> None:
             (inputs.reports / handover.SETTINGS).unlink(missing_ok=True)
             raise ParameterError("train.method", chosen.reason)
     decided = handover.resolved(requested, **asdict(chosen.setting), precision=planned.precision)
-    handover.write_settings(inputs.reports, inputs.digests, requested, decided)
+    handover.write_settings(inputs.reports, inputs.digests, requested, decided, inputs.chat)
     print(f"chosen: {chosen.setting.method}. {chosen.reason}")
     print(f"export: {inputs.shipped}")
     if requested.method != AUTO:
@@ -87,6 +89,7 @@ def read(name: str) -> PlanInputs:
     splits = handover.training_rows(data, chat_format(base, block.chat), block.train.learn)
     return PlanInputs(
         requested=block.train,
+        chat=block.chat,
         shape=shape.of_model(base),
         training_tokens=workload.training_tokens(block.base, *_origins(configured.base(block.base))),
         lengths={split: Lengths.of(found.tokens) for split, found in splits.items()},
