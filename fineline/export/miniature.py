@@ -92,6 +92,8 @@ def _shrink(config: Any, sizes: Mapping[str, int]) -> None:
 
 def _shrink_layers(text: Any) -> None:
     """Keep the first layers, with at least one of each kind."""
+    if not isinstance(getattr(text, "num_hidden_layers", None), int):
+        return
     kinds = getattr(text, "layer_types", None) or []
     count = max((kinds.index(kind) + 1 for kind in kinds), default=1)
     dense = getattr(text, "first_k_dense_replace", 0) or 0
@@ -104,7 +106,9 @@ def _shrink_layers(text: Any) -> None:
 
 def _shrink_heads(text: Any) -> None:
     """Keep few heads of the same size, and a hidden size that is the same multiple of theirs."""
-    heads = text.num_attention_heads
+    heads = getattr(text, "num_attention_heads", None)
+    if not isinstance(heads, int) or not heads:  # a state space model has none, some have a number for each layer
+        return
     shared = getattr(text, "num_key_value_heads", None) or heads
     fewer = min(shared, _HEADS)
     kept = fewer * min(heads // shared, _GROUP)
