@@ -4,7 +4,8 @@
     python tools/models.py Llama Gemma  # examine the classes whose names begin so, and print their lines
 
 A class is built as a tiny random model (tests/zoo.py) and taken through training, judging, merging and exporting
-(tests/sweep.py). tests/test_sweep.py, part of `make test-all`, compares every line with the page.
+(tests/sweep.py). tests/test_sweep.py compares the lines with the page: those of the families that are used most in
+`make test-all`, all of them in `make soak`.
 """
 
 import os
@@ -21,8 +22,8 @@ COLUMNS = ("class", "loaded", "trained", "judged", "merged", "formats", "reason 
 HEAD = """# Models
 
 Every class in the causal and image-text mappings of transformers {version}, built as a tiny random model and taken through a
-LoRA training in fp32, judging, merging and exporting: {passed} of {count} come through. `make models` writes this page, and
-`make test-all` compares it.
+LoRA training in fp32, judging, merging and exporting: {passed} of {count} come through. `make models` writes this page,
+`make test-all` compares the families that are used most, and `make soak` all.
 
 - **loaded:** stage `base` accepts it.
 - **trained:** `flat` if rows of different lengths are trained as one sequence, `plain` if the model's forward pass reads padded
