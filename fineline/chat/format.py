@@ -177,7 +177,7 @@ class ChatFormat:
         if shape not in self._shown:
             self._shown[shape] = shown.missing(template, form, ready, tools)
         if (missing := self._shown[shape]) is not None:
-            raise InputError(missing)
+            raise shown.NotShown(missing)
         prompt = template.render(ready[:-1], tools, ask=True)
         return _Answering(self, template, form, ready, tools, prompt).rendered()
 

@@ -5,8 +5,13 @@ from typing import Any
 
 from fineline.chat.form import TemplateForm
 from fineline.chat.template import ChatTemplate, TemplateRefusal
+from fineline.errors import InputError
 
 Shape = tuple[Any, ...]
+
+
+class NotShown(InputError):
+    """The template does not show a part of a conversation."""
 
 
 def shape(messages: Sequence[Mapping[str, Any]], tools: Any) -> Shape:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from fineline.chat.format import ChatFormat, RenderedAnswer
 from fineline.chat.settings import ChatSettings
+from fineline.chat.shown import NotShown
 from fineline.chat.tokenizer import ChatTokenizer
 from fineline.errors import InputError
 
@@ -125,7 +126,12 @@ def segments(chat: ChatFormat, row: Mapping[str, Any], learn: Learn) -> list[Seg
     for place, message in enumerate(messages):
         if message["role"] != "assistant" or message.get("weight") == 0:
             continue
-        answer = chat.answer(messages[: place + 1], tools)
+        try:
+            answer = chat.answer(messages[: place + 1], tools)
+        except NotShown:
+            if place == len(messages) - 1:
+                raise
+            continue  # an earlier call that the template does not show: the preflight counts such rows
         so_far = "".join(text for text, _ in found)
         if not answer.prompt.startswith(so_far):
             raise InputError(

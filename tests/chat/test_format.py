@@ -131,6 +131,14 @@ def test_what_a_template_does_not_show_is_an_error_that_says_what():
     assert "Be brief.\n\n7 boxes of 6?" in merged.prompt
 
 
+def test_of_turns_an_earlier_call_that_a_template_does_not_show_is_not_learned():
+    call = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+    messages = [ASK, call, {"role": "tool", "content": "ok"}, PLAIN]
+    chat = chat_with(CHATML)
+    row = encode(chat, {"messages": messages}, learn="turns")
+    assert chat.tokenizer.decode([label for label in row.labels if label != IGNORED]) == "42<|im_end|>"
+
+
 def test_the_prompt_is_the_one_that_a_server_sends():
     answer = chat_with(SYSTEM_LAST).answer([{"role": "system", "content": "Be brief."}, ASK, PLAIN])
     assert answer.prompt.endswith("[INST]Be brief.\n\n7 boxes of 6?[/INST]")
