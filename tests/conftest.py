@@ -149,7 +149,6 @@ def small_params(tiny_base: Path) -> dict:
                 "license": "cc-by-4.0",
                 "base": "tiny",
                 "source": {"path": "commands.jsonl"},
-                "chat": {},
                 "curate": {"system": "JSON.", "max_tokens": 128, "split": {"validation": 0.1, "test": 0.2, "salt": "tests"}},
                 "train": {"method": "qlora", "rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": 6, "batch_size": 16},
                 "evaluate": {

@@ -71,7 +71,7 @@ class ChatFormat:
             )
         if self.settings.template is not None and self.settings.template not in tokenizer.templates:
             raise InputError(
-                f"params.yaml: chat.template: the base has no template {self.settings.template!r};"
+                f"params.yaml: curate.chat.template: the base has no template {self.settings.template!r};"
                 f" accepted: {', '.join(tokenizer.templates)}"
             )
         self._templates: dict[str, tuple[ChatTemplate, TemplateForm]] = {}
@@ -144,7 +144,7 @@ class ChatFormat:
         name = self.settings.template or ("tool_use" if tools and "tool_use" in names else "default")
         if name not in names:
             raise InputError(
-                f"the base has several chat templates and no `default`; set `chat.template` to one of {', '.join(names)}"
+                f"the base has several chat templates and no `default`; set `curate.chat.template` to one of {', '.join(names)}"
             )
         if name not in self._templates:
             source, settings = names[name], self.settings
@@ -272,13 +272,15 @@ class _Answering:
             if self.message.get("reasoning_content"):
                 raise InputError(
                     f"the generation prompt closes the block of reasoning ({block!r}), but the row has reasoning; set"
-                    " `chat.variables` so that the template opens it (often `enable_thinking: true`), or `chat.reasoning: drop`"
+                    " `curate.chat.variables` so that the template opens it (often `enable_thinking: true`), or"
+                    " `curate.chat.reasoning: drop`"
                 )
             mark = self.form.reasoning.mark if self.form.reasoning else ""
             return header.partition(mark)[2] if mark and mark in header else header
         raise InputError(
             "the chat template renders the prompt differently with and without the completion: the generation prompt ends with"
-            f" {served[-60:]!r}, but {learned[-60:]!r} is before an answer; set `chat.variables`, or use another template"
+            f" {served[-60:]!r}, but {learned[-60:]!r} is before an answer; set `curate.chat.variables`, or use another"
+            " template"
         )
 
     def _tails(self) -> tuple[str, str]:

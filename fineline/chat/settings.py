@@ -1,4 +1,4 @@
-"""The block `chat:` of an adapter: how its rows become conversations of the base model."""
+"""The block `curate.chat` of an adapter: how its rows become conversations of the base model."""
 
 import datetime
 from typing import Any, Literal

@@ -75,8 +75,8 @@ def missing(template: ChatTemplate, form: TemplateForm, messages: Sequence[Mappi
 
 def _no_system() -> str:
     return (
-        "the chat template shows no system message; set `chat.system: merge` to put it before the first user message, or remove"
-        " `curate.system` and the system messages of the rows"
+        "the chat template shows no system message; set `curate.chat.system: merge` to put it before the first user message, or"
+        " remove `curate.system` and the system messages of the rows"
     )
 
 

@@ -143,7 +143,7 @@ def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift
     released = store.channel(name, CHANNEL) / "model"
     place = released if released.is_dir() else candidate.shipped(name)
     champion = arms.exported(Subject.verified(place))
-    chat = chat_format(place, block.chat)
+    chat = chat_format(place, block.curate.chat)
     opened, _ = divide(reports.read_lines(layout.curated(name) / "test.jsonl"), block.evaluate.holdout)
     sides = []
     for side in (rows, opened):

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,7 +177,6 @@ def adapter_block(owner: str, license: str, base: str, data: str) -> dict[str, A
         "license": license,
         "base": base,
         "source": {"path": data},
-        "chat": {},
         "curate": {},
         "train": {},
         "evaluate": {"target": {"metrics": ["exact_match", "gold"]}, "guards": list(guards), "gate": rules},
@@ -223,14 +222,6 @@ def add_adapter(name: str, content: dict[str, Any], base: Base) -> None:
         text = editing.put(text, ("bases", base.name), base.block)
     _write(editing.put(text, ("adapters", name), content))
     ensure_evidence(name)
-
-
-def add_block(file: Path, names: Sequence[str], block: str) -> None:
-    """Add an empty block to adapters in a params.yaml; its comments stay."""
-    text = file.read_text(encoding="utf-8")
-    for name in names:
-        text = editing.put(text, ("adapters", name, block), {})
-    files.write_text(file, text)
 
 
 def remove_adapter(name: str) -> None:

@@ -155,7 +155,7 @@ _GRAPHS = frozenset(
     )
 )
 """First digits of the sha256 of every dvc.yaml that earlier versions of fineline had."""
-_TRACKED = ("- adapters.${key}.chat\n", "- models/export/${key}\n")
+_TRACKED = ("- models/export/${key}\n",)
 """Lines of the present graph that earlier ones lacked."""
 LIBRARY = ("pipelines", "assets")
 """Directories that were the library, and are the project's own entry points now."""
@@ -174,8 +174,7 @@ def check_older(root: Path) -> None:
 
 
 def changes_of_graph(root: Path) -> list[tuple[str, Callable[[], object]]]:
-    """Return what has to change so that the project has the present graph and the blocks that it tracks: a line to show, and a
-    function that does it.
+    """Return what has to change so that the project has the present graph: a line to show, and a function that does it.
 
     Raises:
         InputError: The graph was changed in this project and lacks what the present one tracks.
@@ -190,11 +189,6 @@ def changes_of_graph(root: Path) -> list[tuple[str, Callable[[], object]]]:
                 f"{root / _GRAPH}: was changed in this project and lacks {', '.join(f'`{line.strip()}`' for line in lines)};"
                 f" add it to the stages that have it in {shared() / _GRAPH}, commit, and run `fineline upgrade` again"
             )
-    configured = params.load(root / params.FILE)
-    lacking = [name for name, block in configured.adapters.items() if "chat" not in block.model_fields_set]
-    if lacking:
-        said = f"{params.FILE}: `chat: {{}}` added to {', '.join(lacking)}, because DVC tracks the block"
-        found.append((said, partial(adapter.add_block, root / params.FILE, lacking, "chat")))
     return found
 
 
@@ -212,7 +206,6 @@ def changes_of_older(root: Path) -> list[tuple[str, Callable[[], object]]]:
             found.append((f"{path}: added", partial(copy_shared, path, root)))
         elif (root / path).read_bytes() != (shared() / path).read_bytes():
             found.append((f"{path}: replaced", partial(copy_shared, path, root)))
-    found += [change for change in changes_of_graph(root) if not change[0].startswith(_GRAPH)]
     for name in params.load(root / params.FILE).adapters:
         if not (root / layout.evidence(name)).is_dir():
             found.append((f"{layout.evidence(name)}/: added", partial(adapter.ensure_evidence, name, root)))

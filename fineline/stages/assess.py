@@ -70,7 +70,7 @@ def read(name: str) -> AssessInputs:
     return AssessInputs(
         name=name,
         rule=rule,
-        chat=block.chat,
+        chat=ChatSettings.model_validate(gate.get("chat", {})),
         merged=layout.merged(name),
         exported=shipped(name),
         others={

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from fineline import artifacts
+from fineline.chat.check import check_template
 from fineline.errors import InputError
 from fineline.models import bases
 from fineline.project import layout, params
@@ -23,6 +24,8 @@ def run(name: str) -> None:
     _check_pin(name, base)
     with artifacts.create(model, kind="base", name=name, stage="base", parameters=origin) as directory:
         changes = bases.fetch(base, directory, layout.DOWNLOADS)
+        if refused := check_template(directory):
+            print(f"notice: the chat template does not render a short conversation: {refused}", flush=True)
         if changes:  # the record is written when the block ends
             origin["changes"] = changes
             origin |= {"source": artifacts.digest(bases.manifest(Path(base.path)))} if base.path else {}

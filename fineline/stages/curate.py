@@ -73,9 +73,7 @@ def read(name: str) -> CurateInputs:
     raw, tokenizer = layout.raw(name), layout.tokenizer(adapter.base)
     cleaner = Cleaner(adapter.curate.privacy)
     curation.check(adapter.curate, cleaner)
-    parameters = adapter.curate.model_dump(exclude_unset=True, exclude_none=True)
-    if chat := adapter.chat.model_dump(mode="json", exclude_unset=True):
-        parameters["chat"] = chat
+    parameters = adapter.curate.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     if cleaner.fingerprint is not None:
         parameters["pseudonym_key"] = cleaner.fingerprint
     return CurateInputs(
@@ -102,7 +100,7 @@ def curate(inputs: CurateInputs, directory: Path) -> Curated:
     adapter = inputs.adapter
     guards = adapter.evaluate.guards, inputs.items
     curated = curation.curate(
-        adapter.curate, inputs.raw, inputs.parts, inputs.tokenizer, *guards, directory, inputs.scratch, adapter.chat
+        adapter.curate, inputs.raw, inputs.parts, inputs.tokenizer, *guards, directory, inputs.scratch, adapter.curate.chat
     )
     files = artifacts.manifest(directory)
     text = card.render(inputs.title, adapter, curated.report, inputs.parts)

@@ -60,7 +60,7 @@ def read(name: str) -> EvaluateInputs:
     return EvaluateInputs(
         title=name,
         rule=block.evaluate,
-        chat=block.chat,
+        chat=block.curate.chat,
         base=layout.base(block.base),
         adapter=layout.adapter(name),
         splits=handover.read_rows(curated, "train", "validation", "test"),
@@ -113,6 +113,7 @@ def evaluate(inputs: EvaluateInputs) -> None:
     decision["data"] = inputs.data.digest
     decision["policy"] = rule.gate.model_dump(mode="json")
     decision["precision"] = pair.precision
+    decision |= chat.recorded
     speed = {"seconds": round(time.perf_counter() - started, 1), "by_arm": seconds, "items": decision["items"]}
     _write(inputs, decision, records, speed)
     verdict.show(decision)

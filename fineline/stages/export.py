@@ -105,7 +105,7 @@ def read(name: str) -> ExportInputs:
         precisions={form: precisions[form] for name in wanted for form in formats.FORMS[name]},
         shipped=formats.SHIPPED[wanted[0]],
         reason=reason,
-        chat=block.chat,
+        chat=ChatSettings.model_validate(artifacts.read(merged).parameters.get("chat", {})),
         probes=handover.probe_rows(layout.curated(name)),
         source=source,
     )

@@ -74,7 +74,7 @@ def read(name: str) -> HoldoutInputs:
         )
     return HoldoutInputs(
         rule=block.evaluate,
-        chat=block.chat,
+        chat=block.curate.chat,
         base=layout.base(block.base),
         adapter=layout.adapter(name),
         exported=exported,

@@ -46,8 +46,11 @@ def run(name: str) -> None:
     """
     with parameters_of(f"adapters.{name}"):
         inputs = read(name)
+    chat = {"chat": inputs.trained_with["chat"]} if "chat" in inputs.trained_with else {}
     target, report_file = layout.merged(name), layout.reports(name) / "merge.json"
-    with artifacts.create(target, kind="merged-model", name=name, stage="merge", inputs=inputs.sources) as directory:
+    with artifacts.create(
+        target, kind="merged-model", name=name, stage="merge", inputs=inputs.sources, parameters=chat
+    ) as directory:
         report = merge(inputs, directory)
         if not report["passed"]:
             reports.write(report_file, report)

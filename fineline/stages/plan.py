@@ -86,10 +86,10 @@ def read(name: str) -> PlanInputs:
     base, data = layout.base(block.base), layout.curated(name)
     digests = {"base": artifacts.used(base).digest, "data": artifacts.used(data, layout.TRAINING_ROWS).digest}
     names, reason = formats.decide(block.export.formats, block.export.precision, base)
-    splits = handover.training_rows(data, chat_format(base, block.chat), block.train.learn)
+    splits = handover.training_rows(data, chat_format(base, block.curate.chat), block.train.learn)
     return PlanInputs(
         requested=block.train,
-        chat=block.chat,
+        chat=block.curate.chat,
         shape=shape.of_model(base),
         training_tokens=workload.training_tokens(block.base, *_origins(configured.base(block.base))),
         lengths={split: Lengths.of(found.tokens) for split, found in splits.items()},

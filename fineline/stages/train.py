@@ -106,11 +106,11 @@ def read(name: str) -> TrainInputs:
     base, data, reported = layout.base(block.base), layout.curated(name), layout.reports(name)
     sources = {"base": artifacts.used(base), "data": artifacts.used(data, layout.TRAINING_ROWS)}
     digests = {role: source.digest for role, source in sources.items()}
-    decided = handover.read_settings(reported, digests, block.train, block.chat, remedy=f"run `dvc repro plan@{name}`")
+    decided = handover.read_settings(reported, digests, block.train, block.curate.chat, remedy=f"run `dvc repro plan@{name}`")
     tokenizer, context = tokenizer_of(base), config.context_length(base)
     if context and METHODS[decided.method].prompt_learning:
         context -= decided.virtual_tokens
-    chat = chat_of(tokenizer, block.chat)
+    chat = chat_of(tokenizer, block.curate.chat)
     return TrainInputs(
         base=base,
         tokenizer=tokenizer,

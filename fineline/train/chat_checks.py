@@ -57,7 +57,7 @@ def _added(answers: Sequence[RenderedAnswer], chat: ChatFormat) -> PreflightIssu
     if dropped:
         lost = (
             f"the reasoning of {dropped} of {len(answers)} rows is not in the text, because the template has no place for it;"
-            " use a base model that reasons, or set `chat.reasoning: drop`"
+            " use a base model that reasons, or set `curate.chat.reasoning: drop`"
         )
         return PreflightIssue("template_adds", "warning", found, "; ".join([*said, lost]))
     if not said:
@@ -116,7 +116,7 @@ def _date(chat: ChatFormat) -> PreflightIssue:
     if not chat.asks_for_date:
         return PreflightIssue("date", "ok", found, "the prompt does not depend on the date")
     message = (
-        f"the chat template writes the date: training and judging use {chat.settings.date.isoformat()} (`chat.date`), and"
-        " a server will send today's"
+        f"the chat template writes the date: training and judging use {chat.settings.date.isoformat()} (`curate.chat.date`),"
+        " and a server will send today's"
     )
     return PreflightIssue("date", "info", found, message)

@@ -78,7 +78,7 @@ def test_reasoning_that_a_template_does_not_show_is_counted():
 
 
 def test_a_prompt_that_closes_the_block_and_a_row_that_reasons_is_an_error_with_both_remedies():
-    with pytest.raises(InputError, match=r"chat\.variables.*chat\.reasoning: drop"):
+    with pytest.raises(InputError, match=r"curate\.chat\.variables.*curate\.chat\.reasoning: drop"):
         chat_with(CLOSES_BLOCK).answer([ASK, REASONED])
     assert chat_with(CLOSES_BLOCK, reasoning="drop").answer([ASK, REASONED]).answer == "42"
     opened = chat_with(CLOSES_BLOCK, variables={"enable_thinking": True}).answer([ASK, REASONED])
@@ -125,7 +125,7 @@ def test_what_a_template_does_not_show_is_an_error_that_says_what():
     with pytest.raises(InputError, match="does not show the definitions of tools"):
         chat_with(CHATML).answer([ASK, PLAIN], TOOLS)
     system = {"role": "system", "content": "Be brief."}
-    with pytest.raises(InputError, match=r"chat\.system: merge"):
+    with pytest.raises(InputError, match=r"curate\.chat\.system: merge"):
         chat_with(LOSES_SYSTEM).answer([system, ASK, PLAIN])
     merged = chat_with(LOSES_SYSTEM, system="merge").answer([system, ASK, PLAIN])
     assert "Be brief.\n\n7 boxes of 6?" in merged.prompt

@@ -201,7 +201,6 @@ def adapter(path: str, retrain: dict[str, object]) -> dict[str, object]:
         "license": "mit",
         "base": "tiny",
         "source": {"path": path},
-        "chat": {},
         "curate": {},
         "train": {},
         "evaluate": {"guards": []},

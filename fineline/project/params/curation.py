@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
+from fineline.chat.settings import ChatSettings
 from fineline.project.params.block import Block, Share
 
 
@@ -116,6 +117,9 @@ class Curate(Block):
 
     system: str | None = None
     """System message for rows without one, in training, evaluation and serving."""
+    chat: ChatSettings = ChatSettings()
+    """How rows become conversations of the base model: reasoning, date, templates, see docs/chat.md. Training, judging and
+    export follow it too."""
     roles: dict[str, Role] = {}
     """Name of a role in the rows -> role, for names that fineline does not know: `{Kundin: user, Berater: assistant}`. Case is
     ignored. docs/curation.md lists the known names."""

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fineline.chat.settings import ChatSettings
 from fineline.errors import InputError, did_you_mean
 from fineline.project.params.block import Block, Named
 from fineline.project.params.curation import Curate
@@ -50,8 +49,6 @@ class Adapter(Block):
     """Name of the base model under `bases:`."""
     source: Source
     """Origin of the raw rows."""
-    chat: ChatSettings = ChatSettings()
-    """How rows become conversations of the base model."""
     curate: Curate
     """How raw rows become a training set."""
     train: Train
@@ -63,6 +60,13 @@ class Adapter(Block):
     retrain: Any = None
     """When the adapter is trained again. No stage reads it, so an error in it stops no stage; `fineline.retraining` checks
     it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chat_is_tracked(cls, block: Any) -> Any:
+        if isinstance(block, dict) and "chat" in block:
+            raise ValueError("`chat` belongs to `curate`, which DVC tracks; move it there (`curate: {chat: ...}`)")
+        return block
 
 
 class Params(Block):
