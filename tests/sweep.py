@@ -168,4 +168,4 @@ def _reason(error: Exception, place: Path) -> str:
     """Return the message of an error in one line, without paths of this run."""
     text = " ".join(str(error).replace(f"{place}/", "").split()) or type(error).__name__
     ours = type(error).__module__.startswith("fineline") or isinstance(error, AssertionError)
-    return ("" if ours else f"{type(error).__name__}: ") + text[:200]
+    return ("" if ours else f"{type(error).__name__}: ") + (text if len(text) <= 200 else text[:200].rpartition(" ")[0])

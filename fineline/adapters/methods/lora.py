@@ -121,7 +121,7 @@ def _merge_parameter(layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
     a, b = (matrices[name].weight.float().cpu() for matrices in (layer.lora_A, layer.lora_B))
     a = a.reshape(layer.num_experts, -1, a.shape[1])
     b = b.reshape(len(b), -1, layer.num_experts)
-    order = "ore,eri->eoi" if layer._did_swap_in_out_features else "ore,eri->eio"
+    order = "oqe,eqi->eoi" if layer._did_swap_in_out_features else "oqe,eqi->eio"
     return weight + (layer.scaling[name] * torch.einsum(order, b, a)).reshape(weight.shape)
 
 
