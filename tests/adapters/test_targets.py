@@ -78,7 +78,7 @@ def test_targets_of_a_mixture_of_experts(asked, layers, parameters):
         ("mixtral", {"method": "dora", "targets": "all"}, "dora cannot be applied to the weights of experts"),
         ("mixtral", {"method": "vera", "targets": "all"}, "vera cannot be applied to the weights of experts"),
         ("mamba2", {"method": "lora", "targets": ["out_proj"]}, "out_proj cannot be adapted: kernels of this model"),
-        ("mamba2", {"method": "prefix"}, "prefix cannot be used with a mamba2 model"),
+        ("mamba2", {"method": "prefix"}, "a prefix is keys and values in every layer, and a mamba2 model"),
     ],
 )
 def test_what_experts_and_state_space_layers_do_not_allow(family, train, message):
