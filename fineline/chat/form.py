@@ -98,6 +98,11 @@ class TemplateForm:
         opening = _LAST_WORD.search(whole[:begin].rstrip())
         return ReasoningForm(opening[0] if opening else "", whole[begin + len(THOUGHT) : answer])
 
+    @property
+    def mark(self) -> str:
+        """The text that ends a block of reasoning; empty if the template shows no reasoning."""
+        return self.reasoning.mark if self.reasoning is not None else ""
+
     def opened(self, prompt: str) -> bool:
         """True if a prompt ends inside a block of reasoning."""
         form = self.reasoning

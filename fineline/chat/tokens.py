@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from fineline.chat.format import ChatFormat, RenderedAnswer
+from fineline.chat.answer import RenderedAnswer
+from fineline.chat.format import ChatFormat
 from fineline.chat.settings import ChatSettings
 from fineline.chat.shown import NotShown
 from fineline.chat.tokenizer import ChatTokenizer

@@ -189,7 +189,7 @@ class _RowReader:
         return [{"role": "system", "content": str(value)}, *messages] if str(value).strip() else messages
 
     def _preferred(self) -> list[dict[str, Any]] | None:
-        """Return the messages with the better answer of a preference pair; None if the row is none.
+        """Return the messages with the better answer of a preference pair; None for any other row.
 
         Raises:
             Rejected: It is one, and `preference` is `refuse`.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fineline.chat.format import RenderedAnswer
+from fineline.chat.answer import RenderedAnswer
 from fineline.chat.tokens import chat_of, checked, json_field, json_object
 from fineline.errors import InputError, ParameterError
 from fineline.project.params.evaluation import Target
@@ -42,7 +42,7 @@ class Asked:
     @property
     def begun(self) -> str:
         """The prompt and what the template writes before the answer."""
-        return self.rendered.prompt + self.rendered.lead
+        return self.rendered.begun
 
     @property
     def around(self) -> dict[str, str]:

@@ -23,7 +23,8 @@ FORMS = {ONNX: ("fp32", "quantized"), SAFETENSORS: ("safetensors",)}
 """Format -> names of the directories that it is exported into."""
 SHIPPED = {ONNX: "quantized", SAFETENSORS: "safetensors"}
 """Format -> the one of its forms that ships."""
-_UNTRIED = "untried"
+UNTRIED = "untried"
+"""The key of the reason why the builder could not be tried."""
 _LIMIT = 900  # seconds of a trial
 _DECISIVE = ("onnxruntime-genai", "onnxruntime", "onnxruntime-gpu", "transformers")
 _NOT_DECISIVE = (
@@ -46,14 +47,14 @@ class OnnxTrial:
 
     def refusal(self, precision: str) -> str | None:
         """Return why a model cannot be exported with this precision of the weights; None if it can."""
-        if _UNTRIED in self.reasons:
-            return self.reasons[_UNTRIED]
+        if UNTRIED in self.reasons:
+            return self.reasons[UNTRIED]
         return self.reasons["fp32"] or self.reasons[precision]
 
     @property
     def is_tried(self) -> bool:
         """True if there was a miniature to try the builder on."""
-        return _UNTRIED not in self.reasons
+        return UNTRIED not in self.reasons
 
 
 def forecast(model: Path) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def try_onnx(model: Path) -> OnnxTrial:
         InputError: config.json is not valid JSON.
     """
     known = _cache() / f"onnx-{_key(model)}.json"
-    with suppress(InputError):  # there is none, or it is broken
+    with suppress(InputError):  # missing or broken
         return OnnxTrial(reports.read(known))
     with TemporaryDirectory() as temporary:
         out = Path(temporary) / "reasons.json"
@@ -114,10 +115,10 @@ def try_onnx(model: Path) -> OnnxTrial:
         try:
             result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=_LIMIT)
         except subprocess.TimeoutExpired:
-            return OnnxTrial({_UNTRIED: f"the trial of the ONNX builder took more than {_LIMIT} seconds"})
+            return OnnxTrial({UNTRIED: f"the trial of the ONNX builder took more than {_LIMIT} seconds"})
         if result.returncode:
             last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-            return OnnxTrial({_UNTRIED: f"the trial of the ONNX builder ended with exit code {result.returncode}: {last}"})
+            return OnnxTrial({UNTRIED: f"the trial of the ONNX builder ended with exit code {result.returncode}: {last}"})
         found = OnnxTrial(reports.read(out))
     with suppress(OSError):  # a cache that cannot be written costs another trial
         known.parent.mkdir(parents=True, exist_ok=True)

@@ -14,10 +14,9 @@ from tempfile import TemporaryDirectory
 from unittest import mock
 
 from fineline.export import miniature, onnx
+from fineline.export.formats import UNTRIED
 from fineline.inference.fidelity import Fidelity
 
-UNTRIED = "untried"
-"""The key of the reason why there is no miniature."""
 LARGEST_RELATIVE_DIFFERENCE = 1e-3
 LARGEST_KL = 1e-6
 """Of two fp32 models, in which only the order of additions differs."""

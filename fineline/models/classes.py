@@ -1,12 +1,12 @@
 """The class that a model is loaded with, and its parts: the language model, the towers next to it, the experts within."""
 
-import logging
 from collections import Counter
 from typing import Any
 
 import torch
 
 from fineline.errors import InputError
+from fineline.models.quiet import quiet
 
 
 def auto_class(config: Any) -> Any:
@@ -42,17 +42,11 @@ def _named(entry: Any) -> tuple[str, ...]:
 
 def skeleton(config: Any) -> Any:
     """Return a model on torch's meta device, where weights have sizes and no memory."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it warns about a model without weights
-    try:
-        kind = auto_class(config)
-        with torch.device("meta"):
-            if hasattr(kind, "from_config"):
-                return kind.from_config(config, trust_remote_code=False)
-            return kind(config)
-    finally:
-        logger.setLevel(level)
+    kind = auto_class(config)
+    with quiet(), torch.device("meta"):  # transformers warns about a model without weights
+        if hasattr(kind, "from_config"):
+            return kind.from_config(config, trust_remote_code=False)
+        return kind(config)
 
 
 def language_prefix(model: Any) -> str:

@@ -171,7 +171,7 @@ def _of_config(config: Any, place: str) -> Shape:
     try:
         return _of_model(classes.skeleton(config), config)
     except (ValueError, ImportError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{place}: transformers cannot build this {config.model_type} model: {reason}") from error
 
 

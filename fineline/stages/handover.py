@@ -84,7 +84,7 @@ def write_settings(
         digests: Digests of the `base` and the `data` that the plan was made for.
         requested: The `train:` block of params.yaml.
         decided: See `resolved`.
-        chat: The block `chat:`, which the training follows too.
+        chat: The block `curate.chat`, which the training follows too.
     """
     content = {
         **digests,
@@ -103,7 +103,7 @@ def read_settings(
     Args:
         digests: Digests of the present `base` and `data`.
         requested: The present `train:` block of params.yaml.
-        chat: The present `chat:` block.
+        chat: The present block `curate.chat`.
         remedy: How to make new settings, for messages.
 
     Raises:
@@ -121,7 +121,7 @@ def read_settings(
     present = {**digests, "requested": requested.model_dump(mode="json", exclude_unset=True)}
     changed = ["`train:`" if role == "requested" else role for role in present if planned[role] != present[role]]
     if content.get("chat") != _set(chat).get("chat"):
-        changed.append("`chat:`")
+        changed.append("`curate.chat`")
     if changed:
         raise InputError(f"{file}: {' and '.join(changed)} changed since the plan was made; {remedy}")
     return decided
@@ -142,7 +142,7 @@ def forecast(directory: Path, digests: Mapping[str, str]) -> Forecast:
 
 
 def _set(chat: ChatSettings | None) -> dict[str, Any]:
-    """Return the keys of a block `chat:` that were set, under its name; empty without any."""
+    """Return the keys of `curate.chat` that were set, as `chat`; empty without any."""
     kept = chat.model_dump(mode="json", exclude_unset=True) if chat is not None else {}
     return {"chat": kept} if kept else {}
 

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from fineline.chat.format import ChatFormat, RenderedAnswer
+from fineline.chat.answer import RenderedAnswer
+from fineline.chat.format import ChatFormat
 from fineline.chat.messages import split_reasoning
 from fineline.chat.tokens import cut
 from fineline.train.row_checks import Line, PreflightIssue
@@ -89,8 +90,9 @@ def _same_tokens(lines: Sequence[Line], answers: Sequence[RenderedAnswer], chat:
     """Check that the tokens of a row are those that judging and serving ask for: of its prompt, and of its answer after it."""
     ids, other, seams = chat.tokenizer.ids, [], 0
     for line, answer in zip(lines, answers, strict=True):
-        prompt, completion = cut(ids, answer.prompt, answer.completion, chat.eos)
-        seams += ids(answer.prompt + answer.completion) != prompt + completion
+        before, learned = (answer.begun, answer.answer + answer.end) if answer.masked else (answer.prompt, answer.completion)
+        prompt, completion = cut(ids, before, learned, chat.eos)
+        seams += ids(before + learned) != prompt + completion
         if line.tokens.input_ids[-len(completion) :] != completion or (
             len(prompt) + len(completion) == line.length and line.tokens.input_ids[: len(prompt)] != prompt
         ):

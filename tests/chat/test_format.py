@@ -1,6 +1,7 @@
 """Templates as publishers write them, in small: what is learned, what is compared, and where an answer ends."""
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from fineline.chat.format import ChatFormat
 from fineline.chat.settings import ChatSettings
 from fineline.chat.tokens import IGNORED, cut, encode
 from fineline.errors import InputError
+from fineline.train import chat_checks
+from fineline.train.row_checks import Line
 from tests.chat.templates import (
     ASKS_DATE,
     CALLS_AS_TEXT,
@@ -204,3 +207,10 @@ def test_answers_with_a_weight_of_zero_are_context():
     assert "42<|im_end|>" in chat.tokenizer.decode(row.input_ids)
     with pytest.raises(InputError, match="weight of 0"):
         encode(chat, {"messages": messages[:2]})
+
+
+def test_the_preflight_asks_for_the_tokens_that_judging_asks_for_when_reasoning_is_masked():
+    chat = chat_with(EMPTY_BLOCK, reasoning="mask")
+    row = {"messages": [ASK, REASONED]}
+    issues = chat_checks.issues([Line(Path("train.jsonl"), 1, row, encode(chat, row))], chat)
+    assert {issue.name: issue.severity for issue in issues}["same_tokens"] == "ok"

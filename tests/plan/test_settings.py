@@ -6,6 +6,7 @@ import pytest
 
 from fineline.adapters.methods import METHODS
 from fineline.artifacts import reports
+from fineline.chat.settings import ChatSettings
 from fineline.errors import InputError
 from fineline.project import layout, params
 from fineline.project.params.training import Train
@@ -92,3 +93,11 @@ def test_a_broken_file_is_reported(adapter, content):
         return
     with pytest.raises(InputError, match=r"settings.json: not the settings of a plan"):
         handover.read_settings(REPORTS, DIGESTS, adapter.train, remedy=REMEDY)
+
+
+def test_settings_of_another_chat_block_are_refused(adapter):
+    chat = ChatSettings(reasoning="mask")
+    handover.write_settings(REPORTS, DIGESTS, adapter.train, handover.resolved(adapter.train, method="lora", **CONCRETE), chat)
+    assert handover.read_settings(REPORTS, DIGESTS, adapter.train, chat, remedy=REMEDY)
+    with pytest.raises(InputError, match=r"`curate\.chat` changed since the plan was made"):
+        handover.read_settings(REPORTS, DIGESTS, adapter.train, ChatSettings(), remedy=REMEDY)

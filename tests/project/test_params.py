@@ -185,3 +185,12 @@ def test_parameters_are_checked_without_importing_torch():
     script = f"import sys; from fineline.project import params; sys.exit(str({heavy}))"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert answer.stderr.strip() == "set()"
+
+
+def test_a_chat_block_where_dvc_does_not_see_it_is_refused_with_its_place(tmp_path, content):
+    (adapter,) = list(content["adapters"].values())[:1]
+    adapter["chat"] = {"reasoning": "mask"}
+    with pytest.raises(InputError, match="belongs to `curate`"):
+        load(tmp_path, content)
+    adapter["curate"] = (adapter.get("curate") or {}) | {"chat": adapter.pop("chat")}
+    assert next(iter(load(tmp_path, content).adapters.values())).curate.chat.reasoning == "mask"
