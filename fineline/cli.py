@@ -39,6 +39,7 @@ COMMANDS = {
         "stages.cli:show_plan",
         "Forecast memory, time and cost of each method, and show the settings that training will use.",
     ),
+    "docs": ("scaffold.manual:show_docs", "Show a page of the documentation. Where the output is not a terminal, it is Markdown."),
     "run": (
         "dagster.run_command:run_adapter",
         "Bring an adapter up to date: run its stale stages in order, then show the result.",
@@ -111,6 +112,7 @@ EXAMPLES = {
     ),
     "upgrade": ("fineline upgrade --dry-run", "fineline upgrade --keep train"),
     "plan": ("fineline plan support", "fineline plan --base meta-llama/Llama-3.1-8B --device rtx4090"),
+    "docs": ("fineline docs", "fineline docs training"),
     "run": ("fineline run support", "fineline run support --quiet"),
     "status": ("fineline status", "fineline status --json"),
     "report": ("fineline report support", "fineline report support --open"),
@@ -128,7 +130,7 @@ EXAMPLES = {
 }
 """Command -> examples at the end of its `--help`."""
 
-OUTSIDE = {"new", "upgrade"}
+OUTSIDE = {"docs", "new", "upgrade"}
 """Commands that do not change to the root of a project."""
 ANYWHERE = {"doctor", "history", "keygen", "lineage", "plan", "show", "stamp", "verify"}
 """Commands that also work where there is no fineline.lock: on a release alone, or in a project that is not upgraded yet."""

@@ -11,12 +11,15 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 """Directory of the library, in a checkout or in an environment."""
+DATA = ("*.yaml", "*.j2")
+"""Files that modules read from their package."""
 
 
 def closure(modules: Iterable[str], project: Path | None = None) -> dict[str, Path]:
     """Return the files of the library, and of a project, that importing `modules` can reach.
 
-    Imports inside functions count, and so do the data files (`*.yaml`) next to a reached module or one directory below it.
+    Imports inside functions count, and so do the data files and templates (`DATA`) next to a reached module or in a directory
+    below it that is not a package.
 
     Args:
         project: Root of a project, whose modules count too (`pipelines`, or steps of the user's own).
@@ -33,7 +36,7 @@ def closure(modules: Iterable[str], project: Path | None = None) -> dict[str, Pa
         if found is None:
             continue
         file, root = found
-        data = (*file.parent.glob("*.yaml"), *file.parent.glob("*/*.yaml"))
+        data = _data(file.parent)
         reached |= {one.relative_to(root).as_posix(): one for one in (file, *data)}
         waiting.extend(_imports(file))
     return dict(sorted(reached.items()))
@@ -50,6 +53,11 @@ def _digest(modules: tuple[str, ...], project: Path | None) -> str:
     for name, file in closure(modules, project).items():
         total.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return f"sha256:{total.hexdigest()}"
+
+
+def _data(package: Path) -> list[Path]:
+    below = [path for path in package.iterdir() if path.is_dir() and not (path / "__init__.py").exists()]
+    return [file for directory in (package, *below) for pattern in DATA for file in directory.glob(pattern)]
 
 
 def _file(module: str, project: Path | None) -> tuple[Path, Path] | None:

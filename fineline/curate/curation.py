@@ -144,12 +144,13 @@ def _check_stratum(table: Table, rule: Curate) -> None:
 
 def _check_splits(report: dict[str, Any], rule: Curate) -> None:
     step, most = max(report["removed"].items(), key=lambda item: item[1])
-    gone = f"; most rows, {most:,} of {report['rows_in']:,}, were left out by `{step}`: see docs/curation.md" if most else ""
+    gone = f"; most rows, {most:,} of {report['rows_in']:,}, were left out by `{step}`: see `fineline docs curation`"
     wanted = {"train": 1.0, "validation": rule.split.validation, "test": rule.split.test}
     for name in NAMES:
         if wanted[name] and not report["splits"][name]["rows"]:
             remedy = f"raise `curate.split.{name}`, or set it to 0" if name != "train" else "lower the other shares"
-            raise InputError(f"the {name} split is empty: {report['kept']:,} rows were kept; add data, {remedy}{gone}")
+            found = f"the {name} split is empty: {report['kept']:,} rows were kept; add data, {remedy}"
+            raise InputError(found + gone if most else found)
 
 
 def _warn(report: dict[str, Any]) -> None:

@@ -117,7 +117,7 @@ def canaries(train: Sequence[dict[str, Any]], chat: ChatFormat) -> Task:
         raise ParameterError(
             "evaluate.safety",
             f"canaries needs rows of a source part named `{CANARIES}` in the training split, and there are none;"
-            " docs/evaluation.md shows how to add some",
+            " `fineline docs evaluation` shows how to add some",
         )
     entries, clusters = [], []
     for row, item in zip(planted, asked(list(planted), chat), strict=True):

@@ -42,7 +42,8 @@ def read(file: Path, form: type[Content]) -> Content:
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=_AsWritten)
     except FileNotFoundError as error:
         raise InputError(
-            f"{file}: missing; start with one person by `fineline keygen NAME`, with more as docs/governance.md describes"
+            f"{file}: missing; start with one person by `fineline keygen NAME`, with more as `fineline docs governance`"
+            " describes"
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error

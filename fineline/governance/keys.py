@@ -152,8 +152,8 @@ ROLES = ["governor", "builder", "approver", "releaser"]
 """Of the first person."""
 
 POLICY = """\
-# What must be signed by whom before a release is in a channel; docs/governance.md describes each key. A change is in force once
-# a governor has run `fineline adopt`.
+# What must be signed by whom before a release is in a channel; `fineline docs governance` describes each key.
+# A change is in force once a governor has run `fineline adopt`.
 govern: {roles: [governor], people: 1}
 acts:
   attest: [builder]     # signs how artifacts were made and judged

@@ -235,9 +235,9 @@ def _checked_household(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file.name}: not YAML in UTF-8; see `household` in docs/sources.md") from error
+        raise InputError(f"{file.name}: not YAML in UTF-8; see `household` in `fineline docs sources`") from error
     if not isinstance(content, dict):
-        raise InputError(f"{file.name}: list names with their values are needed; see `household` in docs/sources.md")
+        raise InputError(f"{file.name}: list names with their values are needed; see `household` in `fineline docs sources`")
     names = content.get("name", {})
     if not isinstance(names, dict):
         raise InputError(f"{file.name}: `name` needs lists by domain, such as `light: [desk lamp]`")

@@ -149,6 +149,6 @@ def _print(report: dict[str, Any]) -> None:
         if names
     ]
     if unread:
-        print(f"not read: {'; '.join(unread)} (docs/curation.md lists what is read)")
+        print(f"not read: {'; '.join(unread)} (`fineline docs curation` lists what is read)")
     sizes = report["splits"].items()
     print(", ".join(f"{split} {size['rows']:,} rows in {size['groups']:,} groups" for split, size in sizes))

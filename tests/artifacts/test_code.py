@@ -40,6 +40,11 @@ def test_stages_do_not_reach_the_fronts():
 
 def test_data_files_next_to_a_module_are_code():
     assert "fineline/sources/households/en.yaml" in code.closure(("fineline.stages.ingest",))
+    assert "fineline/report/page.html.j2" in code.closure(("fineline.stages.assess",))
+
+
+def test_data_files_of_another_package_are_not():
+    assert "fineline/report/page.html.j2" not in code.closure(("fineline.stages.train",))
 
 
 @pytest.fixture
