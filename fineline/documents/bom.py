@@ -105,7 +105,7 @@ def _tradeoffs(records: Records) -> list[str]:
     return [
         f"{form} ({facts['precision']}): {facts['bytes']:,} bytes, {facts['tokens_per_second']} tokens per second, the same"
         f" first token as the merged model at {facts['top1_agreement']:.1%} of positions."
-        for form, facts in records.reports["export"]["forms"].items()
+        for form, facts in records.forms.items()
     ]
 
 

@@ -77,7 +77,7 @@ def _gathered(name: str) -> Records:
         curated=by_name["curated"],
         adapter=by_name["adapter"],
         merged=by_name["merged"],
-        exports={form: by_name[form] for form in sorted(reports["export"]["forms"])},
+        exports={form: by_name[form] for form in sorted(candidate.made_forms(reports["export"]))},
         ownership=ownership_by_role(by_name),
         provenance={role: _provenance(path, artifact, digests) for role, (path, artifact) in found.items()},
         reports=reports,
@@ -114,7 +114,7 @@ def _lock(digests: dict[str, str]) -> str:
 def _artifacts(name: str, reports: dict[str, dict[str, Any]], digests: dict[str, str]) -> dict[str, tuple[Path, Artifact]]:
     """Return name -> directory and record of every artifact, after checking that they and the reports belong together."""
     at = layout.reports(name)
-    forms, shipped = sorted(reports["export"]["forms"]), candidate.shipped_form(reports["export"])
+    forms, shipped = sorted(candidate.made_forms(reports["export"])), candidate.shipped_form(reports["export"])
     if shipped not in forms:
         raise InputError(f"{at}/export.json: has no form {shipped!r}; run `dvc repro export@{name}`")
 
@@ -129,7 +129,7 @@ def _artifacts(name: str, reports: dict[str, dict[str, Any]], digests: dict[str,
         )
     found = {known: chain[role] for known, role in _ROLES.items()}
     for form in forms:
-        if not NAME.fullmatch(form):
+        if not layout.FORM.fullmatch(form):
             raise KeyError(form)
         place = layout.export(name, form)
         found[form] = (place, read(place))

@@ -74,6 +74,11 @@ class Records:
         return candidate.shipped_form(self.reports["export"])
 
     @property
+    def forms(self) -> dict[str, Any]:
+        """Return form -> what `export` measured of it, for each form that was made."""
+        return candidate.made_forms(self.reports["export"])
+
+    @property
     def runtime(self) -> Runtime:
         """The runtime of the form that is released."""
         return RUNTIMES.get(self.form, ONNX)

@@ -60,7 +60,7 @@ def _general(records: Records) -> list[Field]:
 def _release(records: Records) -> dict[str, Any]:
     form = records.form
     return {
-        "form": f"{form}, {records.reports['export']['forms'][form]['precision']}, {records.runtime.format}",
+        "form": f"{form}, {records.forms[form]['precision']}, {records.runtime.format}",
         "digest": records.shipped.digest,
         "date": "Not recorded here: a candidate becomes a release by a signed entry of the ledger, which has the time.",
         "distribution": "By the owner, by signed decisions; an artifact without approval is not a release.",
@@ -68,7 +68,7 @@ def _release(records: Records) -> dict[str, Any]:
 
 
 def _integration(records: Records) -> dict[str, Any]:
-    facts = records.reports["export"]["forms"][records.form]
+    facts = records.forms[records.form]
     return {
         "what_ships": f"{records.runtime.directory}: {', '.join(entry['path'] for entry in records.shipped.files)}",
         "bytes": facts["bytes"],
@@ -146,7 +146,7 @@ def _row(measure: Measure) -> dict[str, Any]:
 def _limits(records: Records, rules: list[Measure]) -> list[str]:
     reported = [rule.measure for rule in rules if rule.is_reported_only]
     undecided = [f"{rule.measure} is {rule.verdict}." for rule in rules if rule.verdict in ("fail", "inconclusive")]
-    quantized = records.reports["export"]["forms"]
+    quantized = records.forms
     drift = [
         f"The {form} form gives the same first token as the merged model at {facts['top1_agreement']:.1%} of positions."
         for form, facts in quantized.items()

@@ -19,6 +19,7 @@ from fineline.errors import InputError, ParameterError
 from fineline.evaluate.scores import Record, cached, score
 from fineline.hardware import machine
 from fineline.inference.journal import AnswerJournal
+from fineline.inference.runtime import Runtime
 from fineline.inference.scorer import Engine, Scorer
 from fineline.inference.torch_engine import TorchEngine
 from fineline.models import config, loading
@@ -205,21 +206,10 @@ def merged(subject: Subject, name: str = "merged") -> Arm:
     return Arm(name, subject.artifact, identity, engine)
 
 
-def exported(subject: Subject, name: str = "exported") -> Arm:
-    """Return an exported model as an arm: ONNX in onnxruntime, safetensors in transformers."""
-    if not (subject.directory / "genai_config.json").is_file():
-        return merged(subject, name)
-    import onnxruntime  # of the CPU or the CUDA build, which are distributions with different names
-
-    from fineline.inference.onnx_engine import OnnxEngine
-
-    identity = {"model": subject.artifact.digest, "onnxruntime": onnxruntime.__version__, **_environment()}
-
-    @contextmanager
-    def engine() -> Iterator[Engine]:
-        yield OnnxEngine(subject.directory)
-
-    return Arm(name, subject.artifact, identity, engine)
+def exported(subject: Subject, runtime: Runtime, name: str = "exported") -> Arm:
+    """Return an exported model as an arm, run by the program that its format is made for."""
+    identity = {"model": subject.artifact.digest, **runtime.identity, **_environment()}
+    return Arm(name, subject.artifact, identity, runtime.engine)
 
 
 def _environment() -> dict[str, str | int]:

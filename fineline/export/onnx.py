@@ -9,19 +9,79 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from fineline.errors import FinelineError, InputError
-from fineline.export import decoding
+from fineline.export import decoding, onnx_trial
+from fineline.export.format import EQUAL, NEW_TOKENS, PROMPT_TOKENS, Format, ProbeRow, Refusal, Sources
+from fineline.inference.runtime import Runtime
+from fineline.project.params.exporting import Export
+
+if TYPE_CHECKING:
+    from fineline.inference.scorer import Engine
 
 BUILDER = "onnxruntime_genai.models.builder"
 EXECUTION_PROVIDER = "cpu"
-PROMPT_TOKENS = 32
-NEW_TOKENS = 64
 # Four bits in all layers degrade a small model too much. Head, first and last layers and every third layer's value and down
 # projections keep eight, as in llama.cpp's Q4_K_M. On the shipped model, compared with fp32: KL 0.12 instead of 0.21, 114 MB
 # instead of 87. The builder ignores unknown option names, so tests/test_chain.py checks the result.
 OPTIONS = {"int4": ["algo_config=k_quant_mixed"], "int8": [], "fp32": []}
+
+
+class Onnx(Format):
+    """A graph in fp32, which checks the conversion, and a quantized one, which ships."""
+
+    name = "onnx"
+    forms = ("fp32", "quantized")
+    released = "quantized"
+    exact: ClassVar = {"fp32": EQUAL}
+    checks = frozenset({"fp32"})
+
+    def precisions(self, model: Path, settings: Export) -> dict[str, str]:
+        """See `Format.precisions`."""
+        return {"fp32": "fp32", "quantized": settings.precision}
+
+    def refusal(self, model: Path, settings: Export, method: str | None) -> Refusal | None:
+        """See `Format.refusal`. A trial on a miniature decides."""
+        trial = onnx_trial.try_onnx(model)
+        reason = trial.refusal(settings.precision)
+        if reason is None:
+            return None
+        words = f"the ONNX builder cannot convert this model: {reason}" if trial.is_tried else reason
+        return Refusal(words, "set `export.formats: auto`, or name `safetensors`", is_certain=trial.is_tried)
+
+    def build(self, sources: Sources, form: str, into: Path, scratch: Path) -> None:
+        """See `Format.build`."""
+        build(sources.merged, self.precisions(sources.merged, sources.settings)[form], into, scratch)
+
+    def probe(self, directory: Path, base: Path, rows: Sequence[Sequence[int]]) -> Iterator[ProbeRow]:
+        """See `Format.probe`."""
+        from fineline.inference.onnx_engine import OnnxEngine
+
+        return OnnxEngine(directory).rows(rows)
+
+    def runtime(self, directory: Path, base: Path) -> Runtime:
+        """See `Format.runtime`."""
+        import onnxruntime  # of the CPU or the CUDA build, which are distributions with different names
+
+        @contextmanager
+        def engine() -> "Iterator[Engine]":
+            from fineline.inference.onnx_engine import OnnxEngine
+
+            yield OnnxEngine(directory)
+
+        return Runtime({"onnxruntime": onnxruntime.__version__}, engine)
+
+    def deployable_size(self, directory: Path) -> int:
+        """See `Format.deployable_size`."""
+        return sum(file.stat().st_size for file in directory.iterdir() if ".onnx" in file.name)
+
+    def tokens_per_second(self, directory: Path, base: Path, prompt: list[int]) -> float:
+        """See `Format.tokens_per_second`."""
+        return _tokens_per_second(directory, prompt)
 
 
 def build(model: Path, precision: str, into: Path, scratch: Path) -> None:
@@ -60,13 +120,7 @@ def arguments(model: Path, precision: str, into: Path, cache: Path) -> list[str]
     return [*found, "--extra_options", *OPTIONS[precision]] if OPTIONS[precision] else found
 
 
-def deployable_size(directory: Path) -> int:
-    """Return the bytes of graph and weights."""
-    return sum(file.stat().st_size for file in directory.iterdir() if ".onnx" in file.name)
-
-
-def tokens_per_second(directory: Path, prompt: list[int]) -> float:
-    """Return the greedy decoding speed for one request, `NEW_TOKENS` after `PROMPT_TOKENS`, in the second of two runs."""
+def _tokens_per_second(directory: Path, prompt: list[int]) -> float:
     import onnxruntime_genai
 
     model = onnxruntime_genai.Model(str(directory))

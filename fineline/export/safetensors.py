@@ -2,12 +2,57 @@
 
 import shutil
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fineline.artifacts import RECORD
 from fineline.errors import FinelineError
 from fineline.export import decoding
-from fineline.export.onnx import NEW_TOKENS, PROMPT_TOKENS
+from fineline.export.format import EQUAL, NEW_TOKENS, PROMPT_TOKENS, Format, Sources
+from fineline.inference.runtime import Runtime
+from fineline.models import config
+from fineline.project.params.exporting import Export
+
+if TYPE_CHECKING:
+    from fineline.inference.scorer import Engine
+
+
+class Safetensors(Format):
+    """The files of the merged model; only its decoding settings may differ."""
+
+    name = "safetensors"
+    forms = ("safetensors",)
+    released = "safetensors"
+    exact: ClassVar = {"safetensors": EQUAL}
+
+    def precisions(self, model: Path, settings: Export) -> dict[str, str]:
+        """See `Format.precisions`."""
+        return {"safetensors": config.stored_precision(model)}
+
+    def build(self, sources: Sources, form: str, into: Path, scratch: Path) -> None:
+        """See `Format.build`."""
+        build(sources.merged, into)
+        check_copied(sources.merged, into)
+
+    def probe(self, directory: Path, base: Path, rows: Sequence[Sequence[int]]) -> None:
+        """See `Format.probe`: a copy."""
+        return
+
+    def runtime(self, directory: Path, base: Path) -> Runtime:
+        """See `Format.runtime`."""
+        return torch_runtime(directory)
+
+    def deployable_size(self, directory: Path) -> int:
+        """See `Format.deployable_size`."""
+        return sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+
+    def tokens_per_second(self, directory: Path, base: Path, prompt: list[int]) -> float:
+        """See `Format.tokens_per_second`."""
+        with torch_runtime(directory).engine() as engine:
+            return _tokens_per_second(engine.plain, prompt)
 
 
 def build(model: Path, into: Path) -> None:
@@ -28,18 +73,27 @@ def check_copied(model: Path, into: Path) -> None:
             raise FinelineError(f"{copy}: differs from {file}; check the disk, and run the export again")
 
 
-def deployable_size(directory: Path) -> int:
-    """Return the bytes of the weights."""
-    return sum(file.stat().st_size for file in directory.glob("*.safetensors"))
-
-
-def tokens_per_second(directory: Path, prompt: list[int]) -> float:
-    """Return the greedy decoding speed for one request, `NEW_TOKENS` after `PROMPT_TOKENS`, in the second of two runs."""
-    from fineline.inference.torch_engine import TorchEngine
-    from fineline.models import config, loading
-
+def torch_runtime(directory: Path) -> Runtime:
+    """Return the runtime of a model in transformers, in the precision of its weights. It is loaded once."""
     precision = config.stored_precision(directory)
-    plain = TorchEngine(loading.base_model(directory, precision=precision), precision).plain
+
+    @cache
+    def model() -> Any:
+        from fineline.models import loading
+
+        return loading.base_model(directory, precision=precision)
+
+    @contextmanager
+    def engine() -> "Iterator[Engine]":
+        from fineline.inference.torch_engine import TorchEngine
+
+        yield TorchEngine(model(), precision)
+
+    return Runtime({"precision": precision}, engine)
+
+
+def _tokens_per_second(plain: Any, prompt: list[int]) -> float:
+    """Return the speed of a `PlainModel`."""
     start = tuple((prompt * PROMPT_TOKENS)[:PROMPT_TOKENS])
     times: list[float] = []
 

@@ -14,20 +14,12 @@ from tempfile import TemporaryDirectory
 from unittest import mock
 
 from fineline.export import miniature, onnx
-from fineline.export.formats import UNTRIED
-from fineline.inference.fidelity import Fidelity
+from fineline.export.format import EQUAL
+from fineline.export.onnx_trial import UNTRIED
 
-LARGEST_RELATIVE_DIFFERENCE = 1e-3
-LARGEST_KL = 1e-6
-"""Of two fp32 models, in which only the order of additions differs."""
 _ROWS = [[*range(3, 35)], [*range(40, 47)]]
 _WEIGHTS = {".safetensors", ".bin", ".gguf"}
 _NOT_COPIED = ("config.json", "model.safetensors.index.json", "artifact.json")
-
-
-def is_equal(found: Fidelity) -> bool:
-    """True if a conversion to fp32 computes what the model computes."""
-    return found.max_abs_difference <= LARGEST_RELATIVE_DIFFERENCE * found.max_abs_logit and found.mean_kl <= LARGEST_KL
 
 
 def main(model: str, out: str) -> None:
@@ -71,7 +63,7 @@ def _reason(model: Path, precision: str, scratch: Path) -> str | None:
     except (Exception, SystemExit) as error:  # the builder has no common class of errors
         line = str(error).strip().replace(str(model), config.read(model)["model_type"]).partition("\n")[0][:300]
         return f"{type(error).__name__}: {line}"
-    if precision == "fp32" and not is_equal(found):
+    if precision == "fp32" and not EQUAL.holds(found):
         return f"it computes other numbers: mean KL {found.mean_kl:.1e}, largest difference {found.max_abs_difference:.1e}"
     return None if found.mean_kl == found.mean_kl else "it computes no numbers"
 

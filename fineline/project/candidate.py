@@ -56,7 +56,14 @@ _ROWS = {"gate": layout.JUDGING_ROWS, "plan": layout.TRAINING_ROWS}
 def shipped_form(export: Any) -> str:
     """Return the exported form that `assess` judges and that is released, by the content of export.json."""
     form = export.get("shipped") if isinstance(export, Mapping) else None
-    return form if isinstance(form, str) and form in layout.FORMS else _FIRST_FORM
+    return form if isinstance(form, str) and layout.FORM.fullmatch(form) else _FIRST_FORM
+
+
+def made_forms(export: Any) -> dict[str, Any]:
+    """Return form -> what was measured of it, by the content of export.json, without the forms that failed."""
+    forms = export.get("forms") if isinstance(export, Mapping) else None
+    found = forms.items() if isinstance(forms, Mapping) else ()
+    return {form: facts for form, facts in found if isinstance(facts, Mapping) and "failed" not in facts}
 
 
 def shipped(name: str, root: Path = Path()) -> Path:

@@ -1,5 +1,6 @@
 """The paths of a project, relative to its root, which is the working directory of every stage."""
 
+import re
 from pathlib import Path
 
 SUITES = Path("suites")
@@ -11,8 +12,8 @@ JUDGING_ROWS = ("test.jsonl", "train.jsonl", "validation.jsonl")
 """The curated files that evaluation reads: held-out rows, and the others for leaks and for the probes of memorization."""
 DOWNLOADS = SCRATCH / "downloads"
 """Base models that are being downloaded, by repository and commit."""
-FORMS = ("fp32", "quantized", "safetensors")
-"""The forms of exported models: two of ONNX, and the merged model as it is."""
+FORM = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
+"""What the name of an exported form looks like: `quantized`, `gguf-q4_0`. Other names in a report may lead elsewhere."""
 SCORES = SCRATCH / "scores"
 """Scores of models, shared between adapters and runs."""
 
@@ -53,7 +54,7 @@ def merged(adapter: str) -> Path:
 
 
 def export(adapter: str, form: str) -> Path:
-    """The merged model in one deployable form, one of `FORMS`."""
+    """One deployable form of the trained model; `FORM` describes its name."""
     return Path("models/export") / adapter / form
 
 
@@ -92,5 +93,6 @@ def artifacts_of(stage: str, name: str) -> tuple[Path, ...]:
         case "merge":
             return (merged(name),)
         case "export":
-            return tuple(found for form in FORMS if (found := export(name, form)).is_dir())
+            places = sorted(export(name, "*").parent.glob("*"))
+            return tuple(place for place in places if FORM.fullmatch(place.name) and place.is_dir())
     return ()

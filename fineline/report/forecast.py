@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from fineline.evaluate.tables import NOTHING
 from fineline.plan.workload import duration
+from fineline.project.candidate import made_forms
 from fineline.report import figures
 from fineline.report.reading import Content
 
@@ -62,13 +63,13 @@ def forms(content: Content) -> list[Form]:
     """Return the exported forms."""
     return [
         Form(
-            name=f"{'safetensors' if name == 'safetensors' else 'ONNX'}, {form['precision']}",
+            name=f"{'ONNX' if name in ('fp32', 'quantized') else name}, {form['precision']}",
             size=f"{form['bytes'] / 1e6:,.0f} MB" if form["bytes"] >= 1e7 else f"{form['bytes'] / 1e6:.2f} MB",
             speed=f"{form['tokens_per_second']:,.1f}",
             divergence=NOTHING if form.get("mean_kl") is None else f"{form['mean_kl']:.2g}",
             agreement=NOTHING if form.get("top1_agreement") is None else f"{form['top1_agreement']:.1%}",
         )
-        for name, form in content.report("export").get("forms", {}).items()
+        for name, form in made_forms(content.report("export")).items()
     ]
 
 

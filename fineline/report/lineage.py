@@ -8,12 +8,13 @@ from xml.etree import ElementTree as ET
 from markupsafe import Markup
 
 from fineline.project import layout
-from fineline.project.candidate import shipped_form
+from fineline.project.candidate import made_forms, shipped_form
 from fineline.report.reading import Content
 
 SHORT = 12  # digits shown of a digest
 WIDTH, HEIGHT = 142, 58  # pixels of a node
 STEP, LANE = 196, 96  # pixels from one node to the next, along a row of the wide layout and across
+_LAST = 4  # the column of the exported forms
 TALL_STEP, TALL_LANE = 92, 178  # the same in the tall layout
 
 
@@ -60,10 +61,10 @@ def nodes(content: Content) -> list[Node]:
         _node(content, "adapter", "adapter", layout.adapter(name).as_posix(), 2, 0),
         _node(content, "merged", "merged model", layout.merged(name).as_posix(), 3, 0),
         *(
-            _node(content, form, f"exported, {form}", layout.export(name, form).as_posix(), 4, lane)
+            _node(content, form, f"exported, {form}", layout.export(name, form).as_posix(), _LAST, lane)
             for lane, form in enumerate(others, start=1)
         ),
-        _node(content, shipped, f"exported, {precision or shipped}", layout.export(name, shipped).as_posix(), 4, 0),
+        _node(content, shipped, f"exported, {precision or shipped}", layout.export(name, shipped).as_posix(), _LAST, 0),
     ]
 
 
@@ -71,8 +72,8 @@ def _forms(content: Content) -> list[str]:
     """Return the exported forms, the one that ships first; those of ONNX before there are any."""
     export = content.report("export")
     shipped = shipped_form(export)
-    made = [form for form in export.get("forms", {}) if form in layout.FORMS]
-    return [shipped, *(form for form in made or layout.FORMS[:1] if form != shipped)]
+    made = [form for form in made_forms(export) if layout.FORM.fullmatch(form)]
+    return [shipped, *(form for form in made or ["fp32"] if form != shipped)]
 
 
 def differing(content: Content) -> list[Node]:
@@ -88,7 +89,7 @@ def draw(found: Sequence[Node], *, tall: bool) -> Markup:
     label = "Lineage: " + "; ".join(f"{node.title} {node.short}" for node in found)
     kind = "graph tall" if tall else "graph wide"
     root = ET.Element("svg", {"viewBox": f"-1 -1 {width} {height}", "role": "img", "aria-label": label, "class": kind})
-    forms = [("merged", node.role, "" if node.lane else "export") for node in found if node.role in layout.FORMS]
+    forms = [("merged", node.role, "" if node.lane else "export") for node in found if node.column == _LAST]
     for start, end, stage in [*EDGES, *forms]:
         _edge(root, places[start], places[end], stage, tall)
     for node in found:
@@ -104,7 +105,7 @@ def _node(content: Content, role: str, title: str, path: str, column: int, lane:
         or _digest(content, "gate", "arms", "candidate", "digest"),
         "merged": _digest(content, "candidate", "merged", "digest") or _digest(content, "merge", "digest"),
     }
-    recorded |= {form: _digest(content, "export", "forms", form, "digest") for form in layout.FORMS}
+    recorded |= {form: _digest(content, "export", "forms", form, "digest") for form in _forms(content)}
     shipped = shipped_form(content.report("export"))
     recorded[shipped] = _digest(content, "candidate", "candidate", "digest") or recorded[shipped]
     return Node(role, title, path, recorded.get(role) or content.made.get(path), column, lane)

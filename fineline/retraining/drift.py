@@ -138,11 +138,13 @@ def _measured(name: str, block: Adapter, rows: list[dict[str, Any]], rule: Drift
     from fineline.evaluate.arms import Subject, records
     from fineline.evaluate.target import tasks
     from fineline.evaluate.tasks import divide
+    from fineline.export import formats
     from fineline.governance import store
 
-    released = store.channel(name, CHANNEL) / "model"
-    place = released if released.is_dir() else candidate.shipped(name)
-    champion = arms.exported(Subject.verified(place))
+    channel = store.channel(name, CHANNEL) / "model"
+    place = channel if channel.is_dir() else candidate.shipped(name)
+    released = Subject.verified(place)
+    champion = arms.exported(released, formats.runtime(released.artifact, place, layout.base(block.base)))
     chat = chat_format(place, block.curate.chat)
     opened, _ = divide(reports.read_lines(layout.curated(name) / "test.jsonl"), block.evaluate.holdout)
     sides = []

@@ -3,19 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fineline import evidence
 from fineline.artifacts import Artifact, reports
 from fineline.chat.settings import ChatSettings
 from fineline.errors import InputError, parameters_of
+from fineline.export import formats
 from fineline.project import layout, params
-from fineline.project.candidate import shipped, shipped_form
+from fineline.project.candidate import made_forms, shipped, shipped_form
 from fineline.project.params.evaluation import Evaluate
 from fineline.report import page
 from fineline.stages import handover
 
+if TYPE_CHECKING:
+    from fineline.evaluate.arms import Arm, Subject
+
 Records = list[dict[str, Any]]
+
+EXPORTED = "exported"
+"""The arm of the form that is released; the arm of any other form has the form's name."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,8 @@ class AssessInputs:
     """Name of the adapter, for messages."""
     chat: ChatSettings
     rule: Evaluate
+    base_model: Path
+    """For forms that are loaded on the base."""
     merged: Path
     exported: Path
     """The form that is released."""
@@ -71,12 +80,13 @@ def read(name: str) -> AssessInputs:
         name=name,
         rule=rule,
         chat=ChatSettings.model_validate(gate.get("chat", {})),
+        base_model=layout.base(block.base),
         merged=layout.merged(name),
         exported=shipped(name),
         others={
             form: layout.export(name, form)
-            for form in export["forms"]
-            if form not in (shipped_form(export), "fp32")  # which only checks the conversion
+            for form in made_forms(export)
+            if form != shipped_form(export) and form not in formats.of_form(form).checks
         },
         test=splits["test"],
         train=splits["train"],
@@ -92,53 +102,95 @@ def read(name: str) -> AssessInputs:
 
 
 def assess(inputs: AssessInputs) -> None:
-    """Score the merged and the exported model, decide on the candidate, and write the reports.
+    """Score the merged and the exported models, decide on the candidate, and write the reports.
+
+    The candidate is the form that is released first. Each further form is judged on the same items by the same rules, and its
+    verdict is recorded beside the candidate's, without effect on it.
 
     Raises:
         InputError: The models were not made from the evaluated adapter, gate.json is about other suites, or evidence is broken.
         FinelineError: The arms cannot be compared.
     """
-    from fineline.chat.tokens import chat_format
-    from fineline.evaluate import arms, tasks, verdict
+    from fineline.evaluate import arms, verdict
     from fineline.evaluate.arms import Subject
 
-    rule, gate = inputs.rule, inputs.gate
+    gate, export = inputs.gate, inputs.export
     merged, exported = (Subject.verified(directory) for directory in (inputs.merged, inputs.exported))
     others = {form: Subject.verified(directory) for form, directory in inputs.others.items()}
-    _check_chain(inputs.name, merged.artifact, [exported.artifact, *(other.artifact for other in others.values())], gate)
-    decisions = {}
-    last = arms.exported(exported)  # what ships
-    compared = [arms.merged(merged), *(arms.exported(other, form) for form, other in others.items()), last]
-    for arm, subject in zip(compared, (merged, *others.values(), exported), strict=True):
-        chat = chat_format(subject.directory, inputs.chat)  # each model's own, because a release contains its chat template
-        asked = tasks.build(rule, inputs.test, inputs.train, chat)
-        if {task.name: task.digest for task in asked} != gate["suites"]:
-            raise InputError(
-                f"{inputs.reports}/gate.json was made with other suites or another chat template; run"
-                f" `dvc repro evaluate@{inputs.name}` first"
-            )
-        found = arms.records(arm, asked, chat, inputs.scores)
-        reports.write_lines(inputs.reports / "assessment" / "samples" / f"{arm.name}.jsonl", found)
-        decisions[arm.name] = verdict.judge(asked, inputs.base, found, rule.gate, champion=inputs.champion, pools=rule.pools)
+    _check_chain(inputs.name, merged.artifact, [one.artifact for one in (exported, *others.values())], gate)
+    before = _decided(inputs, arms.merged(merged), merged.directory)
+    further = {form: _judged(inputs, form, form, one, merged, before) for form, one in others.items()}
+    decision = _judged(inputs, shipped_form(export), EXPORTED, exported, merged, before)
+    decision["merged"] = {"kind": merged.artifact.kind, "digest": merged.artifact.digest}
+    decision["adapter"] = gate["arms"]["candidate"]
+    decision["base"] = gate["arms"]["base"]
+    decision["suites"] = gate["suites"]
+    decision["others"] = {
+        form: {key: export["forms"][form].get(key) for key in ("format", "precision")}
+        | {key: found[key] for key in ("verdict", "reasons", "candidate", "evidence")}
+        | {"decision": found["forms"][form]}
+        for form, found in further.items()
+    }
+    reports.write(inputs.reports / "candidate.json", decision)
+    verdict.show(decision)
+    for form, found in further.items():
+        print(f"{form}, verdict: {found['verdict']}")
+        for reason in found["reasons"]:
+            print(f"  {reason}")
 
-    adapter = gate["arms"]["candidate"]
-    digests = {"merged": merged.artifact.digest, "exported": exported.artifact.digest, "adapter": adapter["digest"]}
+
+def _decided(inputs: AssessInputs, arm: "Arm", files: Path) -> dict[str, Any]:
+    """Return the decision on one arm, and write its records.
+
+    Args:
+        files: Directory of its tokenizer and chat template: each model's own, because a release contains them.
+    """
+    from fineline.chat.tokens import chat_format
+    from fineline.evaluate import arms, tasks, verdict
+
+    rule, chat = inputs.rule, chat_format(files, inputs.chat)
+    asked = tasks.build(rule, inputs.test, inputs.train, chat)
+    if {task.name: task.digest for task in asked} != inputs.gate["suites"]:
+        raise InputError(
+            f"{inputs.reports}/gate.json was made with other suites or another chat template; run"
+            f" `dvc repro evaluate@{inputs.name}` first"
+        )
+    found = arms.records(arm, asked, chat, inputs.scores)
+    reports.write_lines(inputs.reports / "assessment" / "samples" / f"{arm.name}.jsonl", found)
+    return verdict.judge(asked, inputs.base, found, rule.gate, champion=inputs.champion, pools=rule.pools)
+
+
+def _judged(
+    inputs: AssessInputs, form: str, name: str, subject: "Subject", merged: "Subject", before: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the verdict on one form: the worst of adapter, merged model, form, conversions, and evidence about these.
+
+    Args:
+        name: Of its arm.
+        before: The decision on the merged model.
+    """
+    from fineline.evaluate import arms, verdict
+
+    gate, made = inputs.gate, formats.of_form(form)
+    arm = arms.exported(subject, made.runtime(subject.directory, inputs.base_model), name)
+    decisions = {"merged": before, name: _decided(inputs, arm, made.chat_files(subject.directory, merged.directory))}
+    digests = {
+        "merged": merged.artifact.digest,
+        "exported": subject.artifact.digest,
+        "adapter": gate["arms"]["candidate"]["digest"],
+    }
     references = [arm["digest"] for role, arm in gate["arms"].items() if role != "candidate"]
     judgments = evidence.collect(inputs.evidence, digests, references)
     decision = verdict.final(
         decisions,
         adapter=gate,
         merge_passed=inputs.merge["passed"],
-        parity_passed=inputs.export["parity"]["passed"],
-        evidence=evidence.required(judgments, rule.gate.evidence, inputs.evidence),
+        parity_passed=name != EXPORTED or inputs.export["parity"]["passed"],  # another form that lacks it is not made
+        evidence=evidence.required(judgments, inputs.rule.gate.evidence, inputs.evidence),
     )
     decision["evidence"] = [vars(judgment) for judgment in judgments]
-    decision["candidate"], decision["merged"] = last.described, compared[0].described
-    decision["adapter"] = adapter
-    decision["base"] = gate["arms"]["base"]
-    decision["suites"] = gate["suites"]
-    reports.write(inputs.reports / "candidate.json", decision)
-    verdict.show(decision)
+    decision["candidate"] = arm.described
+    return decision
 
 
 def _check_chain(name: str, merged: Artifact, exported: Sequence[Artifact], gate: dict[str, Any]) -> None:

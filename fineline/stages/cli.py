@@ -42,6 +42,7 @@ def show_plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
 ) -> None:
     """Forecast memory, time and cost of each method, and show the settings that training will use."""
+    from fineline.export import formats
     from fineline.hardware import device
     from fineline.stages import plan
 
@@ -53,10 +54,13 @@ def show_plan(
     machine = device.named(device_name) if device_name else None
     if name is not None:
         with parameters_of(f"adapters.{name}"):
-            run = plan.plan(plan.read(name), machine or device.detect())
+            inputs = plan.read(name)
+            run = plan.plan(inputs, machine or device.detect())
+            exportable = formats.forecast(inputs.base, inputs.export, run.chosen.setting.method)
     else:
+        exportable = {}
         run = plan.suppose(str(base), machine or device.detect(), batch_size=batch, length=length, rows=rows)
-    report = run.report()
+    report = run.report() | ({"formats": exportable} if exportable else {})
     if as_json:
         print(json.dumps(report, indent=2))
         return
@@ -64,6 +68,8 @@ def show_plan(
     if name is not None:
         console.print(f"configured: {report['configured']} (adapters.{name}.train.method)")
         console.print(f"chosen: {report['chosen']['reason']}", highlight=False)
+    for line in formats.lines(exportable):
+        console.print(f"export: {line}", highlight=False, markup=False)
     share = report["chosen"]["share_of_base_compute"]
     if share is not None:
         flops = report["chosen"]["flops"]
@@ -120,6 +126,12 @@ def show_report(
         shown = f"{entry['verdict']}: {entry['reason']} ({entry['tool']}, {entry['by']}, {entry['made']})"
         console.print(f"  evidence {entry['name']}: {shown}", highlight=False, markup=False)
     console.print(f"exported: {file_size(form['bytes'])}, {form['tokens_per_second']} tokens/s on this machine's CPU")
+    for other, facts in export["forms"].items():
+        if "failed" in facts:
+            console.print(f"{other}: failed: {facts['failed']}", highlight=False, markup=False)
+    for other, found in candidate.get("others", {}).items():
+        facts = export["forms"][other]
+        console.print(f"{other}: {found['verdict']}; {file_size(facts['bytes'])}, {facts['tokens_per_second']} tokens/s")
     for line in [*_cost_per_point(directory), *lock.accepted_results(name)]:
         console.print(line, highlight=False)
     console.print(f"verdict: [bold]{candidate['verdict']}[/], candidate {candidate['candidate']['digest']}")

@@ -1,24 +1,21 @@
-"""Stage `export@A`: merged model -> each format that ships, with its parity, size and speed.
-
-ONNX is made in fp32, whose parity with PyTorch is measured, and quantized, which ships.
+"""Stage `export@A`: the trained model in each format that `export.formats` names, compared with the merged model, with its
+size and speed. A form that fails is recorded with its reason; the stage fails if the format that is released failed.
 """
 
 import shutil
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from fineline import artifacts
-from fineline.artifacts import Input, reports
+from fineline.artifacts import Artifact, Input, reports
 from fineline.chat.settings import ChatSettings
-from fineline.errors import FinelineError, parameters_of
+from fineline.errors import InputError, parameters_of
 from fineline.export import decoding, formats
-from fineline.inference.fidelity import Comparison, Fidelity
-from fineline.models import config
+from fineline.export.conversion import Conversion, reason
+from fineline.export.format import Format, Sources
 from fineline.plan.workload import file_size
 from fineline.project import layout, params
 from fineline.stages import handover
@@ -29,19 +26,23 @@ from fineline.stages.handover import Rows
 class ExportInputs:
     """Everything that an export reads."""
 
-    merged: Path
-    """Directory of the merged model."""
-    precisions: Mapping[str, str]
-    """Form (`fp32` and `quantized` of ONNX, `safetensors`) -> precision of its weights."""
-    shipped: str
-    """The form that is judged and released."""
+    sources: Sources
+    formats: tuple[Format, ...]
+    """The formats that are made; the first one is released."""
     reason: str
-    """Why these forms are made, in a sentence."""
-    chat: ChatSettings
+    """Why these formats are made, in a sentence."""
     probes: Rows
     """The rows whose first ones compare each form with the merged model."""
-    source: Input
-    """The merged model, as an artifact."""
+    used: Mapping[str, Input]
+    """Role -> artifact that the forms are made from: `merged`, and what the formats need besides."""
+
+    @property
+    def precisions(self) -> dict[str, str]:
+        """Return form -> precision of its weights."""
+        found: dict[str, str] = {}
+        for one in self.formats:
+            found |= one.precisions(self.sources.merged, self.sources.settings)
+        return found
 
 
 def run(name: str) -> None:
@@ -49,42 +50,48 @@ def run(name: str) -> None:
 
     Raises:
         InputError: Inputs are missing, or the model cannot be exported to a format that `export.formats` names.
-        FinelineError: The conversion failed, or an exact form differs from the merged model; export.json contains by how much.
+        FinelineError: The format that is released could not be made, or differs from the merged model; export.json contains
+            the reason of each form that failed.
         Refused: A file is not as its artifact recorded it.
     """
     with parameters_of(f"adapters.{name}"):
         inputs = read(name)
     targets = {form: layout.export(name, form) for form in inputs.precisions}
     report_file = layout.reports(name) / "export.json"
-    with ExitStack() as stack:
-        directories = {
-            form: stack.enter_context(
-                artifacts.create(
-                    targets[form],
-                    kind="exported-model",
-                    name=f"{name}/{form}",
-                    stage="export",
-                    inputs={"merged": inputs.source},
-                    parameters={"precision": precision},
+    with ExitStack() as every:
+        drafts, directories = {}, {}
+        for one in inputs.formats:
+            for form, precision in one.precisions(inputs.sources.merged, inputs.sources.settings).items():
+                drafts[form] = every.enter_context(ExitStack())  # a form ends by itself, finished or failed
+                directories[form] = drafts[form].enter_context(
+                    artifacts.create(
+                        targets[form],
+                        kind="exported-model",
+                        name=f"{name}/{form}",
+                        stage="export",
+                        inputs={role: inputs.used[role] for role in one.made_from},
+                        parameters={"precision": precision},
+                    )
                 )
-            )
-            for form, precision in inputs.precisions.items()
-        }
-        report = export(inputs, directories)
-        parity = report["parity"]
-        if not parity["passed"]:
+        report, failures = export(inputs, directories)
+        for form, error in failures.items():
+            print(f"{form}: failed: {reason(error)}", flush=True)
+        if report["shipped"] in failures:
             reports.write(report_file, report)
-            raise FinelineError(
-                f"the {report['exact']} export does not compute what the merged model computes: largest difference"
-                f" {parity['max_abs_difference']:.2e} at logits up to {parity['max_abs_logit']:.1f}, mean KL"
-                f" {parity['mean_kl']:.1e}"
-            )
-    for directory in layout.export(name, inputs.shipped).parent.iterdir():
-        if directory not in targets.values():  # a form of an earlier run
+            raise failures[report["shipped"]]
+        for form, draft in drafts.items():
+            if form in failures:
+                draft.__exit__(type(failures[form]), failures[form], failures[form].__traceback__)
+            else:
+                draft.close()
+    made = {targets[form] for form in targets if form not in failures}
+    for directory in layout.export(name, report["shipped"]).parent.iterdir():
+        if directory not in made:  # a form of an earlier run
             shutil.rmtree(directory)
     for form, measured in report["forms"].items():
-        measured["digest"] = artifacts.read(targets[form]).digest
-        print(f"{form}: {file_size(measured['bytes'])}, {measured['tokens_per_second']} tokens/s")
+        if form not in failures:
+            measured["digest"] = artifacts.read(targets[form]).digest
+            print(f"{form}: {file_size(measured['bytes'])}, {measured['tokens_per_second']} tokens/s")
     reports.write(report_file, report)
 
 
@@ -92,97 +99,68 @@ def read(name: str) -> ExportInputs:
     """Read and check the inputs of the export of adapter `name`.
 
     Raises:
-        InputError: Parameters, rows or the merged model are missing.
+        InputError: Parameters, rows or the merged model are missing, or adapter or base are not those that it was made from.
         Refused: A file is not as its artifact recorded it.
     """
     block, merged = params.load().adapter(name), layout.merged(name)
-    export = block.export
-    source = artifacts.used(merged)
-    wanted, reason = formats.decide(export.formats, export.precision, merged)
-    precisions = {"fp32": "fp32", "quantized": export.precision, "safetensors": config.stored_precision(merged)}
+    places = {"merged": merged, "adapter": layout.adapter(name), "base": layout.base(block.base)}
+    used, record = {"merged": artifacts.used(merged)}, artifacts.read(merged)
+    method = artifacts.read(places["adapter"]).parameters["method"]
+    wanted, why = formats.decide(block.export, merged, method)
+    chosen = tuple(formats.FORMATS[one] for one in wanted)
+    for role in sorted({role for one in chosen for role in one.made_from} - {"merged"}):
+        used[role] = _same(artifacts.used(places[role]), record, role, name)
     return ExportInputs(
-        merged=merged,
-        precisions={form: precisions[form] for name in wanted for form in formats.FORMS[name]},
-        shipped=formats.SHIPPED[wanted[0]],
-        reason=reason,
-        chat=ChatSettings.model_validate(artifacts.read(merged).parameters.get("chat", {})),
+        sources=Sources(
+            **places,
+            method=method,
+            settings=block.export,
+            chat=ChatSettings.model_validate(record.parameters.get("chat", {})),
+        ),
+        formats=chosen,
+        reason=why,
         probes=handover.probe_rows(layout.curated(name)),
-        source=source,
+        used=used,
     )
 
 
-def export(inputs: ExportInputs, directories: Mapping[str, Path]) -> dict[str, Any]:
+def export(inputs: ExportInputs, directories: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Exception]]:
     """Build each form, and measure its parity with the merged model, its size and its speed.
 
     Args:
         directories: Form -> empty directory to build it in.
 
     Returns:
-        The content of export.json, without the digests.
-
-    Raises:
-        InputError: The builder does not support the architecture.
-        FinelineError: The conversion failed.
+        The content of export.json, without the digests, and form -> why it could not be made.
     """
     from fineline.chat.tokens import chat_format
-    from fineline.export import onnx, safetensors
-    from fineline.export.trial import is_equal
     from fineline.inference import probe
 
-    precisions = inputs.precisions
-    print(
-        f"building {', '.join(f'{form} ({precision})' for form, precision in precisions.items())}: {inputs.reason}", flush=True
-    )
-    with TemporaryDirectory() as temporary, ThreadPoolExecutor() as pool:  # each build is a process that uses one core
-        builds = [
-            pool.submit(safetensors.build, inputs.merged, directories[form])
-            if form == formats.SHIPPED[formats.SAFETENSORS]
-            else pool.submit(onnx.build, inputs.merged, precision, directories[form], Path(temporary) / form)
-            for form, precision in precisions.items()
-        ]
-        for running in builds:
-            running.result()
-    tokens = probe.encoded(inputs.probes, chat_format(inputs.merged, inputs.chat))
-    agreement = _agreement(inputs, directories, tokens)
-    exact = "fp32" if "fp32" in precisions else inputs.shipped
-    changed = decoding.replaced(inputs.merged)
+    sources, first = inputs.sources, inputs.formats[0]
+    planned = ", ".join(f"{form} ({precision})" for form, precision in inputs.precisions.items())
+    print(f"building {planned}: {inputs.reason}", flush=True)
+    conversion = Conversion(sources, inputs.formats, directories)
+    conversion.run(probe.encoded(inputs.probes, chat_format(sources.merged, sources.chat)))
+    changed = decoding.replaced(sources.merged)
     if changed:
         settings = ", ".join(f"{key} {value}" for key, value in changed.items())
         print(f"decoding: {settings} of the base left out, because greedy answers are judged")
-    makers = {form: safetensors if form == formats.SHIPPED[formats.SAFETENSORS] else onnx for form in precisions}
+    exact = next((form for form in first.exact if form in conversion.facts), first.released)
     return {
-        "shipped": inputs.shipped,
+        "shipped": first.released,
         "exact": exact,
         "reason": inputs.reason,
         "decoding": {"judged": "greedy", "left_out": changed},
-        "parity": {"passed": is_equal(agreement[exact]), **asdict(agreement[exact])},
-        "forms": {
-            form: {
-                "precision": precision,
-                "bytes": makers[form].deployable_size(directories[form]),
-                "tokens_per_second": round(makers[form].tokens_per_second(directories[form], tokens[0]), 1),
-                "mean_kl": agreement[form].mean_kl,
-                "top1_agreement": agreement[form].top1_agreement,
-            }
-            for form, precision in precisions.items()
-        },
-    }
+        "parity": conversion.facts[exact].get("parity", {"passed": False}),
+        "forms": conversion.facts,
+    }, conversion.failures
 
 
-def _agreement(inputs: ExportInputs, directories: Mapping[str, Path], tokens: list[list[int]]) -> dict[str, Fidelity]:
-    """Return the agreement of each form with the merged model, in fp32. One row of logits of each is in memory at once."""
-    from fineline.export import safetensors
-    from fineline.inference import probe
-    from fineline.inference.onnx_engine import OnnxEngine
-
-    copied = formats.SHIPPED[formats.SAFETENSORS]
-    source, engines = inputs.merged, {form: OnnxEngine(directories[form]) for form in inputs.precisions if form != copied}
-    if copied in directories:  # the same bytes: what a new process computes from them is the merged model's answer
-        source = directories[copied]
-        safetensors.check_copied(inputs.merged, source)
-    comparisons = {form: Comparison() for form in inputs.precisions}
-    with closing(probe.fresh_logits(source, tokens)) as reference:
-        for row, logits in zip(tokens, reference, strict=True):
-            for form, comparison in comparisons.items():
-                comparison.add(logits, next(engines[form].rows([row])) if form in engines else logits)
-    return {form: comparison.result() for form, comparison in comparisons.items()}
+def _same(found: Input, merged: Artifact, role: str, name: str) -> Input:
+    """Return an input if the merged model was made from it: a stage may have been run by itself."""
+    if found.digest != merged.inputs[role].digest:
+        raise InputError(
+            f"{found.path} is {found.digest}, but {merged.name} was merged from {role} {merged.inputs[role].digest}; run"
+            f" `dvc repro export@{name}`"
+        )
+    return found

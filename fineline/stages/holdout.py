@@ -19,6 +19,7 @@ from fineline.errors import InputError, parameters_of
 from fineline.evaluate import arms, target, verdict
 from fineline.evaluate.arms import Subject
 from fineline.evaluate.tasks import divide
+from fineline.export import formats
 from fineline.project import layout, params
 from fineline.project.candidate import shipped
 from fineline.project.params.evaluation import Evaluate, Gate
@@ -90,7 +91,8 @@ def judge(inputs: HoldoutInputs, reason: str) -> dict[str, Any]:
     tasks = target.tasks(inputs.sealed, inputs.rule.target, chat)
     uses = _recorded(inputs, reason, tasks)
 
-    exported = arms.exported(inputs.exported)
+    runtime = formats.runtime(inputs.exported.artifact, inputs.exported.directory, inputs.base)
+    exported = arms.exported(inputs.exported, runtime)
     pair = arms.Arms(Subject.verified(inputs.base), Subject.verified(inputs.adapter))
     decision = verdict.judge(
         tasks,

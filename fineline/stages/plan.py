@@ -6,7 +6,6 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from fineline import artifacts
 from fineline.artifacts import reports
@@ -22,6 +21,7 @@ from fineline.plan import workload
 from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
 from fineline.project import layout, params
+from fineline.project.params.exporting import Export
 from fineline.project.params.sources import Base
 from fineline.project.params.training import AUTO, Train
 from fineline.stages import handover
@@ -45,31 +45,35 @@ class PlanInputs:
     digests: Mapping[str, str]
     """Digests of `base` and `data`."""
     reports: Path
-    formats: Mapping[str, Any]
-    """The formats that the base can be exported to, see `fineline.export.formats.forecast`."""
-    shipped: str
-    """The format that `export` will ship, and why, in a sentence."""
+    base: Path
+    export: Export
+    """The block `export:` of params.yaml."""
 
 
 def run(name: str) -> None:
     """Plan the training of adapter `name` into reports/<name>/plan.json and settings.json.
 
     Raises:
-        InputError: The method is left to the plan and none fits; plan.json contains the forecast.
+        InputError: The method is left to the plan and none fits, or `export.formats` names a format that the base or the
+            method cannot take; plan.json contains the forecast.
     """
     with parameters_of(f"adapters.{name}"):
         inputs = read(name)
         planned = plan(inputs, device.detect())
-        report = {**inputs.digests, **planned.report(), "formats": inputs.formats}
-        reports.write(inputs.reports / handover.PLAN, report)
         chosen, requested = planned.chosen, inputs.requested
+        exportable = formats.forecast(inputs.base, inputs.export, chosen.setting.method)
+        report = {**inputs.digests, **planned.report(), "formats": exportable}
+        reports.write(inputs.reports / handover.PLAN, report)
+        (inputs.reports / handover.SETTINGS).unlink(missing_ok=True)  # of an earlier plan
         if requested.method == AUTO and not chosen.fits:
-            (inputs.reports / handover.SETTINGS).unlink(missing_ok=True)
             raise ParameterError("train.method", chosen.reason)
+        names, reason = formats.decide(inputs.export, inputs.base, chosen.setting.method)
     decided = handover.resolved(requested, **asdict(chosen.setting), precision=planned.precision)
     handover.write_settings(inputs.reports, inputs.digests, requested, decided, inputs.chat)
     print(f"chosen: {chosen.setting.method}. {chosen.reason}")
-    print(f"export: {inputs.shipped}")
+    print(f"export: {', '.join(names)}; {reason}")
+    for line in formats.lines(exportable):
+        print(f"export: {line}")
     if requested.method != AUTO:
         print(f"recommended: {report['recommended']}. {report['reason']}")
 
@@ -85,7 +89,6 @@ def read(name: str) -> PlanInputs:
     block = configured.adapter(name)
     base, data = layout.base(block.base), layout.curated(name)
     digests = {"base": artifacts.used(base).digest, "data": artifacts.used(data, layout.TRAINING_ROWS).digest}
-    names, reason = formats.decide(block.export.formats, block.export.precision, base)
     splits = handover.training_rows(data, chat_format(base, block.curate.chat), block.train.learn)
     return PlanInputs(
         requested=block.train,
@@ -95,8 +98,8 @@ def read(name: str) -> PlanInputs:
         lengths={split: Lengths.of(found.tokens) for split, found in splits.items()},
         digests=digests,
         reports=layout.reports(name),
-        formats=formats.forecast(base),
-        shipped=f"{', '.join(names)}; {reason}",
+        base=base,
+        export=block.export,
     )
 
 

@@ -57,7 +57,9 @@ def test_a_comment_in_an_entry_point_makes_nothing_stale(finished):
 SAME, OTHER = "", "from fineline.train import loop\nloop.set_seed = lambda seed, draw=loop.set_seed: draw(seed + 1)\n"
 
 
-@pytest.mark.parametrize(("change", "follows"), [(SAME, set()), (OTHER, {"evaluate", "merge"})], ids=["same", "other"])
+@pytest.mark.parametrize(
+    ("change", "follows"), [(SAME, set()), (OTHER, {"evaluate", "export", "merge"})], ids=["same", "other"]
+)
 def test_a_raised_version_runs_its_stage_and_what_follows_a_result_that_differs(finished, change, follows):
     stages = {**STAGES, "train": STAGES["train"] + 1}
     known = lock.read(finished)

@@ -1,6 +1,6 @@
 """The content of params.yaml: bases, adapters and costs."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,7 @@ from fineline.errors import InputError, did_you_mean
 from fineline.project.params.block import Block, Named
 from fineline.project.params.curation import Curate
 from fineline.project.params.evaluation import Evaluate
+from fineline.project.params.exporting import Export
 from fineline.project.params.sources import Base, Source
 from fineline.project.params.training import Train
 
@@ -25,16 +26,6 @@ class Costs(Block):
 
 RESERVED = {"bases": "reports/bases contains the reports of base models"}
 """Names that no adapter can have, and why."""
-
-
-class Export(Block):
-    """The exported model: block `export:` of an adapter."""
-
-    precision: Literal["int4", "int8"] = "int4"
-    """Weight format of the ONNX model. An fp32 model is exported too, to check the conversion with."""
-    formats: Literal["auto"] | Annotated[list[Literal["onnx", "safetensors"]], Field(min_length=1)] = "auto"
-    """Formats to export to; the first one is the release candidate. `auto` is `onnx` if a small model of the same configuration
-    can be converted, else `safetensors`, the merged model as it is. `plan` reports which formats a base can take."""
 
 
 class Adapter(Block):
