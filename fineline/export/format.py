@@ -28,7 +28,7 @@ logits, the likelihoods of its tokens."""
 
 @dataclass(frozen=True)
 class Sources:
-    """What a form is made from. Nothing here is changed by a build."""
+    """The sources of a form. Nothing here is changed by a build."""
 
     merged: Path
     """The merged model, in the precision of its training."""
@@ -48,7 +48,7 @@ class Refusal:
 
     reason: str
     instead: str
-    """What is possible instead."""
+    """Possible alternatives, as an instruction."""
     is_certain: bool = True
     """False if it could not be found out: `auto` passes the format over, and who names it gets a build."""
 
@@ -62,7 +62,7 @@ class Needed:
     package: str
     """Name on the index."""
     install: str
-    """What `pip install` is given, such as `fineline[gguf]`."""
+    """The argument of `pip install`, such as `fineline[gguf]`."""
 
     @property
     def is_missing(self) -> bool:
@@ -109,7 +109,7 @@ class Format(ABC):
     """The form that is judged as the candidate and released, if this format is the first one in `export.formats`."""
     exact: ClassVar[Mapping[str, Tolerance]]
     """Form that must compute what the merged model computes -> how closely. If one does not, or cannot be made, every form of
-    the format has failed: the conversion is wrong. At least the form that is released or one beside it should be here."""
+    the format has failed: the conversion is wrong. At least the form that is released, or one that checks it, should be here."""
     checks: ClassVar[frozenset[str]] = frozenset()
     """Forms that only check the conversion. They are not judged in `assess`."""
     made_from: ClassVar[tuple[str, ...]] = ("merged",)

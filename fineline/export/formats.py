@@ -16,7 +16,7 @@ FORMATS: dict[str, Format] = {found.name: found for found in (Onnx(), Safetensor
 """Value in `export.formats` -> its code."""
 
 _PREFERRED, _ALWAYS = "onnx", "safetensors"
-"""What `auto` takes if the model can take it, and otherwise."""
+"""The choice of `auto` if the model can take it, and otherwise."""
 
 
 def of_form(form: str) -> Format:

@@ -1,4 +1,4 @@
-"""Whether the ONNX builder takes a model, found out by trying it on a miniature, and remembered in the user's cache."""
+"""Trials of the ONNX builder on a miniature of a model, whose results are remembered in the user's cache."""
 
 import hashlib
 import importlib.metadata

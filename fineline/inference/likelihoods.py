@@ -10,7 +10,7 @@ _CHUNK = 64  # positions whose log-probabilities are in memory at once
 
 @dataclass(frozen=True)
 class TokenLikelihoods:
-    """What a model says about the tokens of one row after the first."""
+    """Likelihoods of the tokens of one row after the first."""
 
     log_probabilities: np.ndarray
     """(tokens - 1,): natural logarithm of the probability of each token after those before it."""

@@ -14,6 +14,6 @@ class Runtime:
     """The program that runs an exported model."""
 
     identity: Mapping[str, Any]
-    """What decides scores apart from the files of the model and the libraries of every arm: versions, precision."""
+    """Everything that decides scores apart from the files of the model and the libraries of every arm: versions, precision."""
     engine: "Callable[[], AbstractContextManager[Engine]]"
     """Opens the model, and closes it at the end of the context."""

@@ -13,7 +13,7 @@ JUDGING_ROWS = ("test.jsonl", "train.jsonl", "validation.jsonl")
 DOWNLOADS = SCRATCH / "downloads"
 """Base models that are being downloaded, by repository and commit."""
 FORM = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
-"""What the name of an exported form looks like: `quantized`, `gguf-q4_0`. Other names in a report may lead elsewhere."""
+"""Names of exported forms, such as `quantized` and `gguf-q4_0`. Another name in a report may lead elsewhere."""
 SCORES = SCRATCH / "scores"
 """Scores of models, shared between adapters and runs."""
 

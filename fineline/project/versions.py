@@ -24,7 +24,7 @@ REASONS: dict[str, dict[int, str]] = {
         2: "the likelihood of a reference is that of the tokens that are learned, its end included and the text before it not"
     },
     "export": {2: "the decoding settings that were judged ship, and families without ONNX ship as safetensors"},
-    "assess": {2: "as `evaluate` 2"},
+    "assess": {2: "as `evaluate` 2; forms besides the first one have a verdict of their own"},
     "train": {2: "cores work on separate parts of a micro-step: sums are rounded in another order"},
 }
 """Stage -> version -> why it was raised: the line of CHANGELOG.md, which `fineline upgrade` shows."""

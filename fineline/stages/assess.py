@@ -105,7 +105,7 @@ def assess(inputs: AssessInputs) -> None:
     """Score the merged and the exported models, decide on the candidate, and write the reports.
 
     The candidate is the form that is released first. Each further form is judged on the same items by the same rules, and its
-    verdict is recorded beside the candidate's, without effect on it.
+    verdict is recorded next to the candidate's, without effect on it.
 
     Raises:
         InputError: The models were not made from the evaluated adapter, gate.json is about other suites, or evidence is broken.

@@ -1,6 +1,7 @@
 """Several formats at once: what fails is recorded with its reason, and the others are made."""
 
 import errno
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ class Fake(Format):
     name = "fake"
     forms = ("fake-check", "fake")
     released = "fake"
-    exact = {"fake-check": EQUAL}
+    exact: ClassVar = {"fake-check": EQUAL}
     checks = frozenset({"fake-check"})
 
     def __init__(self, reference, shifts=(), errors=()):
@@ -59,7 +60,7 @@ class Likelihoods(Fake):
     name = "likelihoods"
     forms = ("likelihoods",)
     released = "likelihoods"
-    exact = {"likelihoods": Tolerance(mean_difference=0.01)}
+    exact: ClassVar = {"likelihoods": Tolerance(mean_difference=0.01)}
     checks = frozenset()
 
     def precisions(self, model, settings):
