@@ -109,7 +109,7 @@ class Format(ABC):
     """The form that is judged as the candidate and released, if this format is the first one in `export.formats`."""
     exact: ClassVar[Mapping[str, Tolerance]]
     """Form that must compute what the merged model computes -> how closely. If one does not, or cannot be made, every form of
-    the format has failed: the conversion is wrong. At least the form that is released, or one that checks it, should be here."""
+    the format has failed: the conversion is wrong. The form that is released, or one that checks it, should be here."""
     checks: ClassVar[frozenset[str]] = frozenset()
     """Forms that only check the conversion. They are not judged in `assess`."""
     made_from: ClassVar[tuple[str, ...]] = ("merged",)
