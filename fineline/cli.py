@@ -39,7 +39,10 @@ COMMANDS = {
         "stages.cli:show_plan",
         "Forecast memory, time and cost of each method, and show the settings that training will use.",
     ),
-    "docs": ("scaffold.manual:show_docs", "Show a page of the documentation. Where the output is not a terminal, it is Markdown."),
+    "docs": (
+        "scaffold.manual:show_docs",
+        "Show a page of the documentation. Where the output is not a terminal, it is Markdown.",
+    ),
     "run": (
         "dagster.run_command:run_adapter",
         "Bring an adapter up to date: run its stale stages in order, then show the result.",
