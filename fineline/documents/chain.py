@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from fineline.documents import licenses
-from fineline.documents.gathering import gather
 from fineline.documents.licenses import License
 from fineline.documents.records import Records
 from fineline.errors import Refused
@@ -47,6 +46,8 @@ def license_chain(name: str) -> list[Link]:
     Raises:
         InputError: A record is missing, or records do not belong together.
     """
+    from fineline.documents.gathering import gather
+
     return chain_of(gather(name))
 
 

@@ -5,7 +5,7 @@ A model is loaded only if some of its scores must be computed.
 
 import importlib.metadata
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -44,6 +44,7 @@ class Arm:
     identity: dict[str, Any]
     """Everything that decides its scores, apart from the task."""
     engine: Callable[[], AbstractContextManager[Engine]]
+    """Loads the model. Its memory is free after the context, except that of a base whose adapter is the next arm."""
 
     @property
     def described(self) -> dict[str, str]:
@@ -70,22 +71,24 @@ class Subject:
 
 
 def records(arm: Arm, tasks: list[Task], chat: Any, store: Path) -> list[Record]:
-    """Return the records of a model on all tasks, computing those that are not in the store.
+    """Return the records of a model on all tasks, computing those that are not in the store. One engine answers all of them.
 
     Args:
         chat: The `ChatFormat` of the model, or its tokenizer.
         store: Directory of cached scores, see `fineline.evaluate.scores`.
     """
 
-    def compute(asked: list[Task], journal: Path) -> list[Record]:
-        for task in asked:
-            print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
-        with arm.engine() as engine:
-            found = score(Scorer(engine, chat, AnswerJournal(journal)), asked)
-            print(f"{arm.name} {arm.artifact.name}: {engine.path}", flush=True)
+    with ExitStack() as opened:
+        engine = cache(lambda: opened.enter_context(arm.engine()))
+
+        def compute(asked: list[Task], journal: Path) -> list[Record]:
+            for task in asked:
+                print(f"{arm.name} {arm.artifact.name}: {task.name}, {len(task.items)} items", flush=True)
+            found = score(Scorer(engine(), chat, AnswerJournal(journal)), asked)
+            print(f"{arm.name} {arm.artifact.name}: {engine().path}", flush=True)
             return found
 
-    return cached(arm.identity, tasks, compute, store)
+        return cached(arm.identity, tasks, compute, store)
 
 
 class Arms:
@@ -146,15 +149,25 @@ class Arms:
         model.merge_adapter()
         return model
 
+    @cached_property
+    def _base_engine(self) -> TorchEngine:
+        """The engine without the adapter, which scores the base and then measures its noise."""
+        return TorchEngine(self._model, self.precision)
+
     @contextmanager
     def _with(self) -> Iterator[Engine]:
-        yield TorchEngine(self._sum if self.added else self._model, self.precision)
+        self.__dict__.pop("_base_engine", None)  # it has copies of the weights
+        try:
+            yield TorchEngine(self._sum if self.added else self._model, self.precision)
+        finally:
+            for part in ("_sum", "_model"):  # the next arm loads another model
+                self.__dict__.pop(part, None)
 
     @contextmanager
     def _without(self) -> Iterator[Engine]:
         self.__dict__.pop("_sum", None)
         with self._model.disable_adapter():
-            yield TorchEngine(self._model, self.precision)
+            yield self._base_engine
 
 
 def champion(wanted: Champion, found: Subject, base: Subject) -> Arms:
@@ -195,13 +208,9 @@ def merged(subject: Subject, name: str = "merged") -> Arm:
     precision = config.stored_precision(subject.directory)
     identity = {"model": subject.artifact.digest, "precision": precision, **_environment()}
 
-    @cache
-    def model() -> Any:
-        return loading.base_model(subject.directory, precision=precision)
-
     @contextmanager
     def engine() -> Iterator[Engine]:
-        yield TorchEngine(model(), precision)
+        yield TorchEngine(loading.base_model(subject.directory, precision=precision), precision)
 
     return Arm(name, subject.artifact, identity, engine)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fineline import artifacts, documents
+from fineline import artifacts
 from fineline.artifacts import canonical
 from fineline.errors import InputError, Refused
 from fineline.governance import (
@@ -119,6 +119,8 @@ def promote(adapter: str, channel: str, who: Who, now: str | None = None) -> Ent
     Raises:
         Refused: A requirement of the policy is not met; the message lists all of them.
     """
+    from fineline.documents import gathering, writing
+
     with store.locked(adapter):
         bundle = evidence_bundle.collect(adapter)
         refuse_contents(bundle)
@@ -131,7 +133,7 @@ def promote(adapter: str, channel: str, who: Who, now: str | None = None) -> Ent
         agreed = approvals.agreed(present, bundle, channel)
         place = store.directory(adapter, bundle.release)
         was_there = place.exists()
-        record = store.place(bundle, documents.contents(documents.gather(adapter), _decisions(present, agreed)))
+        record = store.place(bundle, writing.contents(gathering.gather(adapter), _decisions(present, agreed)))
         same_name = [one for one in present.moves if one.predicate["release"]["name"] == bundle.release]
         promoted = {one.predicate["release"]["record"] for one in same_name}
         if was_there and promoted and record not in promoted:

@@ -9,7 +9,7 @@ from typing import Any
 from fineline import artifacts
 from fineline.artifacts import Artifact, canonical, reports
 from fineline.artifacts.artifact import SCHEMA_V1
-from fineline.documents import Link, conflicts
+from fineline.documents.chain import Link, conflicts
 from fineline.errors import InputError, Refused
 from fineline.project import layout
 from fineline.project.candidate import ROLES, SHIPPED, Ownership, ancestry, mismatches, ownership_by_role, shipped

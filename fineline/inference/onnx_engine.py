@@ -5,6 +5,7 @@ builder omits: the earlier tokens that a token sees, its position, and the place
 """
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,12 +15,12 @@ import numpy as np
 import onnxruntime
 
 from fineline.errors import InputError
+from fineline.inference import memory
 from fineline.inference.packs import Answers, Pack, Prompts
 from fineline.inference.plain import PlainModel
 from fineline.inference.trials import Rows
 
 _PACK_TOKENS = 384  # products reach full speed, and attention over the whole pack still takes little time
-_PIECE = 1024  # tokens whose logits may be in memory at once
 _BIAS, _POSITIONS, _PLACES = "fineline.bias", "fineline.positions", "fineline.places"
 
 Cache = list[np.ndarray]
@@ -68,6 +69,8 @@ class OnnxEngine:
         self._present = [f"present.{layer}.{part}" for layer in layers for part in ("key", "value")]
         self._cache_shape = (int(decoder["num_key_value_heads"]), int(decoder["head_size"]))
         self._cache_type = np.float16 if "float16" in self._inputs[self._past[0]].type else np.float32
+        token_bytes = len(self._past) * math.prod(self._cache_shape) * np.dtype(self._cache_type).itemsize
+        self.limits = memory.limits("cpu", token_bytes=token_bytes, vocabulary=int(config["vocab_size"]))
 
     def encode(self, prefix: Sequence[int]) -> Cache:
         """See `Engine.encode`."""
@@ -81,7 +84,7 @@ class OnnxEngine:
 
         answers = Answers(len(pack.targets))
         past = prefix
-        for first, last, places in pack.pieces(_PIECE):
+        for first, last, places in pack.pieces(self.limits.places):
             logits, past = self._read(pack, past, places or [last - 1], first, last, cached=last < len(pack))
             pack.read_off(torch.from_numpy(logits), places, answers)
         return answers

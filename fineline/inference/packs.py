@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+_PIECE = 1024  # tokens that are read in one pass
 _CHUNK = 64  # rows of logits that are processed at once: 64 x 50,000 numbers fit in a processor's cache
 
 
@@ -71,13 +72,18 @@ class Pack:
             own[place, place] = True
         return np.concatenate([np.ones((size, self.behind), dtype=bool), own[:size]], axis=1)
 
-    def pieces(self, longest: int) -> Iterator[tuple[int, int, list[int]]]:
-        """Cut the pack, so that few logits are in memory at once. Yield for each piece the first place, the place after the
-        last, and the places in between with a request."""
+    def pieces(self, places: int) -> Iterator[tuple[int, int, list[int]]]:
+        """Cut the pack, so that the logits of at most `places` places are in memory at once. Yield for each piece the first
+        place, the place after the last, and the places in between with a request."""
         wanted = sorted({place for place, _ in self.targets})
-        for first in range(0, len(self), longest):
-            last = min(first + longest, len(self))
-            yield first, last, wanted[bisect_left(wanted, first) : bisect_left(wanted, last)]
+        first = 0
+        while first < len(self):
+            last = min(first + _PIECE, len(self))
+            inside = wanted[bisect_left(wanted, first) : bisect_left(wanted, last)]
+            if len(inside) > places:
+                last = inside[places]
+            yield first, last, inside[:places]
+            first = last
 
     def read_off(self, logits: torch.Tensor, places: Sequence[int], answers: "Answers") -> None:
         """Fill in the requests that logits (places, vocabulary) answer."""

@@ -16,8 +16,6 @@ from transformers import GenerationConfig, StoppingCriteria
 from fineline.inference.batches import Question, TokenIds
 from fineline.models.config import Precision, autocast
 
-_PIECE = 1024  # tokens whose logits may be in memory at once
-
 Take = Callable[[int, int], bool]
 """Called with the number of a row and its next token; returns True if that was its last one."""
 
@@ -28,13 +26,17 @@ class PlainModel:
     Args:
         precision: Precision of the computation.
         within: Context of every pass.
+        places: Places whose logits may be in memory at once.
     """
 
-    def __init__(self, model: Any, precision: Precision, within: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, model: Any, precision: Precision, within: Callable[[], AbstractContextManager[None]], places: int
+    ) -> None:
         self.model = model
         self.precision = precision
         self.host = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.device = next(model.parameters()).device
+        self.places = places
         self._within = within
         self._accepted = set(inspect.signature(self.host.forward).parameters)
 
@@ -62,7 +64,7 @@ class PlainModel:
         asked = [(bisect_left(rows, one.context + one.continuation[:-1]), len(one.context) - 1) for one in questions]
         lengths = [len(question.continuation) for question in questions]
         wanted = sorted({first + step for (_, first), length in zip(asked, lengths, strict=True) for step in range(length)})
-        size = max(1, _PIECE // len(rows)) if "logits_to_keep" in self._accepted else len(wanted)
+        size = max(1, self.places // len(rows)) if "logits_to_keep" in self._accepted else len(wanted)
         scores, greedy = [0.0] * len(questions), [True] * len(questions)
         for start in range(0, len(wanted), size):
             places = wanted[start : start + size]

@@ -1,6 +1,6 @@
 """Rows of a batch during generation: their key-value caches in one block, with room for new tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -24,18 +24,26 @@ class DecodingRows:
         self.seen = seen
 
     @classmethod
-    def spread(cls, caches: Sequence[Any], packs: Sequence[Prompts], room: int) -> "DecodingRows":
+    def spread(cls, caches: Iterable[Any], packs: Sequence[Prompts], room: int) -> "DecodingRows":
         """Return the prompts of packs as rows, copied from the caches that these were read into.
 
         Args:
+            caches: The cache of each pack. One is needed at a time, so an iterator may compute it.
             room: Largest number of new tokens per row.
         """
-        device = caches[0].layers[0].keys.device
-        lengths = torch.tensor([length for prompts in packs for length in prompts.lengths], device=device)
-        longest = int(lengths.max())
-        by_layer = zip(*(cache.layers for cache in caches), strict=True)
-        layers: list[Any] = [_Slots.gathered(parts, packs, longest, room) for parts in by_layer]
-        return cls(Cache(layers=layers), lengths, torch.arange(longest, device=device) < lengths[:, None])
+        counts = [length for prompts in packs for length in prompts.lengths]
+        longest, filled = max(counts), 0
+        layers: list[_Slots] = []
+        for cache, prompts in zip(caches, packs, strict=True):
+            virtual = cache.layers[0].keys.shape[2] - prompts.pack.behind - len(prompts.pack)
+            layers = layers or [_Slots.like(layer, len(counts), virtual + longest, room) for layer in cache.layers]
+            slots = torch.from_numpy(prompts.slots(longest, virtual)).to(layers[0].keys.device)
+            for own, layer in zip(layers, cache.layers, strict=True):
+                own.fill(filled, slots, layer)
+            filled += len(slots)
+        device = layers[0].keys.device
+        lengths = torch.tensor(counts, device=device)
+        return cls(Cache(layers=list(layers)), lengths, torch.arange(longest, device=device) < lengths[:, None])
 
     def grow(self) -> None:
         """Count one more token for each row."""
@@ -65,22 +73,16 @@ class _Slots(DynamicLayer):
         self.is_initialized = True
 
     @classmethod
-    def gathered(cls, parts: Sequence[Any], packs: Sequence[Prompts], longest: int, room: int) -> "_Slots":
-        """Return the rows of packs, copied from one layer of the caches that these were read into."""
-        states: list[torch.Tensor] = []
-        for name in ("keys", "values"):
-            blocks = [getattr(part, name) for part in parts]  # each (1, heads, virtual + prefix + pack, head dim)
-            virtual = blocks[0].shape[2] - packs[0].pack.behind - len(packs[0].pack)
-            rows = sum(len(prompts.paths) for prompts in packs)
-            state = blocks[0].new_empty(rows, blocks[0].shape[1], virtual + longest + room, blocks[0].shape[3])
-            filled = 0
-            for block, prompts in zip(blocks, packs, strict=True):
-                slots = torch.from_numpy(prompts.slots(longest, virtual)).to(block.device)
-                state[filled : filled + len(slots), :, : virtual + longest] = block[0][:, slots].transpose(0, 1)
-                filled += len(slots)
-            states.append(state)
-        keys, values = states
-        return cls(keys, values, virtual + longest)
+    def like(cls, layer: Any, rows: int, used: int, room: int) -> "_Slots":
+        """Return memory for rows of `used` slots and `room` new tokens, for states like those of a layer."""
+        shapes = [(part, (rows, part.shape[1], used + room, part.shape[3])) for part in (layer.keys, layer.values)]
+        keys, values = (part.new_empty(shape) for part, shape in shapes)
+        return cls(keys, values, used)
+
+    def fill(self, first: int, slots: torch.Tensor, layer: Any) -> None:
+        """Copy slots (rows, used) of a layer that a pack was read into to the rows from `first` on."""
+        for state, part in ((self.keys, layer.keys), (self.values, layer.values)):
+            state[first : first + len(slots), :, : self.used] = part[0][:, slots].transpose(0, 1)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any

@@ -20,12 +20,12 @@ from fineline.errors import InputError
 from fineline.inference import batches
 from fineline.inference.batches import Batch, Prompt, Question, TokenIds
 from fineline.inference.journal import AnswerJournal
+from fineline.inference.memory import Limits
 from fineline.inference.packs import Answers, Pack, Prompts
 from fineline.inference.plain import PlainModel
 from fineline.inference.trials import Rows
 from fineline.inference.writing import GeneratedText
 
-WRITTEN_TOKENS = 16384  # rows x (prompt + new tokens) whose key-value caches are in memory at once during generation
 _NEW_TOKENS = 256  # for a task without a limit, as in lm-eval
 
 
@@ -36,6 +36,8 @@ class Engine(Protocol):
     """Longest sequence in tokens."""
     pack_tokens: int
     """Number of tokens at which reading is most efficient."""
+    limits: Limits
+    """How much is in memory at once."""
 
     @property
     def path(self) -> str:
@@ -98,7 +100,7 @@ class Scorer(TemplateLM):
         self._ends = frozenset(self.chat.ends.values())
         self.journal = journal
         self.budget = budget
-        self._encoded = lru_cache(maxsize=1024)(self._encode)  # lm-eval tokenizes a context again for every choice
+        self._encoded = _tokenized(self.chat.tokenizer)
         self._prefix: tuple[TokenIds, Any] = ((), None)
 
     @property
@@ -120,9 +122,6 @@ class Scorer(TemplateLM):
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         """Return the token ids of a text."""
         return list(self._encoded(string))
-
-    def _encode(self, string: str) -> TokenIds:
-        return tuple(self.chat.tokenizer.ids(string))
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Return the tokens of a context and of its continuation, cut as those of training are."""
@@ -196,7 +195,7 @@ class Scorer(TemplateLM):
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Return greedy continuations. Each ends at the end-of-turn token, at a stop text, or at its limit of new tokens."""
         asked = [self._prompt(*request.args) for request in requests]
-        budget = int(WRITTEN_TOKENS * self.budget)
+        budget = max(1, int(self.engine.limits.tokens * self.budget))
         texts: dict[Prompt, str] = {}
         longest = self.engine.tree_length
         parts = list(batches.of_prompts(set(asked), budget=budget, longest=longest))
@@ -270,6 +269,19 @@ class Scorer(TemplateLM):
             answers = compute(batch)
             self.journal.add(asked, answers)
         return answers
+
+
+def _tokenized(tokenizer: Any) -> Callable[[str], TokenIds]:
+    """Return a function from text to tokens with a cache: lm-eval tokenizes a context again for every choice.
+
+    It has no reference to the scorer, which would keep itself, and so the engine's memory, until a garbage collection.
+    """
+
+    @lru_cache(maxsize=1024)
+    def encoded(text: str) -> TokenIds:
+        return tuple(tokenizer.ids(text))
+
+    return encoded
 
 
 def _closed_up(going: np.ndarray) -> np.ndarray:

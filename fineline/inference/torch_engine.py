@@ -1,7 +1,7 @@
 """Inference with PyTorch."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
@@ -11,16 +11,15 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from fineline import adapters
-from fineline.inference import tree_attention, trials
+from fineline.inference import memory, tree_attention, trials
 from fineline.inference.packed_weights import PackedWeights
 from fineline.inference.packs import Answers, Pack, Prompts
 from fineline.inference.plain import PlainModel
 from fineline.inference.rows import DecodingRows
-from fineline.models.config import Precision, autocast
+from fineline.models.config import Precision, autocast, dtype
 
 # Larger passes are not faster on a CPU: products reach full speed, and intermediate results stay in the cache.
 _PACK_TOKENS = {"cpu": 512, "cuda": 4096}
-_PIECE = 1024  # tokens whose logits may be in memory at once
 
 
 class TorchEngine:
@@ -44,7 +43,9 @@ class TorchEngine:
         self._context = min(self.context_length, trials.original_context(model.config) or self.context_length)
         self._weights = PackedWeights(model)
         self._by_parts = False
-        self.plain = PlainModel(model, precision, self._weights.used)
+        number_bytes = torch.finfo(dtype(precision)).bits // 8
+        self.limits = memory.of_config(model.config, self.device.type, number_bytes)
+        self.plain = PlainModel(model, precision, self._weights.used, self.limits.places)
         self._reasons: dict[str, str] = {}
 
     @property
@@ -113,7 +114,7 @@ class TorchEngine:
         """See `Engine.score`."""
         answers = Answers(len(pack.targets))
         past = self._empty() if prefix is None else prefix
-        for first, last, places in pack.pieces(_PIECE):
+        for first, last, places in pack.pieces(self.limits.places):
             output = self._read(pack, past, places or [last - 1], first, last, cached=last < len(pack))
             past = output.past_key_values
             pack.read_off(output.logits[0], places, answers)
@@ -123,14 +124,18 @@ class TorchEngine:
     def open(self, prefix: Any, packs: Sequence[Prompts], room: int) -> tuple[np.ndarray, Any]:
         """See `Engine.open`."""
         past = self._empty() if prefix is None else prefix
-        tokens, caches = [], []
-        for prompts in packs:
-            ends = sorted({path[-1] for path in prompts.paths})
-            output = self._read(prompts.pack, past, ends)
-            lines = [ends.index(path[-1]) for path in prompts.paths]
-            tokens.append(output.logits[0, lines].argmax(dim=-1))
-            caches.append(output.past_key_values)
-        return torch.cat(tokens).cpu().numpy(), DecodingRows.spread(caches, packs, room)
+        tokens = []
+
+        def caches() -> Iterator[Any]:
+            for prompts in packs:
+                ends = sorted({path[-1] for path in prompts.paths})
+                output = self._read(prompts.pack, past, ends)
+                lines = [ends.index(path[-1]) for path in prompts.paths]
+                tokens.append(output.logits[0, lines].argmax(dim=-1))
+                yield output.past_key_values
+
+        rows = DecodingRows.spread(caches(), packs, room)
+        return torch.cat(tokens).cpu().numpy(), rows
 
     @torch.inference_mode()
     def write(self, rows: DecodingRows, tokens: np.ndarray) -> np.ndarray:

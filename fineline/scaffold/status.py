@@ -3,19 +3,19 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from fineline.artifacts import reports
-from fineline.errors import FinelineError, InputError, or_reason
-from fineline.governance import files, ledger_files
-from fineline.governance.requirements import status_of_candidate
-from fineline.governance.state import State
+from fineline.errors import or_reason
 from fineline.project import layout, params
 from fineline.project.versions import STAGES
-from fineline.scaffold import doctor
+from fineline.scaffold.staleness import stale_stages
+
+if TYPE_CHECKING:
+    from fineline.governance.state import State
 
 _COLORS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
@@ -67,34 +67,31 @@ def examine() -> list[AdapterStatus]:
     """
     configured = params.load()
     stale = stale_stages() if configured.adapters else set()
-    ledger, _ = or_reason(lambda: State(ledger_files.read(), files.now()))
-    present = ledger if ledger is not None and ledger.adoptions else None
-    return [_status(name, block.base, stale, present) for name, block in configured.adapters.items()]
+    ledger = _ledger()
+    return [_status(name, block.base, stale, ledger) for name, block in configured.adapters.items()]
 
 
-def stale_stages() -> set[str]:
-    """Return the names of the stages, as in DVC, whose inputs or outputs are not those of dvc.lock.
+def _ledger() -> "State | None":
+    """Return the ledger; None if there is none yet, or if it cannot be read."""
+    from fineline.governance import files, ledger, ledger_files
 
-    Raises:
-        InputError: DVC cannot read the graph.
-        FinelineError: DVC cannot be started.
-    """
-    try:
-        result = doctor.dvc("status", "--json")
-    except OSError as error:
-        raise FinelineError(f"dvc cannot be started: {error.strerror}; install fineline's dependencies again") from error
-    if result.returncode:
-        raise InputError(result.stderr.strip() or "dvc.yaml cannot be read; run `fineline doctor`")
-    return set(json.loads(result.stdout[result.stdout.find("{") :] or "{}"))
+    if not ledger.ROOT.is_dir():
+        return None
+    from fineline.governance.state import State
+
+    state, _ = or_reason(lambda: State(ledger_files.read(), files.now()))
+    return state if state is not None and state.adoptions else None
 
 
-def _status(name: str, base: str, stale: set[str], ledger: State | None) -> AdapterStatus:
+def _status(name: str, base: str, stale: set[str], ledger: "State | None") -> AdapterStatus:
     of_adapter = tuple(stage for stage in STAGES if f"{stage}@{base if stage == 'base' else name}" in stale)
     candidate, _ = or_reason(lambda: reports.read(layout.reports(name) / "candidate.json"))
     decision: dict[str, Any] = candidate or {}
     channels: tuple[str, ...] = ()
     released: list[str] = []
     if ledger is not None:
+        from fineline.governance.requirements import status_of_candidate
+
         approval, problem = or_reason(lambda: status_of_candidate(ledger, name, Path()))
         channels = approval.reasons if approval else (problem,) if decision and problem else ()
         known, _ = or_reason(lambda: list(ledger.present.policy.channels))

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from fineline.artifacts import reports
-from fineline.documents import chain, license_chain
+from fineline.documents import chain
+from fineline.documents.chain import license_chain
 from fineline.documents.gathering import gather
 from fineline.project import layout
 from tests.documents.conftest import NAME, TICKETS, Make

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fineline.documents import Link, conflicts, refusals, require
+from fineline.documents.chain import Link, conflicts, refusals, require
 from fineline.errors import Refused
 
 FROM = {"adapter": ("base", "data"), "merged": ("base", "data", "adapter"), "curated": ("data",)}

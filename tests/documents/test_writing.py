@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fineline.documents import write
+from fineline.documents.writing import write
 from fineline.errors import InputError, Refused
 from fineline.project import layout
 from tests.documents.conftest import NAME, Make

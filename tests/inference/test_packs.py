@@ -52,7 +52,7 @@ def test_the_same_question_has_one_number():
     pack, paths = packed()
     assert pack.ask(paths[1][2:], (5, 9)) == [0, 1]
     assert pack.ask(paths[2][2:], (5, 9)) == [0, 2]
-    assert list(pack.pieces(4)) == [(0, 4, [3]), (4, 8, [4, 5])]
+    assert list(pack.pieces(1)) == [(0, 4, [3]), (4, 5, [4]), (5, 8, [5])]
 
 
 def test_log_probabilities_are_read_off_in_pieces():

@@ -126,7 +126,6 @@ def test_a_model_whose_rows_depend_on_each_other_is_read_one_row_at_a_time(monke
 
 
 def test_no_more_logits_are_in_memory_than_a_piece(monkeypatch):
-    monkeypatch.setattr("fineline.inference.plain._PIECE", 8)
     model = families.model("llama")
     sizes = []
     logits = PlainModel.logits
@@ -137,6 +136,7 @@ def test_no_more_logits_are_in_memory_than_a_piece(monkeypatch):
 
     engine = TorchEngine(model, "fp32")
     engine.tree_length = 0
+    engine.plain.places = 8
     assert engine.row_length
     monkeypatch.setattr(PlainModel, "logits", counted)
     context, continuation = list(PROMPTS[0][:5]), list(PROMPTS[0][5:])

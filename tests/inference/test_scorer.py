@@ -9,8 +9,9 @@ from lm_eval.models.huggingface import HFLM
 from fineline.chat.tokens import cut, tokenizer_of
 from fineline.errors import InputError
 from fineline.export.onnx import build
-from fineline.inference import batches, scorer
+from fineline.inference import batches
 from fineline.inference.journal import AnswerJournal
+from fineline.inference.memory import Limits
 from fineline.inference.onnx_engine import OnnxEngine
 from fineline.inference.scorer import Scorer
 from fineline.inference.torch_engine import TorchEngine
@@ -141,7 +142,8 @@ def test_batches_of_another_size_give_the_same_answers(engine, tokenizer):
 def test_long_packs_are_read_in_pieces(engine, tokenizer, monkeypatch):
     requests = likelihoods()
     expected = Scorer(engine, tokenizer).loglikelihood(requests)
-    monkeypatch.setattr(f"{type(engine).__module__}._PIECE", 7)
+    monkeypatch.setattr(engine, "limits", Limits(tokens=engine.limits.tokens, places=7))
+    monkeypatch.setattr("fineline.inference.packs._PIECE", 20)
     assert_same(Scorer(engine, tokenizer).loglikelihood(requests), expected)
 
 
@@ -307,7 +309,7 @@ class Mortal:
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(torch_engine, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(scorer, "WRITTEN_TOKENS", 3000)
+    monkeypatch.setattr(torch_engine, "limits", Limits(tokens=3000, places=torch_engine.limits.places))
     small, file = {"budget": 0.02}, tmp_path / "journal.jsonl"
     requests, writing = likelihoods(), generations([*CONTEXTS, *CHOICES])
     whole = Mortal(torch_engine, life=100)

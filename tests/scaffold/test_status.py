@@ -8,7 +8,7 @@ import pytest
 from fineline.errors import InputError
 from fineline.project import layout
 from fineline.project.versions import STAGES
-from fineline.scaffold import doctor, status
+from fineline.scaffold import doctor, staleness, status
 from tests import in_process
 from tests.conftest import small_params, write_project
 from tests.governance.conftest import NAME, day, world  # noqa: F401
@@ -19,6 +19,7 @@ def stale(monkeypatch):
     """Sets what `dvc status` answers."""
 
     def answer(*stages, code=0, errors=""):
+        staleness.CACHE.unlink(missing_ok=True)
         output = json.dumps({stage: [{"changed deps": {}}] for stage in stages})
         monkeypatch.setattr(doctor, "dvc", lambda *_: subprocess.CompletedProcess([], code, output, errors))
 
