@@ -188,9 +188,18 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         app()
-    except FinelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        known = error if isinstance(error, FinelineError) else _explained(error)
+        if known is None:
+            raise
+        print(f"error: {known}", file=sys.stderr)
+        sys.exit(known.exit_code)
+
+
+def _explained(error: Exception) -> FinelineError | None:
+    from fineline.project import failures
+
+    return failures.explained(error)
 
 
 def _in_project(name: str, command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 """A real model small enough to train in seconds, built here, and projects that use it."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -168,6 +169,28 @@ def project(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) ->
     write_project(tmp_path, small_params(tiny_base))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def curated_once(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
+    """The directory of a project like `project` after `base`, `ingest` and `curate`. Copied, never changed."""
+    from fineline.stages import base, curate, ingest
+
+    directory = tmp_path_factory.mktemp("curated-once")
+    write_project(directory, small_params(tiny_base))
+    with contextlib.chdir(directory):
+        base.run("tiny")
+        for step in (ingest, curate):
+            step.run("home")
+    return directory
+
+
+@pytest.fixture
+def curated(project: Path, curated_once: Path) -> Path:
+    """`project` after `base`, `ingest` and `curate`."""
+    for part in ("models", "data", "reports"):
+        shutil.copytree(curated_once / part, project / part)
+    return project
 
 
 def write_project(directory: Path, params: dict) -> None:

@@ -12,7 +12,7 @@ import pytest
 from fineline import artifacts
 from fineline.adapters.methods import METHODS
 from fineline.project import layout
-from fineline.stages import base, curate, ingest, plan, train
+from fineline.stages import ingest, plan, train
 from tests.conftest import ROOT
 from tests.in_process import fineline, stage
 from tests.models.shapes import LLAMA_31_8B, write_config
@@ -32,14 +32,6 @@ def test_a_stage_in_a_process_of_its_own_ends_with_the_same_exit_code(project):
     answer = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)})
     expected = stage("assess")
     assert (answer.returncode, answer.stderr) == (expected.returncode, expected.stderr)
-
-
-@pytest.fixture
-def curated(project):
-    base.run("tiny")
-    for step in (ingest, curate):
-        step.run("home")
-    return project
 
 
 @pytest.fixture

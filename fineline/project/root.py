@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fineline.errors import FinelineError, InputError
-from fineline.project import lock, params
+from fineline.project import failures, lock, params
 
 _GRAPH = "dvc.yaml"
 
@@ -107,7 +107,7 @@ def command(run: Callable[[str], None]) -> NoReturn:
     """Call `run` with the only argument of the command line, and exit.
 
     Exit codes: 0 done, 1 the work failed, 2 the input or configuration is wrong, 3 refused by policy, 130 interrupted. A
-    `FinelineError` prints its message; any other exception is a defect and shows its traceback.
+    `FinelineError` or a failure of the machine prints its message; any other exception is a defect and shows its traceback.
     """
     os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' progress bars flood logs; stages print lines of their own
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -119,11 +119,14 @@ def command(run: Callable[[str], None]) -> NoReturn:
                 run(name)
             case _:
                 raise InputError(f"usage: python -m {_started_as()} NAME")
-    except FinelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        known = error if isinstance(error, FinelineError) else failures.explained(error)
+        if known is None:
+            raise
+        print(f"error: {known}", file=sys.stderr)
+        sys.exit(known.exit_code)
     sys.exit(0)
 
 

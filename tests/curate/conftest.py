@@ -1,5 +1,6 @@
 """Projects that are only ingested and curated."""
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,24 +51,34 @@ SHOWING = (
 """A chat template that shows tools, calls and reasoning, and writes every other row as that of `tiny_base` does."""
 
 
+@pytest.fixture(scope="session")
+def fetched(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
+    """A directory with the results of `base` for the tiny base with the template `SHOWING`."""
+    directory = tmp_path_factory.mktemp("fetched")
+    shutil.copytree(tiny_base, directory / "base")
+    (directory / "base" / "chat_template.jinja").write_text(SHOWING, encoding="utf-8")
+    write_project(directory, small_params(directory / "base"))
+    with contextlib.chdir(directory):
+        base.run("tiny")
+    return directory
+
+
 @pytest.fixture
-def run(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, fetched: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Curates rows, or the bytes of a JSONL file, with changes to the curate block; can be called again."""
 
     def curated(data: bytes | list[dict[str, Any]], guards: tuple[str, ...] = (), source: Any = None, **rule: Any) -> Curated:
-        params = small_params(tmp_path / "base")
+        params = small_params(fetched / "base")
         home = params["adapters"]["home"]
         home["curate"] = {"max_rejected": 1, "split": {"validation": 0, "test": 0.3}} | rule
         home["evaluate"] = {"guards": list(guards)}
         if source:
             home["source"] = source
         if not (tmp_path / "suites").exists():
-            shutil.copytree(tiny_base, tmp_path / "base")
-            (tmp_path / "base" / "chat_template.jinja").write_text(SHOWING, encoding="utf-8")
             write_project(tmp_path, params)
             shutil.copytree(ROOT / "suites" / "mmlu_dev", tmp_path / "suites" / "mmlu_dev")
             monkeypatch.chdir(tmp_path)
-            base.run("tiny")
+            shutil.copytree(fetched / "models", tmp_path / "models")
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         if isinstance(data, bytes):
             (tmp_path / "commands.jsonl").write_bytes(data)

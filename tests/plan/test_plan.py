@@ -16,18 +16,15 @@ from fineline.plan.report import Run
 from fineline.plan.workload import Lengths
 from fineline.project import layout, params
 from fineline.project.params.training import Train
-from fineline.stages import base, curate, handover, ingest, plan
+from fineline.stages import handover, plan
 from tests import zoo
 from tests.models.shapes import GPT2, write_config
 
 
 @pytest.fixture
-def curated(project):
-    configure(project, method="auto")
-    base.run("tiny")
-    for step in (ingest, curate):
-        step.run("home")
-    return project
+def curated(curated):
+    configure(curated, method="auto")
+    return curated
 
 
 def configure(project, **train):
