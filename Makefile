@@ -24,7 +24,8 @@ setup: $(READY) ## virtual environment with the locked dependencies
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fineline needs Python 3.11 or newer; set PYTHON=")'
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv # a half-finished one is made again
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 2 uv==0.13.9 || \
+	  { echo "error: the packages cannot be fetched; check the network or the proxy, then run the same command again" >&2; exit 1; }
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@

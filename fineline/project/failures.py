@@ -14,7 +14,7 @@ _DENIED = {
     errno.EROFS: "on a read-only file system; work in a copy of the project on another disk",
 }
 _FULL_TEXTS = ("No space left on device", "database or disk is full", "Disk quota exceeded")
-"""What libraries in other languages say, whose exceptions have no number."""
+"""Messages of libraries in other languages, whose exceptions have no number."""
 _LITTLE = 1 << 24  # bytes that are free on a disk that is full: blocks are reserved, and scratch files are gone by then
 
 

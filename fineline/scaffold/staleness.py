@@ -1,7 +1,7 @@
 """The stages that `dvc status` reports, remembered until a file that decides the answer changes.
 
 Starting DVC takes longer than everything else that `fineline status` does. Its answer depends on the graph, the parameters, and
-the files that dvc.lock lists; a stage that is not in dvc.lock is stale whatever its files are. Like DVC itself, this module
+the files that dvc.lock lists; a stage that is not in dvc.lock is always stale. Like DVC itself, this module
 takes a file as unchanged while its size, inode and times are.
 """
 

@@ -1,12 +1,17 @@
 """`fineline status`: every adapter on one screen, with what is stale, the last verdict, and what waits for whom."""
 
 import json
+import re
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from fineline.artifacts import reports
 from fineline.errors import or_reason
@@ -17,6 +22,8 @@ from fineline.scaffold.staleness import stale_stages
 if TYPE_CHECKING:
     from fineline.governance.state import State
 
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+_LONGEST = 200  # characters of a line; the rest is in `fineline show`
 _COLORS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 
@@ -52,7 +59,11 @@ def show_status(as_json: Annotated[bool, typer.Option("--json", help="Print the 
     if as_json:
         print(json.dumps([vars(status) for status in found], indent=2))
         return
-    console = Console(highlight=False, soft_wrap=False)
+    print_status(found, Console(highlight=False, soft_wrap=False))
+
+
+def print_status(found: Sequence[AdapterStatus], console: Console) -> None:
+    """Print the state of adapters for people."""
     for status in found:
         _show(status, console)
     if not found:
@@ -106,11 +117,24 @@ def _show(status: AdapterStatus, console: Console) -> None:
     color = _COLORS.get(status.verdict or "", "dim")
     freshness = _freshness(status.stale)
     console.print(f"[bold]{status.name}[/]  [{color}]{status.verdict or 'no candidate yet'}[/]  {freshness}")
-    lines = [("release", line) for line in status.released] + [("waits", line) for line in status.channels]
+    lines = [("release", line) for line in status.released]
+    lines += [("waits", _brief(line, status.name)) for line in status.channels]
     lines += [("reason", line) for line in status.reasons]
     lines += [("next", status.next_step)] if status.next_step else []
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=10, no_wrap=True)
+    table.add_column(overflow="fold")
     for label, line in lines:
-        console.print(f"  {label:<8} {line}", markup=False)
+        table.add_row(Text(f"  {label}"), Text(line))
+    if lines:
+        console.print(table)
+
+
+def _brief(line: str, name: str) -> str:
+    """Return what a channel waits for with short digests, and no more of it than fits a screen."""
+    short = _DIGEST.sub(r"\1", line)
+    shown = textwrap.shorten(short, _LONGEST, placeholder=" ...")
+    return shown if shown == short else f"{shown} (all: `fineline show {name}`)"
 
 
 def _freshness(stale: tuple[str, ...]) -> str:

@@ -1,9 +1,12 @@
 """`fineline status`: every adapter, what is stale, the last verdict, and what waits for whom."""
 
+import io
 import json
+import re
 import subprocess
 
 import pytest
+from rich.console import Console
 
 from fineline.errors import InputError
 from fineline.project import layout
@@ -77,6 +80,21 @@ def test_what_each_channel_waits_for_is_shown(world, stale, monkeypatch):  # noq
     shown = in_process.fineline("status").stdout
     assert "waits    staging: " in shown
     assert f"next     fineline show {NAME}" in shown
+
+
+def test_every_line_fits_a_terminal_of_60_columns_without_color(world, stale, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("fineline.governance.files.now", lambda: day(8))
+    stale("train@home")
+    world.adopt()
+    output = io.StringIO()
+    status.print_status(status.examine(), Console(file=output, width=60, color_system=None, highlight=False))
+    lines = output.getvalue().splitlines()
+    assert max(len(line) for line in lines) <= 60
+    assert "\x1b" not in output.getvalue()
+    waits = next(place for place, line in enumerate(lines) if line.startswith("  waits"))
+    assert lines[waits + 1].startswith(" " * 11), "a long line continues below its text"
+    assert not re.search("[0-9a-f]{13}", output.getvalue()), "digests are short"
+    assert f"(all: `fineline show {NAME}`)" in " ".join(output.getvalue().split())
 
 
 def test_the_status_as_json(project, stale):
