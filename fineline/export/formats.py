@@ -7,12 +7,13 @@ from typing import Any
 from fineline.artifacts import Artifact
 from fineline.errors import InputError, ParameterError, did_you_mean
 from fineline.export.format import Format, Needed
+from fineline.export.gguf.formats import Gguf, GgufAdapter
 from fineline.export.onnx import Onnx
 from fineline.export.safetensors import Safetensors
 from fineline.inference.runtime import Runtime
 from fineline.project.params.exporting import AUTO, Export
 
-FORMATS: dict[str, Format] = {found.name: found for found in (Onnx(), Safetensors())}
+FORMATS: dict[str, Format] = {found.name: found for found in (Onnx(), Safetensors(), Gguf(), GgufAdapter())}
 """Value in `export.formats` -> its code."""
 
 _PREFERRED, _ALWAYS = "onnx", "safetensors"

@@ -1,0 +1,1 @@
+"""GGUF, the files of llama.cpp and Ollama: model, adapter, tokenizer, chat template and a Modelfile."""
