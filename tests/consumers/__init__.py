@@ -1,0 +1,1 @@
+"""What is exported, run by the programs that it is exported for."""
