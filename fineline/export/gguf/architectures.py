@@ -198,7 +198,7 @@ def metadata(values: Values) -> dict[str, Any]:
 
 def context_length(values: Values) -> int:
     """Return the number of positions: those of the model, but no more than the window of a graph that has none."""
-    positions, window = int(values["max_position_embeddings"]), values.get("sliding_window")
+    positions, window = int(values["max_position_embeddings"]), values.get("sliding_window") or 0
     own = FAMILIES[values["model_type"]].name in _OWN_WINDOW
     windowed = window and values.get("use_sliding_window", True) and not own
     return min(positions, int(window)) if windowed else positions

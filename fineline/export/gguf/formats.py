@@ -27,7 +27,7 @@ class Gguf(Format):
     """The merged model in 16 bits, which checks the conversion too, in 8 bits and in 4 bits, which ships."""
 
     name = "gguf"
-    forms = ("gguf-f16", "gguf-q8_0", "gguf-q4")
+    forms: ClassVar[tuple[str, ...]] = ("gguf-f16", "gguf-q8_0", "gguf-q4")
     released = "gguf-q4"
     exact: ClassVar = {"gguf-f16": Tolerance(mean_kl=1e-3)}
     """Weights, keys and values are rounded to fp16."""

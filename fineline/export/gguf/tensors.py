@@ -86,7 +86,7 @@ def sources(shapes: Mapping[str, tuple[int, ...]], values: Values, *, norms: boo
             target = mapped(names, own)
             changes = [change] if change else []
             if turned := permutation(family, values, own):
-                changes.append(lambda part, turned=turned: part[turned])  # type: ignore[misc]
+                changes.append(lambda part, turned=turned: part[turned])
             if norms and family.norms_from_zero and own.endswith("norm.weight"):
                 changes.append(lambda part: part + 1)
             if len(shape) == 3 and shape[1] == 1:  # a convolution over time
