@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from fineline.errors import InputError
+from fineline.inference import memory
 from fineline.inference.llama_model import LlamaContext, LlamaModel
 from fineline.inference.packs import Answers, Pack, Prompts
 from fineline.inference.plain import PlainModel
@@ -58,6 +59,7 @@ class LlamaEngine:
     def __init__(self, directory: Path, adapter: Path | None = None) -> None:
         self.model = LlamaModel(model_file(directory), adapter)
         self.context_length = self.model.context_length
+        self.limits = memory.limits("cpu", token_bytes=self.model.token_bytes, vocabulary=self.model.vocabulary_size)
         self.pack_tokens = min(_PACK_TOKENS, self.context_length)
         self.tree_length = 0 if self.model.is_recurrent else self.context_length
         # threads wait for each other after every operation, so more of them than free cores are slower than one

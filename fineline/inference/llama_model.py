@@ -46,6 +46,14 @@ class LlamaModel:
             self._library.llama_model_free(self._model)
             self._model = None
 
+    @property
+    def token_bytes(self) -> int:
+        """The memory that the keys and values of a token take in fp16, if every layer has a cache and heads share the width."""
+        width, heads, shared, layers = (
+            int(getattr(self._library, f"llama_model_n_{part}")(self._model)) for part in ("embd", "head", "head_kv", "layer")
+        )
+        return 2 * 2 * layers * (shared or heads) * max(1, width // max(1, heads))
+
     def tokenize(self, text: str, *, add_special: bool = False) -> list[int]:
         """Return the token ids of a text, in which special tokens are recognized.
 
