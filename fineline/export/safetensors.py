@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fineline.artifacts import RECORD
 from fineline.errors import FinelineError
-from fineline.export import decoding
+from fineline.export import decoding, tokenizer
 from fineline.export.format import EQUAL, NEW_TOKENS, PROMPT_TOKENS, Format, Sources
 from fineline.inference.runtime import Runtime
 from fineline.models import config
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Safetensors(Format):
-    """The files of the merged model; only its decoding settings may differ."""
+    """The files of the merged model; only its decoding settings and the settings of its tokenizer may differ."""
 
     name = "safetensors"
     forms = ("safetensors",)
@@ -52,24 +52,25 @@ class Safetensors(Format):
     def tokens_per_second(self, directory: Path, base: Path, prompt: list[int]) -> float:
         """See `Format.tokens_per_second`."""
         with torch_runtime(directory).engine() as engine:
-            return _tokens_per_second(engine.plain, prompt)
+            return plain_tokens_per_second(engine.plain, prompt)
 
 
 def build(model: Path, into: Path) -> None:
     """Copy the merged model `model` into `into`: weights in their shards, tokenizer, chat template, configuration.
 
-    Its generation_config.json asks for greedy decoding, see `decoding`.
+    Its generation_config.json asks for greedy decoding, see `decoding`; for its tokenizer_config.json, see `tokenizer`.
     """
-    others = shutil.ignore_patterns(RECORD, decoding.FILE)
+    others = shutil.ignore_patterns(RECORD, decoding.FILE, tokenizer.FILE)
     shutil.copytree(model, into, ignore=others, copy_function=shutil.copyfile, dirs_exist_ok=True)
     decoding.write(model, into)
+    tokenizer.write_config(model, into)
 
 
 def check_copied(model: Path, into: Path) -> None:
-    """Raise `FinelineError` if a file of the merged model, other than its decoding settings, is not in `into` byte by byte."""
+    """Raise `FinelineError` if a file of the merged model, other than those that `build` writes, is not in `into` as it is."""
     for file in sorted(model.rglob("*")):
         copy = into / file.relative_to(model)
-        if file.is_file() and file.name not in (RECORD, decoding.FILE) and not _same(file, copy):
+        if file.is_file() and file.name not in (RECORD, decoding.FILE, tokenizer.FILE) and not _same(file, copy):
             raise FinelineError(f"{copy}: differs from {file}; check the disk, and run the export again")
 
 
@@ -92,7 +93,7 @@ def torch_runtime(directory: Path) -> Runtime:
     return Runtime({"precision": precision}, engine)
 
 
-def _tokens_per_second(plain: Any, prompt: list[int]) -> float:
+def plain_tokens_per_second(plain: Any, prompt: list[int]) -> float:
     """Return the speed of a `PlainModel`."""
     start = tuple((prompt * PROMPT_TOKENS)[:PROMPT_TOKENS])
     times: list[float] = []
