@@ -15,6 +15,7 @@ __all__ = [
     "attention_layers",
     "biases",
     "blocks",
+    "endings",
     "linear_layers",
     "rescaled_layers",
     "resolve",
@@ -47,7 +48,7 @@ def resolve(model: Any, targets: str | list[str]) -> list[str]:
             raise InputError(
                 f"train.targets: a {model.config.model_type} model has no layers for {targets!r}; name them, or use all-linear"
             )
-    return _endings(wanted, {name for name, _ in model.named_modules()} - wanted)
+    return endings(wanted, {name for name, _ in model.named_modules()} - wanted)
 
 
 def _named(model: Any, targets: list[str]) -> list[str]:
@@ -67,7 +68,7 @@ def _named(model: Any, targets: list[str]) -> list[str]:
             )
         others = {name for name, _ in model.named_modules()} - matched
         exact = matched and any(_ends(name, ending) for name in others)
-        found |= set(_endings(matched, others)) if exact else {ending} if matched else set()
+        found |= set(endings(matched, others)) if exact else {ending} if matched else set()
     return sorted(found)
 
 
@@ -108,7 +109,7 @@ def rescaled_layers(model: Any) -> tuple[list[str], list[str]]:
             " use lora"
         )
     others = {name for name, _ in model.named_modules()} - both - down
-    return _endings(both | down, others), _endings(down, others | both)
+    return endings(both | down, others), endings(down, others | both)
 
 
 def blocks(model: Any) -> list[nn.Module]:
@@ -141,6 +142,15 @@ def sublayers(block: nn.Module) -> tuple[str, str]:
     return attention[0], rest[0]
 
 
+def endings(wanted: set[str], others: set[str]) -> list[str]:
+    """Return the shortest endings that match all wanted names and no other."""
+    endings = set()
+    for name in wanted:
+        parts = name.split(".")
+        endings.add(next((ending for ending in _suffixes(parts) if not any(_ends(other, ending) for other in others)), name))
+    return sorted(endings)
+
+
 def biases(model: Any) -> dict[str, nn.Module]:
     """Return the modules with a bias, by name."""
     return {
@@ -148,15 +158,6 @@ def biases(model: Any) -> dict[str, nn.Module]:
         for name, module in language_modules(model, nn.Module).items()
         if isinstance(getattr(module, "bias", None), torch.nn.Parameter)
     }
-
-
-def _endings(wanted: set[str], others: set[str]) -> list[str]:
-    """Return the shortest endings that match all wanted names and no other."""
-    endings = set()
-    for name in wanted:
-        parts = name.split(".")
-        endings.add(next((ending for ending in _suffixes(parts) if not any(_ends(other, ending) for other in others)), name))
-    return sorted(endings)
 
 
 def _suffixes(parts: list[str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Probe texts for fidelity checks, and their logits from a model directory in a new process, row by row.
 
-`python -m fineline.inference.probe MODEL` loads MODEL in a new process, so that the files on disk are measured and not the
+`python -m fineline.inference.probe MODEL HOW` loads MODEL in a new process, so that the files on disk are measured and not the
 state of an earlier step in memory. It reads the rows from its standard input, and writes the logits of each as soon as they are
 fetched: no more than one row of logits is in memory, and none on disk.
 """
@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -20,9 +21,43 @@ import numpy as np
 
 from fineline.chat.tokens import encode
 from fineline.errors import FinelineError
+from fineline.models.config import Precision, Quantization
 
 ROWS = 16
 LONGEST = 1024  # tokens
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a new process loads a model, before it computes in fp32."""
+
+    precision: Precision = "fp32"
+    """Precision that the weights are rounded to first."""
+    quantization: Quantization | None = None
+    """Form in which the weights are quantized first."""
+    adapter: Path | None = None
+    """Adapter that is applied."""
+
+    def to_json(self) -> str:
+        """Return the argument of the new process."""
+        quantization = self.quantization.model_dump() if self.quantization else None
+        adapter = str(self.adapter) if self.adapter else None
+        return json.dumps({"precision": self.precision, "quantization": quantization, "adapter": adapter})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Loading":
+        """Return what `to_json` wrote."""
+        values = json.loads(text)
+        quantization, adapter = values["quantization"], values["adapter"]
+        return cls(
+            values["precision"],
+            Quantization.model_validate(quantization) if quantization is not None else None,
+            Path(adapter) if adapter else None,
+        )
+
+
+PLAIN = Loading()
+"""A model as it is."""
 
 
 def encoded(rows: Sequence[Mapping[str, Any]], chat: Any) -> list[list[int]]:
@@ -41,15 +76,18 @@ def torch_logits(model: Any, tokens: Sequence[Sequence[int]]) -> Iterator[np.nda
         yield logits.float().cpu().numpy()
 
 
-def fresh_logits(model: Path, tokens: Sequence[Sequence[int]]) -> Generator[np.ndarray, None, None]:
+def fresh_logits(model: Path, tokens: Sequence[Sequence[int]], how: Loading = PLAIN) -> Generator[np.ndarray, None, None]:
     """Yield `torch_logits` of the model in a directory, computed in fp32 by a new process.
 
     The process ends with the iteration, and if this process ends in any way.
 
+    Args:
+        how: Quantization and adapter of the model.
+
     Raises:
         FinelineError: The directory cannot be loaded.
     """
-    command = [sys.executable, "-m", "fineline.inference.probe", str(model)]
+    command = [sys.executable, "-m", "fineline.inference.probe", str(model), how.to_json()]
     with TemporaryFile() as messages:
         # Without an accelerator: its memory may be full of the model that is compared.
         process = subprocess.Popen(
@@ -97,19 +135,31 @@ def _received(stream: IO[bytes], positions: int) -> np.ndarray | None:
     return logits
 
 
-def main(model: str) -> None:
+def main(model: str, how: str) -> None:
     """Write the logits of a model directory to standard output; runs in the new process."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is not part of the logits
     tokens = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    from fineline.models import loading
-
-    for logits in torch_logits(loading.base_model(Path(model), precision="fp32").eval(), tokens):
+    for logits in torch_logits(loaded(Path(model), Loading.from_json(how)), tokens):
         out.write(logits.shape[1].to_bytes(8, "little"))
         out.write(np.ascontiguousarray(logits).data.cast("B"))
         out.flush()
+
+
+def loaded(model: Path, how: Loading) -> Any:
+    """Return the model in a directory in fp32."""
+    import torch
+
+    from fineline import adapters
+    from fineline.models import loading
+
+    found = loading.base_model(model, quantization=how.quantization, precision=how.precision)
+    if how.adapter:
+        found = adapters.load(found, how.adapter)
+    loading.dequantize(found, torch.float32)
+    return torch.nn.Module.float(found).eval()  # transformers forbids .float() on a quantized model, which it no longer is
 
 
 def _end_with_parent() -> None:

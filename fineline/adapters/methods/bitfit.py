@@ -56,4 +56,9 @@ def _merge(distance: "torch.Tensor", bias: "torch.Tensor") -> "torch.Tensor":
     return (bias + distance).to(torch.bfloat16).float()
 
 
-BITFIT = BiasTerms("bitfit", "Ben Zaken et al. 2021, arXiv 2106.10199", not_servable=ONLY_LORA)
+BITFIT = BiasTerms(
+    "bitfit",
+    "Ben Zaken et al. 2021, arXiv 2106.10199",
+    not_servable=ONLY_LORA,
+    not_low_rank="it changes biases, to which no matrices can be added",
+)

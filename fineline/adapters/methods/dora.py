@@ -37,6 +37,9 @@ class Dora(LowRank):
         magnitude = layer.lora_magnitude_vector[name].weight.float().cpu()
         return (magnitude / moved.norm(dim=1))[:, None] * moved
 
+    def factors(self, model: Any) -> None:
+        """Return None: the magnitudes rescale every row of the weight, which is a change of full rank."""
+
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
         """LoRA's matrices, and a magnitude per output."""
         return super().trained_parameters(shape, train) + sum(layer.rows for layer in selected_layers(shape, train))

@@ -59,4 +59,9 @@ def _replace(trained: "torch.Tensor", _: "torch.Tensor") -> "torch.Tensor":
     return trained.float().cpu()
 
 
-FULL = AllWeights("full", "all weights", not_servable="it is a complete model, not an addition to a shared base")
+FULL = AllWeights(
+    "full",
+    "all weights",
+    not_servable="it is a complete model, not an addition to a shared base",
+    not_low_rank="it changes embeddings and norms too, to which no matrices can be added",
+)

@@ -22,6 +22,7 @@ from fineline.errors import ParameterError
 if TYPE_CHECKING:
     import torch
 
+    from fineline.adapters.factors import Factors
     from fineline.models.config import Precision
     from fineline.models.shape import Shape
     from fineline.project.params.training import Train
@@ -82,6 +83,20 @@ class LowRank(PeftMethod):
                 found[f"{name.replace('.base_layer', '')}.{layer.parameter_name}"] = partial(_merge_parameter, layer)
             else:
                 found[f"{name}.weight"] = partial(self._merge_stored, layer)
+        return found
+
+    def factors(self, model: Any) -> "dict[str, Factors] | None":
+        """Return A, and B with the scaling. Matrices on the weights of experts are not among them."""
+        from peft.tuners.lora import LoraLayer, ParamWrapper
+
+        from fineline.adapters.factors import scaled
+
+        found = {}
+        for name, layer in layers_of(model, LoraLayer).items():
+            if not isinstance(layer, ParamWrapper):
+                (adapter,) = layer.active_adapters
+                a, b = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
+                found[name] = scaled(a, b, layer.scaling[adapter])
         return found
 
     def _merge_stored(self, layer: Any, weight: "torch.Tensor") -> "torch.Tensor":

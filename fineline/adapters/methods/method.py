@@ -11,6 +11,7 @@ from fineline.errors import InputError, ParameterError
 if TYPE_CHECKING:
     import torch
 
+    from fineline.adapters.factors import Factors
     from fineline.models.config import Precision
     from fineline.models.shape import Experts, Linear, Shape
     from fineline.project.params.training import Train
@@ -48,6 +49,8 @@ class Method(ABC):
     """Why the adapter cannot be merged into the base, and so cannot be exported; empty if it can."""
     not_servable: str = ""
     """Why no serving stack applies the adapter next to a shared base; empty if the usual ones do."""
+    not_low_rank: str = ""
+    """Why no LoRA adapter computes what this adapter computes; empty if one does, exactly or nearly."""
 
     peft_types: ClassVar[tuple[str, ...]]
     """Values of `peft_type` in adapter_config.json."""
@@ -97,6 +100,14 @@ class Method(ABC):
             InputError: Adapters of this method cannot be merged.
         """
         raise InputError(f"a {self.name} adapter cannot be merged: {self.not_mergeable}")
+
+    def factors(self, model: Any) -> "dict[str, Factors] | None":
+        """Return, by layer, the low-rank matrices that the adapter adds to weights (out, in); None if it adds others.
+
+        Args:
+            model: Model with a loaded adapter of this method.
+        """
+        return None
 
     @abstractmethod
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:

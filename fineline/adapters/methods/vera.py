@@ -11,6 +11,7 @@ from fineline.errors import ParameterError
 if TYPE_CHECKING:
     import torch
 
+    from fineline.adapters.factors import Factors
     from fineline.models.shape import Shape
     from fineline.project.params.training import Train
 
@@ -46,6 +47,12 @@ class Vera(PeftMethod):
 
         return {f"{name}.weight": partial(_merge, layer) for name, layer in layers_of(model, VeraLayer).items()}
 
+    def factors(self, model: Any) -> "dict[str, Factors]":
+        """Return diag(d) A and diag(b) B, cut to the sizes of each layer."""
+        from peft.tuners.vera import VeraLayer
+
+        return {name: _factors(layer) for name, layer in layers_of(model, VeraLayer).items()}
+
     def trained_parameters(self, shape: "Shape", train: "Train") -> int:
         """d: (rank), b: (out), for each layer."""
         return sum(train.rank + layer.rows for layer in selected_layers(shape, train))
@@ -68,11 +75,17 @@ def _merge(layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
 
 
 def _merged(layer: Any, weight: "torch.Tensor") -> "torch.Tensor":
+    factors = _factors(layer)
+    return weight + factors.b @ factors.a
+
+
+def _factors(layer: Any) -> "Factors":
+    from fineline.adapters.factors import Factors
+
     (name,) = layer.active_adapters
-    size_out, size_in = weight.shape
-    a, b = layer.vera_A[name][:, :size_in].float().cpu(), layer.vera_B[name][:size_out].float().cpu()
+    a, b = layer.vera_A[name][:, : layer.in_features].float().cpu(), layer.vera_B[name][: layer.out_features].float().cpu()
     scale_a, scale_b = layer.vera_lambda_d[name].float().cpu(), layer.vera_lambda_b[name].float().cpu()
-    return weight + (scale_b[:, None] * b) @ (scale_a[:, None] * a)
+    return Factors(scale_a[:, None] * a, scale_b[:, None] * b)
 
 
 VERA = Vera("vera", "Kopiczko et al. 2023, arXiv 2310.11454", frozenset({"rank", "dropout", "targets"}), not_servable=ONLY_LORA)
