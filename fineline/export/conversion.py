@@ -66,6 +66,8 @@ class Conversion:
                     self.failures[form] = error
                 elif error is not None:  # an interrupt
                     raise error
+                else:
+                    self.facts[form] |= build.result() or {}
 
     def _measure(self, one: Format, tokens: Tokens) -> None:
         if not self._is_complete(one):

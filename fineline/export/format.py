@@ -7,9 +7,9 @@ A format is one file that subclasses `Format`, its entry in `fineline.export.for
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,6 +40,14 @@ class Sources:
     """The fine-tuning method of the adapter, a name in `fineline.adapters.methods.METHODS`."""
     settings: Export
     chat: ChatSettings
+    trained_with: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that the artifact of the adapter records."""
+    base_name: str = ""
+    """Name of the base in this project."""
+    base_origin: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that the artifact of the base records."""
+    tokens: Sequence[Sequence[int]] = ()
+    """Token ids of the rows that compare a form with the merged model."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ class Format(ABC):
         return None
 
     @abstractmethod
-    def build(self, sources: Sources, form: str, into: Path, scratch: Path) -> None:
+    def build(self, sources: Sources, form: str, into: Path, scratch: Path) -> Mapping[str, Any] | None:
         """Make a form in `into`, an empty directory, a tensor or a shard at a time.
 
         Builds of several forms run at once, in threads: a long one starts a process. An exception of any kind fails this form
@@ -146,6 +154,9 @@ class Format(ABC):
 
         Args:
             scratch: A path for temporary files, which does not exist yet; it is removed afterwards.
+
+        Returns:
+            Facts about the form for export.json, if there are any.
         """
 
     @abstractmethod

@@ -6,6 +6,7 @@ from typing import Any
 
 from fineline.artifacts import Artifact
 from fineline.errors import InputError, ParameterError, did_you_mean
+from fineline.export.adapter import Adapter
 from fineline.export.format import Format, Needed
 from fineline.export.gguf.formats import Gguf, GgufAdapter
 from fineline.export.onnx import Onnx
@@ -13,7 +14,9 @@ from fineline.export.safetensors import Safetensors
 from fineline.inference.runtime import Runtime
 from fineline.project.params.exporting import AUTO, Export
 
-FORMATS: dict[str, Format] = {found.name: found for found in (Onnx(), Safetensors(), Gguf(), GgufAdapter())}
+FORMATS: dict[str, Format] = {
+    found.name: found for found in (Onnx(), Safetensors(), Adapter(), Gguf(), GgufAdapter())
+}
 """Value in `export.formats` -> its code."""
 
 _PREFERRED, _ALWAYS = "onnx", "safetensors"

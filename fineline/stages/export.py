@@ -5,7 +5,7 @@ size and speed. A form that fails is recorded with its reason; the stage fails i
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +105,23 @@ def read(name: str) -> ExportInputs:
     block, merged = params.load().adapter(name), layout.merged(name)
     places = {"merged": merged, "adapter": layout.adapter(name), "base": layout.base(block.base)}
     used, record = {"merged": artifacts.used(merged)}, artifacts.read(merged)
-    method = artifacts.read(places["adapter"]).parameters["method"]
+    trained_with, origin = artifacts.read(places["adapter"]).parameters, artifacts.read(places["base"])
+    method = trained_with["method"]
     wanted, why = formats.decide(block.export, merged, method)
     chosen = tuple(formats.FORMATS[one] for one in wanted)
     for role in sorted({role for one in chosen for role in one.made_from} - {"merged"}):
         used[role] = _same(artifacts.used(places[role]), record, role, name)
     return ExportInputs(
         sources=Sources(
-            **places,
+            merged=merged,
+            adapter=places["adapter"],
+            base=places["base"],
             method=method,
             settings=block.export,
             chat=ChatSettings.model_validate(record.parameters.get("chat", {})),
+            trained_with=trained_with,
+            base_name=origin.name,
+            base_origin=origin.parameters,
         ),
         formats=chosen,
         reason=why,
@@ -139,8 +145,9 @@ def export(inputs: ExportInputs, directories: Mapping[str, Path]) -> tuple[dict[
     sources, first = inputs.sources, inputs.formats[0]
     planned = ", ".join(f"{form} ({precision})" for form, precision in inputs.precisions.items())
     print(f"building {planned}: {inputs.reason}", flush=True)
-    conversion = Conversion(sources, inputs.formats, directories)
-    conversion.run(probe.encoded(inputs.probes, chat_format(sources.merged, sources.chat)))
+    tokens = probe.encoded(inputs.probes, chat_format(sources.merged, sources.chat))
+    conversion = Conversion(replace(sources, tokens=tokens), inputs.formats, directories)
+    conversion.run(tokens)
     changed = decoding.replaced(sources.merged)
     if changed:
         settings = ", ".join(f"{key} {value}" for key, value in changed.items())

@@ -8,7 +8,7 @@ from fineline.errors import did_you_mean
 from fineline.project.params.block import Block
 
 AUTO: Final = "auto"
-FORMATS = ["onnx", "safetensors", "gguf", "gguf-adapter"]
+FORMATS = ["onnx", "safetensors", "adapter", "gguf", "gguf-adapter"]
 """Formats that `export.formats` accepts; `fineline.export.formats.FORMATS` has the code of each."""
 
 
@@ -27,7 +27,8 @@ class Export(Block):
     precision: Literal["int4", "int8"] = "int4"
     """Weight format of the ONNX model. An fp32 model is exported too, to check the conversion with."""
     formats: Literal["auto"] | Annotated[list[str], Field(min_length=1), AfterValidator(_known_formats)] = AUTO
-    """Formats to export to: `onnx`, `safetensors`, `gguf` (llama.cpp and Ollama; the merged model in 16, 8 and 4 bits),
-    `gguf-adapter` (an adapter of LoRA and its base). The first one is the release candidate; each further one is made and
-    judged too, and its failure stops no other. `auto` is `onnx` if a small model of the same configuration can be converted,
-    else `safetensors`, the merged model as it is. `plan` reports which formats a base and a method can take."""
+    """Formats to export to: `onnx`, `safetensors`, `adapter` (a LoRA adapter for servers that apply many to one base), `gguf`
+    (llama.cpp and Ollama; the merged model in 16, 8 and 4 bits), `gguf-adapter` (an adapter of LoRA and its base). The first
+    one is the release candidate; each further one is made and judged too, and its failure stops no other. `auto` is `onnx` if
+    a small model of the same configuration can be converted, else `safetensors`, the merged model as it is. `plan` reports
+    which formats a base and a method can take."""
