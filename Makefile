@@ -14,10 +14,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 SPELLED := fineline pipelines assets benchmarks tools docs suites Makefile dvc.yaml params.yaml $(wildcard *.md)
 
-.PHONY: help setup demo announce shipped dagster ui test test-all soak programs lint docs models accept golden bench lock clean
+.PHONY: help setup demo announce shipped dagster ui test test-all test-consumers soak programs lint docs models accept golden bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## virtual environment with the locked dependencies
 
@@ -49,10 +49,13 @@ ui: setup ## the graph in Dagster, on http://127.0.0.1:3000
 PYTEST := pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 test: setup ## every behavior, on a tiny model built on the spot
-	$(PYTEST) -m "not slow and not soak"
+	$(PYTEST) -m "not slow and not soak and not consumers"
 
 test-all: setup programs ## the same, whole chains, daemon, browser, README, eight weeks of faults, an installed wheel
-	$(PYTEST) -m "not soak"
+	$(PYTEST) -m "not soak and not consumers"
+
+test-consumers: setup ## each format in the programs that load it: transformers, PEFT, ONNX Runtime, vLLM
+	pytest --numprocesses 0 -m consumers --record-consumers tests/consumers/results.json tests/consumers
 
 soak: setup ## a simulated year and long sequences of random actions
 	$(PYTEST) -m soak
@@ -60,7 +63,7 @@ soak: setup ## a simulated year and long sequences of random actions
 programs: ## install Chromium, nginx, Postgres and SoftHSM for tests, as root where apt-get is at hand
 	@tests/programs.sh
 
-lint: setup ## ruff, mypy, layers of imports, stage versions, words, docs/parameters.md
+lint: setup ## ruff, mypy, layers of imports, stage versions, words, generated parts of the docs
 	ruff check .
 	ruff format --check .
 	mypy
@@ -68,10 +71,12 @@ lint: setup ## ruff, mypy, layers of imports, stage versions, words, docs/parame
 	python tools/stage_digests.py check
 	python tools/words.py
 	python tools/parameters.py check
+	python tools/consumers.py check
 	codespell $(SPELLED)
 
-docs: setup ## write docs/parameters.md from the models of the configuration files
+docs: setup ## write docs/parameters.md, and the table of consumers in docs/deployment.md
 	python tools/parameters.py
+	python tools/consumers.py
 
 models: setup ## write docs/models.md: how far every class of transformers comes, on tiny random models
 	python tools/models.py

@@ -54,8 +54,9 @@ PHRASES = ("turn {state} the {room} {device}", "{room} {device} {state}", "pleas
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that `make golden` uses."""
+    """Add the options that `make golden` and `make test-consumers` use."""
     parser.addoption("--record-golden", action="store_true", help="write tests/golden/results.json")
+    parser.addoption("--record-consumers", metavar="FILE", help="write what tests/consumers measured")
 
 
 @pytest.hookimpl(tryfirst=True)
