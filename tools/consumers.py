@@ -41,7 +41,8 @@ def line(result: dict[str, Any]) -> tuple[str, ...]:
         f"{result['difference']:.1e} of {result['tolerance']:.1e}",
         f"{result['same_answers']:.0%}",
         f"{result['exact_match']:.0%}",
-        "; ".join(result["problems"]) or "as judged",
+        "; ".join(result["problems"])
+        or ("as judged, if the request asks for temperature 0" if result["samples"] else "as judged"),
     )
 
 

@@ -26,6 +26,8 @@ class Result:
     exact_match: float
     """Share of prompts whose answer is the expected one."""
     tokens_per_second: float
+    samples: bool
+    """True if the consumer samples unless a request asks for greedy decoding, which was judged."""
     problems: tuple[str, ...]
     """Why the consumer does not run what was judged; empty if it does."""
 
@@ -54,7 +56,8 @@ def compare(found: Mapping[str, Any], record: Mapping[str, Any], dtype: str, dec
     if same < LEAST_SAME[dtype]:
         problems.append(f"{same:.0%} of the answers are the same (at least {LEAST_SAME[dtype]:.0%})")
     tokens = sum(len(answer) + 1 for answer in found["answers"])
-    return Result(difference, tolerance, base, same_tokens, same, matched, tokens / found["seconds"], tuple(problems))
+    speed, samples = tokens / found["seconds"], found.get("samples", False)
+    return Result(difference, tolerance, base, same_tokens, same, matched, speed, samples, tuple(problems))
 
 
 def recorded(before: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

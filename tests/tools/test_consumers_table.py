@@ -17,6 +17,7 @@ MEASURED = {
     "same_answers": 1.0,
     "exact_match": 0.5,
     "tokens_per_second": 12.4,
+    "samples": False,
     "problems": [],
 }
 
@@ -27,6 +28,7 @@ def test_a_result_becomes_a_row() -> None:
         "as judged",
     )  # fmt: skip
     assert consumers.line(MEASURED | {"problems": ["a", "b"]})[-1] == "a; b"
+    assert consumers.line(MEASURED | {"samples": True})[-1] == "as judged, if the request asks for temperature 0"
 
 
 def test_what_was_not_run_is_in_the_table_with_the_reason() -> None:

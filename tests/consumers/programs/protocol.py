@@ -16,6 +16,7 @@ An answer contains:
     prompts           ids of each conversation, by the consumer's own tokenizer and chat template
     answers           ids of each answer, without the end token
     loglikelihoods    of each row, in nats
+    samples           true if the consumer draws tokens at random unless a request asks for greedy decoding; else left out
     base              the same of the base without the adapter, or null
     seconds           time of the answers
     error             traceback, instead of all else, if the consumer failed

@@ -33,8 +33,7 @@ def answer(request):
         max_num_seqs=16,
         **options,
     )
-    settings = SamplingParams(temperature=0) if adapter else model.get_default_sampling_params()
-    settings.max_tokens = request["new_tokens"]
+    settings = SamplingParams(temperature=0, max_tokens=request["new_tokens"])
     began = time.perf_counter()
     out = model.chat(request["messages"], settings, lora_request=lora, use_tqdm=False)
     seconds = time.perf_counter() - began
@@ -42,19 +41,22 @@ def answer(request):
         "prompts": [list(one.prompt_token_ids) for one in out],
         "seconds": seconds,
         "answers": [without_end(list(one.outputs[0].token_ids), request["ends"]) for one in out],
+        "samples": model.get_default_sampling_params().temperature > 0,
         "loglikelihoods": likelihoods(model, request["rows"], lora),
         "base": likelihoods(model, request["rows"], None) if adapter else None,
     }
 
 
 def likelihoods(model, rows, lora):
-    """Return the log-likelihood of the answer of each row."""
-    texts = [TokensPrompt(prompt_token_ids=row["prompt"] + row["answer"]) for row in rows]
-    out = model.generate(
-        texts, SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0), lora_request=lora, use_tqdm=False
-    )
+    """Return the log-likelihood of the answer of each row.
+
+    One row at a time: with an adapter, vLLM's kernels for CPUs compute the logits of prompts of one request only (0.32).
+    """
+    settings = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0)
     found = []
-    for row, one in zip(rows, out, strict=True):
+    for row in rows:
+        text = TokensPrompt(prompt_token_ids=row["prompt"] + row["answer"])
+        (one,) = model.generate([text], settings, lora_request=lora, use_tqdm=False)
         scored = one.prompt_logprobs[len(row["prompt"]) :]
         found.append(sum(scores[token].logprob for token, scores in zip(row["answer"], scored, strict=True)))
     return found
