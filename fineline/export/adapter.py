@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -85,20 +84,15 @@ class Adapter(Format):
 
 
 def _opener(directory: Path, base: Path) -> "Callable[[], AbstractContextManager[Engine]]":
-    """Return the function that opens an adapter on its base. They are loaded once."""
-    precision = config.stored_precision(base)
-
-    @cache
-    def model() -> Any:
-        from fineline import adapters
-        from fineline.models import loading
-
-        return adapters.load(loading.base_model(base, precision=precision), directory)
+    """Return the function that opens an adapter on its base."""
 
     @contextmanager
     def engine() -> "Iterator[Engine]":
+        from fineline import adapters
         from fineline.inference.torch_engine import TorchEngine
+        from fineline.models import loading
 
-        yield TorchEngine(model(), precision)
+        precision = config.stored_precision(base)
+        yield TorchEngine(adapters.load(loading.base_model(base, precision=precision), directory), precision)
 
     return engine

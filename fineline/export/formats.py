@@ -14,9 +14,7 @@ from fineline.export.safetensors import Safetensors
 from fineline.inference.runtime import Runtime
 from fineline.project.params.exporting import AUTO, Export
 
-FORMATS: dict[str, Format] = {
-    found.name: found for found in (Onnx(), Safetensors(), Adapter(), Gguf(), GgufAdapter())
-}
+FORMATS: dict[str, Format] = {found.name: found for found in (Onnx(), Safetensors(), Adapter(), Gguf(), GgufAdapter())}
 """Value in `export.formats` -> its code."""
 
 _PREFERRED, _ALWAYS = "onnx", "safetensors"

@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -75,20 +74,15 @@ def check_copied(model: Path, into: Path) -> None:
 
 
 def torch_runtime(directory: Path) -> Runtime:
-    """Return the runtime of a model in transformers, in the precision of its weights. It is loaded once."""
+    """Return the runtime of a model in transformers, in the precision of its weights."""
     precision = config.stored_precision(directory)
-
-    @cache
-    def model() -> Any:
-        from fineline.models import loading
-
-        return loading.base_model(directory, precision=precision)
 
     @contextmanager
     def engine() -> "Iterator[Engine]":
         from fineline.inference.torch_engine import TorchEngine
+        from fineline.models import loading
 
-        yield TorchEngine(model(), precision)
+        yield TorchEngine(loading.base_model(directory, precision=precision), precision)
 
     return Runtime({"precision": precision}, engine)
 
