@@ -49,7 +49,7 @@ def render(records: Records, approvals: Sequence[Approval] = ()) -> str:
         measures=_measures(records),
         meanings=meanings(records),
         forms=records.forms,
-        form_rows=_forms(records.forms),
+        form_rows=_forms(records.forms, candidate),
         merge=reports["merge"],
         parity=export["parity"],
         training=_training(records),
@@ -83,15 +83,17 @@ def _measures(records: Records) -> list[list[Any]]:
     ]
 
 
-def _forms(forms: Mapping[str, Any]) -> list[list[Any]]:
+def _forms(forms: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[list[Any]]:
+    others = candidate.get("others", {})
     return [
         [
             form,
             facts["precision"],
             f"{facts['bytes'] / 1e6:,.0f}",
             facts["tokens_per_second"],
-            facts["mean_kl"],
+            "not measured" if facts["mean_kl"] is None else facts["mean_kl"],
             f"{facts['top1_agreement']:.1%}",
+            others[form]["verdict"] if form in others else "",
         ]
         for form, facts in forms.items()
     ]

@@ -28,7 +28,8 @@ class Runtime:
 ONNX = Runtime("ONNX", "onnxruntime-genai", "a directory for ONNX Runtime GenAI")
 GGUF = Runtime("GGUF", "gguf", "a directory for llama.cpp and Ollama")
 RUNTIMES = {
-    "safetensors": Runtime("safetensors", "transformers", "a directory for transformers and other readers of safetensors")
+    "safetensors": Runtime("safetensors", "transformers", "a directory for transformers and other readers of safetensors"),
+    "adapter": Runtime("LoRA adapter", "peft", "a directory for PEFT and servers that load it on the base"),
 } | dict.fromkeys(("gguf-f16", "gguf-q8_0", "gguf-q4", "gguf-adapter"), GGUF)
 """Form -> runtime of those that are not ONNX."""
 

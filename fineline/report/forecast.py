@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from fineline.evaluate.tables import NOTHING
 from fineline.plan.workload import duration
-from fineline.project.candidate import made_forms
+from fineline.project.candidate import made_forms, shipped_form
 from fineline.report import figures
 from fineline.report.reading import Content
 
@@ -45,6 +45,7 @@ class Form:
     speed: str
     divergence: str
     agreement: str
+    verdict: str
 
 
 def comparisons(content: Content) -> list[Comparison]:
@@ -60,7 +61,11 @@ def comparisons(content: Content) -> list[Comparison]:
 
 
 def forms(content: Content) -> list[Form]:
-    """Return the exported forms."""
+    """Return the exported forms, each with its own verdict; one that only checks a conversion has none."""
+    candidate = content.report("candidate")
+    verdicts = {form: found["verdict"] for form, found in candidate.get("others", {}).items()}
+    if "verdict" in candidate:
+        verdicts[shipped_form(content.report("export"))] = candidate["verdict"]
     return [
         Form(
             name=f"{'ONNX' if name in ('fp32', 'quantized') else name}, {form['precision']}",
@@ -68,6 +73,7 @@ def forms(content: Content) -> list[Form]:
             speed=f"{form['tokens_per_second']:,.1f}",
             divergence=NOTHING if form.get("mean_kl") is None else f"{form['mean_kl']:.2g}",
             agreement=NOTHING if form.get("top1_agreement") is None else f"{form['top1_agreement']:.1%}",
+            verdict=verdicts.get(name, NOTHING),
         )
         for name, form in made_forms(content.report("export")).items()
     ]

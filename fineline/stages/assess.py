@@ -119,7 +119,7 @@ def assess(inputs: AssessInputs) -> None:
     others = {form: Subject.verified(directory) for form, directory in inputs.others.items()}
     _check_chain(inputs.name, merged.artifact, [one.artifact for one in (exported, *others.values())], gate)
     before = _decided(inputs, arms.merged(merged), merged.directory)
-    further = {form: _judged(inputs, form, form, one, merged, before) for form, one in others.items()}
+    further = {form: _judged_or_failed(inputs, form, one, merged, before) for form, one in others.items()}
     decision = _judged(inputs, shipped_form(export), EXPORTED, exported, merged, before)
     decision["merged"] = {"kind": merged.artifact.kind, "digest": merged.artifact.digest}
     decision["adapter"] = gate["arms"]["candidate"]
@@ -158,6 +158,21 @@ def _decided(inputs: AssessInputs, arm: "Arm", files: Path) -> dict[str, Any]:
     found = arms.records(arm, asked, chat, inputs.scores)
     reports.write_lines(inputs.reports / "assessment" / "samples" / f"{arm.name}.jsonl", found)
     return verdict.judge(asked, inputs.base, found, rule.gate, champion=inputs.champion, pools=rule.pools)
+
+
+def _judged_or_failed(
+    inputs: AssessInputs, form: str, subject: "Subject", merged: "Subject", before: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the verdict on a further form. If its runtime cannot answer, the form has failed, and the others go on."""
+    from fineline.evaluate.gate import FAIL
+    from fineline.export.conversion import reason
+
+    try:
+        return _judged(inputs, form, form, subject, merged, before)
+    except Exception as error:  # runtimes have no common class of errors
+        candidate = {"kind": subject.artifact.kind, "digest": subject.artifact.digest}
+        because = f"could not be judged: {reason(error)}"
+        return {"verdict": FAIL, "reasons": [because], "candidate": candidate, "evidence": [], "forms": {form: None}}
 
 
 def _judged(

@@ -15,6 +15,7 @@ from fineline.errors import FinelineError, InputError, ParameterError
 from fineline.export import formats
 from fineline.export.format import EQUAL
 from fineline.export.safetensors import Safetensors
+from fineline.inference.runtime import Runtime
 from fineline.project import candidate, layout
 from fineline.project.params import exporting
 from fineline.stages import assess, base, curate, evaluate, export, ingest, merge, plan, train
@@ -146,11 +147,29 @@ class Broken(Copy):
         raise FinelineError("it broke")
 
 
+class Mute(Copy):
+    """A format whose runtime cannot be opened."""
+
+    name = "mute"
+    forms = ("mute",)
+    released = "mute"
+    exact: ClassVar = {"mute": EQUAL}
+
+    def precisions(self, model, settings):
+        return {"mute": "fp32"}
+
+    def runtime(self, directory, base):
+        def engine():
+            raise RuntimeError("no kernel for this processor")
+
+        return Runtime({}, engine)
+
+
 @pytest.fixture
 def further(home, tmp_path, monkeypatch):
-    """A copy of the project in which two more formats are known; call it with the formats to export to."""
+    """A copy of the project in which three more formats are known; call it with the formats to export to."""
     monkeypatch.chdir(shutil.copytree(home, tmp_path / "project", symlinks=True))
-    for one in (Copy(), Broken()):
+    for one in (Copy(), Broken(), Mute()):
         monkeypatch.setitem(formats.FORMATS, one.name, one)
         monkeypatch.setattr(exporting, "FORMATS", list(formats.FORMATS))
 
@@ -182,6 +201,16 @@ def test_two_formats_are_made_and_judged_and_a_third_one_fails_alone(further, ca
     assert other["decision"]["scores"] == decided["forms"]["exported"]["scores"]
     assert set(decided["others"]) == {"copy"}
     assert "copy" in (layout.reports("home") / "index.html").read_text()
+
+
+def test_a_further_form_that_cannot_answer_fails_alone(further):
+    further("safetensors", "mute")
+    export.run("home")
+    assess.run("home")
+    decided = reports.read(layout.reports("home") / "candidate.json")
+    mute = decided["others"]["mute"]
+    assert (mute["verdict"], mute["reasons"]) == ("fail", ["could not be judged: RuntimeError: no kernel for this processor"])
+    assert decided["forms"]["exported"]["scores"]
 
 
 def test_the_stage_fails_if_the_format_that_is_released_fails(further):
