@@ -183,17 +183,18 @@ def test_both_formats_are_made_measured_and_exact(tmp_path):
     adapted.save_pretrained(tmp_path / "adapter")
     adapted.merge_and_unload().save_pretrained(tmp_path / "merged")
     tokenizers_of.tokenizer("qwen2").save_pretrained(tmp_path / "merged")
-    sources = Sources(tmp_path / "merged", tmp_path / "adapter", base, "lora", Export(), ChatSettings())
+    tokens = [chat_format(base).tokenizer.ids(text) for text in ("turn on the lamp, please", "12 lamps")]
+    sources = Sources(tmp_path / "merged", tmp_path / "adapter", base, "lora", Export(), ChatSettings(), tokens=tokens)
     every = (Gguf(), GgufAdapter())
     directories = {form: tmp_path / "out" / form for one in every for form in one.forms}
     for directory in directories.values():
         directory.mkdir(parents=True)
-    tokens = [chat_format(base).tokenizer.ids(text) for text in ("turn on the lamp, please", "12 lamps")]
     conversion = Conversion(sources, every, directories)
     conversion.run(tokens)
     assert not conversion.failures
     kl = {form: facts["mean_kl"] for form, facts in conversion.facts.items()}
     assert kl["gguf-adapter"] < 1e-4
+    assert conversion.facts["gguf-adapter"]["parity"]["passed"]
     assert kl["gguf-f16"] < 1e-4
     assert conversion.facts["gguf-q4"]["bytes"] < conversion.facts["gguf-q8_0"]["bytes"]
 
