@@ -4,32 +4,20 @@ from pathlib import Path
 from typing import Any
 
 from fineline.errors import InputError, did_you_mean
-from fineline.models import config
+from fineline.models import classes, config
 
 
 def model_class(directory: Path) -> Any:
-    """Return the class of transformers that loads the model in a directory: a causal one, or one that also takes images.
+    """Return the class of transformers that loads the model in a directory, see `classes.model_class`.
 
     Raises:
         InputError: transformers has no such class without custom code, or the configuration is broken.
     """
-    import transformers
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-
-    loaded = configuration(directory)
-    mappings: tuple[Any, ...] = (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING)
-    found = [mapping[type(loaded)] for mapping in mappings if type(loaded) in mapping]
-    classes = [one for some in found for one in (some if isinstance(some, tuple) else (some,))]
-    named = (loaded.architectures or [""])[0]
-    for one in classes:
-        if one.__name__ == named:
-            return one
-    if not classes or hasattr(transformers, named):
-        raise InputError(
-            f"{directory / 'config.json'}: {named or loaded.model_type} does not generate text from text; a base model needs a"
-            " class of transformers' causal or image-text mapping, such as one that ends in ForCausalLM"
-        )
-    return classes[0]
+    found = configuration(directory)
+    try:
+        return classes.model_class(found)
+    except InputError as error:
+        raise InputError(f"{directory / 'config.json'}: {error}") from error
 
 
 def configuration(directory: Path) -> Any:

@@ -1,6 +1,7 @@
 """The class that a model is loaded with, and its parts: the language model, the towers next to it, the experts within."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,31 +10,38 @@ from fineline.errors import InputError
 from fineline.models.quiet import quiet
 
 
-def auto_class(config: Any) -> Any:
-    """Return the class of transformers to load a model with: of causal language models, or of models that also take images.
+def model_class(config: Any) -> Any:
+    """Return the class of transformers that loads a model: a causal language model, or one that also takes images.
 
-    It is an Auto class, or the class that the configuration names where no Auto class maps the configuration to it.
+    It is the class that the configuration names. A name that transformers does not have is that of custom code, which is never
+    run; the class of the model type is taken instead.
 
     Raises:
-        InputError: The configuration belongs to neither.
+        InputError: The configuration belongs to neither kind.
     """
     import transformers
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.models.auto import modeling_auto as auto
 
-    causal, image_text = auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-    kind = config.model_type
+    mappings = (auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
+    own = [name for names in mappings for name in _named(names.get(config.model_type, ()))]
     stated = next(iter(getattr(config, "architectures", None) or ()), None)
-    for names, found in ((causal, AutoModelForCausalLM), (image_text, AutoModelForImageTextToText)):
-        if kind in names and stated in (None, *_named(names[kind])):
-            return found
-    if stated and any(stated in _named(entry) for names in (causal, image_text) for entry in names.values()):
+    if stated in own or (stated and _is_mapped_class_of(stated, config, mappings)):
         return getattr(transformers, stated)
+    if own and (stated is None or not hasattr(transformers, stated)):
+        return getattr(transformers, own[0])
     raise InputError(
-        f"{stated or kind} is not a decoder-only language model: transformers {'names' if stated else 'lists'} it neither among"
-        " its causal language models nor among those that also take images; use a class that ends in ForCausalLM or"
+        f"{stated or config.model_type} does not generate text from text: transformers has it neither among its causal language"
+        " models nor among those that also take images; a base model needs such a class, whose name ends in ForCausalLM or"
         " ForConditionalGeneration"
     )
+
+
+def _is_mapped_class_of(name: str, config: Any, mappings: Sequence[Mapping[str, Any]]) -> bool:
+    """True if a class is in a mapping and has this type of configuration, as the text half of some models does."""
+    import transformers
+
+    mapped = any(name in _named(entry) for names in mappings for entry in names.values())
+    return mapped and getattr(transformers, name).config_class is type(config)
 
 
 def _named(entry: Any) -> tuple[str, ...]:
@@ -42,11 +50,11 @@ def _named(entry: Any) -> tuple[str, ...]:
 
 def skeleton(config: Any) -> Any:
     """Return a model on torch's meta device, where weights have sizes and no memory."""
-    kind = auto_class(config)
+    kind = model_class(config)
+    if kind.config_class is not type(config):  # the text half of a model that also takes images
+        config = config.get_text_config()
     with quiet(), torch.device("meta"):  # transformers warns about a model without weights
-        if hasattr(kind, "from_config"):
-            return kind.from_config(config, trust_remote_code=False)
-        return kind(config)
+        return kind._from_config(config)
 
 
 def language_prefix(model: Any) -> str:

@@ -78,10 +78,16 @@ def check_tensors(directory: Path) -> list[str]:
         Notices for the user, such as tensors that the class does not use.
 
     Raises:
-        InputError: A tensor is missing or has another shape, or the copy of a tied weight differs from the original.
+        InputError: A tensor is missing or has another shape, the copy of a tied weight differs from the original, or the
+            model has an encoder.
     """
     tensors = stored(directory)
     model, info = _loaded_on_meta(directory, tensors)
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise InputError(
+            f"{directory / 'config.json'}: {type(model).__name__} is an encoder-decoder model, which reads a prompt with"
+            " another part than the one that writes the answer; use a decoder-only model"
+        )
     check_report(directory, info)
     _check_tied(directory, model, tensors)
     unused = sorted(map(str, info["unexpected_keys"]))

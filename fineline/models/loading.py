@@ -48,7 +48,7 @@ def base_model(
     transformers_logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-        kind = classes.auto_class(config)
+        kind = classes.model_class(config)
         packing = None
         if quantization is not None:
             packing = BitsAndBytesConfig(

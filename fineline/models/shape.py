@@ -163,7 +163,7 @@ def _of_config(config: Any, place: str) -> Shape:
     from fineline.models import classes
 
     try:
-        classes.auto_class(config)
+        classes.model_class(config)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
     if not getattr(config, "architectures", None) and getattr(config, "is_decoder", None) is False:

@@ -56,9 +56,9 @@ def test_a_decoder_that_does_not_call_itself_one_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "BertForMaskedLM is not a decoder-only language model"),
+        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "BertForMaskedLM does not generate text from text"),
         ({"model_type": "bert", "architectures": None}, "is not a decoder-only language model"),
-        ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "is not a decoder-only language model"),
+        ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "does not generate text from text"),
         ({"model_type": "made-up"}, "transformers cannot use this configuration of model type 'made-up'"),
     ],
 )
