@@ -6,9 +6,11 @@ the order of bf16 roundings (tests/train/test_fused.py). The idea of hand-writte
 Han 2023, github.com/unslothai/unsloth); the gradients are derived from y = W x + b + s B A x.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import MethodType
+from functools import cache
+from inspect import signature
+from types import MethodType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
@@ -35,17 +37,63 @@ def fused(model: nn.Module) -> Iterator[int]:
 def _forward_for(module: nn.Module) -> Any:
     if _plain_lora(module):
         return _lora_forward
-    if type(module).__name__ in _GATED_MLPS and _gated(module):
+    kind: Any = type(module)
+    if _gated(module) and _computes_gated_mlp(kind):
         return _mlp_forward
-    if type(module).__name__ in _RMS_NORMS and not module.weight.requires_grad:
+    if _normed(module) and _computes_rms_norm(kind):
         return _norm_forward
     return None
 
 
-_GATED_MLPS = {f"{family}MLP" for family in ("Llama", "Mistral", "Qwen2", "Qwen3", "SmolLM3", "Gemma", "Olmo2", "Glm")}
+_EPSILONS = ("variance_epsilon", "eps", "epsilon")
+"""Names of the small number that classes of RMSNorm add."""
 
-# y = weight * (x / rms(x)); families that add one to the weight or normalize in another way are not fused
-_RMS_NORMS = {f"{family}RMSNorm" for family in ("Llama", "Mistral", "Qwen2", "Qwen3", "SmolLM3", "Granite", "Phi3")}
+
+def _epsilon(module: Any) -> Any:
+    return next((value for name in _EPSILONS if (value := getattr(module, name, None)) is not None), None)
+
+
+def _normed(module: nn.Module) -> bool:
+    """True if a module has the parts of an RMSNorm: one frozen vector and an epsilon."""
+    weights = dict(module.named_parameters())
+    if list(weights) != ["weight"] or any(True for _ in module.children()):
+        return False
+    return weights["weight"].dim() == 1 and not weights["weight"].requires_grad and isinstance(_epsilon(module), float)
+
+
+@cache
+def _computes_rms_norm(kind: type) -> bool:
+    """True if the forward pass of a class is y = weight * (x / rms(x)), rounded as here.
+
+    It is called with the parts of a small RMSNorm. A class that uses more, such as a gate, or adds one to the weight, differs.
+    """
+    draw = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(size, generator=draw).to(torch.bfloat16) for size in ((4, 32), (32,)))
+    parts = SimpleNamespace(weight=weight, **dict.fromkeys(_EPSILONS, 1e-2))
+    return _gives(kind, parts, x, lambda: _norm_forward(parts, x))
+
+
+@cache
+def _computes_gated_mlp(kind: type) -> bool:
+    """True if the forward pass of a class is y = down(silu(gate(x)) * up(x)), called with the parts of a small MLP."""
+    draw = torch.Generator().manual_seed(0)
+    x, gate, up, down = (torch.randn(size, generator=draw) for size in ((4, 8), (6, 8), (6, 8), (8, 6)))
+    projections = {
+        f"{name}_proj": lambda given, weight=weight: linear(given, weight)
+        for name, weight in (("gate", gate), ("up", up), ("down", down))
+    }
+    parts = SimpleNamespace(act_fn=silu, **projections)
+    return _gives(kind, parts, x, lambda: linear(silu(linear(x, gate)) * linear(x, up), down))
+
+
+def _gives(kind: type, parts: Any, x: Tensor, expected: Callable[[], Tensor]) -> bool:
+    """True if the forward pass of a class takes one tensor, and with these parts returns the expected one."""
+    forward: Any = kind.forward  # type: ignore[attr-defined]
+    with torch.no_grad():
+        try:
+            return len(signature(forward).parameters) == 2 and torch.equal(forward(parts, x), expected())
+        except (AttributeError, TypeError, RuntimeError, ValueError, NotImplementedError):
+            return False
 
 
 def _plain_lora(module: nn.Module) -> bool:
@@ -191,5 +239,5 @@ def _mlp_forward(module: Any, x: Tensor) -> Tensor:
 
 
 def _norm_forward(module: Any, x: Tensor) -> Tensor:
-    y: Tensor = _RmsNorm.apply(x, module.weight, module.variance_epsilon)
+    y: Tensor = _RmsNorm.apply(x, module.weight, _epsilon(module))
     return y

@@ -1,5 +1,7 @@
 """Fused layers compute what the plain ones compute."""
 
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from fineline import adapters
 from fineline.models import loading
 from fineline.project.params.training import Train
 from fineline.train import attention, rows
-from fineline.train.fused import fused
+from fineline.train.fused import _computes_gated_mlp, _computes_rms_norm, fused
 from tests.train.test_rows import assert_equal, learned, made
 
 attention.register()
@@ -78,3 +80,28 @@ def test_afterwards_the_layers_are_plain_again(tiny_base):
     with fused(model):
         pass
     assert not [module for module in model.modules() if "forward" in module.__dict__]
+
+
+@pytest.mark.parametrize(
+    ("family", "mlp", "norm"),
+    [
+        ("llama", True, True),
+        ("qwen3", True, True),
+        ("olmo2", True, False),  # the norm multiplies before it rounds
+        ("gemma2", True, False),  # the norm adds one to its weight
+        ("phi3", False, True),  # gate and up are one layer
+        ("bamba", True, True),
+    ],
+)
+def test_layers_are_fused_by_what_they_compute(family, mlp, norm):
+    module = import_module(f"transformers.models.{family}.modeling_{family}")
+    kinds = {name: kind for name, kind in vars(module).items() if isinstance(kind, type) and kind.__module__ == module.__name__}
+    mlps = [_computes_gated_mlp(kind) for name, kind in kinds.items() if name.endswith("MLP")]
+    norms = [_computes_rms_norm(kind) for name, kind in kinds.items() if name.endswith("RMSNorm")]
+    assert (any(mlps), any(norms)) == (mlp, norm)
+
+
+def test_a_norm_with_a_gate_is_not_fused():
+    from transformers.models.bamba.modeling_bamba import BambaRMSNormGated
+
+    assert not _computes_rms_norm(BambaRMSNormGated)

@@ -101,3 +101,11 @@ def test_a_prefix_is_not_dropped_by_recomputation():
     model = adapters.attach(model, Train(method="prefix"))
     with pytest.raises(InputError, match=r"train\.recompute"):
         trial.choose(model, made(), "fp32", 16)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "complaint"), [("prophetnet", "the number of tokens after it"), ("reformer", "the tokens after it")]
+)
+def test_a_model_that_cannot_generate_what_it_learned_is_refused_with_the_cause(model_type, complaint):
+    with pytest.raises(InputError, match=f"depend on {complaint}"):
+        chosen(adapted(model_type))
