@@ -89,6 +89,20 @@ class CheckpointCallback(TrainerCallback):
             self.stopped_early = control.should_training_stop = True
 
 
+class OneDevice(TrainingArguments):
+    """Arguments of a training on one device. `Trainer` would spread it over all that are visible, with another batch size."""
+
+    @property
+    def n_gpu(self) -> int:
+        """Return 1 with an accelerator, else 0."""
+        return min(1, self.visible)
+
+    @property
+    def visible(self) -> int:
+        """Return the number of accelerators that this process sees."""
+        return int(super().n_gpu)
+
+
 class RowsTrainer(Trainer):
     """A `Trainer` on micro-steps of `collate`.
 
@@ -206,7 +220,7 @@ def _labels(batch: Mapping[str, Any]) -> int:
 
 def _arguments(config: Train, items: int, validate: bool, scratch: Path, precision: Precision) -> TrainingArguments:
     steps = max(1, math.ceil(math.ceil(math.ceil(items / config.batch_size) / config.accumulation) * config.epochs))
-    return TrainingArguments(
+    made = OneDevice(
         output_dir=str(scratch),
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
@@ -233,3 +247,6 @@ def _arguments(config: Train, items: int, validate: bool, scratch: Path, precisi
         label_names=["labels"],
         dataloader_pin_memory=False,
     )
+    if made.visible > 1:
+        print(f"{made.visible} accelerators are visible; the training uses the first ({made.device}), as the plan does")
+    return made

@@ -103,6 +103,13 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tiny_base, tmp_path, 
     assert steps == list(range(1, 13))
 
 
+def test_with_two_accelerators_one_is_used_and_said(tiny_base, tmp_path, undisturbed, monkeypatch, capsys):
+    monkeypatch.setattr(trainer.TrainingArguments, "n_gpu", property(lambda self: 2))
+    result = train(tiny_base, tmp_path)
+    assert digest(result.model, tmp_path / "adapter") == undisturbed[1]
+    assert "2 accelerators are visible; the training uses the first (cpu)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("optimizer", ["adamw-8bit", "paged-adamw"])
 def test_other_optimizers_resume_too(tiny_base, tmp_path, optimizer):
     straight = train(tiny_base, tmp_path / "straight", optimizer=optimizer, dropout=0.0)
