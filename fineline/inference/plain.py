@@ -7,11 +7,11 @@ import inspect
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, StoppingCriteria
+from transformers import DynamicCache, GenerationConfig, StoppingCriteria
 
 from fineline.inference.batches import Question, TokenIds
 from fineline.models.config import Precision, autocast
@@ -106,9 +106,18 @@ class PlainModel:
         if any(padding):
             mask = [[0] * added + [1] * (longest - added) for added in padding]
             options["attention_mask"] = torch.tensor(mask, device=self.device)
-        greedy = GenerationConfig(do_sample=False, num_beams=1, max_new_tokens=room, use_cache=True)
+        greedy = GenerationConfig(do_sample=False, num_beams=1, max_new_tokens=room, use_cache=self._builds_cache)
         with autocast(self.precision, self.device.type), self._within(), _without_defaults(self.host):
             return self.host.generate(torch.tensor(ids, device=self.device), generation_config=greedy, **options)
+
+    @cached_property
+    def _builds_cache(self) -> bool:
+        """False if `generate` cannot build the cache of this model; the whole text is then read for every token."""
+        try:
+            DynamicCache(config=self.host.config.get_text_config(decoder=True))
+        except AttributeError:  # a configuration without a number of layers
+            return False
+        return True
 
     def _continue(self, prompt: TokenIds, room: int, take: Callable[[int], bool]) -> None:
         """Continue one prompt of a model that adds virtual tokens in its own forward pass."""

@@ -5,6 +5,7 @@ state of an earlier step in memory. It reads the rows from its standard input, a
 fetched: no more than one row of logits is in memory, and none on disk.
 """
 
+import inspect
 import json
 import os
 import subprocess
@@ -70,9 +71,11 @@ def torch_logits(model: Any, tokens: Sequence[Sequence[int]]) -> Iterator[np.nda
     import torch
 
     device = next(model.parameters()).device
+    host = model.get_base_model() if hasattr(model, "get_base_model") else model
+    options = {"use_cache": False} if "use_cache" in inspect.signature(host.forward).parameters else {}
     for row in tokens:
         with torch.no_grad():
-            logits = model(input_ids=torch.tensor([row], device=device)).logits[0]
+            logits = model(input_ids=torch.tensor([row], device=device), **options).logits[0]
         yield logits.float().cpu().numpy()
 
 

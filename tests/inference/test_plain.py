@@ -1,5 +1,7 @@
 """Answers of many requests together equal those of the model itself, one row at a time, for every family."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from lm_eval.api.instance import Instance
@@ -8,6 +10,7 @@ from fineline.inference import trials
 from fineline.inference.plain import PlainModel
 from fineline.inference.scorer import Scorer
 from fineline.inference.torch_engine import TorchEngine
+from tests import zoo
 from tests.inference import families
 
 NEW = 10
@@ -143,3 +146,12 @@ def test_no_more_logits_are_in_memory_than_a_piece(monkeypatch):
     ((score, _),) = Scorer(engine, families.tokenizer())._loglikelihood_tokens([(None, context, continuation)])
     assert sizes == [8, 8, 8, 8, 3]
     assert score == pytest.approx(alone(model, context, continuation)[0], abs=1e-4)
+
+
+def test_a_model_whose_cache_cannot_be_built_reads_the_whole_text_again():
+    model = zoo.build("blt")
+    plain = PlainModel(model, "fp32", nullcontext)
+    prompt, found = (40, 50, 60, 70), []
+    plain.generate([prompt], 4, lambda _, token: bool(found.append(token)))
+    expected = model.generate(torch.tensor([prompt]), max_new_tokens=4, do_sample=False, use_cache=False)[0, 4:].tolist()
+    assert found == expected
