@@ -68,7 +68,7 @@ def read(name: str) -> AssessInputs:
     Raises:
         InputError: Parameters, rows or reports are missing or broken, or gate.json was made under another policy.
     """
-    block = params.load().adapter(name)
+    block = params.load_for(name).adapter(name)
     rule = block.evaluate
     report = layout.reports(name)
     gate, merge, export = (reports.read(report / f"{part}.json") for part in ("gate", "merge", "export"))

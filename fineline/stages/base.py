@@ -17,7 +17,7 @@ def run(name: str) -> None:
     Raises:
         InputError: The origin is missing or is not the pinned one.
     """
-    base = params.load().base(name)
+    base = params.load_for(name).base(name)
     # not the path: the files of a local base identify it, wherever its directory is
     origin = base.model_dump(exclude_none=True, exclude={"owner", "license", "digest", "path"})
     model = layout.base(name)

@@ -69,7 +69,7 @@ def read(name: str) -> CurateInputs:
         InputError: Parameters, raw rows, the tokenizer or a suite are missing or cannot be used.
         Refused: A file is not as its artifact recorded it.
     """
-    adapter = params.load().adapter(name)
+    adapter = params.load_for(name).adapter(name)
     raw, tokenizer = layout.raw(name), layout.tokenizer(adapter.base)
     cleaner = Cleaner(adapter.curate.privacy)
     curation.check(adapter.curate, cleaner)

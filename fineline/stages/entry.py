@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from fineline import artifacts
 from fineline.artifacts import provenance
+from fineline.errors import InputError
 from fineline.project import layout, lock, params
 from fineline.project.root import command
 from fineline.project.versions import STAGES
@@ -23,9 +24,12 @@ def execute(stage: str, run: Callable[[str], None], name: str) -> None:
         InputError: fineline.lock is missing, broken, or has another version of the stage.
     """
     lock.check(stage)
+    invalid = [other for other, block in params.load_each().items() if other != name and isinstance(block, InputError)]
+    if invalid:
+        print(f"notice: params.yaml: not valid, and not read here: {', '.join(f'adapters.{other}' for other in invalid)}")
     started = provenance.start(stage)
     run(name)
-    configured = params.load()
+    configured = params.load_for(name)
     block = configured.base(name) if stage == "base" else configured.adapter(name)
     found = provenance.of_run(
         stage=stage,

@@ -54,7 +54,7 @@ def read(name: str) -> EvaluateInputs:
         InputError: Parameters or rows are missing or cannot be used.
         Refused: A file is not as its artifact recorded it.
     """
-    block = params.load().adapter(name)
+    block = params.load_for(name).adapter(name)
     curated = layout.curated(name)
     data = artifacts.used(curated, layout.JUDGING_ROWS)
     return EvaluateInputs(

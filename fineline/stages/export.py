@@ -102,7 +102,7 @@ def read(name: str) -> ExportInputs:
         InputError: Parameters, rows or the merged model are missing, or adapter or base are not those that it was made from.
         Refused: A file is not as its artifact recorded it.
     """
-    block, merged = params.load().adapter(name), layout.merged(name)
+    block, merged = params.load_for(name).adapter(name), layout.merged(name)
     places = {"merged": merged, "adapter": layout.adapter(name), "base": layout.base(block.base)}
     used, record = {"merged": artifacts.used(merged)}, artifacts.read(merged)
     trained_with, origin = artifacts.read(places["adapter"]).parameters, artifacts.read(places["base"])

@@ -63,7 +63,7 @@ def read(name: str) -> HoldoutInputs:
     Raises:
         InputError: There is no candidate, it is about another export, or no row is sealed.
     """
-    block = params.load().adapter(name)
+    block = params.load_for(name).adapter(name)
     candidate = reports.read(layout.reports(name) / "candidate.json")
     exported = Subject.verified(shipped(name))
     if candidate["candidate"]["digest"] != exported.artifact.digest:

@@ -10,7 +10,7 @@ from fineline.sources import listing
 
 def run(name: str) -> None:
     """Fetch the raw rows of adapter `name` into data/raw/<name>."""
-    adapter = params.load().adapter(name)
+    adapter = params.load_for(name).adapter(name)
     parameters = _public(adapter.source)
     with artifacts.create(layout.raw(name), kind="raw-data", name=name, stage="ingest", parameters=parameters) as directory:
         parts = sources.fetch(adapter.source, directory)

@@ -69,7 +69,7 @@ def read(name: str) -> MergeInputs:
         InputError: Parameters, rows or models are missing, or the method of the adapter cannot be merged.
         Refused: A file is not as its artifact recorded it.
     """
-    block, adapter = params.load().adapter(name), layout.adapter(name)
+    block, adapter = params.load_for(name).adapter(name), layout.adapter(name)
     base = layout.base(block.base)
     trained_with = artifacts.read(adapter).parameters
     check_mergeable(trained_with["method"])

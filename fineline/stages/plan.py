@@ -85,7 +85,7 @@ def read(name: str) -> PlanInputs:
         InputError: Parameters, rows or base are missing or cannot be used.
         Refused: A file is not as its artifact recorded it.
     """
-    configured = params.load()
+    configured = params.load_for(name)
     block = configured.adapter(name)
     base, data = layout.base(block.base), layout.curated(name)
     digests = {"base": artifacts.used(base).digest, "data": artifacts.used(data, layout.TRAINING_ROWS).digest}

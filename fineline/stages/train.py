@@ -101,7 +101,7 @@ def read(name: str) -> TrainInputs:
         InputError: Parameters, settings or rows are missing or cannot be used.
         Refused: A file is not as its artifact recorded it.
     """
-    configured = params.load()
+    configured = params.load_for(name)
     block = configured.adapter(name)
     base, data, reported = layout.base(block.base), layout.curated(name), layout.reports(name)
     sources = {"base": artifacts.used(base), "data": artifacts.used(data, layout.TRAINING_ROWS)}

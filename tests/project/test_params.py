@@ -194,3 +194,18 @@ def test_a_chat_block_where_dvc_does_not_see_it_is_refused_with_its_place(tmp_pa
         load(tmp_path, content)
     adapter["curate"] = (adapter.get("curate") or {}) | {"chat": adapter.pop("chat")}
     assert next(iter(load(tmp_path, content).adapters.values())).curate.chat.reasoning == "mask"
+
+
+def test_a_wrong_block_of_another_adapter_does_not_stop_work_on_this_one(tmp_path, content):
+    content["adapters"]["other"] = {**content["adapters"]["home"], "train": {"trian": 1}}
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert list(params.load_for("home", file).adapters) == ["home"]
+    assert params.load_for("tiny", file).base("tiny") == params.load_for("home", file).base("tiny")
+    for name in ("other", "unknown"):
+        with pytest.raises(InputError, match="trian: unknown key"):
+            params.load_for(name, file)
+    content["bases"]["tiny"]["licence"] = 1
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(InputError, match="licence: unknown key"):
+        params.load_for("home", file)

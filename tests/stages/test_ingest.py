@@ -10,6 +10,7 @@ from fineline import artifacts
 from fineline.errors import InputError
 from fineline.project import layout
 from fineline.stages import ingest
+from tests import in_process
 from tests.conftest import small_params, write_lines, write_project
 
 
@@ -75,3 +76,13 @@ def test_credentials_of_a_url_stay_out_of_the_artifact(project, monkeypatch):
     assert "https://host/a.jsonl" in written
     assert "hunter2" not in written
     assert "abc" not in written
+
+
+def test_a_wrong_block_of_another_adapter_is_reported_and_not_read(project):
+    content = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    content["adapters"]["other"] = {**content["adapters"]["home"], "train": {"trian": 1}}
+    (project / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    ended = in_process.stage("ingest", "home")
+    assert ended.returncode == 0, ended.stderr
+    assert "notice: params.yaml: not valid, and not read here: adapters.other" in ended.stdout
+    assert "adapters.other.train.trian: unknown key" in in_process.stage("ingest", "other").stderr

@@ -12,7 +12,7 @@ from fineline.artifacts import validation
 from fineline.errors import InputError, did_you_mean
 from fineline.project.params.project import Adapter, Params
 
-__all__ = ["FILE", "Adapter", "Params", "load", "load_adapter", "load_each"]
+__all__ = ["FILE", "Adapter", "Params", "load", "load_adapter", "load_each", "load_for"]
 
 FILE = Path("params.yaml")
 
@@ -25,6 +25,23 @@ def load(file: Path = FILE) -> Params:
             accepted. The message has one line per problem, with the path of its key.
     """
     return validation.check(Params, _content(file), str(file))
+
+
+def load_for(name: str, file: Path = FILE) -> Params:
+    """Return the checked content for work on one base or adapter, without other adapters if the block of one is invalid.
+
+    Raises:
+        InputError: As `load`, for everything but the blocks of other adapters.
+    """
+    try:
+        return load(file)
+    except InputError:
+        content = _content(file)
+        blocks = content.get("adapters") if isinstance(content, dict) else None
+        if not isinstance(blocks, dict) or not (name in blocks or name in (content.get("bases") or {})):
+            raise
+        kept = {other: block for other, block in blocks.items() if other == name}
+        return validation.check(Params, content | {"adapters": kept}, str(file))
 
 
 def load_each(file: Path = FILE) -> dict[str, Adapter | InputError]:
