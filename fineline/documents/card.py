@@ -3,6 +3,7 @@
 Format: "Model Cards" in the documentation of the Hugging Face Hub. It contains no text of a row.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ def render(records: Records, approvals: Sequence[Approval] = ()) -> str:
         uses=uses(records),
         limits=limits(records),
         prompt=example(records),
+        requests=_requests(records),
         candidate=candidate,
         gate_verdict=reports["gate"]["verdict"],
         arms=list(ARMS),
@@ -66,6 +68,25 @@ def render(records: Records, approvals: Sequence[Approval] = ()) -> str:
         approval_keys=APPROVAL_KEYS,
         approvals=[[approval.get(key, "") for key in APPROVAL_KEYS] for approval in approvals],
     )
+
+
+def _requests(records: Records) -> list[str]:
+    """Return what requests must send, or a server do, so that a prompt is rendered as in training."""
+    chat = records.adapter.parameters.get("chat", {})
+    found = []
+    if "date" in chat:
+        found.append(
+            f"The chat template writes the date of the day. The model was trained and evaluated with {chat['date']}; a server"
+            " writes today's, unless it renders the template with that date."
+        )
+    if chat.get("variables"):
+        sent = json.dumps(chat["variables"], ensure_ascii=False, sort_keys=True)
+        found.append(f"Send these variables of the template with every request (chat_template_kwargs): {sent}.")
+    if chat.get("template"):
+        found.append(f"Use the template named {chat['template']}.")
+    if chat.get("system") == "merge":
+        found.append("If the template shows no system message, put it at the beginning of the first user message.")
+    return found
 
 
 def _measures(records: Records) -> list[list[Any]]:

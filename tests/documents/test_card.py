@@ -1,5 +1,7 @@
 """The model card: readable by the Hub's parser, with the numbers of the records, and safe against markup in them."""
 
+import shutil
+
 import pytest
 import yaml
 from huggingface_hub import ModelCard
@@ -167,3 +169,15 @@ def test_a_result_that_an_upgrade_accepted_is_stated(make: Make) -> None:
     assert "accepted" not in _section(_card(), "Lineage")
     project.accept()
     assert f"- train@{NAME}: made by train version 1, accepted at the upgrade to 2" in _section(_card(), "Lineage")
+
+
+def test_what_requests_must_send_for_the_template_is_said(make: Make) -> None:
+    settings = make().settings
+    assert "Requests have to match" not in _card()
+    shutil.rmtree("models")
+    chat = {"date": "2026-01-01", "variables": {"enable_thinking": False}, "system": "merge"}
+    make(settings=settings | {"chat": chat})
+    text = _section(_card(), "Prompt format")
+    assert "trained and evaluated with 2026-01-01" in text
+    assert 'thinking": false' in text
+    assert "beginning of the first user message" in text
