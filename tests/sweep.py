@@ -24,7 +24,7 @@ from fineline.models.config import Quantization
 from fineline.models.quiet import quiet
 from fineline.project.params.training import Train
 from fineline.train import loop
-from tests import zoo
+from tests import own_step, zoo
 from tests.conftest import commands
 
 LARGEST_KL = 1e-6  # of two fp32 models
@@ -45,6 +45,8 @@ class Outcome:
     formats: str = ""
     reason: str = ""
     """Why the first stage that failed did."""
+    own: str = ""
+    """Why transformers itself cannot train a step of it on text; empty if it can, or if every stage was passed."""
     detail: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -82,6 +84,7 @@ def run(entry: zoo.Entry, place: Path, method: str = "lora", *, formats: bool = 
             outcome.formats = ", ".join(["safetensors", *(_onnx(merged) if formats else [])])
     except Exception as error:  # the table says what every class ends with
         outcome.reason = f"{stage}: {_reason(error, place)}"
+        outcome.own = own_step.reason_against(entry)
     return outcome
 
 
@@ -168,4 +171,8 @@ def _reason(error: Exception, place: Path) -> str:
     """Return the message of an error in one line, without paths of this run."""
     text = " ".join(str(error).replace(f"{place}/", "").split()) or type(error).__name__
     ours = type(error).__module__.startswith("fineline") or isinstance(error, AssertionError)
-    return ("" if ours else f"{type(error).__name__}: ") + (text if len(text) <= 200 else text[:200].rpartition(" ")[0])
+    return ("" if ours else f"{type(error).__name__}: ") + _short(text)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 200 else text[:200].rpartition(" ")[0]

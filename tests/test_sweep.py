@@ -3,7 +3,7 @@
 import pytest
 
 import models
-from tests import sweep, zoo
+from tests import own_step, sweep, zoo
 
 QUANTIZED = (
     "llama",
@@ -49,6 +49,26 @@ def test_a_quantized_base_is_trained_judged_and_merged(model_type, tmp_path):
 @pytest.mark.slow
 def test_the_page_has_every_class_and_no_other():
     assert set(models.written()) == set(ENTRIES)
+
+
+def test_at_most_ten_classes_that_transformers_trains_on_text_do_not_come_through():
+    able = [row for row in models.written().values() if len(row) == len(models.COLUMNS)]
+    assert len(able) > 200
+    assert sum(bool(row[-1]) for row in able) <= 10
+
+
+@pytest.mark.parametrize(
+    ("architecture", "complaint"),
+    [
+        ("LlamaForCausalLM", ""),
+        ("Gemma3ForConditionalGeneration", ""),
+        ("BlipForConditionalGeneration", "missing 1 required positional argument: 'pixel_values'"),
+    ],
+)
+def test_a_step_of_transformers_itself_is_tried(architecture, complaint):
+    found = own_step.reason_against(ENTRIES[architecture])
+    assert complaint in found
+    assert bool(found) == bool(complaint)
 
 
 @pytest.mark.parametrize("model_type", ["llama", "gemma3_text", "qwen3_5_text", "deepseek_v3", "gpt_oss", "granitemoehybrid"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedTokenizerFast
 from transformers.models.auto.modeling_auto import (
@@ -48,21 +49,33 @@ def _named_after(entry: Entry) -> bool:
 
 def tiny_config(model_type: str, kind: Kind = "causal") -> Any:
     """Return the configuration of a tiny model: the default one of its type, shrunk."""
-    given = CONFIG_MAPPING[model_type]
-    values = shrink(_default(model_type).to_dict(), VOCABULARY)
-    if kind == "causal" and "is_decoder" in values:
-        values["is_decoder"] = True  # an encoder that is also a decoder, such as BERT, then masks what follows
+    given = _configuration(model_type, kind)
+    values = shrink(_default(model_type, given).to_dict(), VOCABULARY)
+    for name in ("is_decoder", "causal"):
+        if kind == "causal" and name in values:
+            values[name] = True  # an encoder that is also a decoder, such as BERT, then masks what follows
     return given(**adjust(model_type, kind, values))
 
 
-def _default(model_type: str) -> Any:
-    return CONFIG_MAPPING[model_type](**adjust(model_type, "default", {}))
+def _configuration(model_type: str, kind: Kind) -> Any:
+    """Return the class of configurations of a type: that of the class itself where the type's is of another model around it."""
+    whole, own = CONFIG_MAPPING[model_type], _class(model_type, kind).config_class
+    return whole if own in (whole, whole.sub_configs.get("text_config")) else own
+
+
+def _class(model_type: str, kind: Kind) -> Any:
+    return getattr(transformers, _NAMES[kind][model_type])
+
+
+def _default(model_type: str, given: Any) -> Any:
+    return given(**adjust(model_type, "default", {}))
 
 
 def build(model_type: str, kind: Kind = "causal", seed: int = 0) -> Any:
     """Return a tiny model with random weights in fp32."""
+    config, own = tiny_config(model_type, kind), _class(model_type, kind)
     torch.manual_seed(seed)
-    return AUTO[kind].from_config(tiny_config(model_type, kind)).eval()
+    return (own._from_config(config) if type(config) is own.config_class else AUTO[kind].from_config(config)).eval()
 
 
 def save(model_type: str, kind: Kind, directory: Path, *, seed: int = 0, tokenizer: Any = None) -> Path:
