@@ -59,9 +59,7 @@ class Gguf(Format):
         Raises:
             FinelineError: llama.cpp tokenizes the text of a row otherwise than transformers.
         """
-        engine = _engine(directory)
-        _check_tokens(engine, base, rows)
-        return engine.rows(rows)
+        return _rows(directory, base, rows)
 
     def runtime(self, directory: Path, base: Path) -> Runtime:
         """See `Format.runtime`."""
@@ -138,7 +136,7 @@ class GgufAdapter(Gguf):
         model.build_adapter(sources.adapter, sources.base, "fp16", into)
         published = probe.fresh_logits(sources.base, sources.tokens, probe.Loading(adapter=sources.adapter))
         with closing(published) as expected:
-            found = fidelity(expected, self.probe(into, sources.base, sources.tokens))
+            found = fidelity(expected, _rows(into, sources.base, sources.tokens))
         if not ROUNDED.holds(found):
             raise FinelineError(
                 f"llama.cpp computes something else from base and adapter than transformers: mean KL {found.mean_kl:.1e}"
@@ -153,6 +151,12 @@ def _engine(directory: Path) -> "LlamaEngine":
 
     adapter = directory / ADAPTER_FILE
     return LlamaEngine(directory, adapter if adapter.is_file() else None)
+
+
+def _rows(directory: Path, base: Path, rows: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
+    engine = _engine(directory)
+    _check_tokens(engine, base, rows)
+    return engine.rows(rows)
 
 
 def _check_tokens(engine: "LlamaEngine", base: Path, rows: Sequence[Sequence[int]]) -> None:
