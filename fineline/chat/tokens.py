@@ -38,6 +38,10 @@ class TokenizedRow:
         """Number of positions with a label."""
         return sum(label != IGNORED for label in self.labels)
 
+    def cut(self, longest: int) -> "TokenizedRow":
+        """Return the first tokens of the row."""
+        return self if len(self.input_ids) <= longest else TokenizedRow(self.input_ids[:longest], self.labels[:longest])
+
 
 def tokenizer_of(model: Path) -> Any:
     """Return the tokenizer of a model directory."""

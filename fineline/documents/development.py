@@ -23,7 +23,7 @@ def method(records: Records) -> list[Field]:
         " have a loss.",
         f"The {settings.get('keep')} weights of {training['steps']} steps were saved; the lowest validation loss was at step"
         f" {training['best_step']}.",
-        f"The adapter is merged into the {merge['merged_into']} base, the one it was trained on.",
+        _merged(merge),
         "Base, adapter, merged and exported model are scored on the same items.",
     ]
     result = {
@@ -128,6 +128,18 @@ def modification(records: Records) -> list[Field]:
         "note": "This criterion is indicative: the effect on the model's capabilities counts too. Not legal advice.",
     }
     return [Field("downstream_modifier", "Work of the modification compared with the base", reasoning, records.source("plan"))]
+
+
+def _merged(merge: dict[str, Any]) -> str:
+    """Return which weights the adapter was merged into, and why."""
+    choice = merge.get("choice")
+    if choice is None:
+        return f"The adapter is merged into the {merge['merged_into']} base, the one it was trained on."
+    return (
+        f"The adapter is merged into the {merge['merged_into']} base: on {choice['rows']} validation rows the loss is"
+        f" {choice['dequantized']:.4f} with the dequantized weights that it was trained on and {choice['original']:.4f} with the"
+        " original ones."
+    )
 
 
 def _code(records: Records) -> dict[str, Any]:

@@ -230,5 +230,6 @@ def _verify_merge(bundle: EvidenceBundle) -> None:
     from fineline import merge  # imports PyTorch, which no other action needs
 
     base, (adapter, record), merged = (bundle.artifacts[role] for role in ("base", "adapter", "merged"))
-    if wrong := merge.differences(base[0], adapter, merged[0], record.parameters):
+    into = bundle.reports["merge"].get("merged_into")
+    if wrong := merge.differences(base[0], adapter, merged[0], record.parameters, into):
         raise Refused("\n".join(wrong))

@@ -1,13 +1,14 @@
 """Probe texts for fidelity checks, and their logits from a model directory in a new process, row by row.
 
 `python -m fineline.inference.probe MODEL HOW` loads MODEL in a new process, so that the files on disk are measured and not the
-state of an earlier step in memory. It reads the rows from its standard input, and writes the logits of each as soon as they are
-fetched: no more than one row of logits is in memory, and none on disk.
+state of an earlier step in memory. It reads the rows from its standard input, and writes the logits of each: no more than one row
+of logits is in memory, and none on disk. A model that is large for this machine is computed block by block.
 """
 
 import inspect
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -103,10 +104,11 @@ def fresh_logits(model: Path, tokens: Sequence[Sequence[int]], how: Loading = PL
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            with suppress(BrokenPipeError):  # it failed, and the reason is in its messages
-                process.stdin.write(json.dumps(tokens).encode() + b"\n")
-                process.stdin.flush()
             for row in tokens:
+                # One row at a time: while one process computes, the other one only has the logits of a row.
+                with suppress(BrokenPipeError):  # it failed, and the reason is in its messages
+                    process.stdin.write(json.dumps(row).encode() + b"\n")
+                    process.stdin.flush()
                 logits = _received(process.stdout, len(row))
                 if logits is None:
                     process.wait()
@@ -142,32 +144,32 @@ def main(model: str, how: str) -> None:
     """Write the logits of a model directory to standard output; runs in the new process."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is not part of the logits
-    tokens = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    rows: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(rows,), daemon=True).start()
 
-    for logits in torch_logits(loaded(Path(model), Loading.from_json(how)), tokens):
-        out.write(logits.shape[1].to_bytes(8, "little"))
-        out.write(np.ascontiguousarray(logits).data.cast("B"))
-        out.flush()
+    model_loaded = loaded(Path(model), Loading.from_json(how))
+    while True:
+        for logits in torch_logits(model_loaded, [rows.get()]):
+            out.write(logits.shape[1].to_bytes(8, "little"))
+            out.write(np.ascontiguousarray(logits).data.cast("B"))
+            out.flush()
 
 
 def loaded(model: Path, how: Loading) -> Any:
     """Return the model in a directory in fp32."""
-    import torch
-
     from fineline import adapters
+    from fineline.inference import blockwise
     from fineline.models import loading
 
-    found = loading.base_model(model, quantization=how.quantization, precision=how.precision)
-    if how.adapter:
-        found = adapters.load(found, how.adapter)
-    loading.dequantize(found, torch.float32)
-    return torch.nn.Module.float(found).eval()  # transformers forbids .float() on a quantized model, which it no longer is
+    exact = how.quantization is None and how.precision == "fp32"  # as in the files, which are read when they are used
+    found = loading.base_model(model, quantization=how.quantization, precision=None if exact else how.precision)
+    return blockwise.in_fp32(adapters.load(found, how.adapter) if how.adapter else found)
 
 
-def _end_with_parent() -> None:
-    """Wait for the end of standard input, which the parent leaves open as long as it lives, and end this process."""
-    os.read(0, 1)
+def _receive(rows: "queue.SimpleQueue[list[int]]") -> None:
+    """Receive rows until the end of standard input, which the parent leaves open as long as it lives, and end this process."""
+    while line := sys.stdin.buffer.readline():
+        rows.put(json.loads(line))
     os._exit(1)
 
 

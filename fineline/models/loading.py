@@ -29,18 +29,25 @@ def device() -> torch.device:
 
 
 def base_model(
-    directory: Path, *, quantization: Quantization | None = None, attention: str = "sdpa", precision: Precision = "bf16"
+    directory: Path,
+    *,
+    quantization: Quantization | None = None,
+    attention: str = "sdpa",
+    precision: Precision | None = "bf16",
+    place: torch.device | None = None,
 ) -> Any:
     """Return a base model, in full precision or in four bits (QLoRA, arXiv 2305.14314).
 
     Args:
         attention: Name of the attention implementation in transformers.
-        precision: Type of weights that are not in four bits, and of computation with those that are.
+        precision: Type of weights that are not in four bits, and of computation with those that are. None keeps the type of the
+            files (fp32 if there are several): on a CPU, weights are then read when they are used, and take no memory before.
+        place: By default the accelerator, if there is one.
 
     Raises:
         InputError: transformers cannot load it.
     """
-    from transformers import AutoConfig, BitsAndBytesConfig
+    from transformers import AutoConfig
     from transformers.utils import logging as transformers_logging
 
     from fineline.models import classes
@@ -49,27 +56,18 @@ def base_model(
     try:
         config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
         kind = classes.model_class(config)
-        packing = None
-        if quantization is not None:
-            packing = BitsAndBytesConfig(
-                load_in_4bit=True,
-                bnb_4bit_quant_type=quantization.type,
-                bnb_4bit_use_double_quant=quantization.double,
-                bnb_4bit_compute_dtype=dtype(precision),
-                llm_int8_skip_modules=_in_full(config) or None,
-            )
         model = kind.from_pretrained(
             directory,
-            dtype=dtype(precision),
-            quantization_config=packing,
+            dtype=_exact_type(directory) if precision is None else dtype(precision),
+            quantization_config=packing(config, quantization, precision or "bf16") if quantization is not None else None,
             attn_implementation=attention,
-            device_map={"": device()},
+            device_map={"": place or device()},
             local_files_only=True,
             trust_remote_code=False,
         )
     except ValueError as error:
         if attention != "eager" and "attn_implementation" in str(error):  # the class has one implementation only
-            return base_model(directory, quantization=quantization, attention="eager", precision=precision)
+            return base_model(directory, quantization=quantization, attention="eager", precision=precision, place=place)
         raise InputError(f"{directory}: transformers cannot load this model: {error}") from error
     except KeyError as error:
         raise InputError(f"{directory}: transformers cannot load this model: {error} is missing") from error
@@ -77,6 +75,29 @@ def base_model(
     if quantization is not None:
         _release_file(model)
     return model
+
+
+def _exact_type(directory: Path) -> torch.dtype:
+    """Return a type in which every weight of a model directory is exact: that of its files if they have one."""
+    found = set()
+    for file in sorted(directory.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as stored:
+            found |= {stored.get_slice(name).get_dtype() for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+    (kind, *others) = sorted(found & _STORED_TYPES.keys()) or ["F32"]
+    return torch.float32 if others else _STORED_TYPES[kind]
+
+
+def packing(config: Any, quantization: Quantization, precision: Precision) -> Any:
+    """Return how transformers quantizes the base of this configuration: a `BitsAndBytesConfig`."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=quantization.type,
+        bnb_4bit_use_double_quant=quantization.double,
+        bnb_4bit_compute_dtype=dtype(precision),
+        llm_int8_skip_modules=_in_full(config) or None,
+    )
 
 
 def _in_full(config: Any) -> list[str]:
@@ -131,17 +152,48 @@ def weight_of(layer: Any) -> torch.Tensor:
     return weight.to(torch.float32, copy=True)
 
 
-def dequantize(model: torch.nn.Module, kind: torch.dtype) -> None:
-    """Replace every 4-bit layer of a model with a linear layer that has the same weights in type `kind`, in place."""
+class Dequantized(torch.nn.Module):
+    """A linear layer with the weights of a 4-bit layer, which are dequantized whenever they are used.
+
+    Args:
+        packed: The 4-bit layer.
+        kind: Type of the weights.
+    """
+
+    def __init__(self, packed: Any, kind: torch.dtype) -> None:
+        super().__init__()
+        self.packed, self.kind = [packed], kind  # in a list: its parameters are not weights of this layer
+        self.in_features, self.out_features = packed.in_features, packed.out_features
+        self.bias = None if packed.bias is None else torch.nn.Parameter(packed.bias.to(kind), requires_grad=False)
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weight (out, in)."""
+        return weight_of(self.packed[0]).to(self.kind)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., in) -> (..., out)."""
+        return torch.nn.functional.linear(x, self.weight, self.bias)
+
+
+def dequantize(model: torch.nn.Module, kind: torch.dtype, *, lazily: bool = False) -> None:
+    """Replace every 4-bit layer of a model with a linear layer that has the same weights in type `kind`, in place.
+
+    Args:
+        lazily: Keep the weights in four bits, and dequantize them whenever a layer is used.
+    """
     for name, packed in quantized_layers(model).items():
-        weight = weight_of(packed).to(kind)
-        layer = torch.nn.Linear(1, 1, bias=packed.bias is not None, device="meta")
-        layer.in_features, layer.out_features = packed.in_features, packed.out_features
-        layer.weight = torch.nn.Parameter(weight, requires_grad=False)
-        if packed.bias is not None:
-            layer.bias = torch.nn.Parameter(packed.bias.to(kind), requires_grad=False)
         owner, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(owner), attribute, layer)
+        setattr(model.get_submodule(owner), attribute, Dequantized(packed, kind) if lazily else _linear(packed, kind))
+
+
+def _linear(packed: Any, kind: torch.dtype) -> torch.nn.Linear:
+    layer = torch.nn.Linear(1, 1, bias=packed.bias is not None, device="meta")
+    layer.in_features, layer.out_features = packed.in_features, packed.out_features
+    layer.weight = torch.nn.Parameter(weight_of(packed).to(kind), requires_grad=False)
+    if packed.bias is not None:
+        layer.bias = torch.nn.Parameter(packed.bias.to(kind), requires_grad=False)
+    return layer
 
 
 def stored_tensors(directory: Path, wanted: set[str]) -> Iterator[tuple[str, torch.Tensor]]:

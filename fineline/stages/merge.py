@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fineline import adapters, artifacts
 from fineline.adapters import methods
@@ -16,9 +16,16 @@ from fineline.project import layout, params
 from fineline.stages import handover
 from fineline.stages.handover import Rows
 
+if TYPE_CHECKING:
+    from fineline.chat.format import ChatFormat
+    from fineline.merge.choice import Choice
+    from fineline.models.config import Quantization
+
 # If the training was in bf16, which has 8 significant bits, merged weights differ from their fp32 sum by up to 2**-9 of it.
 LARGEST_KL = 1e-3
 LEAST_AGREEMENT = 0.99
+VALIDATION_ROWS = 64
+"""Number of rows that choose the weights which an adapter trained on a base in four bits is merged into."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class MergeInputs:
     chat: ChatSettings
     probes: Rows
     """The rows whose first ones compare the merged model with the trained one."""
+    validation: Rows
+    """The rows whose first ones choose the weights that the adapter is merged into."""
     sources: Mapping[str, Input]
     """Role -> artifact from which the merged model is made."""
 
@@ -79,6 +88,7 @@ def read(name: str) -> MergeInputs:
         trained_with=trained_with,
         chat=ChatSettings.model_validate(trained_with.get("chat", {})),
         probes=handover.probe_rows(layout.curated(name)),
+        validation=handover.read_rows(layout.curated(name), "validation")["validation"],
         sources={"base": artifacts.used(base), "adapter": artifacts.used(adapter)},
     )
 
@@ -92,25 +102,56 @@ def merge(inputs: MergeInputs, directory: Path) -> dict[str, Any]:
     from fineline.chat.tokens import chat_format
     from fineline.inference import probe
     from fineline.inference.fidelity import fidelity
-    from fineline.merge import reference, write
-    from fineline.models import loading
+    from fineline.merge import weights
 
     trained_with = inputs.trained_with
-    quantization, precision = methods.quantization_of(trained_with), methods.precision_of(trained_with)
-    model = loading.base_model(inputs.base, quantization=quantization, precision=precision)
-    model = adapters.load(model, inputs.adapter)
-    write(inputs.base, model, directory, methods.method_of(trained_with), precision)
-    tokens = probe.encoded(inputs.probes, chat_format(inputs.base, inputs.chat))
-    # The reference is computed in fp32 with the weights that were trained on. Rounding activations to bf16, which both models
+    method, precision = methods.method_of(trained_with), methods.precision_of(trained_with)
+    chat = chat_format(inputs.base, inputs.chat)
+    quantization = methods.quantization_of(trained_with)
+    measured = _measured(inputs, chat) if quantization else None
+    if measured is not None and measured.into == "original":
+        quantization = None
+    # Bases in four bits are dequantized one weight at a time; all other weights are read when they are merged.
+    model = weights.loaded(inputs.base, inputs.adapter, method, precision)
+    weights.write(inputs.base, model, directory, method, precision, quantization)
+    del model
+    # The reference is computed in fp32 with the weights that were merged into. Rounding activations to bf16, which both models
     # do in use, would only blur the comparison of weights.
+    tokens = probe.encoded(inputs.probes, chat)
     with closing(probe.fresh_logits(directory, tokens)) as merged:
-        measured = fidelity(probe.torch_logits(reference(model), tokens), merged)
+        held = fidelity(probe.torch_logits(_reference(inputs, quantization), tokens), merged)
     return {
-        "passed": measured.mean_kl <= LARGEST_KL and measured.same_choice >= LEAST_AGREEMENT,
+        "passed": held.mean_kl <= LARGEST_KL and held.same_choice >= LEAST_AGREEMENT,
         "merged_into": "dequantized" if quantization else "original",
         "precision": precision,
-        **asdict(measured),
-    }
+        **asdict(held),
+    } | ({} if measured is None else {"choice": asdict(measured)})
+
+
+def _reference(inputs: MergeInputs, quantization: "Quantization | None") -> Any:
+    """Return the base with the adapter in fp32, with weights of the base in four bits or the original ones."""
+    from fineline.inference import blockwise
+    from fineline.models import loading
+
+    precision = methods.precision_of(inputs.trained_with)
+    return blockwise.in_fp32(
+        adapters.load(loading.base_model(inputs.base, quantization=quantization, precision=precision), inputs.adapter)
+    )
+
+
+def _measured(inputs: MergeInputs, chat: "ChatFormat") -> "Choice | None":
+    """Measure both kinds of weights that an adapter can be merged into; None if no validation row has a learned token."""
+    from fineline.chat.tokens import encode
+    from fineline.inference import probe
+    from fineline.merge.choice import choice
+
+    rows = [row.cut(probe.LONGEST) for row in (encode(chat, row) for row in inputs.validation[:VALIDATION_ROWS])]
+    rows = [row for row in rows if row.learned]
+    if not rows:
+        return None
+    models = (_reference(inputs, quantization) for quantization in (methods.quantization_of(inputs.trained_with), None))
+    dequantized, original = (probe.torch_logits(model, [row.input_ids for row in rows]) for model in models)
+    return choice(dequantized, original, rows)
 
 
 def check_mergeable(method: str) -> None:
