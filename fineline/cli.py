@@ -66,7 +66,7 @@ COMMANDS = {
         "Write model card, bill of materials, technical documentation and license chain from the records.",
     ),
     "keygen": (
-        "governance.cli:keygen",
+        "governance.keygen_cli:keygen",
         "Generate a key. The first key also begins the ledger, with one person and a policy to start from.",
     ),
     "adopt": (
@@ -90,6 +90,7 @@ COMMANDS = {
         "governance.cli:promote",
         "Verify everything, place an immutable release, and point the channel at it.",
     ),
+    "pack": ("governance.cli:pack", "Write a verified release as an OCI image layout, with what was signed about it."),
     "rollback": ("governance.cli:rollback", "Return a channel to a release that it had before, if that still verifies."),
     "revoke": (
         "governance.cli:revoke",
@@ -121,12 +122,13 @@ EXAMPLES = {
     "report": ("fineline report support", "fineline report support --open"),
     "holdout": ('fineline holdout support --reason "release 2.0"',),
     "document": ("fineline document support",),
-    "keygen": ("fineline keygen ada --email ada@example.com",),
+    "keygen": ("fineline keygen ada --email ada@example.com", "fineline keygen releases --release"),
     "attest": ("fineline attest support",),
     "show": ("fineline show support",),
     "approve": ('fineline approve support --for staging --reason "Read the flips."',),
     "reject": ('fineline reject support --reason "Leaks names."',),
     "promote": ("fineline promote support --to staging",),
+    "pack": ("fineline pack releases/support/channels/production --oci support.oci",),
     "rollback": ('fineline rollback support --in production --reason "Too slow."',),
     "verify": ("fineline verify releases/support/channels/production", "fineline verify models/adapters/support"),
     "lineage": ("fineline lineage models/export/support/quantized",),
@@ -135,11 +137,11 @@ EXAMPLES = {
 
 OUTSIDE = {"docs", "new", "upgrade"}
 """Commands that do not change to the root of a project."""
-ANYWHERE = {"doctor", "history", "keygen", "lineage", "plan", "show", "stamp", "verify"}
+ANYWHERE = {"doctor", "history", "keygen", "lineage", "pack", "plan", "show", "stamp", "verify"}
 """Commands that also work where there is no fineline.lock: on a release alone, or in a project that is not upgraded yet."""
 NOT_UPGRADED = {"report"}
 """Commands that need a project, which may be one that is not upgraded yet."""
-NAMES_OR_PATHS = {"base", "key", "what"}
+NAMES_OR_PATHS = {"base", "key", "release_key", "what"}
 """Arguments that are a path or something else."""
 
 

@@ -12,13 +12,16 @@ from fineline.governance import (
     contents,
     evidence_bundle,
     files,
+    keys,
     ledger_files,
+    model_signature,
     people,
     policy,
     requirements,
     state,
     statements,
     store,
+    verification,
 )
 from fineline.governance.approvals import unfounded
 from fineline.governance.evidence_bundle import ROLES, SHIPPED, EvidenceBundle
@@ -107,11 +110,17 @@ def decide_upstream(path: Path, who: Who, reason: str, *, approve: bool, now: st
     return sign(kind, {path.as_posix(): artifact.digest}, predicate, who, now)
 
 
-def promote(adapter: str, channel: str, who: Who, now: str | None = None) -> Entry | None:
+def promote(
+    adapter: str, channel: str, who: Who, now: str | None = None, release_key: str | None = None
+) -> Entry | None:
     """Put the candidate of an adapter into a channel.
 
     Everything is verified in the copy that ships. The copy is placed, the entry signed, and the channel moved, in this order.
-    An interrupted promotion is completed by repeating it, and a release that was lost is placed and signed again.
+    An interrupted promotion is completed by repeating it, and a release that was lost is placed and signed again. If the project
+    has release keys, the release is also signed for other tools (model.sig).
+
+    Args:
+        release_key: Path or URI of a release key, if the project has any; see `keys.release_signer`.
 
     Returns:
         The entry; None if the channel has the candidate already.
@@ -133,11 +142,14 @@ def promote(adapter: str, channel: str, who: Who, now: str | None = None) -> Ent
         agreed = approvals.agreed(present, bundle, channel)
         place = store.directory(adapter, bundle.release)
         was_there = place.exists()
+        signer = _release_signer(place, present, release_key)
         record = store.place(bundle, writing.contents(gathering.gather(adapter), _decisions(present, agreed)))
         same_name = [one for one in present.moves if one.predicate["release"]["name"] == bundle.release]
         promoted = {one.predicate["release"]["record"] for one in same_name}
         if was_there and promoted and record not in promoted:
             raise Refused(f"{place}: release.json is not the one that was promoted; move that copy away and promote again")
+        if signer is not None:
+            model_signature.sign(place, adapter, signer)
         before = present.current(adapter, channel)
         release = {"name": bundle.release, "candidate": bundle.digest, "record": record}
         entry = None
@@ -156,6 +168,22 @@ def promote(adapter: str, channel: str, who: Who, now: str | None = None) -> Ent
         moved = store.current(adapter, channel) != bundle.release
         store.point(adapter, channel, bundle.release)
         return entry or (before if moved else None)
+
+
+def _release_signer(place: Path, present: State, given: str | None) -> "Signer | None":
+    """Return the signer of model.sig; None if the project has no valid release key, or the release has a valid signature."""
+    people = present.present.people
+    valid = verification.release_keys(present, [present.now])
+    if not valid and given is None:
+        return None
+    if place.exists():
+        try:
+            model_signature.verified(place, valid)
+        except Refused:
+            pass
+        else:
+            return None
+    return keys.release_signer(given, people)
 
 
 def rollback(adapter: str, channel: str, who: Who, reason: str, to: str | None = None, now: str | None = None) -> Entry:

@@ -1,11 +1,9 @@
 """`fineline keygen|adopt|attest|show|approve|reject|promote|rollback|revoke|history` (docs/governance.md)."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from fineline.errors import InputError, Refused
 from fineline.governance import (
@@ -15,6 +13,7 @@ from fineline.governance import (
     files,
     keys,
     ledger_files,
+    packing,
     people,
     policy,
     requirements,
@@ -45,33 +44,6 @@ ForChannel = Annotated[
     str | None, typer.Option("--for", metavar="CHANNEL", help="The channel, for the candidate of an adapter.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
-
-
-def keygen(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Short, such as ada; part of every signature.")],
-    email: Annotated[str, typer.Option(help="The person's address.")],
-    full_name: Annotated[str | None, typer.Option("--full-name", help="The person's full name.")] = None,
-    role: Annotated[list[str] | None, typer.Option(help="May be repeated; all roles for the first person.")] = None,
-    to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write the private key: outside of the project.")
-    ] = None,
-) -> None:
-    """Generate a key. The first key also begins the ledger, with one person and a policy to start from."""
-    keys.check_person(name, email)
-    first = not people.FILE.exists()
-    place = to or keys.default(name)
-    public = keys.make(place, os.environ.get(keys.PASSPHRASE))
-    roles = role or (keys.ROLES if first else ["approver"])
-    entry = keys.entry_of(full_name or name, email, roles, public)
-    console.print(f"{place}: the private key; keep it secret, and keep a copy in a safe place")
-    if first:
-        made = keys.begin(name, entry, str(place))
-        console.print(f"{people.FILE} and {policy.FILE} are in force, signed by {name}: {made.id}")
-        console.print(f"to sign with this key: export {keys.VARIABLE}={place}")
-        console.print("production promotion needs two more approvers")
-        return
-    block = yaml.safe_dump({name: entry}, sort_keys=False, allow_unicode=True, width=120)
-    console.print(f"add to {people.FILE}, under `people:`; then a governor runs `fineline adopt`:\n\n{block}", markup=False)
 
 
 def adopt(key: KeyPlace = None) -> None:
@@ -133,18 +105,39 @@ def promote(
     name: AdapterName,
     channel: Annotated[str, typer.Option("--to", metavar="CHANNEL", help="A channel of governance/policy.yaml.")],
     key: KeyPlace = None,
+    release_key: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|URI", help=f"Key that signs model.sig; {keys.RELEASE_VARIABLE} if not given."),
+    ] = None,
 ) -> None:
     """Verify everything, place an immutable release, and point the channel at it."""
     params.load().adapter(name)
-    entry = actions.promote(name, channel, _who(key))
+    entry = actions.promote(name, channel, _who(key), release_key=release_key)
     if entry is None:
         console.print(f"{channel} has this candidate already")
         return
     fields = entry.predicate
     console.print(f"{store.channel(name, channel)} -> {store.directory(name, fields['release']['name'])}")
+    for problem in packing.redistribution(store.verified(store.directory(name, fields["release"]["name"]))):
+        console.print(f"note: {problem}; `fineline pack` asks for --accept-license", markup=False)
     agreed = ", ".join(fields.get("approved_by", ()))
     alone = "" if fields.get("second_pair_of_eyes") else "; reviewed only by its author, as the record says"
     console.print(f"approved by {agreed}, promoted by {entry.person}{alone}: {entry.id}")
+
+
+def pack(
+    release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A directory with a release.json.")],
+    oci: Annotated[Path, typer.Option("--oci", metavar="DIR", help="New directory for an OCI image layout.")],
+    accept_license: Annotated[
+        bool, typer.Option("--accept-license", help="Pack although a license forbids redistribution, or is not known to allow it.")
+    ] = False,
+) -> None:
+    """Write a verified release as an OCI image layout, with what was signed about it."""
+    made = packing.pack(release, oci, accept_license=accept_license)
+    for problem in made.unclear:
+        console.print(f"accepted: {problem}", markup=False)
+    console.print(f"{oci}:{made.reference}  {made.digest}", highlight=False, markup=False)
+    console.print(f"{made.statements} signed statements refer to it")
 
 
 def rollback(

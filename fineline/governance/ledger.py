@@ -20,7 +20,7 @@ from fineline.governance.statements import ACTIONS, Envelope, Link, Statement, s
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
-ROOT = files.ROOT / "ledger"
+ROOT = files.ROOT / files.LEDGER
 CHECKPOINTS = "checkpoints"
 
 

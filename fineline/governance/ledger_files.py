@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from fineline.artifacts import locks, validation
 from fineline.artifacts.files import is_draft, write_text
 from fineline.errors import Refused
-from fineline.governance import statements
+from fineline.governance import files, statements
 from fineline.governance.ledger import CHECKPOINTS, ROOT, Entry, Ledger
 from fineline.governance.statements import TYPES, Envelope, Statement
 from fineline.project.layout import SCRATCH
@@ -24,8 +24,9 @@ def read(root: Path = ROOT) -> Ledger:
     """Read the ledger in a directory; it is empty if there is no directory.
 
     Raises:
-        Refused: A file is not an entry, or the entries do not form a ledger (see `Ledger`).
+        Refused: A file is not an entry or is a link, or the entries do not form a ledger (see `Ledger`).
     """
+    files.refuse_links(root.parent, root, root / CHECKPOINTS)
     checkpoints = []  # before the entries: an entry is written before its checkpoint, possibly at this moment
     for file in _files(root / CHECKPOINTS):
         envelope = statements.parse(file.read_bytes(), statements.CHECKPOINT, str(file))

@@ -77,6 +77,26 @@ class Key(StrictModel):
         return None
 
 
+class ReleaseKey(Key):
+    """The public half of a key that signs releases for other tools (model.sig). It is not a person's, and approves nothing."""
+
+    scheme: Literal["ecdsa-sha2-nistp256"] = "ecdsa-sha2-nistp256"
+    """Signature scheme: ECDSA over P-256, as Model Signing 1.0 asks."""
+
+    @model_validator(mode="after")
+    def _is_on_its_curve(self) -> Self:
+        from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+        public = load_pem_public_key(self.public.encode())
+        if not isinstance(public, EllipticCurvePublicKey) or public.curve.name != "secp256r1":
+            raise ValueError("`public` is not a key on the curve P-256; `fineline keygen NAME --release` makes one")
+        pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        if self.public.strip() != pem.strip():
+            raise ValueError("`public` is not written as PEM with lines of 64 characters, by which other tools name the key")
+        return self
+
+
 class Person(StrictModel):
     """A person, or a machine that signs what it made."""
 
@@ -103,10 +123,16 @@ class People(files.Adopted):
 
     people: dict[str, Person] = Field(min_length=1)
     """Short name -> person. The short name is part of every signature."""
+    release_keys: list[ReleaseKey] | None = None
+    """Keys that sign releases for other tools. With one that is valid, every promotion writes model.sig. By default none."""
 
     @model_validator(mode="after")
     def _keys_are_personal(self) -> Self:
         owners: dict[str, str] = {}
+        for key in self.release_keys or ():
+            if key.id in owners:
+                raise ValueError(f"the same key is listed twice under release_keys ({key.id[:16]})")
+            owners[key.id] = "release_keys"
         for name, person in self.people.items():
             for key in person.keys:
                 if key.id in owners:
@@ -127,6 +153,15 @@ class People(files.Adopted):
     def signer(self, keyid: str) -> Signer | None:
         """Return the owner of the key with this id; None if it is unknown."""
         return self._by_key.get(keyid)
+
+    @property
+    def keys(self) -> list[Key]:
+        """All keys: those of people, and those of releases."""
+        return [*(key for person in self.people.values() for key in person.keys), *(self.release_keys or ())]
+
+    def releasing(self, time: str) -> list[ReleaseKey]:
+        """Return the release keys that are valid at a time."""
+        return [key for key in self.release_keys or () if key.invalid_at(time) is None]
 
     @cached_property
     def _by_key(self) -> dict[str, Signer]:

@@ -1,16 +1,20 @@
 """release.json: what a release consists of, and whether every byte and every record in it is consistent."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 from fineline import artifacts
 from fineline.artifacts import canonical
 from fineline.errors import InputError, Refused
+from fineline.governance import files, model_signature
 from fineline.governance.evidence_bundle import SHIPPED, EvidenceBundle
 
 RECORD = "release.json"
 SCHEMA = "fineline/release/v1"
+_ABOUT_ALL = (RECORD, model_signature.FILE)
+"""Files that are about all others. The signature is checked by itself: it also covers the record."""
 
 
 def described(bundle: EvidenceBundle, directory: Path) -> dict[str, Any]:
@@ -37,8 +41,9 @@ def verified(release: Path) -> dict[str, Any]:
         Refused: A file is missing, changed, unknown or a link, or the records do not belong together.
     """
     file = release / RECORD
-    if not file.is_file() or file.is_symlink():
+    if not os.path.lexists(file):
         raise InputError(f"{file}: missing; a release is a directory below releases/<adapter>/")
+    files.refuse_links_in(release.resolve())  # the release itself may be reached by the link of a channel
     raw = file.read_bytes()
     try:
         record = canonical.parse(raw)
@@ -47,7 +52,7 @@ def verified(release: Path) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError) as error:
         raise Refused(f"{file}: not the record of a release: {error}") from error
     try:
-        found = {entry["path"]: entry for entry in artifacts.manifest(release) if entry["path"] != RECORD}
+        found = {entry["path"]: entry for entry in artifacts.manifest(release) if entry["path"] not in _ABOUT_ALL}
     except InputError as error:
         raise Refused(str(error)) from error
     _check_files(release, recorded, found)

@@ -101,7 +101,7 @@ def _known(kind: Kind, what: str, present: State) -> str:
     """Return the full name of what is to be revoked. A typo must not be signed: it would look like a revocation."""
     wanted = what.removeprefix("sha256:") if kind in ("artifact", "key") else what
     if kind == "key":
-        known = {key.id for one in present.adoptions for person in one.people.people.values() for key in person.keys}
+        known = {key.id for one in present.adoptions for key in one.people.keys}
     elif kind == "artifact":
         known = {
             digest.removeprefix("sha256:")

@@ -1,14 +1,27 @@
 """Verify a release: its bytes, what it was made from, who approved it, and whether that still counts."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fineline.artifacts import canonical
 from fineline.errors import Refused
-from fineline.governance import contents, files, ledger, ledger_files, requirements, state, statements, store
+from fineline.governance import (
+    contents,
+    files,
+    ledger,
+    ledger_files,
+    model_signature,
+    requirements,
+    state,
+    statements,
+    store,
+)
 from fineline.governance.approvals import supporting, unfounded
 from fineline.governance.evidence_bundle import SHIPPED
+from fineline.governance.people import ReleaseKey
 from fineline.governance.state import State
 
 
@@ -33,6 +46,8 @@ class Verified:
     """A sentence for people.yaml and policy.yaml each, if it is not what is in force."""
     head: list[str] = field(default_factory=list)
     """Last entries of the ledger. An auditor who keeps them elsewhere notices when entries disappear."""
+    release_key: str | None = None
+    """Id of the key that signed model.sig; None for a release without one, made before the project had release keys."""
 
 
 def verify(release: Path, now: str | None = None, expected_head: str | None = None) -> Verified:
@@ -49,6 +64,8 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
     if wrong := contents.problems(release / "model"):
         raise Refused("\n".join(wrong))
     root = project_of(release)
+    if root is not None:
+        files.refuse_links_in(root / files.ROOT)
     present = _state(release, root, now)
     name, shipped = canonical.digest(record["evidence"]), record["artifacts"][SHIPPED]["digest"]
     signed = {"name": name, "candidate": shipped, "record": record["digest"]}
@@ -56,6 +73,7 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
     if expected_head is not None and expected_head not in {entry.id for entry in present.ledger.entries}:
         raise Refused(f"{present.ledger.root}: the entry {expected_head} is gone; the ledger was cut or replaced")
     moves = _moves(release, present, signed, alone=root is None)
+    key = _signing_key(release, present, moves)
     for move in moves:
         if move.kind == statements.PROMOTE and (wrong := unfounded(present, move, record)):
             raise Refused("\n".join(wrong))
@@ -77,6 +95,7 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
         any(one.predicate.get("second_pair_of_eyes") for one in moves),
         [] if root is None else state.not_adopted(present, root),
         present.ledger.heads,
+        key,
     )
 
 
@@ -88,6 +107,30 @@ def project_of(release: Path) -> Path | None:
             return above.parent
     here = Path.cwd()  # a copy elsewhere, verified from inside of the project
     return here if (here / files.ROOT).is_dir() else None
+
+
+def _signing_key(release: Path, present: State, moves: list[ledger.Entry]) -> str | None:
+    """Check model.sig, and return the id of its key; None if there is none and none is needed.
+
+    Raises:
+        Refused: It is missing although the project had a release key when the release was promoted, or it is not valid.
+    """
+    times = [*(move.time for move in moves), present.now]  # a release may be signed again later
+    promotions = [move for move in moves if move.kind == statements.PROMOTE]
+    asked = [present.in_force(move).people.releasing(move.time) for move in promotions]
+    needed = any(asked) if moves else bool(present.present.people.releasing(present.now))
+    if not needed and not os.path.lexists(release / model_signature.FILE):
+        return None
+    return model_signature.verified(release, release_keys(present, times)).id
+
+
+def release_keys(present: State, times: Sequence[str]) -> list[ReleaseKey]:
+    """Return the release keys that were valid at one of these times and were not revoked."""
+    return [
+        key
+        for key in present.present.people.release_keys or ()
+        if any(key.invalid_at(time) is None for time in times) and key.revoked is None and present.revoked("key", key.id) is None
+    ]
 
 
 def _moves(release: Path, present: State, signed: dict[str, str], *, alone: bool) -> list[ledger.Entry]:

@@ -4,7 +4,6 @@ A checkpoint contains the trained weights, the state of optimizer, schedule and 
 directory is named by the digest of everything that decides the result, so a run with another configuration does not find it.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from fineline.artifacts import canonical
+from fineline.artifacts.files import is_full
 from fineline.errors import FinelineError
 
 WEIGHTS, OPTIMIZER, BEST, STATE, TRAINER = (
@@ -93,8 +93,7 @@ def write(root: Path, trainer: Any, best: Mapping[str, torch.Tensor], notes: Map
 
 def disk_error(error: Exception, place: Path) -> FinelineError:
     """Return the error to raise if writing below `place` failed."""
-    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-    if not full:
+    if not is_full(error):
         return FinelineError(f"{place}: cannot be written: {error}")
     parent = next(path for path in (place, *place.absolute().parents) if path.exists())
     free = shutil.disk_usage(parent).free

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fineline.governance import keys, people, policy
+from fineline.governance import bootstrap, people, policy
 from fineline.project import lock
 from tests.governance.conftest import NAME, candidate
 from tests.in_process import fineline
@@ -23,8 +23,8 @@ def project(tmp_path, tmp_path_factory, monkeypatch):
     lock.write(lock.installed())
     policy.FILE.parent.mkdir()
     rule = "producer: true}"
-    assert rule in keys.POLICY
-    policy.FILE.write_text(keys.POLICY.replace(rule, f"{rule}\n    refolded: false # these weights are not a model"))
+    assert rule in bootstrap.POLICY
+    policy.FILE.write_text(bootstrap.POLICY.replace(rule, f"{rule}\n    refolded: false # these weights are not a model"))
     return home / ".config" / "fineline" / "keys" / "ada.pem"
 
 

@@ -9,8 +9,8 @@ import pytest
 from fineline.errors import InputError, Refused
 from fineline.governance import (
     actions,
+    bootstrap,
     evidence_bundle,
-    keys,
     ledger,
     ledger_files,
     people,
@@ -209,7 +209,7 @@ def test_names_that_lead_elsewhere_are_refused(world, name, tmp_path):
     with pytest.raises(InputError, match="is not a valid adapter name"):
         actions.rollback(name, "staging", world.who("ada"), "x", now=day(3))
     with pytest.raises(InputError, match="is not a valid name"):
-        keys.check_person(name, "a@example.com")
+        bootstrap.check_person(name, "a@example.com")
 
 
 def test_no_second_ledger_begins_below_the_first(world, monkeypatch, tmp_path):
@@ -217,4 +217,4 @@ def test_no_second_ledger_begins_below_the_first(world, monkeypatch, tmp_path):
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path / "docs")
     with pytest.raises(InputError, match="is inside of the project"):
-        keys.check_person("sub", "s@example.com")
+        bootstrap.check_person("sub", "s@example.com")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fineline.errors import InputError
-from fineline.governance import keys
+from fineline.governance import bootstrap, keys
 from fineline.report import page
 from tests.report.conftest import HOSTILE, answered, change, digest, judged, written, written_local
 from tests.report.document import Document
@@ -156,8 +156,8 @@ def test_without_a_policy_the_page_says_how_to_begin(project):
 
 def test_the_policy_in_force_names_approvers(project, tmp_path_factory):
     file = tmp_path_factory.mktemp("keys") / "key"
-    entry = keys.entry_of("Ada <Lovelace>", "ada@example.com", keys.ROLES, keys.make(file, None))
-    keys.begin("ada", entry, str(file))
+    entry = bootstrap.entry_of("Ada <Lovelace>", "ada@example.com", bootstrap.ROLES, keys.make(file, None))
+    bootstrap.begin("ada", entry, str(file))
     text = Document(written()).text
     assert "production 2 people with the role approver, other than who made the candidate: Ada <Lovelace>." in text
     assert "approvals at most 90 days old" in text
