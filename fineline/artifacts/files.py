@@ -66,9 +66,9 @@ def directory_at(target: Path) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
         if full:
             raise FinelineError(
-                f"{target}: the disk is full: {size / 2**20:,.0f} MiB were written, and"
-                f" {shutil.disk_usage(target.parent).free / 2**20:,.0f} MiB are free without them. No earlier result is lost; free"
-                " some space and run the command again"
+                f"{target}: the disk is full: {size / 2**20:,.0f} MiB were written, and without them"
+                f" {shutil.disk_usage(target.parent).free / 2**20:,.0f} MiB are free. No earlier result is lost; free some"
+                " space and run the command again"
             ) from error
         raise
     try:

@@ -137,8 +137,8 @@ def _merged(merge: dict[str, Any]) -> str:
         return f"The adapter is merged into the {merge['merged_into']} base, the one it was trained on."
     return (
         f"The adapter is merged into the {merge['merged_into']} base: on {choice['rows']} validation rows the loss is"
-        f" {choice['dequantized']:.4f} with the dequantized weights that it was trained on and {choice['original']:.4f} with the"
-        " original ones."
+        f" {choice['dequantized']:.4f} with the dequantized weights, which it was trained on, and {choice['original']:.4f} with"
+        " the original ones."
     )
 
 

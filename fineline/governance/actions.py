@@ -1,6 +1,6 @@
 """Actions on a candidate: each verifies everything again, then signs one entry of the ledger."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,16 +111,22 @@ def decide_upstream(path: Path, who: Who, reason: str, *, approve: bool, now: st
 
 
 def promote(
-    adapter: str, channel: str, who: Who, now: str | None = None, release_key: str | None = None
+    adapter: str,
+    channel: str,
+    who: Who,
+    now: str | None = None,
+    release_key: str | None = None,
+    further: Sequence[str] = (),
 ) -> Entry | None:
     """Put the candidate of an adapter into a channel.
 
     Everything is verified in the copy that ships. The copy is placed, the entry signed, and the channel moved, in this order.
-    An interrupted promotion is completed by repeating it, and a release that was lost is placed and signed again. If the project
-    has release keys, the release is also signed for other tools (model.sig).
+    An interrupted promotion is completed by repeating it, and a release that was lost is placed and signed again. If there are
+    release keys, the release is also signed for other tools (model.sig).
 
     Args:
         release_key: Path or URI of a release key, if the project has any; see `keys.release_signer`.
+        further: Names of forms or formats that the release contains next to the form that is released first.
 
     Returns:
         The entry; None if the channel has the candidate already.
@@ -131,7 +137,7 @@ def promote(
     from fineline.documents import gathering, writing
 
     with store.locked(adapter):
-        bundle = evidence_bundle.collect(adapter)
+        bundle = evidence_bundle.collect(adapter, further=further)
         refuse_contents(bundle)
         present = state.load(now)
         present.check_may("promote", who[1].public_key.keyid)

@@ -169,6 +169,9 @@ def _judgment(rule: Channel, move: Entry, before: Sequence[Entry], release: dict
     evidence, shipped = release["evidence"], release["artifacts"][SHIPPED]["digest"]
     if evidence["verdict"] not in rule.verdicts:
         yield f"the verdict was {evidence['verdict']!r}"
+    for form, one in (release.get("forms") or {}).items():
+        if one["verdict"] not in rule.verdicts:
+            yield f"the verdict of the form {form} was {one['verdict']!r}"
     judged = [one for one in before if one.kind == statements.TEST_RESULT and shipped in one.subjects.values()]
     if rule.attested and not any(one.predicate.get("evidence") == evidence for one in judged):
         yield "there was no attestation of how it was judged"

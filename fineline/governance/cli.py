@@ -109,10 +109,16 @@ def promote(
         str | None,
         typer.Option(metavar="FILE|URI", help=f"Key that signs model.sig; {keys.RELEASE_VARIABLE} if not given."),
     ] = None,
+    formats: Annotated[
+        str,
+        typer.Option(metavar="NAME,NAME", help="Further formats or forms that the release contains, such as gguf,safetensors."),
+    ] = "",
 ) -> None:
     """Verify everything, place an immutable release, and point the channel at it."""
     params.load().adapter(name)
-    entry = actions.promote(name, channel, _who(key), release_key=release_key)
+    entry = actions.promote(
+        name, channel, _who(key), release_key=release_key, further=[one.strip() for one in formats.split(",") if one.strip()]
+    )
     if entry is None:
         console.print(f"{channel} has this candidate already")
         return
@@ -129,7 +135,8 @@ def pack(
     release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A directory with a release.json.")],
     oci: Annotated[Path, typer.Option("--oci", metavar="DIR", help="New directory for an OCI image layout.")],
     accept_license: Annotated[
-        bool, typer.Option("--accept-license", help="Pack although a license forbids redistribution, or is not known to allow it.")
+        bool,
+        typer.Option("--accept-license", help="Pack although a license forbids redistribution, or is not known to allow it."),
     ] = False,
 ) -> None:
     """Write a verified release as an OCI image layout, with what was signed about it."""

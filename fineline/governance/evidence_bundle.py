@@ -1,7 +1,7 @@
 """The evidence bundle of a candidate: its artifacts back to the raw rows, its reports, and what a signature binds."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from fineline.artifacts import Artifact, canonical, reports
 from fineline.artifacts.artifact import SCHEMA_V1
 from fineline.documents.chain import Link, conflicts
 from fineline.errors import InputError, Refused
+from fineline.governance import forms
+from fineline.governance.forms import Forms
 from fineline.project import layout
 from fineline.project.candidate import ROLES, SHIPPED, Ownership, ancestry, mismatches, ownership_by_role, shipped
 
@@ -37,6 +39,8 @@ class EvidenceBundle:
     """Bound by a signature: digests of all artifacts, reports and the chat template, verdict, owners and licenses."""
     parts: dict[str, str] = field(default_factory=dict)
     """Part of the raw rows -> its license."""
+    forms: Forms = field(default_factory=dict)
+    """Further forms that are released with it."""
 
     @property
     def digest(self) -> str:
@@ -45,8 +49,8 @@ class EvidenceBundle:
 
     @property
     def release(self) -> str:
-        """Name of the release that this candidate is, or would be: the digest of its evidence."""
-        return canonical.digest(self.evidence)
+        """Name of the release that this candidate is, or would be (see `forms.name`)."""
+        return forms.name(self.evidence, {form: artifact.digest for form, (_, artifact) in self.forms.items()})
 
     @property
     def verdict(self) -> str:
@@ -90,12 +94,15 @@ class EvidenceBundle:
 Reading = Callable[[Path], Artifact]
 
 
-def collect(adapter: str, root: Path = Path(), read: Reading = artifacts.verified) -> EvidenceBundle:
+def collect(
+    adapter: str, root: Path = Path(), read: Reading = artifacts.verified, further: Sequence[str] = ()
+) -> EvidenceBundle:
     """Collect and verify the evidence bundle of an adapter's candidate.
 
     Args:
         root: Of the project.
         read: How an artifact is read: with every byte verified, or `artifacts.read` where it is only shown.
+        further: Names of further forms, or of formats (see `forms.chosen`).
 
     Raises:
         InputError: An artifact or a report is missing, or params.yaml does not have its owner and license.
@@ -120,7 +127,8 @@ def collect(adapter: str, root: Path = Path(), read: Reading = artifacts.verifie
         if not before:  # approvals of older candidates stay valid
             evidence["ownership"] = {role: asdict(one) for role, one in sorted(ownership.items())}
         parts = _licenses_of_parts(found["raw"][0], ownership["raw"].license)
-        bundle = EvidenceBundle(adapter, found, ownership, content, evidence, parts)
+        more = forms.collect(adapter, forms.chosen(further, content), content["candidate"], found, root)
+        bundle = EvidenceBundle(adapter, found, ownership, content, evidence, parts, more)
         _check_form(bundle)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise Refused(

@@ -60,14 +60,16 @@ def refuse_lost(file: Path) -> None:
     """Raise `Refused` if a file of governance/ is missing although something was signed: it is not to be begun again."""
     ledger = file.parent / LEDGER
     if not os.path.lexists(file) and ledger.is_dir() and any(ledger.glob("*.json")):
-        raise Refused(f"{file}: missing, although {ledger} has entries; restore it from git (`git checkout -- {file}`)")
+        raise Refused(f"{file}: missing, although {ledger} has entries; restore it from git")
 
 
 def refuse_links(*paths: Path) -> None:
     """Raise `Refused` if one of these is a link: what a link points at is changed elsewhere, unseen."""
     for path in paths:
         if path.is_symlink():
-            raise Refused(f"{path}: a link; governance and releases consist of plain files: put a copy of {path.readlink()} there")
+            raise Refused(
+                f"{path}: a link; governance and releases consist of plain files: put a copy of {path.readlink()} there"
+            )
 
 
 def refuse_links_in(directory: Path) -> None:

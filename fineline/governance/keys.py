@@ -118,8 +118,8 @@ def release_signer(place: str | None, people: People) -> "Signer":
     place = place or os.environ.get(RELEASE_VARIABLE)
     if not place:
         raise InputError(
-            f"no release key: people.yaml lists `release_keys`, so a release needs the signature of one; pass --release-key FILE or"
-            f" set {RELEASE_VARIABLE}"
+            "no release key: people.yaml lists `release_keys`, so a release needs the signature of one; pass --release-key FILE"
+            f" or set {RELEASE_VARIABLE}"
         )
     known = people.release_keys or []
     backend = _signer(place, known)

@@ -1,8 +1,8 @@
 """model.sig: the signature of a release for tools that do not know fineline (OpenSSF Model Signing 1.0).
 
-It proves the bytes and the key, not that the release passed: that is in the ledger. The file is a Sigstore bundle 0.3 with a DSSE
-envelope around an in-toto statement, which lists every other file of the directory with its sha256. The key is an ECDSA P-256
-key of the project (`release_keys` of people.yaml), named by the sha256 of its public half in PEM; no log has an entry of it.
+It proves the bytes and the key, not that the release passed: that is in the ledger. The file is a Sigstore bundle 0.3 with a
+DSSE envelope around an in-toto statement, which lists every other file of the directory with its sha256. The key is an ECDSA
+P-256 key of the project (`release_keys` of people.yaml), named by the sha256 of its public half in PEM. No log has an entry.
 https://github.com/ossf/model-signing-spec
 """
 

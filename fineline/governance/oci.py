@@ -47,14 +47,13 @@ class Layout:
         Args:
             paths: Paths within `root`, each of a plain file.
         """
-        with self._blob(LAYER) as blob:
-            # PAX headers: names and sizes of any length
-            with tarfile.open(fileobj=blob, mode="w|", format=tarfile.PAX_FORMAT) as layer:
-                for path in sorted(paths):
-                    entry = tarfile.TarInfo(path)
-                    entry.size, entry.mode = (root / path).stat().st_size, 0o444
-                    with (root / path).open("rb") as stream:
-                        layer.addfile(entry, stream)
+        form = tarfile.PAX_FORMAT  # names and sizes of any length
+        with self._blob(LAYER) as blob, tarfile.open(fileobj=blob, mode="w|", format=form) as layer:
+            for path in sorted(paths):
+                entry = tarfile.TarInfo(path)
+                entry.size, entry.mode = (root / path).stat().st_size, 0o444
+                with (root / path).open("rb") as stream:
+                    layer.addfile(entry, stream)
         return blob.descriptor
 
     def image(self, layers: list[Descriptor], labels: Mapping[str, str], reference: str, **fields: Any) -> Descriptor:

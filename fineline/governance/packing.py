@@ -9,7 +9,7 @@ from fineline import artifacts
 from fineline.artifacts.files import directory_at
 from fineline.documents import licenses
 from fineline.errors import InputError, Refused
-from fineline.governance import files, ledger, ledger_files, model_signature, statements, store, verification
+from fineline.governance import files, forms, ledger, ledger_files, model_signature, statements, store, verification
 from fineline.governance.evidence_bundle import SHIPPED
 from fineline.governance.ledger import Entry
 from fineline.governance.oci import Layout
@@ -90,11 +90,12 @@ def redistribution(record: dict[str, Any]) -> list[str]:
 
 
 def _layers(release: Path) -> Iterator[list[str]]:
-    """Yield the paths of each layer: records, the small files of the model, and each large file."""
+    """Yield the paths of each layer: records, the small files of all forms, and each large file."""
     entries = artifacts.manifest(release)
     small = [entry["path"] for entry in entries if entry["size"] < _LARGE]
-    yield [path for path in small if not path.startswith("model/")]
-    if model := [path for path in small if path.startswith("model/")]:
+    of_models = ("model/", f"{forms.DIRECTORY}/")
+    yield [path for path in small if not path.startswith(of_models)]
+    if model := [path for path in small if path.startswith(of_models)]:
         yield model
     for entry in entries:
         if entry["size"] >= _LARGE:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fineline import artifacts
-from fineline.artifacts import canonical
+from fineline.artifacts import Artifact, canonical, reports
 from fineline.errors import InputError, Refused
-from fineline.governance import files, model_signature
+from fineline.governance import files, forms, model_signature
 from fineline.governance.evidence_bundle import SHIPPED, EvidenceBundle
 
 RECORD = "release.json"
@@ -30,7 +30,7 @@ def described(bundle: EvidenceBundle, directory: Path) -> dict[str, Any]:
         "artifacts": described,
         "evidence": bundle.evidence,
         "files": artifacts.manifest(directory),
-    }
+    } | ({"forms": forms.described(bundle.forms, bundle.reports["candidate"])} if bundle.forms else {})
 
 
 def verified(release: Path) -> dict[str, Any]:
@@ -57,8 +57,10 @@ def verified(release: Path) -> dict[str, Any]:
         raise Refused(str(error)) from error
     _check_files(release, recorded, found)
     inside = [{**entry, "path": path.removeprefix("model/")} for path, entry in found.items() if path.startswith("model/")]
-    _check_artifacts(release, record, inside)
-    _check_evidence(release, record["evidence"], record["artifacts"], found)
+    chain = _check_artifacts(release, record, inside)
+    _check_evidence(release, record, found)
+    candidate = reports.read(release / "records" / "reports" / "candidate.json")
+    forms.check_placed(release, record, candidate, chain, found)
     return {**record, "digest": f"sha256:{hashlib.sha256(raw).hexdigest()}"}
 
 
@@ -77,8 +79,8 @@ def _check_files(release: Path, recorded: dict[str, Any], found: dict[str, Any])
             raise Refused(f"{directory}: not recorded")
 
 
-def _check_artifacts(release: Path, record: dict[str, Any], model: list[dict[str, Any]]) -> None:
-    """Raise `Refused` unless the records of the artifacts form a chain that ends in the model."""
+def _check_artifacts(release: Path, record: dict[str, Any], model: list[dict[str, Any]]) -> dict[str, Artifact]:
+    """Return the records of the artifacts. Raise `Refused` unless they form a chain that ends in the model."""
     chain = {}
     for role, known in record["artifacts"].items():
         artifact = artifacts.read(release / "records" / "artifacts" / role)
@@ -92,10 +94,12 @@ def _check_artifacts(release: Path, record: dict[str, Any], model: list[dict[str
     recorded = {entry["path"]: entry for entry in chain[SHIPPED].files}
     if {entry["path"]: entry for entry in model if entry["path"] != artifacts.RECORD} != recorded:
         raise Refused(f"{release}/model: not the files of {chain[SHIPPED].digest}")
+    return chain
 
 
-def _check_evidence(release: Path, evidence: dict[str, Any], known: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
+def _check_evidence(release: Path, record: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
     """Raise `Refused` unless the evidence is about these artifacts and reports, and the release is named after it."""
+    evidence, known = record["evidence"], record["artifacts"]
     if evidence["artifacts"] != {role: artifact["digest"] for role, artifact in known.items()}:
         raise Refused(f"{release}/{RECORD}: its evidence is about other artifacts")
     recorded = {role: {key: artifact.get(key) for key in ("owner", "license")} for role, artifact in known.items()}
@@ -105,5 +109,5 @@ def _check_evidence(release: Path, evidence: dict[str, Any], known: dict[str, An
         sha256 = found.get(f"records/reports/{name}.json", {}).get("sha256")
         if digest != f"sha256:{sha256}":
             raise Refused(f"{release}/records/reports/{name}.json: not the report in the evidence")
-    if release.resolve().name != canonical.digest(evidence).removeprefix("sha256:"):
+    if release.resolve().name != forms.name(evidence, forms.digests(record)).removeprefix("sha256:"):
         raise Refused(f"{release}: its evidence has another digest, so its name is wrong")

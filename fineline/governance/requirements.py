@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fineline import artifacts
-from fineline.artifacts import canonical
-from fineline.governance import approvals, evidence_bundle, statements
+from fineline.governance import approvals, evidence_bundle, forms, statements
 from fineline.governance.approvals import differences, shortage
 from fineline.governance.evidence_bundle import ROLES, SHIPPED, EvidenceBundle
 from fineline.governance.ledger import Entry
 from fineline.governance.policy import Channel
-from fineline.governance.revocations import links, links_of_release, revoked
+from fineline.governance.revocations import links, links_of_forms, links_of_release, revoked
 from fineline.governance.state import State
 from fineline.project.candidate import Chain
 
@@ -26,7 +25,7 @@ def missing(state: State, bundle: EvidenceBundle, channel: str) -> list[str]:
     if rule is None:
         known = ", ".join(state.present.policy.channels)
         return [f"there is no channel {channel!r} in governance/policy.yaml; there are {known}"]
-    found = [*revoked(state, links(bundle.artifacts)), *_properties(rule, bundle)]
+    found = [*revoked(state, links(bundle.artifacts) | links_of_forms(bundle.forms)), *_properties(rule, bundle)]
     if rule.attested:
         found += not_attested(state, bundle)
     found += _rejected(state, bundle, channel)
@@ -54,7 +53,7 @@ def tainted(present: State, release: dict[str, Any]) -> list[str]:
         release: The content of release.json.
     """
     found = revoked(present, links_of_release(release))
-    name = canonical.digest(release["evidence"])
+    name = forms.name(release["evidence"], forms.digests(release))
     promotions = [one for one in present.moves if one.kind == statements.PROMOTE and one.predicate["release"]["name"] == name]
     people = {person for entry in promotions for person in entry.predicate["approved_by"]}
     for entry in present.entries_of(statements.APPROVE):
@@ -69,8 +68,10 @@ def not_attested(state: State, bundle: EvidenceBundle) -> Iterator[str]:
     remedy = f"run `fineline attest {bundle.adapter}` where the stages ran"
     provenance = [entry for entry in state.entries_of(statements.PROVENANCE) if state.void(entry) is None]
     made = {digest for entry in provenance for digest in entry.subjects.values()}
-    for role in ("adapter", "merged", SHIPPED):
-        digest = bundle.artifacts[role][1].digest
+    parts = {role: bundle.artifacts[role][1] for role in ("adapter", "merged", SHIPPED)}
+    parts |= {f"the form {form}": artifact for form, (_, artifact) in bundle.forms.items()}
+    for role, artifact in parts.items():
+        digest = artifact.digest
         if digest not in made:
             yield f"no attestation of how {role} {digest} was made; {remedy}"
     judged = [
@@ -88,6 +89,7 @@ def not_attested(state: State, bundle: EvidenceBundle) -> Iterator[str]:
 def _properties(rule: Channel, bundle: EvidenceBundle) -> Iterator[str]:
     if bundle.verdict not in rule.verdicts:
         yield f"the verdict is {bundle.verdict!r}; this channel accepts {', '.join(rule.verdicts)}"
+    yield from forms.verdicts(list(bundle.forms), bundle.reports["candidate"], rule.verdicts)
     passed = {finding["name"] for finding in bundle.reports["candidate"]["evidence"] if finding["verdict"] == "pass"}
     for name in rule.evidence:
         if name not in passed:

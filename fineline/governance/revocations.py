@@ -11,6 +11,7 @@ from fineline.artifacts import Artifact, canonical, reports
 from fineline.errors import InputError
 from fineline.governance import state, statements, store
 from fineline.governance.evidence_bundle import SHIPPED
+from fineline.governance.forms import Forms
 from fineline.governance.ledger import Entry
 from fineline.governance.signing import Who, checked_reason, sign
 from fineline.governance.state import Kind, Revocation, State
@@ -32,7 +33,14 @@ def links_of_release(release: Mapping[str, Any]) -> Links:
     Args:
         release: The content of release.json.
     """
-    return {role: (one["digest"], one["name"], one["parameters"]) for role, one in release["artifacts"].items()}
+    found = {role: (one["digest"], one["name"], one["parameters"]) for role, one in release["artifacts"].items()}
+    more = (release.get("forms") or {}).items()
+    return found | {f"the form {form}": (one["digest"], one["name"], one["parameters"]) for form, one in more}
+
+
+def links_of_forms(forms: Forms) -> Links:
+    """Return what a revocation may name of further forms of a candidate."""
+    return {f"the form {form}": (one.digest, one.name, one.parameters) for form, (_, one) in forms.items()}
 
 
 def revoked(state: State, chain: Links) -> list[str]:

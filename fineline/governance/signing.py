@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fineline.artifacts import Artifact, Input
+from fineline.artifacts import RECORD, Artifact, Input
 from fineline.artifacts.artifact import SCHEMA_V1
 from fineline.artifacts.provenance import Provenance
 from fineline.errors import InputError, Refused
@@ -10,7 +10,7 @@ from fineline.governance import contents, evidence_bundle, files, ledger, ledger
 from fineline.governance.evidence_bundle import ROLES, SHIPPED, EvidenceBundle
 from fineline.governance.ledger import Entry
 from fineline.governance.state import State
-from fineline.project import lock
+from fineline.project import layout, lock
 from fineline.project.candidate import provenance_of
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def checked_reason(text: str) -> str:
 
 def refuse_contents(bundle: EvidenceBundle) -> None:
     """Raise `Refused` if an artifact of a candidate contains a program, a pickle, or weights with wrong offsets."""
-    wrong = [problem for path, _ in bundle.artifacts.values() for problem in contents.problems(path)]
+    wrong = [problem for path, _ in (*bundle.artifacts.values(), *bundle.forms.values()) for problem in contents.problems(path)]
     if wrong:
         raise Refused("\n".join(wrong))
 
@@ -87,6 +87,9 @@ def attest(adapter: str, who: Who, now: str | None = None) -> Attested:
         Refused: Artifacts or reports do not belong together, or the signer's roles do not allow it.
     """
     bundle = evidence_bundle.collect(adapter)
+    others = bundle.reports["candidate"].get("others") or ()
+    if here := [form for form in others if (layout.export(adapter, form) / RECORD).is_file()]:
+        bundle = evidence_bundle.collect(adapter, further=here)
     refuse_contents(bundle)
     present = state.load(now)
     counting = [one for one in present.entries_of(statements.PROVENANCE, statements.TEST_RESULT) if present.void(one) is None]
@@ -98,9 +101,8 @@ def attest(adapter: str, who: Who, now: str | None = None) -> Attested:
     }
     kept = lock.read() if lock.FILE.is_file() else None
     made, incomplete = [], []
-    for role, (path, artifact) in bundle.artifacts.items():
-        if role not in (*ROLES.values(), SHIPPED):
-            continue
+    parts = [one for role, one in bundle.artifacts.items() if role in (*ROLES.values(), SHIPPED)]
+    for path, artifact in (*parts, *bundle.forms.values()):
         file, found = provenance_of(path, artifact)
         accepted = lock.accepted(kept, artifact.stage, found.stage_version) if kept and found else None
         if artifact.digest in known and known[artifact.digest] == accepted:

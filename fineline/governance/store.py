@@ -4,6 +4,7 @@ The name is the sha256 of the evidence, which contains the digest of the model a
 model with another evaluation is another release.
 
 releases/<adapter>/<sha256>/model/      the exported model as it ships
+releases/<adapter>/<sha256>/forms/      further forms of it by name, if the promotion asked for any
 releases/<adapter>/<sha256>/documents/  model card, bill of materials, technical documentation (see `fineline.documents`)
 releases/<adapter>/<sha256>/records/    artifact.json of everything it was made from, its reports, and the ledger of that day
 releases/<adapter>/<sha256>/release.json
@@ -22,7 +23,7 @@ from fineline import artifacts
 from fineline.artifacts import canonical, locks, reports
 from fineline.artifacts.files import directory_at
 from fineline.errors import InputError, Refused
-from fineline.governance import contents, ledger, people, policy
+from fineline.governance import contents, forms, ledger, people, policy
 from fineline.governance.evidence_bundle import SHIPPED, EvidenceBundle
 from fineline.governance.release_record import RECORD as RECORD
 from fineline.governance.release_record import described
@@ -127,7 +128,11 @@ def _fill(building: Path, bundle: EvidenceBundle, documents: Mapping[str, str]) 
         copied = _copy(source / entry["path"], building / "model" / entry["path"])
         if copied != entry["sha256"]:
             raise Refused(f"{source}/{entry['path']}: changed while it was copied")
-    if wrong := contents.problems(building / "model"):
+    for form, (place, artifact) in bundle.forms.items():
+        for entry in artifact.files:
+            if _copy(place / entry["path"], building / forms.DIRECTORY / form / entry["path"]) != entry["sha256"]:
+                raise Refused(f"{place}/{entry['path']}: changed while it was copied")
+    if wrong := [*contents.problems(building / "model"), *contents.problems(building / forms.DIRECTORY)]:
         raise Refused("\n".join(wrong))
     for name, text in documents.items():
         file = building / "documents" / name
@@ -136,6 +141,8 @@ def _fill(building: Path, bundle: EvidenceBundle, documents: Mapping[str, str]) 
     records = building / "records"
     for role, (place, _) in bundle.artifacts.items():
         _copy(place / artifacts.RECORD, records / "artifacts" / role / artifacts.RECORD)
+    for form, (place, _) in bundle.forms.items():
+        _copy(place / artifacts.RECORD, records / forms.DIRECTORY / form / artifacts.RECORD)
     for name, digest in bundle.evidence["reports"].items():
         file = layout.reports(bundle.adapter) / f"{name}.json"
         if _copy(file, records / "reports" / f"{name}.json") != digest.removeprefix("sha256:"):

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fineline.artifacts import canonical
 from fineline.errors import Refused
 from fineline.governance import (
     contents,
     files,
+    forms,
     ledger,
     ledger_files,
     model_signature,
@@ -34,7 +34,7 @@ class Verified:
     adapter: str
     verdict: str
     artifacts: dict[str, str]
-    """Role -> digest."""
+    """Role or further form -> digest."""
     approved: list[dict[str, Any]] = field(default_factory=list)
     """person, time, reason and entry of each approval that counts."""
     promoted: list[dict[str, Any]] = field(default_factory=list)
@@ -61,13 +61,13 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
         Refused: A check failed; the message begins with the most serious reason.
     """
     record = store.verified(release)
-    if wrong := contents.problems(release / "model"):
+    if wrong := [*contents.problems(release / "model"), *contents.problems(release / forms.DIRECTORY)]:
         raise Refused("\n".join(wrong))
     root = project_of(release)
     if root is not None:
         files.refuse_links_in(root / files.ROOT)
     present = _state(release, root, now)
-    name, shipped = canonical.digest(record["evidence"]), record["artifacts"][SHIPPED]["digest"]
+    name, shipped = forms.name(record["evidence"], forms.digests(record)), record["artifacts"][SHIPPED]["digest"]
     signed = {"name": name, "candidate": shipped, "record": record["digest"]}
     _check_link(release, root, present, signed)
     if expected_head is not None and expected_head not in {entry.id for entry in present.ledger.entries}:
@@ -88,7 +88,7 @@ def verify(release: Path, now: str | None = None, expected_head: str | None = No
         shipped,
         record["adapter"],
         record["evidence"]["verdict"],
-        {role: artifact["digest"] for role, artifact in record["artifacts"].items()},
+        {role: artifact["digest"] for role, artifact in record["artifacts"].items()} | forms.digests(record),
         [{"person": one.person, "time": one.time, "reason": one.predicate["reason"], "entry": one.id} for one in counted],
         [{"channel": one.predicate["channel"], "person": one.person, "time": one.time, "entry": one.id} for one in moves],
         _in_use(present, record["adapter"], signed),
@@ -129,7 +129,9 @@ def release_keys(present: State, times: Sequence[str]) -> list[ReleaseKey]:
     return [
         key
         for key in present.present.people.release_keys or ()
-        if any(key.invalid_at(time) is None for time in times) and key.revoked is None and present.revoked("key", key.id) is None
+        if any(key.invalid_at(time) is None for time in times)
+        and key.revoked is None
+        and present.revoked("key", key.id) is None
     ]
 
 

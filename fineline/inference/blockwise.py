@@ -1,7 +1,7 @@
 """A model computed in fp32 whose weights stay in the type of their files: each block has fp32 weights only while it runs.
 
-The numbers are those of the same model in fp32: a bf16 weight is exact in fp32. Memory is that of the largest block, where a whole
-model in fp32 takes four bytes for each weight. On a CPU, bf16 weights are parts of mapped files, and leave memory again.
+The numbers are those of the same model in fp32: a bf16 weight is exact in fp32. A whole model in fp32 takes four bytes for each
+weight; here it is the largest block that does. On a CPU, bf16 weights are parts of mapped files, and leave memory again.
 """
 
 import ctypes
@@ -25,8 +25,8 @@ def in_fp32(model: Any, room: int | None = None) -> Any:
     """Return a model in evaluation mode that computes in fp32, in place.
 
     Args:
-        room: Bytes that the weights may take; by default a share of the free memory. With less than the whole model takes, it is
-            computed block by block.
+        room: Bytes that the weights may take, by default a share of the free memory. A model that takes more is computed block
+            by block.
     """
     if room is None:
         room = int(_SHARE * (machine.free() or machine.total()))
@@ -65,7 +65,9 @@ class _Block:
     """The weights of one module, in fp32 while it runs."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.weights = [weight for weight in module.parameters() if weight.is_floating_point() and weight.dtype != torch.float32]
+        self.weights = [
+            weight for weight in module.parameters() if weight.is_floating_point() and weight.dtype != torch.float32
+        ]
         self.kept: list[torch.Tensor] = []
         for buffer in module.buffers():
             if buffer.is_floating_point():

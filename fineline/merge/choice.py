@@ -38,9 +38,7 @@ class Choice:
     """Agreement of the model with the original weights with the trained one."""
 
 
-def choice(
-    dequantized: Iterable[np.ndarray], original: Iterable[np.ndarray], rows: Sequence[TokenizedRow]
-) -> Choice:
+def choice(dequantized: Iterable[np.ndarray], original: Iterable[np.ndarray], rows: Sequence[TokenizedRow]) -> Choice:
     """Return the weights to merge into: the original ones if their loss is lower (95% confidence), otherwise the dequantized.
 
     Args:

@@ -147,9 +147,7 @@ def _unpacked(layer: Any, _: torch.Tensor | None) -> torch.Tensor:
     return weight.T if loading.is_transposed(layer) else weight
 
 
-def _rounded(
-    layer: Any, quantization: Quantization, precision: Precision, original: torch.Tensor | None
-) -> torch.Tensor:
+def _rounded(layer: Any, quantization: Quantization, precision: Precision, original: torch.Tensor | None) -> torch.Tensor:
     assert original is not None
     return four_bits.dequantized(original, layer, quantization, precision)
 

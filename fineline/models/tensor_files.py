@@ -96,8 +96,11 @@ def write(file: Path, forms: Mapping[str, Form], tensor: Callable[[str], torch.T
         for name in order:
             found = tensor(name)
             if (found.dtype, tuple(found.shape)) != forms[name]:
-                raise ValueError(f"{name} is {tuple(found.shape)} of {found.dtype}, not {forms[name].shape} of {forms[name].dtype}")
+                raise ValueError(
+                    f"{name} is {tuple(found.shape)} of {found.dtype}, not {forms[name].shape} of {forms[name].dtype}"
+                )
             _all(stream, memoryview(found.contiguous().reshape(-1).view(torch.uint8).numpy()))
+            del found  # before the next one is computed
 
 
 def _all(stream: Any, content: bytes | memoryview) -> None:

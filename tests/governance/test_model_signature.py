@@ -32,7 +32,9 @@ def test_a_promotion_signs_every_file_of_the_release_with_the_release_key(world,
     kind = envelope["payloadType"]
     signed = f"DSSEv1 {len(kind)} {kind} {len(content)} ".encode() + content
     public = load_pem_public_key(file.with_suffix(".pub").read_bytes())
-    public.verify(base64.b64decode(envelope["signatures"][0]["sig"]), signed, ec.ECDSA(hashes.SHA256()))  # by the standard alone
+    public.verify(
+        base64.b64decode(envelope["signatures"][0]["sig"]), signed, ec.ECDSA(hashes.SHA256())
+    )  # by the standard alone
     names = [entry["name"] for entry in payload(release)["predicate"]["resources"]]
     place = release.resolve()
     found = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
@@ -66,7 +68,7 @@ def test_a_promotion_without_the_release_key_is_refused_before_anything_is_place
     world.content["release_keys"] = [listed(public)]
     world.ready()
     monkeypatch.delenv(keys.RELEASE_VARIABLE, raising=False)
-    with pytest.raises(InputError, match="no release key: .*--release-key FILE"):
+    with pytest.raises(InputError, match=r"no release key: .*--release-key FILE"):
         world.promote()
     assert not list(store.ROOT.glob("*/*/release.json"))
     other, _ = release_key(outside, "other")
@@ -116,7 +118,7 @@ def test_a_signature_over_other_files_is_refused(world, outside):
 def test_a_revoked_release_key_counts_for_nothing_until_another_signs(world, outside):
     release, file = promoted(world, outside)
     revocations.revoke("key", signer(file).public_key.keyid, world.who("ada"), "Leaked.", now=day(6))
-    with pytest.raises(Refused, match="not in `release_keys` of people.yaml, or was revoked"):
+    with pytest.raises(Refused, match=r"not in `release_keys` of people.yaml, or was revoked"):
         verification.verify(release, day(7))
     new, public = release_key(outside, "new")
     world.content["release_keys"].append(listed(public, since=7))

@@ -51,7 +51,8 @@ def test_the_same_release_has_the_same_bytes_every_time(world, release):
     first, second = packed(release, "one"), packed(release, "two")
     assert first == second
     listed = [
-        {path.relative_to(name): path.read_bytes() for path in Path(name).rglob("*") if path.is_file()} for name in ("one", "two")
+        {path.relative_to(name): path.read_bytes() for path in Path(name).rglob("*") if path.is_file()}
+        for name in ("one", "two")
     ]
     assert listed[0] == listed[1]
     world.approve("ada", "staging", day(6))

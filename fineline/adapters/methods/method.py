@@ -198,8 +198,8 @@ class PeftMethod(Method):
 
         if saved := config.get("modules_to_save"):
             raise InputError(
-                f"{directory}: the adapter has whole copies of {', '.join(saved)} (`modules_to_save`), which fineline neither trains"
-                " nor merges; merge it once, when its base is fetched: name the base in `onto` and the adapter in `hub` or `path`"
+                f"{directory}: the adapter has whole copies of {', '.join(saved)} (`modules_to_save`), which fineline does not"
+                " train; merge it once, when its base is fetched: name the base in `onto`, and the adapter in `hub` or `path`"
             )
         adapted = PeftModel.from_pretrained(model, directory, is_trainable=False, local_files_only=True)
         own, tensors = get_peft_model_state_dict(adapted, save_embedding_layers=False), tensors_of(directory)
