@@ -1,7 +1,7 @@
 """Further forms of a candidate: the model in other formats, which a release may contain next to the form that is first.
 
 Each is judged by itself: candidate.json lists them as `others`, with digest and verdict. Every approval binds that report, so a
-form needs no approval of its own. In a release they are in `forms/<form>/`, and their records in `records/forms/<form>/`.
+form needs no separate approval. In a release they are in `forms/<form>/`, and their records in `records/forms/<form>/`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -135,10 +135,10 @@ def check_placed(
         Refused: A form is not the one that was judged, was made from something else, or its files are not those of its record.
     """
     listed = digests(record)
-    beside = {path.split("/")[1] for path in found if path.startswith(f"{DIRECTORY}/")}
-    if beside != set(listed):
+    present = {path.split("/")[1] for path in found if path.startswith(f"{DIRECTORY}/")}
+    if present != set(listed):
         raise Refused(
-            f"{release}/{DIRECTORY}: contains {', '.join(sorted(beside)) or 'nothing'}, and release.json lists others"
+            f"{release}/{DIRECTORY}: contains {', '.join(sorted(present)) or 'nothing'}, and release.json lists others"
         )
     for form, digest in listed.items():
         artifact = artifacts.read(release / "records" / DIRECTORY / form)

@@ -8,7 +8,7 @@ import hashlib
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 from fineline.artifacts import canonical
 
@@ -48,7 +48,7 @@ class Layout:
             paths: Paths within `root`, each of a plain file.
         """
         form = tarfile.PAX_FORMAT  # names and sizes of any length
-        with self._blob(LAYER) as blob, tarfile.open(fileobj=blob, mode="w|", format=form) as layer:
+        with self._blob(LAYER) as blob, tarfile.open(fileobj=cast("IO[bytes]", blob), mode="w|", format=form) as layer:
             for path in sorted(paths):
                 entry = tarfile.TarInfo(path)
                 entry.size, entry.mode = (root / path).stat().st_size, 0o444

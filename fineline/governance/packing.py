@@ -18,7 +18,7 @@ TYPE = "application/vnd.fineline.release.v1"
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 PREFIX = "vnd.fineline"
 _LARGE = 2**24
-"""Bytes from which a file is a layer of its own: weights that two releases share are stored and copied once."""
+"""Bytes from which a file is a separate layer: weights that two releases share are stored and copied once."""
 _OWN = ("base", "adapter", SHIPPED)
 """Roles whose license decides whether the files may be passed on."""
 

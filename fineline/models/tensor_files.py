@@ -38,7 +38,7 @@ class Form(NamedTuple):
 
 
 class Reader:
-    """The tensors of a file. Each is read when it is asked for, into memory of its own.
+    """The tensors of a file. Each is read when it is asked for, into new memory.
 
     Args:
         file: A safetensors file that was checked before (`fineline.models.integrity`).

@@ -1,7 +1,6 @@
 """Releases with further forms of the model, each judged by itself."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from fineline import artifacts
 from fineline.artifacts import reports
 from fineline.errors import InputError, Refused
-from fineline.governance import actions, packing, revocations, store, verification
+from fineline.governance import actions, forms, packing, revocations, store, verification
 from fineline.project import layout
 from tests.governance.conftest import NAME, candidate, change, day, made, tensors
 
@@ -148,8 +147,12 @@ def test_a_form_of_another_candidate_with_consistent_records_is_refused(ready):
         content["files"] = [one for one in artifacts.manifest(release) if one["path"] != "release.json"]
 
     change(release / "release.json", adapt)
-    with pytest.raises(Refused, match=re.escape("are about other files")):
+    with pytest.raises(Refused, match="so its name is wrong"):
         verification.verify(release, day(5))
+    record = reports.read(release / "release.json")
+    renamed = release.rename(release.with_name(forms.name(record["evidence"], forms.digests(record)).removeprefix("sha256:")))
+    with pytest.raises(Refused, match=r"release.json and candidate.json are about other files"):
+        verification.verify(renamed, day(5))
 
 
 def test_a_packed_release_contains_the_forms(ready):
