@@ -63,7 +63,7 @@ class Reader:
         numbers = torch.empty(form.bytes, dtype=torch.uint8)
         with self.file.open("rb", buffering=0) as stream:
             stream.seek(self._starts[name])
-            room, filled = memoryview(numbers.numpy()), 0
+            room, filled = numbers.numpy().data, 0
             while filled < form.bytes:
                 count = stream.readinto(room[filled:])
                 if not count:
@@ -99,7 +99,7 @@ def write(file: Path, forms: Mapping[str, Form], tensor: Callable[[str], torch.T
                 raise ValueError(
                     f"{name} is {tuple(found.shape)} of {found.dtype}, not {forms[name].shape} of {forms[name].dtype}"
                 )
-            _all(stream, memoryview(found.contiguous().reshape(-1).view(torch.uint8).numpy()))
+            _all(stream, found.contiguous().reshape(-1).view(torch.uint8).numpy().data)
             del found  # before the next one is computed
 
 
