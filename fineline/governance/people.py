@@ -129,10 +129,10 @@ class People(files.Adopted):
     @model_validator(mode="after")
     def _keys_are_personal(self) -> Self:
         owners: dict[str, str] = {}
-        for key in self.release_keys or ():
-            if key.id in owners:
-                raise ValueError(f"the same key is listed twice under release_keys ({key.id[:16]})")
-            owners[key.id] = "release_keys"
+        for release_key in self.release_keys or ():
+            if release_key.id in owners:
+                raise ValueError(f"the same key is listed twice under release_keys ({release_key.id[:16]})")
+            owners[release_key.id] = "release_keys"
         for name, person in self.people.items():
             for key in person.keys:
                 if key.id in owners:
