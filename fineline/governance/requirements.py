@@ -25,7 +25,7 @@ def missing(state: State, bundle: EvidenceBundle, channel: str) -> list[str]:
     if rule is None:
         known = ", ".join(state.present.policy.channels)
         return [f"there is no channel {channel!r} in governance/policy.yaml; there are {known}"]
-    found = [*revoked(state, links(bundle.artifacts) | links_of_forms(bundle.forms)), *_properties(rule, bundle)]
+    found = [*revoked(state, {**links(bundle.artifacts), **links_of_forms(bundle.forms)}), *_properties(rule, bundle)]
     if rule.attested:
         found += not_attested(state, bundle)
     found += _rejected(state, bundle, channel)

@@ -35,11 +35,12 @@ def dequantized(weight: torch.Tensor, layer: Any, quantization: Quantization, pr
 
     transposed = loading.is_transposed(layer)
     given = weight.to(dtype(precision))
-    packed = bitsandbytes.nn.Params4bit(
+    plain: Any = bitsandbytes.nn.Params4bit(
         given.T if transposed else given,
         requires_grad=False,
         quant_type=quantization.type,
         compress_statistics=quantization.double,
-    ).to(loading.device())
+    )
+    packed = plain.to(loading.device())  # quantizes it
     found = bitsandbytes.functional.dequantize_4bit(packed.data, packed.quant_state).float().cpu()
     return found.T.contiguous() if transposed else found
