@@ -15,7 +15,7 @@ from rich.tree import Tree
 from fineline import artifacts
 from fineline.artifacts import Artifact, Input
 from fineline.errors import InputError, Refused
-from fineline.governance import files, ledger, ledger_files, revocations, store, verification
+from fineline.governance import files, ledger, ledger_files, model_signature, revocations, store, verification
 from fineline.governance.ledger import Entry
 from fineline.governance.state import State
 from fineline.project.candidate import ownership_by_role
@@ -86,10 +86,15 @@ def lineage(
 def _verify_release(release: Path, head: str | None, as_json: bool) -> None:
     found = verification.verify(release, expected_head=head)
     if as_json:
-        print(json.dumps(asdict(found) | {"release": str(release)}, indent=2))
+        content = asdict(found) | {"release": str(release)}
+        if found.release_key is None:
+            del content["release_key"]
+        print(json.dumps(content, indent=2))
         return
     for role, digest in found.artifacts.items():
         console.print(f"[green]ok[/] {role:<10} {digest}")
+    if found.release_key is not None:
+        console.print(f"[green]ok[/] {model_signature.FILE:<10} signed with the release key {found.release_key[:16]}")
     for one in found.approved:
         console.print(f"approved by {one['person']} at {one['time']}: {one['reason']}", highlight=False, markup=False)
     for one in found.promoted:
