@@ -1,6 +1,5 @@
 """Atomic writes: files and directories are built next to their target and renamed into place."""
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -51,8 +50,7 @@ def directory_at(target: Path) -> Iterator[Path]:
     leaves the previous directory or none, never an incomplete one; the next call removes what the process left behind.
 
     Raises:
-        FinelineError: The disk is full; or the finished directory cannot be moved into place. It is kept, and the message names
-            it.
+        FinelineError: The finished directory cannot be moved into place. It is kept, and the message names it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(target)
@@ -61,15 +59,8 @@ def directory_at(target: Path) -> Iterator[Path]:
     building.mkdir()
     try:
         yield building
-    except BaseException as error:
-        full, size = is_full(error), _size(building)
+    except BaseException:
         shutil.rmtree(building, ignore_errors=True)
-        if full:
-            raise FinelineError(
-                f"{target}: the disk is full: {size / 2**20:,.0f} MiB were written, and without them"
-                f" {shutil.disk_usage(target.parent).free / 2**20:,.0f} MiB are free. No earlier result is lost; free some"
-                " space and run the command again"
-            ) from error
         raise
     try:
         replace_directory(building, target)
@@ -78,15 +69,6 @@ def directory_at(target: Path) -> Iterator[Path]:
             f"{target}: the finished result cannot be moved there: {error.strerror}; it is kept in {_kept(building, target)}."
             f" Make {target.parent} writable and {target.name} a plain directory (not a mount point), then run the stage again"
         ) from error
-
-
-def is_full(error: BaseException) -> bool:
-    """True if an operation failed because the disk, or a user's share of it, is full."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-
-
-def _size(directory: Path) -> int:
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def replace_directory(new: Path, target: Path) -> None:

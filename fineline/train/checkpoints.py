@@ -4,6 +4,7 @@ A checkpoint contains the trained weights, the state of optimizer, schedule and 
 directory is named by the digest of everything that decides the result, so a run with another configuration does not find it.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -16,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from fineline.artifacts import canonical
-from fineline.artifacts.files import is_full
 from fineline.errors import FinelineError
 
 WEIGHTS, OPTIMIZER, BEST, STATE, TRAINER = (
@@ -93,7 +93,8 @@ def write(root: Path, trainer: Any, best: Mapping[str, torch.Tensor], notes: Map
 
 def disk_error(error: Exception, place: Path) -> FinelineError:
     """Return the error to raise if writing below `place` failed."""
-    if not is_full(error):
+    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+    if not full:
         return FinelineError(f"{place}: cannot be written: {error}")
     parent = next(path for path in (place, *place.absolute().parents) if path.exists())
     free = shutil.disk_usage(parent).free

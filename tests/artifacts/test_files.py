@@ -167,15 +167,3 @@ def test_a_file_is_replaced_or_left_as_it_was(monkeypatch):
             files.write_text(Path("a/b.txt"), "new")
     assert Path("a/b.txt").read_text() == "old\n"
     assert names(Path("a")) == {"b.txt"}
-
-
-def test_a_full_disk_is_an_error_with_a_remedy_and_leaves_the_previous_directory():
-    with files.directory_at(Path("a/b")) as building:
-        (building / "one").write_text("one")
-    message = r"a/b: the disk is full: [\d,]+ MiB were written, .* No earlier result is lost; free some space"
-    with pytest.raises(FinelineError, match=message), files.directory_at(Path("a/b")) as building:
-        (building / "two").write_text("two")
-        with Path("/dev/full").open("wb", buffering=0) as stream:  # every write fails as on a full disk
-            stream.write(b"three")
-    assert (Path("a/b") / "one").read_text() == "one"
-    assert names(Path("a")) == {"b"}
