@@ -7,6 +7,7 @@ unpack and mount them (https://github.com/opencontainers/image-spec/blob/v1.1.0/
 import hashlib
 import tarfile
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
@@ -125,8 +126,11 @@ class _Blob:
         self.size += len(content)
         return self.stream.write(content)
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.stream.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(self.draft)  # a failed write does not name its file
+        with suppress(OSError) if error else nullcontext():
+            self.stream.close()
         if kind is None:
             self.draft.replace(self.directory / self.sha256.hexdigest())
 

@@ -1,8 +1,8 @@
 """Probe texts for fidelity checks, and their logits from a model directory in a new process, row by row.
 
 `python -m fineline.inference.probe MODEL HOW` loads MODEL in a new process, so that the files on disk are measured and not the
-state of an earlier step in memory. It reads the rows from its standard input, and writes the logits of each: no more than one row
-of logits is in memory, and none on disk. A model that is large for this machine is computed block by block.
+state of an earlier step in memory. It reads the rows from its standard input, and writes the logits of each: no more than one
+row of logits is in memory, and none on disk. A model that is large for this machine is computed block by block.
 """
 
 import inspect

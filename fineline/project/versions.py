@@ -23,14 +23,10 @@ REASONS: dict[str, dict[int, str]] = {
     "evaluate": {
         2: "the likelihood of a reference is that of the tokens that are learned, its end included and the text before it not"
     },
-<<<<<<< HEAD
+    "merge": {2: "an adapter trained on four bits is merged into the weights, dequantized or original, with the lower loss"},
     "export": {
         2: "the decoding settings that were judged ship, and families without ONNX ship as safetensors, also for transformers 4"
     },
-=======
-    "merge": {2: "an adapter trained on four bits is merged into the weights, dequantized or original, with the lower loss"},
-    "export": {2: "the decoding settings that were judged ship, and families without ONNX ship as safetensors"},
->>>>>>> 3c24e30 (Sign releases for other tools, and pack them for registries)
     "assess": {2: "as `evaluate` 2; forms besides the first one have a verdict of their own"},
     "train": {2: "cores work on separate parts of a micro-step: sums are rounded in another order"},
 }
