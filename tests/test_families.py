@@ -21,7 +21,7 @@ from fineline.models import loading
 from fineline.project import layout
 from fineline.project.params.training import Train
 from fineline.stages import assess, base, curate, evaluate, export, ingest, merge, plan, train
-from fineline.train import trial
+from fineline.train import choice
 from tests import families
 from tests.conftest import commands, small_params, write_lines, write_project
 
@@ -111,7 +111,7 @@ def _check_gradients(encoded):
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     for weight in weights:
         torch.nn.init.normal_(weight, std=0.02)
-    path = trial.choose(model, encoded, "fp32")
+    path = choice.choose(model, encoded, "fp32")
     model.eval()
     with path.ready(model):
         ours = torch.autograd.grad(path.loss(model, path.collate(encoded), None, "fp32"), weights)

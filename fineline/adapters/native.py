@@ -43,6 +43,8 @@ class BitFit(Savable):
     """
 
     peft_type = "BITFIT"
+    rounds = True
+    """Gradients pass through bf16, whatever the precision of the training."""
 
     def __init__(self, model: Any) -> None:
         super().__init__(model)

@@ -19,10 +19,10 @@ from fineline.hardware.device import native
 from fineline.models import loading
 from fineline.models.config import Precision, dtype
 from fineline.project.params.training import AUTO, Train
-from fineline.train import batches, checkpoints, memory, trial, workers
+from fineline.train import batches, checkpoints, choice, memory, workers
+from fineline.train.path import TrainingPath
 from fineline.train.progress import Progress
 from fineline.train.trainer import CheckpointCallback, RowsTrainer, collate
-from fineline.train.trial import TrainingPath
 from fineline.train.workers import Workers
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -79,7 +79,7 @@ def train(
     model = adapters.attach(model, config, base=base, batches=_initialization_batches(items))
     virtual = config.virtual_tokens if METHODS[config.method].prompt_learning else 0
     with torch.random.fork_rng(devices=[]), memory.explained(config, predicted):
-        path = trial.choose(model, [*train_rows, *validation_rows], precision, virtual)
+        path = choice.choose(model, [*train_rows, *validation_rows], precision, virtual)
     print(f"path: {path.name}; {path.reason}", flush=True)
     progress, checkpointing = Progress(report), CheckpointCallback(config, between)
     resumed = _checkpoint(scratch)

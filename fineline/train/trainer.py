@@ -15,8 +15,8 @@ from fineline.models import loading
 from fineline.models.config import Precision
 from fineline.project.params.training import Train
 from fineline.train import batches, checkpoints
+from fineline.train.path import TrainingPath
 from fineline.train.progress import Progress
-from fineline.train.trial import TrainingPath
 from fineline.train.workers import Part, Workers, split
 
 _OPTIMIZERS = {
@@ -152,7 +152,7 @@ class RowsTrainer(Trainer):
         return torch.tensor(sum(_labels(batch) for batch in batch_samples), device=device)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Add the gradients of a micro-step and return its loss, see `fineline.train.trial`.
+        """Add the gradients of a micro-step and return its loss, see `fineline.train.path`.
 
         Raises:
             FinelineError: The loss is not a finite number.

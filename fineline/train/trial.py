@@ -1,4 +1,4 @@
-"""The choice of the path that a model is trained on, by a trial on a few rows with that very model.
+"""A trial of training paths, on a few rows with the model that will be trained.
 
 The reference is the forward pass of the model, one row at a time, without padding, and the cross entropy of its logits. A
 faster path is taken where it gives the same losses and the same gradients. A model that the trial cannot run, or whose tokens
@@ -9,8 +9,7 @@ exactly: that a row's loss does not depend on another row, and that logits are t
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -18,13 +17,11 @@ import torch
 from fineline.chat.tokens import IGNORED, TokenizedRow
 from fineline.errors import InputError
 from fineline.models.config import Precision, autocast
-from fineline.train import attention, loss, plain, rows
-from fineline.train.fused import fused
+from fineline.train import plain
+from fineline.train.path import TrainingPath
 
 _ROWS, _TOKENS, _SHARED = 3, 48, 3
 """Rows of a trial, tokens of the longest, and tokens that all rows begin with."""
-_BATCHINGS: tuple[plain.Batching, ...] = ("padded", "masked", "alone")
-"""Batches of the plain path, the fastest first."""
 _NUMBERS = 1 << 24
 """Gradients that are compared: those of the smallest trained weights, up to this many numbers."""
 _WIDENED = 1 << 31
@@ -32,6 +29,8 @@ _WIDENED = 1 << 31
 _LOSS = {"fp32": 1e-4, "bf16": 0.01}
 _GRADIENT = {"fp32": 1e-4, "bf16": 0.06}
 """Relative differences that rounding explains: of the loss, and of the norm of the gradient."""
+_ROUNDED = 2**-8
+"""The same of a gradient that passes through bf16 in fp32 too, because the method rounds what it trains."""
 _SAME = 1e-6
 """Relative difference of two losses that should be the same number."""
 Leak = Literal["tokens", "length"]
@@ -46,146 +45,14 @@ _NOT_CAUSAL: dict[Leak, str] = {
 }
 
 
-@dataclass(frozen=True)
-class TrainingPath:
-    """How micro-steps are collated and their loss is computed."""
-
-    name: Literal["flat", "plain"]
-    reason: str
-    """Why this path, for training.json."""
-    batching: plain.Batching = "padded"
-    head: plain.Head = "chunks"
-    fused: bool = True
-    virtual: int = 0
-    """Virtual tokens before every row."""
-    zeros: tuple[str, ...] = ()
-    """Arguments of the forward pass that say that all tokens are text, see `fineline.train.plain.text_arguments`."""
-
-    def collate(self, given: Sequence[TokenizedRow]) -> dict[str, Any]:
-        """Return rows as one part of a micro-step; `labels` contains its label positions."""
-        if self.name == "flat":
-            return rows.collate(given, virtual=self.virtual)
-        return plain.collate(given, self.batching)
-
-    def loss(self, model: Any, part: dict[str, Any], learned: torch.Tensor | int | None, precision: Precision) -> torch.Tensor:
-        """Return the sum of the token losses of a part divided by `learned`, within `ready`."""
-        if self.name == "flat":
-            return loss.completion_loss(model, part, learned, precision=precision)
-        return plain.plain_loss(model, part, learned, precision=precision, head=self.head, zeros=self.zeros)
-
-    @contextmanager
-    def ready(self, model: Any) -> Iterator[None]:
-        """Within the context, the model is prepared for this path."""
-        causal = model.get_base_model()
-        before = causal.config._attn_implementation
-        with ExitStack() as stack:
-            if self.fused:
-                stack.enter_context(fused(model))
-            if self.name == "flat":
-                causal.set_attn_implementation(attention.NAME)
-                stack.callback(causal.set_attn_implementation, before)
-            elif self.head != "logits":
-                stack.enter_context(plain.selecting(model))
-            yield
-
-
-def choose(model: Any, given: Sequence[TokenizedRow], precision: Precision, virtual: int = 0) -> TrainingPath:
-    """Return the fastest path that computes what the model computes.
-
-    Args:
-        model: A causal language model with an adapter, as it will be trained.
-        given: The rows that it will be trained and validated on.
-        virtual: Virtual tokens before every row.
-
-    Raises:
-        InputError: The model cannot be run on text alone, computes no finite loss, or sees tokens that follow.
-    """
-    attention.register()
-    wide = precision == "bf16" and _can_be_widened(model)
-    with _widened(model) if wide else nullcontext():
-        return _choose(_Trial(model, _sample(given), "fp32" if wide else precision), given, virtual)
-
-
-def _choose(trial: "_Trial", given: Sequence[TokenizedRow], virtual: int) -> TrainingPath:
-    trial.check()
-    reach = max(len(row.input_ids) for row in given) - 1 + virtual
-    flat = TrainingPath("flat", "equal loss and gradient in a trial on this model", virtual=virtual)
-    stretched = _stretched(trial.model.get_base_model(), reach)
-    reason = stretched or trial.difference(flat, reach)
-    if reason and not stretched:
-        reason = trial.difference(flat := _without_fusion(flat), reach)
-    if not reason:
-        return flat
-    cause = f"rows in one sequence are not exact: {reason}"
-    if _loses_prefix(trial.model):
-        raise InputError(
-            f"train.recompute: {trial.kind} models cannot recompute blocks with a prefix ({cause}); set it to false, or use"
-            " another method"
-        )
-    differences = []
-    batchings: tuple[plain.Batching, ...] = ("alone",) if stretched else _BATCHINGS
-    for path in _plain_paths(cause, virtual, trial.zeros, batchings):
-        reason = trial.difference(path)
-        if not reason:
-            return path
-        differences.append(reason)
-    raise InputError(f"{trial.kind}: padded rows change what the model computes, and so do rows alone: {differences[-1]}")
-
-
-def _without_fusion(path: TrainingPath) -> TrainingPath:
-    return replace(path, fused=False)
-
-
-def _stretched(causal: Any, reach: int) -> str:
-    """Return why rows must not share a forward pass: the longest one in it decides the rotary embeddings of all.
-
-    Rotary embeddings of the types dynamic and longrope depend on the length of a batch beyond a number of tokens.
-
-    Args:
-        reach: Tokens of the longest row.
-    """
-    for module in causal.modules():
-        kind = getattr(module, "rope_type", None)
-        kinds = kind.values() if isinstance(kind, dict) else [kind]
-        if not any(isinstance(one, str) and ("dynamic" in one or one == "longrope") for one in kinds):
-            continue
-        config = getattr(module, "config", causal.config).get_text_config(decoder=True)
-        rope = getattr(config, "rope_parameters", None) or {}
-        limit = rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
-        limit = limit or getattr(config, "max_position_embeddings", None)
-        if limit and reach >= limit:
-            return f"its rotary embeddings depend on the longest row of a batch beyond {limit} tokens"
-    return ""
-
-
-def _plain_paths(
-    reason: str,
-    virtual: int,
-    zeros: tuple[str, ...] = (),
-    batchings: Sequence[plain.Batching] = _BATCHINGS,
-) -> Iterator[TrainingPath]:
-    heads: tuple[plain.Head, ...] = ("chunks", "places", "logits")
-    for batching in batchings:
-        for head in heads:
-            for fusion in (True, False):
-                yield TrainingPath("plain", reason, batching, head, fusion, virtual, zeros)
-
-
-def _loses_prefix(model: Any) -> bool:
-    """True if the model would drop a prefix: transformers passes no cache to blocks that are recomputed."""
-    from fineline.adapters.virtual import has_prefix
-
-    return has_prefix(model) and bool(getattr(model.get_base_model(), "is_gradient_checkpointing", False))
-
-
-def _can_be_widened(model: Any) -> bool:
+def can_be_widened(model: Any) -> bool:
     """True if the model is small, and no weight is in fewer bits than bf16."""
     weights = list(model.parameters())
     return sum(weight.numel() for weight in weights) <= _WIDENED and all(weight.is_floating_point() for weight in weights)
 
 
 @contextmanager
-def _widened(model: Any) -> Iterator[None]:
+def widened(model: Any) -> Iterator[None]:
     """Within the context, all weights are in fp32. Those in bf16 are the same bits afterwards."""
     narrow = [*model.parameters(), *model.buffers()]
     kinds = [tensor.dtype for tensor in narrow]
@@ -200,7 +67,7 @@ def _widened(model: Any) -> Iterator[None]:
                 tensor.data = tensor.data.to(kind)
 
 
-class _Trial:
+class Trial:
     """A model with a few rows, whose loss and gradient are known."""
 
     def __init__(self, model: Any, given: list[TokenizedRow], precision: Precision) -> None:
@@ -210,6 +77,7 @@ class _Trial:
         self.kind = model.get_base_model().config.model_type
         self.device = next(model.parameters()).device
         self.weights = _compared(model)
+        self.tolerance = max(_GRADIENT[precision], _ROUNDED if getattr(model, "rounds", False) else 0)
         self.expected: tuple[float, torch.Tensor] = (0.0, torch.empty(0))
         self.head_is_last = False
         self.zeros: tuple[str, ...] = ()
@@ -269,7 +137,7 @@ class _Trial:
         if not abs(value - expected) <= _LOSS[self.precision] * abs(expected):
             return f"the loss is {value:.4f} instead of {expected:.4f}"
         distance = torch.linalg.vector_norm(gradient - known) / torch.linalg.vector_norm(known)
-        if not distance <= _GRADIENT[self.precision]:
+        if not distance <= self.tolerance:
             return f"the gradient differs by {distance.item():.1%}"
         return ""
 
@@ -361,7 +229,7 @@ def _compared(model: Any) -> list[torch.Tensor]:
     return chosen
 
 
-def _sample(given: Sequence[TokenizedRow]) -> list[TokenizedRow]:
+def sample(given: Sequence[TokenizedRow]) -> list[TokenizedRow]:
     """Return a few rows of different lengths, of which every token is learned, cut to a few tokens.
 
     They begin alike, as rows of any micro-step may. A model that takes rows apart by their positions computes them right only

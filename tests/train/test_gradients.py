@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 from fineline import adapters
 from fineline.chat.tokens import IGNORED, TokenizedRow
 from fineline.project.params.training import Train
-from fineline.train import trial
+from fineline.train import choice, trial
 from tests import zoo
 
 FAMILIES = [
@@ -61,7 +61,7 @@ def expected(model, given):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_chosen_path_has_the_gradients_of_transformers(family):
     model, given = adapted(family), made()
-    path = trial.choose(model, given, "fp32")
+    path = choice.choose(model, given, "fp32")
     model.eval()
     loss, gradients = expected(model, given)
     with path.ready(model):
@@ -86,10 +86,10 @@ def test_every_method_trains_on_the_plain_path(method):
     train = Train.model_validate({"method": method} | rank | keys)
     model = adapters.attach(built(family), train) if method != "full" else full(built(family))
     given = made()
-    choice = trial._Trial(model, trial._sample(given), "fp32")
-    choice.check()
-    paths = list(trial._plain_paths("", train.virtual_tokens if method in ("prompt", "prefix", "p-tuning") else 0))
-    assert choice.difference(paths[0]) == ""
+    tried = trial.Trial(model, trial.sample(given), "fp32")
+    tried.check()
+    paths = list(choice.plain_paths("", train.virtual_tokens if method in ("prompt", "prefix", "p-tuning") else 0))
+    assert tried.difference(paths[0]) == ""
 
 
 def full(model):
@@ -104,7 +104,7 @@ def full(model):
 @pytest.mark.parametrize("targets", ["experts", "all"])
 def test_experts_are_adapted_and_their_routers_are_not(family, targets):
     model, given = adapted(family, targets=targets), made()
-    path = trial.choose(model, given, "fp32")
+    path = choice.choose(model, given, "fp32")
     with path.ready(model):
         path.loss(model, path.collate(given), None, "fp32").backward()
     names = {name for name, weight in trained(model).items() if weight.grad is not None and weight.grad.any()}

@@ -6,12 +6,12 @@ import torch
 from fineline import adapters
 from fineline.errors import InputError
 from fineline.project.params.training import Train
-from fineline.train import trial
+from fineline.train import choice, trial
 from tests.train.test_gradients import adapted, built, made
 
 
 def chosen(model, given=None, precision="fp32"):
-    return trial.choose(model, given or made(), precision)
+    return choice.choose(model, given or made(), precision)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -100,7 +100,7 @@ def test_a_prefix_is_not_dropped_by_recomputation():
     model.gradient_checkpointing_enable({"use_reentrant": False})
     model = adapters.attach(model, Train(method="prefix"))
     with pytest.raises(InputError, match=r"train\.recompute"):
-        trial.choose(model, made(), "fp32", 16)
+        choice.choose(model, made(), "fp32", 16)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from fineline.project.params.training import Train
 from fineline.train import attention, batches, workers
 from fineline.train.fused import fused
 from fineline.train.loss import completion_loss
+from fineline.train.path import TrainingPath
 from fineline.train.trainer import collate
-from fineline.train.trial import TrainingPath
 from fineline.train.workers import Workers
 from tests.train.test_loop import data, digest, train
 
