@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fineline.errors import InputError, did_you_mean
-from fineline.models import classes, config
+from fineline.models import config
 
 
 def model_class(directory: Path) -> Any:
@@ -13,6 +13,8 @@ def model_class(directory: Path) -> Any:
     Raises:
         InputError: transformers has no such class without custom code, or the configuration is broken.
     """
+    from fineline.models import classes
+
     found = configuration(directory)
     try:
         return classes.model_class(found)

@@ -150,7 +150,7 @@ def test_no_more_logits_are_in_memory_than_a_piece(monkeypatch):
 
 def test_a_model_whose_cache_cannot_be_built_reads_the_whole_text_again():
     model = zoo.build("blt")
-    plain = PlainModel(model, "fp32", nullcontext)
+    plain = PlainModel(model, "fp32", nullcontext, 1024)
     prompt, found = (40, 50, 60, 70), []
     plain.generate([prompt], 4, lambda _, token: bool(found.append(token)))
     expected = model.generate(torch.tensor([prompt]), max_new_tokens=4, do_sample=False, use_cache=False)[0, 4:].tolist()

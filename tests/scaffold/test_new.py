@@ -57,6 +57,7 @@ def test_the_wheel_contains_exactly_the_shared_files():
     included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
         "force-include"
     ]
+    assert included.pop("docs") == "fineline/docs"
     assert included == {path: f"fineline/scaffold/template/{path}" for path in new.SHARED}
 
 
