@@ -44,7 +44,7 @@ class BitFit(Savable):
 
     peft_type = "BITFIT"
     rounds = True
-    """Gradients pass through bf16, whatever the precision of the training."""
+    """Gradients pass through bf16 in every precision of the training."""
 
     def __init__(self, model: Any) -> None:
         super().__init__(model)
