@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fineline import evidence
+from fineline import artifacts, evidence
 from fineline.artifacts import Artifact, reports
 from fineline.chat.settings import ChatSettings
 from fineline.errors import InputError, parameters_of
@@ -118,6 +118,7 @@ def assess(inputs: AssessInputs) -> None:
     merged, exported = (Subject.verified(directory) for directory in (inputs.merged, inputs.exported))
     others = {form: Subject.verified(directory) for form, directory in inputs.others.items()}
     _check_chain(inputs.name, merged.artifact, [one.artifact for one in (exported, *others.values())], gate)
+    _check_base(inputs.name, inputs.base_model, gate)
     before = _decided(inputs, arms.merged(merged), merged.directory)
     further = {form: _judged_or_failed(inputs, form, one, merged, before) for form, one in others.items()}
     decision = _judged(inputs, shipped_form(export), EXPORTED, exported, merged, before)
@@ -206,6 +207,13 @@ def _judged(
     decision["evidence"] = [vars(judgment) for judgment in judgments]
     decision["candidate"] = arm.described
     return decision
+
+
+def _check_base(name: str, base: Path, gate: dict[str, Any]) -> None:
+    """Raise `InputError` unless a base, which adapters are loaded on, is the one that the evaluation compared with."""
+    found, judged = artifacts.read(base).digest, gate["arms"]["base"]["digest"]
+    if found != judged:
+        raise InputError(f"{base} is {found}, but the adapter was compared with {judged}; run `dvc repro assess@{name}`")
 
 
 def _check_chain(name: str, merged: Artifact, exported: Sequence[Artifact], gate: dict[str, Any]) -> None:
