@@ -85,7 +85,7 @@ def redistribution(record: dict[str, Any]) -> list[str]:
         if known is None:
             found.append(f"{role}: nothing is known about redistribution under the license {license!r}")
         elif any("no-derivatives" in one.duties for one in known):
-            found.append(f"{role}: the license {license!r} forbids to distribute what is made from it")
+            found.append(f"{role}: the license {license!r} forbids distributing what is made from it")
     return found
 
 

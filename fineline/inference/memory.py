@@ -75,7 +75,7 @@ def keys_and_values(text: Any) -> int:
 
 
 def _largest(config: Any, name: str) -> int:
-    """Return a number of a configuration, of a list the largest one; 0 if there is none."""
+    """Return a number of a configuration, or the largest of a list of numbers; 0 if it has no such number."""
     value = getattr(config, name, None)
     values = value if isinstance(value, list | tuple) else [value]
     return max((each for each in values if isinstance(each, int) and not isinstance(each, bool)), default=0)

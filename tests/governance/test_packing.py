@@ -107,7 +107,7 @@ def test_a_large_file_is_a_layer_of_its_own(world, release, monkeypatch):
 
 @pytest.mark.parametrize(
     ("license", "message"),
-    [("other", "nothing is known about redistribution under the license 'other'"), ("cc-by-nd-4.0", "forbids to distribute")],
+    [("other", "nothing is known about redistribution under the license 'other'"), ("cc-by-nd-4.0", "forbids distributing")],
 )
 def test_a_base_that_may_not_be_passed_on_is_packed_only_if_told_so(world, license, message):
     shutil.rmtree("models")

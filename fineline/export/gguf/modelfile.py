@@ -29,7 +29,7 @@ class TurnTemplate:
     begin: str
     """Before all messages."""
     without_system: str
-    """Instead of a system message, where there is none."""
+    """Text at the place of the system message in a conversation without one."""
     before: Mapping[str, str]
     after: Mapping[str, str]
     ask: str
