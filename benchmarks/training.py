@@ -38,6 +38,7 @@ from fineline.models.config import dtype
 from fineline.project import layout
 from fineline.project.params.training import Train
 from fineline.train import attention, loop, loss, rows, trial
+from fineline.train.path import TrainingPath
 from fineline.train.batches import LengthGrouped
 
 ADAPTER = "home-en"
@@ -213,12 +214,12 @@ def _train(task: dict[str, Any]) -> None:
 
 def _refuse_flat() -> None:
     """Have the trial take the plain path, as it does for a model whose rows cannot share a sequence."""
-    difference = trial._Trial.difference
+    difference = trial.Trial.difference
 
-    def refused(self: Any, given: trial.TrainingPath, reach: int = 0) -> str:
+    def refused(self: Any, given: TrainingPath, reach: int = 0) -> str:
         return "the benchmark asks for the plain path" if given.name == "flat" else difference(self, given, reach)
 
-    trial._Trial.difference = refused  # type: ignore[method-assign]
+    trial.Trial.difference = refused  # type: ignore[method-assign]
 
 
 def _copy(adapted: Any, directory: Path) -> None:

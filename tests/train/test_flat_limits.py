@@ -8,7 +8,7 @@ from transformers.models.llama import modeling_llama
 from fineline import adapters
 from fineline.chat.tokens import TokenizedRow
 from fineline.project.params.training import Train
-from fineline.train import attention, trial
+from fineline.train import attention, choice
 from tests import zoo
 from tests.train.test_gradients import adapted, expected, made, trained
 
@@ -19,7 +19,7 @@ def test_a_mask_that_a_model_makes_itself_is_not_dropped(monkeypatch):
         return torch.zeros(1, 1, length, length) if config._attn_implementation == attention.NAME else None
 
     monkeypatch.setattr(modeling_llama, "create_causal_mask", masked)
-    assert "make a mask themselves" in trial.choose(adapted("llama"), made(), "fp32").reason
+    assert "make a mask themselves" in choice.choose(adapted("llama"), made(), "fp32").reason
 
 
 def test_an_unknown_argument_of_attention_is_not_dropped(monkeypatch):
@@ -29,7 +29,7 @@ def test_an_unknown_argument_of_attention_is_not_dropped(monkeypatch):
         return known(self, *args, tilt=2.0, **kwargs)
 
     monkeypatch.setattr(modeling_llama.LlamaAttention, "forward", forward)
-    path = trial.choose(adapted("llama"), made(), "fp32")
+    path = choice.choose(adapted("llama"), made(), "fp32")
     assert path.name == "plain"
     assert "tilt" in path.reason
 
@@ -38,7 +38,7 @@ def test_an_unknown_argument_of_attention_is_not_dropped(monkeypatch):
 def test_a_model_that_takes_rows_apart_by_their_positions_is_tried_with_a_common_beginning(family):
     given = made()
     assert len({row.input_ids[0] for row in given}) > 1
-    assert trial.choose(adapted(family), given, "fp32").name == "plain"
+    assert choice.choose(adapted(family), given, "fp32").name == "plain"
 
 
 def stretching():
@@ -60,7 +60,7 @@ def stretching():
 def test_rows_on_both_sides_of_the_length_at_which_embeddings_stretch_share_no_pass():
     model, given = stretching(), made()
     assert sorted(len(row.input_ids) > 24 for row in given) == [False, False, True, True]
-    path = trial.choose(model, given, "fp32")
+    path = choice.choose(model, given, "fp32")
     assert (path.name, path.batching) == ("plain", "alone")
     assert "beyond 24 tokens" in path.reason
     model.eval()
@@ -74,4 +74,4 @@ def test_rows_on_both_sides_of_the_length_at_which_embeddings_stretch_share_no_p
 
 def test_short_rows_do_not_stretch_embeddings():
     short = [TokenizedRow(row.input_ids[:20], row.labels[:20]) for row in made()]
-    assert trial.choose(stretching(), short, "fp32").name == "flat"
+    assert choice.choose(stretching(), short, "fp32").name == "flat"
