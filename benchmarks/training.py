@@ -38,8 +38,8 @@ from fineline.models.config import dtype
 from fineline.project import layout
 from fineline.project.params.training import Train
 from fineline.train import attention, loop, loss, rows, trial
-from fineline.train.path import TrainingPath
 from fineline.train.batches import LengthGrouped
+from fineline.train.path import TrainingPath
 
 ADAPTER = "home-en"
 BASE = "smollm2-135m"
