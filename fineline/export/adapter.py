@@ -49,13 +49,12 @@ class Adapter(Format):
         """See `Format.build`."""
         from fineline.export import low_rank
 
-        source = low_rank.Source(sources.base, sources.adapter, sources.trained_with, sources.base_name, sources.base_origin)
-        made = low_rank.build(source, into, sources.tokens)
+        made = low_rank.build(sources.trained, into, sources.tokens)
         return {
             "parity": {"passed": True, **asdict(made.agreement)},
             "rank": made.rank,
             "exact": made.exact,
-            "base": dict(zip(("name", "revision"), source.named, strict=True)),
+            "base": dict(zip(("name", "revision"), sources.trained.named, strict=True)),
         }
 
     def probe(self, directory: Path, base: Path, rows: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:

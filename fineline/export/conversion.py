@@ -86,7 +86,7 @@ class Conversion:
         for form in self.made(one):
             try:
                 self.facts[form]["bytes"] = one.deployable_size(self.directories[form])
-                speed = one.tokens_per_second(self.directories[form], self.sources.base, tokens[0])
+                speed = one.tokens_per_second(self.directories[form], self.sources.trained.base, tokens[0])
                 self.facts[form]["tokens_per_second"] = round(speed, 1)
             except Exception as error:  # runtimes have no common class of errors
                 self.failures[form] = error
@@ -111,7 +111,7 @@ class Conversion:
         source, answers = self.sources.merged, {}
         for form in self.made(one):
             try:
-                answers[form] = one.probe(self.directories[form], self.sources.base, tokens)
+                answers[form] = one.probe(self.directories[form], self.sources.trained.base, tokens)
             except Exception as error:  # runtimes have no common class of errors
                 self.failures[form] = error
             else:

@@ -7,13 +7,14 @@ A format is one file that subclasses `Format`, its entry in `fineline.export.for
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fineline.chat.settings import ChatSettings
+from fineline.export.trained import TrainedAdapter
 from fineline.inference.fidelity import Fidelity
 from fineline.inference.likelihoods import LikelihoodAgreement, TokenLikelihoods
 from fineline.inference.runtime import Runtime
@@ -32,20 +33,9 @@ class Sources:
 
     merged: Path
     """The merged model, in the precision of its training."""
-    adapter: Path
-    """The trained adapter, in PEFT's layout."""
-    base: Path
-    """The base that the adapter was trained on."""
-    method: str
-    """The fine-tuning method of the adapter, a name in `fineline.adapters.methods.METHODS`."""
+    trained: TrainedAdapter
     settings: Export
     chat: ChatSettings
-    trained_with: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters that the artifact of the adapter records."""
-    base_name: str = ""
-    """Name of the base in this project."""
-    base_origin: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters that the artifact of the base records."""
     tokens: Sequence[Sequence[int]] = ()
     """Token ids of the rows that compare a form with the merged model."""
 

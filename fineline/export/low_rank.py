@@ -9,7 +9,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from fineline.adapters.factors import Factors
 from fineline.adapters.targets import endings
 from fineline.errors import FinelineError, InputError
 from fineline.export import canonical, tokenizer
+from fineline.export.trained import TrainedAdapter
 from fineline.inference import probe
 from fineline.inference.fidelity import Fidelity, fidelity
 from fineline.models import loading
@@ -34,33 +34,6 @@ FreshLogits = Callable[[Path, Sequence[Sequence[int]], probe.Loading], Generator
 
 
 @dataclass(frozen=True)
-class Source:
-    """A trained adapter, its base, and how the adapter was trained."""
-
-    base: Path
-    adapter: Path
-    trained_with: Mapping[str, Any]
-    """Parameters that the artifact of the adapter records."""
-    base_name: str
-    """Name of the base in this project."""
-    base_origin: Mapping[str, Any]
-    """Parameters that the artifact of the base records."""
-
-    @property
-    def repository(self) -> tuple[str, str] | None:
-        """Return the repository and commit that contain the weights of the base; None if they were changed or are elsewhere."""
-        origin, changes = self.base_origin, self.base_origin.get("changes") or {}
-        if "hub" not in origin or "onto" in origin or set(changes) - {"files"}:
-            return None
-        return origin["hub"]["repo"], origin["hub"]["revision"]
-
-    @property
-    def named(self) -> tuple[str, str | None]:
-        """Return the base by the name that servers compare, and its commit."""
-        return self.repository or (self.base_name, None)
-
-
-@dataclass(frozen=True)
 class Converted:
     """A canonical adapter that was written, and how near it is to the trained one."""
 
@@ -71,7 +44,9 @@ class Converted:
     """Agreement with the trained model on the base that was trained on."""
 
 
-def build(source: Source, into: Path, tokens: Sequence[Sequence[int]], logits: FreshLogits = probe.fresh_logits) -> Converted:
+def build(
+    source: TrainedAdapter, into: Path, tokens: Sequence[Sequence[int]], logits: FreshLogits = probe.fresh_logits
+) -> Converted:
     """Write the canonical form of an adapter into an empty directory.
 
     Args:
@@ -105,7 +80,7 @@ def build(source: Source, into: Path, tokens: Sequence[Sequence[int]], logits: F
             )
     else:
         rank, agreement = _smallest(factors, write, method.name)
-    if not source.repository or source.base_origin.get("changes"):  # the repository has another tokenizer, or there is none
+    if not source.repository or source.base_origin.get("changes"):  # no repository has this tokenizer
         tokenizer.write(source.base, into)
     return Converted(rank, exact is not None, agreement)
 
@@ -140,7 +115,7 @@ def _smallest(
 class _Comparison:
     """The trained model, and the adapter in a directory that is compared with it."""
 
-    def __init__(self, source: Source, written: Path, tokens: Sequence[Sequence[int]], logits: FreshLogits) -> None:
+    def __init__(self, source: TrainedAdapter, written: Path, tokens: Sequence[Sequence[int]], logits: FreshLogits) -> None:
         self.source, self.written, self.tokens, self.logits = source, written, tokens, logits
         self.quantization = methods.quantization_of(source.trained_with)
         self.precision = methods.precision_of(source.trained_with)

@@ -16,6 +16,7 @@ from fineline.errors import InputError, parameters_of
 from fineline.export import decoding, formats
 from fineline.export.conversion import Conversion, reason
 from fineline.export.format import Format, Sources
+from fineline.export.trained import TrainedAdapter
 from fineline.plan.workload import file_size
 from fineline.project import layout, params
 from fineline.stages import handover
@@ -106,22 +107,16 @@ def read(name: str) -> ExportInputs:
     places = {"merged": merged, "adapter": layout.adapter(name), "base": layout.base(block.base)}
     used, record = {"merged": artifacts.used(merged)}, artifacts.read(merged)
     trained_with, origin = artifacts.read(places["adapter"]).parameters, artifacts.read(places["base"])
-    method = trained_with["method"]
-    wanted, why = formats.decide(block.export, merged, method)
+    wanted, why = formats.decide(block.export, merged, trained_with["method"])
     chosen = tuple(formats.FORMATS[one] for one in wanted)
     for role in sorted({role for one in chosen for role in one.made_from} - {"merged"}):
         used[role] = _same(artifacts.used(places[role]), record, role, name)
     return ExportInputs(
         sources=Sources(
             merged=merged,
-            adapter=places["adapter"],
-            base=places["base"],
-            method=method,
+            trained=TrainedAdapter(places["base"], places["adapter"], trained_with, origin.name, origin.parameters),
             settings=block.export,
             chat=ChatSettings.model_validate(record.parameters.get("chat", {})),
-            trained_with=trained_with,
-            base_name=origin.name,
-            base_origin=origin.parameters,
         ),
         formats=chosen,
         reason=why,

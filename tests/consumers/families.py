@@ -12,6 +12,7 @@ from fineline import adapters
 from fineline.adapters.methods import METHODS
 from fineline.errors import FinelineError
 from fineline.export import low_rank, onnx, safetensors
+from fineline.export.trained import TrainedAdapter
 from fineline.inference import probe
 from fineline.merge import write
 from fineline.models import bases, loading
@@ -83,11 +84,11 @@ def made(name: str, place: Path, kinds: Set[str]) -> Family:
     adapters.save(model, trained)
     merged.mkdir()
     write(base, adapters.load(loading.base_model(base, precision="fp32"), trained), merged, METHODS[TRAIN.method], "fp32")
-    source = low_rank.Source(base, trained, {"method": TRAIN.method, "precision": "fp32"}, name, {})
+    source = TrainedAdapter(base, trained, {"method": TRAIN.method, "precision": "fp32"}, name, {})
     return _in_forms(name, source, merged, place, kinds)
 
 
-def _in_forms(name: str, source: low_rank.Source, merged: Path, place: Path, kinds: Set[str]) -> Family:
+def _in_forms(name: str, source: TrainedAdapter, merged: Path, place: Path, kinds: Set[str]) -> Family:
     from fineline.chat.tokens import chat_format
 
     tokens = probe.encoded(rows(), chat_format(source.base))

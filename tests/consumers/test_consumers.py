@@ -16,6 +16,7 @@ import pytest
 from fineline import adapters
 from fineline.chat.tokens import chat_format
 from fineline.export import low_rank, safetensors
+from fineline.export.trained import TrainedAdapter
 from fineline.inference import probe
 from fineline.inference.fidelity import fidelity
 from fineline.inference.onnx_engine import OnnxEngine
@@ -109,7 +110,7 @@ def _shipped(place: Path, kinds: set[str]) -> Family:
     trained = json.loads((models / "adapters" / SHIPPED / "artifact.json").read_text(encoding="utf-8"))
     base = ROOT / trained["inputs"]["base"]["path"]
     origin = json.loads((base / "artifact.json").read_text(encoding="utf-8"))
-    source = low_rank.Source(base, models / "adapters" / SHIPPED, trained["parameters"], origin["name"], origin["parameters"])
+    source = TrainedAdapter(base, models / "adapters" / SHIPPED, trained["parameters"], origin["name"], origin["parameters"])
     (place / "adapter").mkdir()
     tokens = probe.encoded(_lines(ROOT / "data" / "curated" / SHIPPED / "validation.jsonl"), chat_format(base))
     found = low_rank.build(source, place / "adapter", tokens)

@@ -16,6 +16,7 @@ from fineline.export.conversion import Conversion
 from fineline.export.format import Sources
 from fineline.export.gguf import architectures, lora, model, pretokenizers, trial, vocabulary
 from fineline.export.gguf.formats import Gguf, GgufAdapter
+from fineline.export.trained import TrainedAdapter
 from fineline.inference import llama_library, probe
 from fineline.inference.fidelity import fidelity
 from fineline.inference.llama_engine import LlamaEngine
@@ -184,7 +185,8 @@ def test_both_formats_are_made_measured_and_exact(tmp_path):
     adapted.merge_and_unload().save_pretrained(tmp_path / "merged")
     tokenizers_of.tokenizer("qwen2").save_pretrained(tmp_path / "merged")
     tokens = [chat_format(base).tokenizer.ids(text) for text in ("turn on the lamp, please", "12 lamps")]
-    sources = Sources(tmp_path / "merged", tmp_path / "adapter", base, "lora", Export(), ChatSettings(), tokens=tokens)
+    trained = TrainedAdapter(base, tmp_path / "adapter", {"method": "lora"}, "qwen2", {})
+    sources = Sources(tmp_path / "merged", trained, Export(), ChatSettings(), tokens)
     every = (Gguf(), GgufAdapter())
     directories = {form: tmp_path / "out" / form for one in every for form in one.forms}
     for directory in directories.values():

@@ -18,6 +18,7 @@ from fineline.export.adapter import Adapter
 from fineline.export.conversion import Conversion
 from fineline.export.format import Sources
 from fineline.export.safetensors import Safetensors
+from fineline.export.trained import TrainedAdapter
 from fineline.inference import probe
 from fineline.merge import write
 from fineline.project.params.exporting import Export
@@ -50,13 +51,9 @@ def sources(name: str, base: Path, place: Path) -> Sources:
     write(base, model, place / "merged", methods.method_of(trained_with), "bf16")
     return Sources(
         merged=place / "merged",
-        adapter=place / "trained",
-        base=base,
-        method=case.train.method,
+        trained=TrainedAdapter(base, place / "trained", trained_with, "tiny", {}),
         settings=Export(),
         chat=ChatSettings(),
-        trained_with=trained_with,
-        base_name="tiny",
         tokens=TOKENS,
     )
 
@@ -113,7 +110,7 @@ def test_it_is_judged_on_its_base(tiny_base: Path, tmp_path: Path) -> None:
     runtime = Adapter().runtime(made.directories["adapter"], base)
     assert runtime.identity == {"precision": "bf16", "base": artifacts.read(base).digest}
     with runtime.engine() as engine:
-        trained = adapters.load(loaded_base(CASES["lora"], tiny_base), found.adapter)
+        trained = adapters.load(loaded_base(CASES["lora"], tiny_base), found.trained.adapter)
         torch.testing.assert_close(logits(engine.model), logits(trained), atol=1e-2, rtol=1e-2)
     assert Adapter().chat_files(made.directories["adapter"], found.merged) == made.directories["adapter"]
     config = json.loads((made.directories["adapter"] / "tokenizer_config.json").read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ from fineline.errors import FinelineError
 from fineline.export.conversion import Conversion
 from fineline.export.format import EQUAL, Format, Sources, Tolerance
 from fineline.export.safetensors import Safetensors
+from fineline.export.trained import TrainedAdapter
 from fineline.inference import probe
 from fineline.inference.likelihoods import TokenLikelihoods
 from fineline.project.params.exporting import Export
@@ -93,7 +94,7 @@ def reference(tiny_base, computed, monkeypatch):
 
 
 def converted(tmp_path, tiny_base, *formats):
-    sources = Sources(tiny_base, tiny_base, tiny_base, "lora", Export(), ChatSettings())
+    sources = Sources(tiny_base, TrainedAdapter(tiny_base, tiny_base, {"method": "lora"}, "tiny", {}), Export(), ChatSettings())
     directories = {form: tmp_path / form for one in formats for form in one.forms}
     for directory in directories.values():
         directory.mkdir()

@@ -15,6 +15,7 @@ from fineline.adapters.factors import Factors, compressed, nearest
 from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
 from fineline.export import canonical, low_rank
+from fineline.export.trained import TrainedAdapter
 from fineline.inference import probe
 from fineline.models import loading
 from tests.adapters.cases import CASES, batch, loaded_base, train
@@ -31,16 +32,16 @@ def here(model: Path, tokens: Any, how: probe.Loading) -> Any:
     return probe.torch_logits(probe.loaded(model, how), tokens)
 
 
-def build(source: low_rank.Source, into: Path) -> low_rank.Converted:
+def build(source: TrainedAdapter, into: Path) -> low_rank.Converted:
     into.mkdir(exist_ok=True)
     return low_rank.build(source, into, TOKENS, here)
 
 
-def made(name: str, bases: dict[str, Path], directory: Path, **origin: Any) -> low_rank.Source:
+def made(name: str, bases: dict[str, Path], directory: Path, **origin: Any) -> TrainedAdapter:
     """A case of tests.adapters, trained, as the source of an export."""
     case = CASES[name]
     train(case, bases[case.base], directory)
-    return low_rank.Source(bases[case.base], directory, case.train.model_dump(), "tiny", origin)
+    return TrainedAdapter(bases[case.base], directory, case.train.model_dump(), "tiny", origin)
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -152,7 +153,7 @@ def test_patterns_of_ranks_and_alphas_become_one_rank(tiny_base: Path, tmp_path:
     torch.manual_seed(3)
     model = get_peft_model(loading.base_model(tiny_base, precision="fp32"), config)
     adapters.save(model, tmp_path / "trained")
-    source = low_rank.Source(tiny_base, tmp_path / "trained", {"method": "rslora", "precision": "fp32"}, "tiny", {})
+    source = TrainedAdapter(tiny_base, tmp_path / "trained", {"method": "rslora", "precision": "fp32"}, "tiny", {})
     found = build(source, tmp_path / "canonical")
     assert found.rank == 16
     assert found.agreement.mean_kl < 1e-6
@@ -168,7 +169,7 @@ def test_layers_are_named_so_that_no_other_layer_is_adapted(tiny_base: Path, tmp
 
     config = LoraConfig(r=2, target_modules=["q_proj"], layers_to_transform=[1], init_lora_weights=False, task_type="CAUSAL_LM")
     adapters.save(get_peft_model(loading.base_model(tiny_base, precision="fp32"), config), tmp_path / "trained")
-    source = low_rank.Source(tiny_base, tmp_path / "trained", {"method": "lora", "precision": "fp32"}, "tiny", {})
+    source = TrainedAdapter(tiny_base, tmp_path / "trained", {"method": "lora", "precision": "fp32"}, "tiny", {})
     assert build(source, tmp_path / "canonical").agreement.mean_kl < 1e-6
     written = json.loads((tmp_path / "canonical" / "adapter_config.json").read_text(encoding="utf-8"))
     assert written["target_modules"] == ["1.self_attn.q_proj"]
@@ -177,8 +178,8 @@ def test_layers_are_named_so_that_no_other_layer_is_adapted(tiny_base: Path, tmp
 def test_the_base_is_named_by_repository_and_commit_if_its_weights_are_there(tiny_base: Path, tmp_path: Path) -> None:
     hub = {"hub": {"repo": "Org/Model", "revision": "a" * 40}}
 
-    def source(**origin: Any) -> low_rank.Source:
-        return low_rank.Source(tiny_base, tmp_path, {}, "tiny", origin)
+    def source(**origin: Any) -> TrainedAdapter:
+        return TrainedAdapter(tiny_base, tmp_path, {}, "tiny", origin)
 
     assert source(**hub).repository == ("Org/Model", "a" * 40)
     assert source(**hub, changes={"files": ["chat_template.jinja"]}).repository == ("Org/Model", "a" * 40)
@@ -253,6 +254,6 @@ def test_foreign_tensors_in_an_adapter_are_refused(bases: dict[str, Path], tmp_p
     }
     shutil.copytree(source.adapter, tmp_path / "other")
     save_file(tensors, tmp_path / "other" / "adapter_model.safetensors")
-    other = low_rank.Source(source.base, tmp_path / "other", source.trained_with, "tiny", {})
+    other = TrainedAdapter(source.base, tmp_path / "other", source.trained_with, "tiny", {})
     with pytest.raises(InputError, match="other"):
         build(other, tmp_path)

@@ -133,10 +133,10 @@ class GgufAdapter(Gguf):
         from fineline.inference import probe
         from fineline.inference.fidelity import fidelity
 
-        model.build_adapter(sources.adapter, sources.base, "fp16", into)
-        published = probe.fresh_logits(sources.base, sources.tokens, probe.Loading(adapter=sources.adapter))
+        model.build_adapter(sources.trained.adapter, sources.trained.base, "fp16", into)
+        published = probe.fresh_logits(sources.trained.base, sources.tokens, probe.Loading(adapter=sources.trained.adapter))
         with closing(published) as expected:
-            found = fidelity(expected, _rows(into, sources.base, sources.tokens))
+            found = fidelity(expected, _rows(into, sources.trained.base, sources.tokens))
         if not ROUNDED.holds(found):
             raise FinelineError(
                 f"llama.cpp computes something else from base and adapter than transformers: mean KL {found.mean_kl:.1e}"
