@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 
-from fineline import adapters, merge
+from fineline import adapters
 from fineline.adapters.methods import METHODS
 from fineline.chat.tokens import encode, tokenizer_of
 from fineline.export import trial
@@ -19,6 +19,7 @@ from fineline.inference import probe
 from fineline.inference.fidelity import fidelity
 from fineline.inference.scorer import Scorer
 from fineline.inference.torch_engine import TorchEngine
+from fineline.merge import weights
 from fineline.models import bases, loading
 from fineline.models.config import Quantization
 from fineline.models.quiet import quiet
@@ -146,10 +147,10 @@ def _merge(trained: Any, base: Path, rows: list[Any], place: Path, method: str) 
     into.mkdir()
     quantization = Quantization() if METHODS[method].quantized else None
     model = adapters.load(loading.base_model(base, quantization=quantization, precision="fp32"), place / "adapter")
-    merge.write(base, model, into, METHODS[method], "fp32")
+    weights.write(base, model, into, METHODS[method], "fp32")
     tokens = [row.input_ids for row in rows[:4]]
     read = loading.base_model(into, precision="fp32").eval()
-    found = fidelity(probe.torch_logits(merge.reference(model), tokens), probe.torch_logits(read, tokens))
+    found = fidelity(probe.torch_logits(weights.reference(model), tokens), probe.torch_logits(read, tokens))
     if not found.mean_kl < LARGEST_KL:
         raise AssertionError(f"the merged model differs: mean KL {found.mean_kl:.1e}")
     return into

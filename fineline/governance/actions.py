@@ -261,9 +261,9 @@ def _decisions(present: State, agreed: Iterable[Entry]) -> list[Mapping[str, str
 
 def _verify_merge(bundle: EvidenceBundle) -> None:
     """Raise `Refused` unless merging the adapter into its base again gives the merged weights."""
-    from fineline import merge  # imports PyTorch, which no other action needs
+    from fineline.merge.verification import differences  # imports PyTorch, which no other action needs
 
     base, (adapter, record), merged = (bundle.artifacts[role] for role in ("base", "adapter", "merged"))
     into = bundle.reports["merge"].get("merged_into")
-    if wrong := merge.differences(base[0], adapter, merged[0], record.parameters, into):
+    if wrong := differences(base[0], adapter, merged[0], record.parameters, into):
         raise Refused("\n".join(wrong))

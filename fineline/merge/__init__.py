@@ -5,19 +5,3 @@ An adapter that was trained on a base in four bits can be merged into those weig
 Weights that were dequantized to fp32 are not exact in bf16: rounded, they chose another token at 2.5% of positions
 (SmolLM2-135M, mean KL 1e-4).
 """
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from fineline.merge.verification import differences
-    from fineline.merge.weights import reference, write
-
-__all__ = ["differences", "reference", "write"]
-_MODULES = {"differences": "verification", "reference": "weights", "write": "weights"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fineline import merge
 from fineline.adapters.initialization import lora_layers
+from fineline.merge import weights
 from fineline.models import loading
 from tests.adapters.cases import CASES, batch, loaded_base, logits, new, next_token_loss
 
@@ -113,7 +113,7 @@ def test_pissa_learns_what_it_learns_on_a_base_without_its_principal_part(bases,
 
 def float_model(model):
     """A model that computes in fp32, dequantized if it was quantized."""
-    return merge.reference(model).train()
+    return weights.reference(model).train()
 
 
 def descend(model):

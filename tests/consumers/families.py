@@ -14,7 +14,7 @@ from fineline.errors import FinelineError
 from fineline.export import low_rank, onnx, safetensors
 from fineline.export.trained import TrainedAdapter
 from fineline.inference import probe
-from fineline.merge import write
+from fineline.merge.weights import write
 from fineline.models import bases, loading
 from fineline.project.params.training import Train
 from tests import zoo

@@ -20,7 +20,7 @@ from fineline.export.format import Sources
 from fineline.export.safetensors import Safetensors
 from fineline.export.trained import TrainedAdapter
 from fineline.inference import probe
-from fineline.merge import write
+from fineline.merge.weights import write
 from fineline.project.params.exporting import Export
 from tests.adapters.cases import CASES, batch, loaded_base, logits, train
 

@@ -260,7 +260,7 @@ def trained(base, change=None):
     """
     from fineline import adapters
     from fineline.adapters.methods import METHODS
-    from fineline.merge import write
+    from fineline.merge.weights import write
     from fineline.models import loading
     from tests.adapters.cases import CASES
     from tests.merge.conftest import moved

@@ -5,8 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-from fineline import adapters, merge
+from fineline import adapters
 from fineline.adapters.methods import METHODS
+from fineline.merge import weights
 from fineline.models import classes, loading
 from fineline.project.params.training import Train
 from tests import zoo
@@ -32,8 +33,8 @@ def merged(base, place, **keys):
     adapters.save(model, place / "adapter")
     model = adapters.load(loading.base_model(base, quantization=quantization, precision="fp32"), place / "adapter")
     (place / "merged").mkdir()
-    merge.write(base, model, place / "merged", METHODS[train.method], "fp32")
-    return place / "merged", logits(merge.reference(model).get_base_model())
+    weights.write(base, model, place / "merged", METHODS[train.method], "fp32")
+    return place / "merged", logits(weights.reference(model).get_base_model())
 
 
 def logits(model):

@@ -13,7 +13,8 @@ from fineline.adapters import methods
 from fineline.adapters.methods import METHODS
 from fineline.chat.settings import ChatSettings
 from fineline.errors import InputError
-from fineline.merge import choice, differences, weights
+from fineline.merge import choice, weights
+from fineline.merge.verification import differences
 from fineline.models import loading, tensor_files
 from fineline.models.config import Quantization
 from fineline.stages import merge as stage

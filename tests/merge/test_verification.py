@@ -6,9 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fineline import adapters, artifacts, merge
+from fineline import adapters, artifacts
 from fineline.adapters.methods import METHODS
-from fineline.merge import differences
+from fineline.merge import weights
+from fineline.merge.verification import differences
 from tests.adapters.cases import CASES, MERGEABLE, loaded_base
 from tests.merge.conftest import moved
 
@@ -23,7 +24,7 @@ def made(name, bases, tmp_path, precision="bf16"):
         adapters.save(moved(case, base), directory)
     with artifacts.create(merged, kind="merged-model", name=name, stage="merge") as directory:
         model = adapters.load(loaded_base(case, base, precision), adapter)
-        merge.write(base, model, directory, METHODS[case.train.method], precision)
+        weights.write(base, model, directory, METHODS[case.train.method], precision)
     return base, adapter, merged, artifacts.read(adapter).parameters
 
 

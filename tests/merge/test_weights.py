@@ -5,11 +5,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from fineline import adapters, artifacts, merge
+from fineline import adapters, artifacts
 from fineline.adapters.methods import METHODS
 from fineline.errors import InputError
 from fineline.inference import probe
 from fineline.inference.fidelity import fidelity
+from fineline.merge import weights
 from fineline.project import layout
 from fineline.stages import merge as stage
 from tests.adapters.cases import CASES, MERGEABLE, loaded_base, new
@@ -28,7 +29,7 @@ def adapted(name, base, tmp_path, precision="bf16"):
 def merged_into(tmp_path, name, base, model, precision="bf16"):
     into = tmp_path / "merged"
     into.mkdir()
-    merge.write(base, model, into, METHODS[CASES[name].train.method], precision)
+    weights.write(base, model, into, METHODS[CASES[name].train.method], precision)
     return into
 
 
@@ -42,7 +43,7 @@ def test_the_merged_model_answers_as_base_and_adapter(bases, tmp_path, name):
     model = adapted(name, base, tmp_path)
     into = merged_into(tmp_path, name, base, model)
     merged = logits(AutoModelForCausalLM.from_pretrained(into, dtype=torch.float32))
-    reference = merge.reference(model)
+    reference = weights.reference(model)
     expected = logits(reference)
     with reference.disable_adapter():
         plain = logits(reference)
@@ -58,7 +59,7 @@ def test_a_model_trained_and_merged_in_fp32_is_the_same_model(bases, tmp_path, n
     into = merged_into(tmp_path, name, base, model, "fp32")
     merged = AutoModelForCausalLM.from_pretrained(into, dtype="auto")
     assert {weight.dtype for weight in merged.parameters()} == {torch.float32}
-    measured = fidelity(probe.torch_logits(merge.reference(model), TOKENS), probe.torch_logits(merged, TOKENS))
+    measured = fidelity(probe.torch_logits(weights.reference(model), TOKENS), probe.torch_logits(merged, TOKENS))
     assert measured.mean_kl <= 1e-9
     assert measured.max_abs_difference <= 1e-4 * measured.max_abs_logit
 
